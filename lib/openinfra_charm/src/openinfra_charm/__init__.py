@@ -1,0 +1,1 @@
+"""What the charms of openinfra share; see DESIGN in the repository's docs."""
