@@ -1,0 +1,129 @@
+"""What the units of an application tell each other, and whose turn it is to interrupt its service.
+
+Everything lives in the peer relation: a unit's own facts in its unit data, the application's in the
+application data, which the leader writes. Values are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import ops
+
+_WANTED = "turn-wanted"
+_HOLDER = "turn-holder"
+
+
+class Cluster:
+    """The units of one application, seen from one of them through its peer relation.
+
+    Before Juju has made the relation there are no facts and nothing can be published: `formed` says so.
+    """
+
+    def __init__(self, charm: ops.CharmBase, relation_name: str) -> None:
+        self._unit = charm.unit
+        self._application = charm.app
+        self._relation = charm.model.get_relation(relation_name)
+
+    @property
+    def formed(self) -> bool:
+        """Whether the peer relation is there."""
+        return self._relation is not None
+
+    @property
+    def units(self) -> list[str]:
+        """The names of all units that are there, this one included, by number."""
+        others = [unit.name for unit in self._relation.units] if self._relation else []
+        return sorted([self._unit.name, *others], key=unit_number)
+
+    def facts(self, unit: str) -> dict[str, Any]:
+        """Return what a unit has published; nothing for a unit that is not there."""
+        if self._relation is None:
+            return {}
+        known = (self._unit, *self._relation.units)
+        return next((_decode(self._relation.data[member]) for member in known if member.name == unit), {})
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What the leader has published for the application."""
+        return _decode(self._relation.data[self._application]) if self._relation else {}
+
+    def publish(self, **facts: Any) -> None:
+        """Tell the other units facts of this one; None takes a fact back. What is known is not written again."""
+        if self._relation is not None:
+            _encode(self._relation.data[self._unit], facts)
+
+    def publish_shared(self, **facts: Any) -> None:
+        """Tell all units facts of the application. Only the leader may."""
+        if self._relation is not None:
+            _encode(self._relation.data[self._application], facts)
+
+    # The turn: at most one unit of the application interrupts its service at a time. A unit asks in its own data
+    # with a reason; the leader names the holder in the application's data; the holder takes its request back when
+    # it is healthy again. A holder that is gone from the relation loses the turn, one that is down keeps it: as long
+    # as nobody knows how it is, nobody else may stop.
+
+    @property
+    def turn_holder(self) -> str | None:
+        """The unit whose turn it is, if any."""
+        return self.shared.get(_HOLDER)
+
+    @property
+    def turn_reason(self) -> str | None:
+        """Why this unit has asked for the turn, if it has."""
+        return self.facts(self._unit.name).get(_WANTED)
+
+    def request_turn(self, reason: str) -> bool:
+        """Ask to interrupt this unit's service; return whether it may do so now."""
+        if self.turn_reason is None:
+            self.publish(**{_WANTED: reason})
+        self.grant_turn(lambda: True)
+        return self.turn_holder == self._unit.name
+
+    def release_turn(self) -> None:
+        """Say that this unit serves again."""
+        if self.turn_reason is not None:
+            self.publish(**{_WANTED: None})
+            self.grant_turn(lambda: True)
+
+    def grant_turn(self, others_healthy: Callable[[], bool]) -> None:
+        """As the leader, pass the turn on when it is free; call this in every reconcile.
+
+        Args:
+            others_healthy: Whether the application can do without one more unit; asked only when it matters.
+        """
+        if not self._unit.is_leader() or self._relation is None:
+            return
+        waiting = [unit for unit in self.units if _WANTED in self.facts(unit)]
+        if self.turn_holder in waiting:
+            return
+        successor = waiting[0] if waiting and others_healthy() else None
+        if successor != self.turn_holder:
+            self.publish_shared(**{_HOLDER: successor})
+
+
+def unit_number(unit: str) -> int:
+    """Return the number in a unit's name: 3 for `ceph/3`."""
+    return int(unit.rpartition("/")[2])
+
+
+def _decode(data: Any) -> dict[str, Any]:
+    # Juju itself writes addresses into each unit's data, as plain text; ours are the JSON values.
+    decoded: dict[str, Any] = {}
+    for key, value in data.items():
+        try:
+            decoded[key] = json.loads(value)
+        except json.JSONDecodeError:
+            continue
+    return decoded
+
+
+def _encode(data: Any, facts: dict[str, Any]) -> None:
+    for key, value in facts.items():
+        text = "" if value is None else json.dumps(value, sort_keys=True)
+        if data.get(key, "") != text:
+            data[key] = text

@@ -1,0 +1,169 @@
+"""The `ceph-client` interface: pools and keys on request.
+
+The wire format is that of Charmed Ceph (charm `ceph-mon`, library `charms.ceph`): the requirer's units write a
+JSON request (`broker_req`) into their unit data; each unit of the provider publishes its monitor's address, and the
+answer for requirer unit `glance/0` under `broker-rsp-glance-0`.
+
+That format carries the key in plain text. A requirer that knows secrets says `requested-secrets=["key"]` in its
+application data and gets `secret-key`, the id of a Juju secret with the one field `key`, in the provider's
+application data instead.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import ops
+
+API_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What one unit of a client asks for."""
+
+    unit: str
+    request_id: str
+    operations: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """An application on the other side of a `ceph-client` relation, as the provider sees it."""
+
+    relation_id: int
+    name: str
+    """The name of its Ceph user, without `client.`."""
+    takes_secret: bool
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """What a client needs to use the cluster."""
+
+    user: str
+    key: str
+    monitors: tuple[str, ...]
+
+
+def read_client(relation: ops.Relation) -> Client | None:
+    """Return the provider's view of a relation, or None while the other application is not known.
+
+    A request that is not JSON of the known version is passed over: the other side has not finished, or speaks
+    a later format, and gets no answer.
+    """
+    if relation.app is None:
+        return None
+    wanted = relation.data[relation.app].get("requested-secrets", "[]")
+    units = sorted(relation.units, key=lambda unit: unit.name)
+    names = [relation.data[unit].get("application-name", "") for unit in units]
+    requests = [_parse(unit.name, relation.data[unit].get("broker_req", "")) for unit in units]
+    return Client(
+        relation_id=relation.id,
+        name=next(filter(None, names), relation.app.name),
+        takes_secret="key" in _load(wanted, list),
+        requests=tuple(request for request in requests if request),
+    )
+
+
+def publish_monitor(relation: ops.Relation, unit: ops.Unit, address: str | None) -> None:
+    """Tell clients the address of this unit's monitor, or that it has none."""
+    _set(relation.data[unit], "auth", "cephx" if address else "")
+    _set(relation.data[unit], "ceph-public-address", address or "")
+
+
+def publish_key(relation: ops.Relation, unit: ops.Unit, key: str) -> None:
+    """Hand the key out in plain text, as requirers without secrets demand."""
+    _set(relation.data[unit], "key", key)
+
+
+def publish_secret(relation: ops.Relation, application: ops.Application, secret_id: str) -> None:
+    """Hand out the id of the secret that holds the key. Only the leader may."""
+    _set(relation.data[application], "secret-key", secret_id)
+
+
+def answer(relation: ops.Relation, unit: ops.Unit, request: Request, failure: str | None) -> None:
+    """Tell a client's unit that its request was carried out, or why not."""
+    response: dict[str, Any] = {"api-version": API_VERSION, "request-id": request.request_id}
+    response |= {"exit-code": 1, "stderr": failure} if failure else {"exit-code": 0}
+    key = f"broker-rsp-{request.unit.replace('/', '-')}"
+    _set(relation.data[unit], key, json.dumps(response, sort_keys=True))
+
+
+def is_answered(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
+    """Return whether this unit has answered the request."""
+    given = relation.data[unit].get(f"broker-rsp-{request.unit.replace('/', '-')}", "{}")
+    return _load(given, dict).get("request-id") == request.request_id
+
+
+def send_request(
+    relation: ops.Relation,
+    unit: ops.Unit,
+    application: str,
+    request_id: str,
+    operations: Iterable[Mapping[str, Any]],
+) -> None:
+    """As a client's unit, ask for pools and permissions."""
+    body = {"api-version": API_VERSION, "request-id": request_id, "ops": list(operations)}
+    _set(relation.data[unit], "application-name", application)
+    _set(relation.data[unit], "broker_req", json.dumps(body, sort_keys=True))
+
+
+def announce_secrets(relation: ops.Relation, application: ops.Application) -> None:
+    """As a client's leader, say that the key may come as a secret."""
+    _set(relation.data[application], "requested-secrets", json.dumps(["key"]))
+
+
+def read_access(
+    model: ops.Model, relation: ops.Relation, user: str, unit: ops.Unit, request_id: str
+) -> Access | None:
+    """As a client's unit, return how to reach the cluster once `request_id` is answered; None until then.
+
+    Raises:
+        ValueError: The provider has refused the request; the message is its own.
+    """
+    if relation.app is None:
+        return None
+    key, answered = "", False
+    monitors: list[str] = []
+    if secret_id := relation.data[relation.app].get("secret-key"):
+        key = model.get_secret(id=secret_id).get_content(refresh=True)["key"]
+    for provider in sorted(relation.units, key=lambda unit: unit.name):
+        data = relation.data[provider]
+        response = _load(data.get(f"broker-rsp-{unit.name.replace('/', '-')}", "{}"), dict)
+        if response.get("request-id") == request_id:
+            if response.get("exit-code"):
+                raise ValueError(response.get("stderr") or f"refused with exit code {response['exit-code']}")
+            answered = True
+        key = key or data.get("key", "")
+        if address := data.get("ceph-public-address"):
+            monitors.append(address)
+    if not (answered and key and monitors):
+        return None
+    return Access(user=user, key=key, monitors=tuple(monitors))
+
+
+def _parse(unit: str, text: str) -> Request | None:
+    body = _load(text, dict)
+    if body.get("api-version") != API_VERSION or not isinstance(body.get("ops"), list):
+        return None
+    return Request(unit=unit, request_id=str(body.get("request-id", "")), operations=tuple(body["ops"]))
+
+
+def _load(text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return kind()
+    return value if isinstance(value, kind) else kind()
+
+
+def _set(data: ops.RelationDataContent, key: str, value: str) -> None:
+    if data.get(key, "") != value:
+        data[key] = value

@@ -1,0 +1,155 @@
+"""Work that takes longer than a hook may: a systemd unit with recorded progress.
+
+Juju runs one hook or action at a time on a machine, so none of ours waits longer than a minute. An action starts
+a job and returns its id; `show-job` and the unit's status tell how it stands; a reconcile starts a job again that
+a power loss or an unexpected error (its traceback is in the journal) interrupted. A job is a function `run(job, **arguments)` in a module of the charm and must be
+able to begin again at any point.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm import machine as machines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_charm.machine import Machine
+
+
+class JobError(Exception):
+    """The job cannot go on; the message tells the operator why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A job as it stands. `state` is `running`, `interrupted`, `done` or `failed`; times are epoch seconds."""
+
+    id: str
+    module: str
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+    state: str = "running"
+    progress: str = ""
+    started: float = 0
+    ended: float | None = None
+
+
+class Jobs:
+    """The jobs of one application on this machine."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self._machine = machine
+        self._application = application
+        self._folder = f"/var/lib/openinfra/{application}/jobs"
+
+    def start(self, module: str, **arguments: str) -> Record:
+        """Start `module`'s job, or return the one that already does the same."""
+        for record in self.all():
+            if (record.module, record.arguments, record.ended) == (module, arguments, None):
+                return record
+        number = 1 + max((int(record.id.rpartition("-")[2]) for record in self.all()), default=0)
+        name = module.rpartition(".")[2].replace("_", "-")
+        record = Record(
+            id=f"{name}-{number}", module=module, arguments=arguments, started=self._machine.now()
+        )
+        self.save(record)
+        self._launch(record)
+        return record
+
+    def all(self) -> list[Record]:
+        """Return all jobs that are on record, the oldest first."""
+        names = [name.removesuffix(".json") for name in self._machine.list_folder(self._folder)]
+        found = [record for name in names if (record := self.find(name))]
+        return sorted(found, key=lambda record: int(record.id.rpartition("-")[2]))
+
+    def find(self, job_id: str) -> Record | None:
+        """Return a job by its id. One that says it runs, but whose process is gone, is `interrupted`."""
+        text = self._machine.read(f"{self._folder}/{job_id}.json")
+        if text is None:
+            return None
+        record = Record(**json.loads(text))
+        unit = self._unit(record)
+        if record.ended is None and self._machine.service_states(unit)[unit] not in {"active", "activating"}:
+            return dataclasses.replace(record, state="interrupted")
+        return record
+
+    def unfinished(self) -> list[Record]:
+        """Return the jobs that have not ended."""
+        return [record for record in self.all() if record.ended is None]
+
+    def resume(self) -> None:
+        """Start those jobs again that were interrupted."""
+        for record in self.unfinished():
+            if record.state == "interrupted":
+                self._launch(record)
+
+    def save(self, record: Record) -> None:
+        """Write a job's record."""
+        text = json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True)
+        self._machine.write(f"{self._folder}/{record.id}.json", text + "\n")
+
+    def stop(self) -> None:
+        """Stop all jobs and forget them, as on removal."""
+        for record in self.unfinished():
+            self._machine.run("systemctl", "stop", self._unit(record), check=False)
+        self._machine.remove(self._folder)
+
+    def _unit(self, record: Record) -> str:
+        return f"{self._application}-job-{record.id}.service"
+
+    def _launch(self, record: Record) -> None:
+        path = os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path if folder)
+        self._machine.run(
+            "systemd-run", "--quiet", "--collect", f"--unit={self._unit(record)}",
+            f"--setenv=PYTHONPATH={path}", "--setenv=PYTHONDONTWRITEBYTECODE=1",
+            "python3", "-m", "openinfra_charm.job", self._application, record.id,
+        )  # fmt: skip
+
+
+class Job:
+    """A running job, as its function sees it."""
+
+    def __init__(self, jobs: Jobs, record: Record, machine: Machine) -> None:
+        self._jobs = jobs
+        self._record = record
+        self.machine = machine
+
+    def report(self, progress: str) -> None:
+        """Say how far the job is, in words for the operator."""
+        if progress != self._record.progress:
+            self._record = dataclasses.replace(self._record, progress=progress)
+            self._jobs.save(self._record)
+
+    def end(self, state: str, progress: str) -> None:
+        """Record how the job ended."""
+        ended = self.machine.now()
+        self._jobs.save(dataclasses.replace(self._record, state=state, progress=progress, ended=ended))
+
+
+def main(application: str, job_id: str) -> int:
+    """Run a job that is on record, to its end; return the exit code for systemd."""
+    machine = machines.this()
+    jobs = Jobs(machine, application)
+    record = jobs.find(job_id)
+    if record is None:
+        sys.exit(f"there is no job {job_id} of {application}")
+    job = Job(jobs, record, machine)
+    try:
+        outcome: Any = importlib.import_module(record.module).run(job, **record.arguments)
+    except JobError as error:
+        job.end("failed", str(error))
+        return 1
+    job.end("done", str(outcome or record.progress))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))

@@ -1,0 +1,392 @@
+"""The machine a unit runs on: the one seam between a workload and the world.
+
+Workload modules read and change the machine only through a `Machine`. Tests and rehearsals put another
+object in its place with `use`; nothing else has to be swapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import importlib
+import os
+import pwd
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from types import ModuleType
+
+NO_START = "/usr/sbin/policy-rc.d"
+"""Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
+
+
+class CommandError(Exception):
+    """A program ended with an exit code that its caller did not expect."""
+
+    def __init__(self, argv: Sequence[str], code: int, stderr: str) -> None:
+        self.argv = tuple(argv)
+        self.code = code
+        self.stderr = stderr
+        super().__init__(f"{argv[0]} ended with exit code {code}: {stderr.strip() or 'no error output'}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a finished program left: its exit code and its two outputs, decoded as UTF-8."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Machine:
+    """This machine, through its own programs and system calls."""
+
+    # Processes
+
+    def run(
+        self,
+        *argv: str,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Result:
+        """Run a program to its end.
+
+        Args:
+            argv: The program and its arguments; no shell is involved.
+            stdin: Text for its standard input; secrets go this way, never in `argv`.
+            env: Variables added to the environment.
+            timeout: Seconds after which it is killed.
+            check: Whether an exit code other than 0 is an error.
+
+        Raises:
+            CommandError: The exit code is not 0 and `check` is set.
+            TimeoutError: The program ran longer than `timeout`.
+        """
+        try:
+            done = subprocess.run(
+                argv,
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env={**os.environ, **(env or {})},
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"{argv[0]} did not end within {timeout:g} s") from error
+        if check and done.returncode:
+            raise CommandError(argv, done.returncode, done.stderr)
+        return Result(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    def load_library(self, name: str) -> ModuleType:
+        """Import a Python module that a distribution package brings (such as `rados`).
+
+        Raises:
+            ImportError: The package that holds it is not installed.
+        """
+        # The charm's own search path hides the distribution's modules only if something shadows them.
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    # Files
+
+    def read(self, path: str) -> str | None:
+        """Return a text file's content, or None where there is no such file."""
+        try:
+            return Path(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def read_bytes(self, path: str, size: int, offset: int = 0) -> bytes:
+        """Return up to `size` bytes of a file or block device from byte `offset` (negative: from its end)."""
+        with Path(path).open("rb") as file:
+            file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
+            return file.read(size)
+
+    def write(
+        self, path: str, content: str, *, mode: int = 0o644, user: str = "root", group: str = "root"
+    ) -> bool:
+        """Make a file hold `content` with this mode and owner; return whether anything changed.
+
+        The new content is complete and durable under a temporary name before it takes the file's place, so
+        that a reader or a power loss sees the old file or the new one. Missing folders are made.
+        """
+        target = Path(path)
+        owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+        data = content.encode()
+        with contextlib.suppress(FileNotFoundError):
+            now = target.stat()
+            same = (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid) == (mode, *owner)
+            if same and now.st_size == len(data) and target.read_bytes() == data:
+                return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.new")
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            file.flush()
+            os.fsync(descriptor)
+        beside.replace(target)
+        _sync_folder(target.parent)
+        return True
+
+    def remove(self, path: str) -> bool:
+        """Remove a file, a link or a whole folder; return whether there was one."""
+        target = Path(path)
+        if target.is_symlink() or target.is_file():
+            target.unlink()
+        elif target.is_dir():
+            shutil.rmtree(target)
+        else:
+            return False
+        _sync_folder(target.parent)
+        return True
+
+    def make_folder(self, path: str, *, mode: int = 0o755, user: str = "root", group: str = "root") -> bool:
+        """Make a folder with this mode and owner; return whether anything changed."""
+        target = Path(path)
+        owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+        with contextlib.suppress(FileNotFoundError):
+            now = target.stat()
+            if (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid) == (mode, *owner):
+                return False
+        target.mkdir(parents=True, exist_ok=True)
+        os.chown(target, *owner)
+        target.chmod(mode)
+        return True
+
+    def link(self, path: str, target: str) -> bool:
+        """Make `path` a symbolic link to `target`; return whether anything changed."""
+        name = Path(path)
+        if name.is_symlink() and str(name.readlink()) == target:
+            return False
+        beside = name.with_name(f".{name.name}.new")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(target)
+        beside.replace(name)
+        _sync_folder(name.parent)
+        return True
+
+    def allocate(self, path: str, size: int, *, user: str = "root", group: str = "root") -> None:
+        """Make a sparse file of `size` bytes that only its owner can read.
+
+        Raises:
+            FileExistsError: There is something under that name.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchown(descriptor, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+            file.truncate(size)
+            os.fsync(descriptor)
+        _sync_folder(Path(path).parent)
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is anything under this name."""
+        return os.path.lexists(path)
+
+    def list_folder(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none where there is no such folder."""
+        try:
+            return sorted(name.name for name in Path(path).iterdir())
+        except FileNotFoundError:
+            return []
+
+    def resolve(self, path: str) -> str:
+        """Return the path with all links followed, also where nothing is there."""
+        return os.path.realpath(path)
+
+    def is_block_device(self, path: str) -> bool:
+        """Return whether the path leads to a block device."""
+        try:
+            return stat.S_ISBLK(Path(path).stat().st_mode)
+        except FileNotFoundError:
+            return False
+
+    def open_exclusively(self, path: str) -> bool:
+        """Return whether a block device could be opened for this process alone (O_EXCL): nobody holds it.
+
+        A mounted device, a member of an array or a device that a daemon has locked refuses.
+        """
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_EXCL))
+        except OSError:
+            return False
+        return True
+
+    def size(self, path: str) -> int:
+        """Return the size of a file or block device in bytes."""
+        with Path(path).open("rb") as file:
+            return file.seek(0, os.SEEK_END)
+
+    def free_space(self, path: str) -> int:
+        """Return the bytes that are free on the file system that holds `path`."""
+        return shutil.disk_usage(path).free
+
+    def change_owner(self, path: str, *, user: str, group: str) -> None:
+        """Give a file or device another owner; a link is followed."""
+        shutil.chown(path, user, group)
+
+    # Packages
+
+    def package_versions(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the versions of those packages that are installed."""
+        wanted = tuple(names)
+        asked = self.run(
+            "dpkg-query", "-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n", *wanted, check=False
+        )
+        rows = (line.split("\t") for line in asked.stdout.splitlines())
+        return {name: version for name, status, version in rows if status == "installed"}
+
+    def install_packages(self, names: Iterable[str]) -> None:
+        """Install packages without their recommendations; none of them starts a service.
+
+        Raises:
+            CommandError: apt could not install them.
+        """
+        wanted = tuple(names)
+        env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+        options = (
+            "-q",
+            "-y",
+            "--no-install-recommends",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "-o",
+            "Dpkg::Options::=--force-confold",
+        )
+        with self._services_held():
+            # An interrupted dpkg (a power loss) refuses all work until it has been finished.
+            self.run("dpkg", "--force-confold", "--configure", "-a", env=env, timeout=600)
+            done = self.run("apt-get", "install", *options, *wanted, env=env, timeout=900, check=False)
+            if done.code:
+                self.run("apt-get", "update", "-q", env=env, timeout=300)
+                self.run("apt-get", "install", *options, *wanted, env=env, timeout=900)
+
+    def remove_packages(self, names: Iterable[str]) -> None:
+        """Remove packages and what only they needed; their configuration stays with the operator."""
+        env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+        self.run("apt-get", "remove", "-q", "-y", "--autoremove", *names, env=env, timeout=600)
+
+    @contextlib.contextmanager
+    def _services_held(self) -> Generator[None]:
+        """Keep packages from starting what they install."""
+        held = self.write(NO_START, "#!/bin/sh\nexit 101\n", mode=0o755)
+        try:
+            yield
+        finally:
+            if held:
+                self.remove(NO_START)
+
+    # Services of systemd
+
+    def reload_systemd(self) -> None:
+        """Make systemd read its unit files again."""
+        self.run("systemctl", "daemon-reload")
+
+    def service_states(self, *units: str) -> dict[str, str]:
+        """Return each unit's ActiveState (active, activating, inactive, failed, ...)."""
+        if not units:
+            return {}
+        shown = self.run("systemctl", "show", "--property=ActiveState", "--value", *units)
+        return dict(zip(units, (line for line in shown.stdout.splitlines() if line), strict=True))
+
+    def enabled_services(self, *units: str) -> set[str]:
+        """Return those units that start with the machine."""
+        if not units:
+            return set()
+        shown = self.run("systemctl", "is-enabled", *units, check=False)
+        return {unit for unit, word in zip(units, shown.stdout.split(), strict=False) if word == "enabled"}
+
+    def enable_services(self, *units: str) -> None:
+        """Let units start with the machine."""
+        self.run("systemctl", "enable", "--quiet", *units)
+
+    def start_services(self, *units: str) -> None:
+        """Start units; those that run already are left alone."""
+        self.run("systemctl", "reset-failed", *units, check=False)
+        self.run("systemctl", "start", *units)
+
+    def restart_services(self, *units: str) -> None:
+        """Stop and start units."""
+        self.run("systemctl", "reset-failed", *units, check=False)
+        self.run("systemctl", "restart", *units)
+
+    def reload_services(self, *units: str) -> None:
+        """Let units read their configuration again without a stop."""
+        self.run("systemctl", "reload", *units)
+
+    def stop_services(self, *units: str) -> None:
+        """Stop units and keep them from starting with the machine."""
+        self.run("systemctl", "disable", "--quiet", "--now", *units)
+        self.run("systemctl", "reset-failed", *units, check=False)
+
+    def mask_services(self, *units: str) -> None:
+        """Keep units from being started by anybody."""
+        self.run("systemctl", "mask", "--quiet", *units)
+
+    # Facts
+
+    def hostname(self) -> str:
+        """Return the machine's short host name."""
+        return socket.gethostname().split(".")[0]
+
+    def boot_id(self) -> str:
+        """Return an id that is new after each start of the machine (from systemd, true in containers too)."""
+        return self.run(
+            "systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"
+        ).stdout.strip()
+
+    def virtualization(self) -> str:
+        """Return what systemd-detect-virt says: `none`, `lxc`, `kvm`, ..."""
+        return self.run("systemd-detect-virt", check=False).stdout.strip()
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_current: ContextVar[Machine] = ContextVar("machine", default=Machine())  # noqa: B039  it has no state
+
+
+def this() -> Machine:
+    """Return the machine that the running code manages."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def use(machine: Machine) -> Generator[Machine]:
+    """Put another machine in the place of this one for a while, as tests and rehearsals do."""
+    token = _current.set(machine)
+    try:
+        yield machine
+    finally:
+        _current.reset(token)

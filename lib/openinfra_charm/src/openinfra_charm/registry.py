@@ -1,0 +1,76 @@
+"""What applications on one machine must know of each other: packages in use, and who owns a daemon.
+
+Applications share machines without containers between them, so each records what it uses here, where the
+others and the `host` charm look.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from openinfra_charm.machine import Machine
+
+PACKAGES = "/etc/openinfra/packages.d"
+"""One file an application, a package a line: what it needs. Upgrades of these are rolled by their charm."""
+OWNERS = "/var/lib/openinfra/owners"
+"""One file a thing of which a machine has only one (a daemon, the host's baseline), naming the unit that manages it."""
+CHECKS = ("safe-to-stop", "after-start")
+"""Kinds of checks that an application leaves in /usr/lib/openinfra/<kind>.d: exit code 0, or 1 and the reason."""
+
+
+def claim(machine: Machine, thing: str, unit: str) -> str:
+    """Record `unit` as the owner of `thing` unless it has one; return the owner."""
+    path = f"{OWNERS}/{thing}"
+    owner = (machine.read(path) or "").strip()
+    if not owner:
+        machine.write(path, f"{unit}\n")
+    return owner or unit
+
+
+def disclaim(machine: Machine, thing: str, unit: str) -> None:
+    """Give up what `unit` owns; what another one owns is left alone."""
+    path = f"{OWNERS}/{thing}"
+    if (machine.read(path) or "").strip() == unit:
+        machine.remove(path)
+
+
+def install(machine: Machine, application: str, packages: Iterable[str]) -> bool:
+    """Install what is missing of an application's packages, and record them as needed; return whether it did."""
+    wanted = sorted(packages)
+    machine.write(f"{PACKAGES}/{application}", "".join(f"{name}\n" for name in wanted))
+    missing = [name for name in wanted if name not in machine.package_versions(wanted)]
+    if missing:
+        machine.install_packages(missing)
+    return bool(missing)
+
+
+def uninstall(machine: Machine, application: str) -> None:
+    """Remove an application's packages, but for those that another application on this machine needs."""
+    own = _packages(machine, application)
+    machine.remove(f"{PACKAGES}/{application}")
+    others = {name for other in machine.list_folder(PACKAGES) for name in _packages(machine, other)}
+    if unused := sorted(own - others):
+        machine.remove_packages(unused)
+
+
+def leave_check(machine: Machine, kind: str, application: str, *command: str) -> None:
+    """Leave a check (`kind` is one of `CHECKS`) that runs `command`, a program and its plain arguments.
+
+    It is run by `host` before a machine stops and after it has started; it prints why when it fails.
+    """
+    machine.write(
+        f"/usr/lib/openinfra/{kind}.d/{application}", f"#!/bin/sh\nexec {' '.join(command)}\n", mode=0o755
+    )
+
+
+def remove_checks(machine: Machine, application: str) -> None:
+    """Take an application's checks away."""
+    for kind in CHECKS:
+        machine.remove(f"/usr/lib/openinfra/{kind}.d/{application}")
+
+
+def _packages(machine: Machine, application: str) -> set[str]:
+    return set((machine.read(f"{PACKAGES}/{application}") or "").split())
