@@ -1,0 +1,136 @@
+"""The tables of the model, held in memory, and which of their rows have changed since the caller last stored them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from openinfra_model.core.codec import from_json, to_json
+from openinfra_model.core.entities import (
+    Agent,
+    Application,
+    LogEntry,
+    Machine,
+    Model,
+    Operation,
+    Relation,
+    Secret,
+    Sequence,
+    Storage,
+    StoredCharm,
+    Task,
+    Unit,
+)
+
+
+class Entity(Protocol):
+    """A row: immutable, named by its key."""
+
+    @property
+    def key(self) -> str:
+        """The name of the row, unique in its table."""
+        ...
+
+
+_Row = TypeVar("_Row", bound=Entity)
+Dirty = dict[tuple[str, str], str | None]
+
+
+class Table(Generic[_Row]):
+    """Entities of one kind by key, in the order they were first put."""
+
+    def __init__(self, name: str, kind: type[_Row]) -> None:
+        self.name = name
+        self.kind = kind
+        self.dirty: set[str] = set()
+        self._rows: dict[str, _Row] = {}
+
+    def __getitem__(self, key: str) -> _Row:
+        return self._rows[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[_Row]:
+        return iter(tuple(self._rows.values()))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, key: str) -> _Row | None:
+        """Return the row, or None where there is none."""
+        return self._rows.get(key)
+
+    def put(self, row: _Row) -> None:
+        """Add a row or replace it."""
+        if self._rows.get(row.key) is not row:
+            self._rows[row.key] = row
+            self.dirty.add(row.key)
+
+    def remove(self, key: str) -> None:
+        """Remove a row, if it is there."""
+        if self._rows.pop(key, None) is not None:
+            self.dirty.add(key)
+
+    def drain(self) -> Iterator[tuple[str, str | None]]:
+        """Yield the changed rows as JSON text, None for a removed one, and forget that they changed."""
+        for key in sorted(self.dirty):
+            row = self._rows.get(key)
+            yield key, None if row is None else json.dumps(to_json(row), separators=(",", ":"))
+        self.dirty.clear()
+
+    def load(self, key: str, text: str) -> None:
+        """Put a stored row without marking it changed."""
+        self._rows[key] = from_json(self.kind, json.loads(text))
+
+
+class State:
+    """All tables. Reading is free; whoever changes rows calls `drain` afterwards and stores what it yields."""
+
+    def __init__(self) -> None:
+        self.models = Table("models", Model)
+        self.sequences = Table("sequences", Sequence)
+        self.charms = Table("charms", StoredCharm)
+        self.machines = Table("machines", Machine)
+        self.applications = Table("applications", Application)
+        self.units = Table("units", Unit)
+        self.agents = Table("agents", Agent)
+        self.relations = Table("relations", Relation)
+        self.storage = Table("storage", Storage)
+        self.secrets = Table("secrets", Secret)
+        self.operations = Table("operations", Operation)
+        self.tasks = Table("tasks", Task)
+        self.log = Table("log", LogEntry)
+
+    def tables(self) -> tuple[Table[Entity], ...]:
+        """Return every table."""
+        return tuple(value for value in vars(self).values() if isinstance(value, Table))
+
+    @classmethod
+    def load(cls, rows: Iterable[tuple[str, str, str]]) -> State:
+        """Rebuild the state from stored rows (table, key, JSON text), in the order they were first stored."""
+        state = cls()
+        tables = {table.name: table for table in state.tables()}
+        for table, key, text in rows:
+            tables[table].load(key, text)
+        return state
+
+    def drain(self) -> Dirty:
+        """Return the rows that changed since the last call, by (table, key): JSON text, or None when removed."""
+        return {(table.name, key): text for table in self.tables() for key, text in table.drain()}
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.models["model"]
+
+    def charm_of(self, application: Application) -> StoredCharm:
+        """Return the charm that an application has now."""
+        return self.charms[application.charm_url]
+
+    def take(self, sequence: str) -> int:
+        """Return the next number of a series, from 0 on."""
+        number = found.next if (found := self.sequences.get(sequence)) else 0
+        self.sequences.put(Sequence(name=sequence, next=number + 1))
+        return number
