@@ -1,0 +1,1 @@
+"""The machines of a model: LXD system containers on this host."""

@@ -1,0 +1,181 @@
+"""The LXD daemon: the packaged service where systemd manages the host, else one of our own.
+
+Without systemd there is no cgroup hierarchy that a container's systemd would accept, so our daemon lives in a mount
+namespace that shows nothing but cgroup v2. It keeps its state below the engine's directory, apart from any other LXD.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from openinfra_model import host
+from openinfra_model.machines.lxd import Lxd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openinfra_model.paths import Paths
+
+PROFILE = "openinfra"
+# Marks what the engine made in an LXD that others may use too.
+OWNED = {"user.openinfra": "true"}
+
+_START = """\
+umount -R /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+mkdir -p /var/lib/lxcfs
+lxcfs --pidfile "$1/lxcfs.pid" /var/lib/lxcfs &
+echo $$ >"$1/lxd.pid"
+exec lxd --group root
+"""
+_START_SECONDS = 60
+_STOP_SECONDS = 90
+
+_LOOP_CTL_ADD = 0x4C80  # linux/loop.h
+_LOOP_DEVICES = 32  # as many as the profile names
+
+
+def lxd_directory(paths: Paths) -> Path:
+    """Where the LXD daemon that the engine uses keeps its state and socket."""
+    if not host.has_systemd():
+        return paths.state / "lxd"
+    snap = Path("/var/snap/lxd/common/lxd")
+    return snap if snap.exists() else Path("/var/lib/lxd")
+
+
+def start(paths: Paths, profile: Path) -> Lxd:
+    """Start LXD unless it runs, and give it the storage pool, the bridge and the profile of our machines.
+
+    Raises:
+        HostError: the daemon does not start.
+        LxdError: it refuses the configuration.
+    """
+    lxd = Lxd(lxd_directory(paths))
+    for directory in (paths.state, paths.log, paths.run, lxd.directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    paths.state.chmod(0o700)
+    host.raise_limits(paths.state / "sysctl.json")
+    _make_loop_devices()
+    if not lxd.is_up():
+        _launch(lxd, paths)
+    _configure(lxd, yaml.safe_load(profile.read_text(encoding="utf-8")))
+    return lxd
+
+
+def stop(paths: Paths) -> None:
+    """Take everything of ours out of LXD, then end the daemon if it is our own, and restore the kernel's limits."""
+    lxd = Lxd(lxd_directory(paths))
+    if lxd.is_up():
+        _clear(lxd)
+    if not host.has_systemd():
+        _end(paths)
+        shutil.rmtree(lxd.directory, ignore_errors=True)
+    host.restore_limits(paths.state / "sysctl.json")
+
+
+def _launch(lxd: Lxd, paths: Paths) -> None:
+    if host.has_systemd():
+        subprocess.run(["systemctl", "start", "lxd.socket"], check=False, capture_output=True)
+    else:
+        with (paths.log / "lxd.log").open("ab") as log:
+            subprocess.Popen(
+                ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _START, "sh", str(paths.run)],
+                env={**os.environ, "LXD_DIR": str(lxd.directory)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    if not _within(_START_SECONDS, lxd.is_up):
+        raise host.HostError(f"LXD did not start within {_START_SECONDS} s: see {paths.log / 'lxd.log'}")
+
+
+def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
+    """Bring pool, bridge and profile to what the profile's file says; a second time changes nothing."""
+    pool, network = profile["devices"]["root"]["pool"], profile["devices"]["eth0"]["network"]
+    if not lxd.exists(f"/1.0/storage-pools/{pool}"):
+        lxd.request("POST", "/1.0/storage-pools", {"name": pool, "driver": "dir", "config": OWNED})
+    if not lxd.exists(f"/1.0/networks/{network}"):
+        subnet = host.unused_network()
+        settings = {
+            "ipv4.address": f"{subnet[1]}/{subnet.prefixlen}",
+            "ipv4.nat": "true",
+            "ipv6.address": "none",
+            "bridge.mtu": str(host.default_mtu()),
+        }
+        lxd.request("POST", "/1.0/networks", {"name": network, "type": "bridge", "config": settings | OWNED})
+    body = {key: profile[key] for key in ("config", "description", "devices")}
+    if lxd.exists(f"/1.0/profiles/{PROFILE}"):
+        lxd.request("PUT", f"/1.0/profiles/{PROFILE}", body)
+    else:
+        lxd.request("POST", "/1.0/profiles", {"name": PROFILE, **body})
+
+
+def _clear(lxd: Lxd) -> None:
+    """Delete our instances, images, profile, and the bridge and pool if we made them."""
+    for instance in lxd.request("GET", "/1.0/instances?recursion=1"):
+        if PROFILE in instance["profiles"]:
+            if instance["status"] != "Stopped":
+                lxd.set_state(instance["name"], "stop", force=True)
+            lxd.delete(f"/1.0/instances/{instance['name']}")
+    lxd.delete(f"/1.0/profiles/{PROFILE}")
+    for image in lxd.request("GET", "/1.0/images?recursion=1"):
+        if image["properties"].get("os") == "openinfra":
+            lxd.delete(f"/1.0/images/{image['fingerprint']}")
+    for kind in ("networks", "storage-pools"):
+        for item in lxd.request("GET", f"/1.0/{kind}?recursion=1"):
+            if item["config"].items() >= OWNED.items():
+                lxd.delete(f"/1.0/{kind}/{item['name']}")
+
+
+def _end(paths: Paths) -> None:
+    """End our own daemons, LXD first."""
+    for name in ("lxd", "lxcfs"):
+        pid_file = paths.run / f"{name}.pid"
+        if pid_file.exists():
+            pid = int(pid_file.read_text(encoding="ascii"))
+            if _is_running(pid, name):
+                os.kill(pid, signal.SIGTERM)
+                if not _within(_STOP_SECONDS, lambda pid=pid, name=name: not _is_running(pid, name)):
+                    os.kill(pid, signal.SIGKILL)
+            pid_file.unlink()
+
+
+def _is_running(pid: int, name: str) -> bool:
+    """Tell whether `pid` is still the program `name`: a process id alone may have been used again."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
+    except FileNotFoundError:
+        return False
+
+
+def _make_loop_devices() -> None:
+    """Have the kernel make the loop devices that the profile passes to the machines."""
+    control = Path("/dev/loop-control")
+    if not control.exists():
+        return
+    with control.open("rb") as stream:
+        for number in range(_LOOP_DEVICES):
+            try:
+                fcntl.ioctl(stream, _LOOP_CTL_ADD, number)
+            except FileExistsError:
+                continue
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait until the condition holds; tell whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
