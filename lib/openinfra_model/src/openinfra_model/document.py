@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
@@ -96,14 +96,27 @@ def _construct_bool(_loader: Any, node: yaml.ScalarNode) -> bool:
     return _BOOLEANS[str(node.value)]
 
 
-def _teach(loader: Any) -> None:  # PyYAML's class methods are untyped
+def _teach(kind: Any, tag: str, pattern: str, first: Iterable[str]) -> None:  # PyYAML is untyped here
+    kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), list(first))
+
+
+def _go_loader() -> Any:
+    loader: Any = _GoLoader
     loader.yaml_implicit_resolvers = {}
     for tag, pattern, first in _PLAIN_SCALARS:
-        loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), list(first))
+        _teach(loader, tag, pattern, first)
     loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
+    return loader
 
 
-_teach(_GoLoader)
+_LOADER = _go_loader()
+
+
+class _GoDumper(yaml.SafeDumper):
+    """Quotes what only Go's YAML reads as a boolean."""
+
+
+_teach(_GoDumper, "bool", "[yYnN]", "yYnN")
 
 
 class _Converter:
@@ -156,13 +169,18 @@ class _Converter:
         return Place(file=self._file, line=mark.line + 1, column=mark.column + 1)
 
 
+def dump(value: Json) -> str:
+    """Return a value as a YAML document that Juju reads back as the same value."""
+    return yaml.dump(value, Dumper=_GoDumper, allow_unicode=True, sort_keys=True, width=120)
+
+
 def parse(text: str, file: str) -> list[Node]:
     """Read the YAML documents in `text`; empty ones are left out.
 
     Raises:
         DocumentError: if the text is not YAML; `file` names it in the message.
     """
-    loader: Any = _GoLoader(text)
+    loader = _LOADER(text)
     converter = _Converter(file, loader)
     try:
         nodes: list[Node] = []
