@@ -7,7 +7,6 @@ and restarting the service is finished by the next one, and a hook with nothing 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,17 +41,23 @@ class Service:
 
 
 class Services:
-    """The services of one application on this machine."""
+    """The services of one application on this machine.
+
+    Each has a record of its own, a file, since a job may stop one while a hook starts another.
+    """
 
     def __init__(self, machine: Machine, application: str) -> None:
         self._machine = machine
-        self._record = f"/var/lib/openinfra/{application}/services.json"
+        self._records = f"/var/lib/openinfra/{application}/services"
+
+    @property
+    def units(self) -> list[str]:
+        """The units that this application has started here, sorted."""
+        return self._machine.list_folder(self._records)
 
     def outdated(self, services: Iterable[Service]) -> list[Service]:
-        """Return the running services that were started with something else than now."""
-        started = self._read()
-        wanted = [service for service in services if service.unit in started]
-        return [service for service in wanted if started[service.unit] != service.fingerprint]
+        """Return the services that were started with something else than now."""
+        return [service for service in services if self._started_with(service) not in {None, service.fingerprint}]
 
     def ensure_running(self, services: Iterable[Service]) -> list[str]:
         """Enable and start what does not run yet; return the units that were started.
@@ -68,31 +73,24 @@ class Services:
         started = [unit for unit in units if states[unit] not in {"active", "activating", "reloading"}]
         if started:
             self._machine.start_services(*started)
-        known = self._read()
-        fresh = {s.unit: s.fingerprint for s in wanted if s.unit in started or s.unit not in known}
-        self._write({**known, **fresh})
+        for service in wanted:
+            if service.unit in started or self._started_with(service) is None:
+                self._record(service)
         return started
 
     def restart(self, service: Service) -> None:
         """Restart one service, and remember what it runs with now."""
         self._machine.restart_services(service.unit)
-        self._write({**self._read(), service.unit: service.fingerprint})
+        self._record(service)
 
     def stop(self, *units: str) -> None:
         """Stop services for good."""
-        known = self._read()
-        present = [unit for unit in units if unit in known]
-        if present:
-            self._machine.stop_services(*present)
-            self._write({unit: mark for unit, mark in known.items() if unit not in present})
+        for unit in sorted(set(units) & set(self.units)):
+            self._machine.stop_services(unit)
+            self._machine.remove(f"{self._records}/{unit}")
 
-    @property
-    def units(self) -> list[str]:
-        """The units that this application has started here, sorted."""
-        return sorted(self._read())
+    def _started_with(self, service: Service) -> str | None:
+        return self._machine.read(f"{self._records}/{service.unit}")
 
-    def _read(self) -> dict[str, str]:
-        return json.loads(self._machine.read(self._record) or "{}")
-
-    def _write(self, record: dict[str, str]) -> None:
-        self._machine.write(self._record, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    def _record(self, service: Service) -> None:
+        self._machine.write(f"{self._records}/{service.unit}", service.fingerprint)
