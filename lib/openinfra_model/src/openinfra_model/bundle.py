@@ -391,19 +391,29 @@ def _read_machines(
 def _ordered(
     applications: dict[str, Application], merged: Merged, problems: Problems
 ) -> dict[str, Application]:
+    """Return the applications in the bundle's order, but each after those that it is placed on."""
     targets = {
-        name: {
-            placement.removeprefix("lxd:").partition("/")[0]
+        name: [
+            target
             for placement in application.to
-            if "/" in placement
-        }
+            if (target := placement.removeprefix("lxd:").partition("/")[0]) in applications
+        ]
         for name, application in applications.items()
     }
     try:
-        order = list(TopologicalSorter(targets).static_order())
+        TopologicalSorter(targets).prepare()
     except CycleError as error:
         cycle: list[str] = error.args[1]
         place = merged.applications[cycle[0]].key_place
         problems.add(place, f"impossible placement: {' on '.join(cycle)}: place one of them on a machine")
         return applications
-    return {name: applications[name] for name in order if name in applications}
+    ordered: dict[str, Application] = {}
+
+    def add(name: str) -> None:
+        for target in targets[name]:
+            add(target)
+        ordered[name] = applications[name]
+
+    for name in applications:
+        add(name)
+    return ordered
