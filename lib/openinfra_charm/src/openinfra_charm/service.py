@@ -83,6 +83,11 @@ class Services:
         self._machine.restart_services(service.unit)
         self._record(service)
 
+    def reload(self, service: Service) -> None:
+        """Let one service read its configuration again without a stop, and remember what it runs with now."""
+        self._machine.reload_services(service.unit)
+        self._record(service)
+
     def stop(self, *units: str) -> None:
         """Stop services for good."""
         for unit in sorted(set(units) & set(self.units)):
