@@ -6,7 +6,7 @@ and the world through `State`, whose dirty rows the caller stores after each cal
 
 from openinfra_model.core.core import Core
 from openinfra_model.core.errors import ModelError
-from openinfra_model.core.hooks import Finished, HookContext, HookRun
+from openinfra_model.core.context import Finished, HookContext, HookRun
 from openinfra_model.core.hooktools import ToolResult
 from openinfra_model.core.ids import Ids
 from openinfra_model.core.state import State

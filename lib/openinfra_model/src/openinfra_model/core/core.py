@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from openinfra_model.charm import Charm
     from openinfra_model.core.entities import Machine, Network, Storage, StorageDirective
-    from openinfra_model.core.hooks import Finished, HookContext, HookRun
+    from openinfra_model.core.context import Finished, HookContext, HookRun, RunningHook
     from openinfra_model.core.hooktools import ToolResult
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
@@ -45,7 +45,7 @@ class Core:
     def __init__(self, state: State, ids: Ids) -> None:
         self.state = state
         self._ids = ids
-        self._contexts: dict[str, hooks.RunningHook] = {}
+        self._contexts: dict[str, RunningHook] = {}
 
     @classmethod
     def create(cls, state: State, ids: Ids, name: str, now: float) -> Core:
@@ -241,9 +241,9 @@ class Core:
         """Return the storage that the caller is to make, on machines that run."""
         return storage.wanted(self.state)
 
-    def storage_provisioned(self, storage_id: str, *, location: str, now: float, device: str = "") -> None:
-        """Record that storage was made at a path on its machine."""
-        storage.provisioned(self.state, storage_id, location, device, now)
+    def storage_provisioned(self, storage_id: str, *, now: float, device: str = "") -> None:
+        """Record that storage was made: a filesystem at its `location`, a block device as `device`."""
+        storage.provisioned(self.state, storage_id, device, now)
 
     def storage_failed(self, storage_id: str, message: str, now: float) -> None:
         """Record why storage could not be made; it stays wanted."""
@@ -349,7 +349,8 @@ class Core:
         self, context_id: str, exit_code: int, now: float, *, stdout: str = "", stderr: str = ""
     ) -> Finished:
         """End a hook, action or command. A commit that Juju would refuse is a failure of the hook."""
-        return hooks.finish(self.state, self._contexts.pop(context_id), exit_code, stdout, stderr, now)
+        running = self._contexts.pop(context_id)
+        return hooks.finish(self.state, self._ids, running, exit_code, stdout, stderr, now)
 
     def abandon(self, context_id: str, now: float) -> None:
         """Forget a hook that was cut off: it is due again. An action that was cut off has failed."""

@@ -181,7 +181,10 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """A unit as the controller sees it. A hook error shows in `agent`, the workload's own status stays."""
+    """A unit as the controller sees it. A hook error shows in `agent`, the workload's own status stays.
+
+    `tasks` are those that are not done yet, `log_length` counts the lines of the status history.
+    """
 
     name: str
     application: str
@@ -195,6 +198,7 @@ class Unit:
     ports: tuple[Port, ...] = ()
     version: str = ""
     charm_state: Mapping[str, str] = field(default_factory=dict[str, str])
+    tasks: tuple[str, ...] = ()
     log_length: int = 0
 
     @property
@@ -264,7 +268,7 @@ class Agent:
     queued: Hook | None = None
     failed: Hook | None = None
     attempts: int = 0
-    retry_at: float = 0.0
+    retry_at: float | None = None
     modified: int = 0
     config_seen: str = ""
     leader: bool = False

@@ -1,51 +1,144 @@
-"""Hooks, actions and commands from their beginning to the commit of what they wrote."""
+"""Hooks, actions and commands: begun, ended, cut off."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from openinfra_model.core.entities import Hook
+from openinfra_model.core import actions, configuration, history, progress
+from openinfra_model.core.commit import commit
+from openinfra_model.core.context import Finished, HookContext, RunningHook
+from openinfra_model.core.environment import environment, working_directory
+from openinfra_model.core.errors import ModelError
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HookRun:
-    """What a unit would run next. `name` is the hook's, the action's, or juju-exec.
-
-    At most one run at a time on a machine, except that runs marked `parallel` (always actions) may run with other
-    parallel runs of the same `execution_group` or none.
-    """
-
-    unit: str
-    machine: str
-    kind: Literal["hook", "action", "exec"]
-    name: str
-    hook: Hook | None = None
-    task: str = ""
-    parallel: bool = False
-    execution_group: str = ""
+if TYPE_CHECKING:
+    from openinfra_model.core.context import HookRun
+    from openinfra_model.core.entities import TaskStatus
+    from openinfra_model.core.ids import Ids
+    from openinfra_model.core.state import State
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HookContext:
-    """What the caller needs to run it.
+def begin(state: State, ids: Ids, run: HookRun, now: float) -> RunningHook:
+    """Begin a run and say so in the unit's status."""
+    if run.hook and run.hook.kind == "upgrade-charm":
+        _take_charm(state, run)
+    _announce(state, run, now)
+    command, timeout = "", None
+    if run.task:
+        task = state.tasks[run.task]
+        state.tasks.put(replace(task, status="running", started=now))
+        if run.kind == "exec":
+            command, timeout = str(task.parameters["command"]), float(task.parameters["timeout"])
+    identity = f"{run.unit}-{run.name}-{ids.context()}"
+    context = HookContext(
+        id=identity,
+        run=run,
+        charm=state.agents[run.unit].charm_url,
+        environment=environment(state, run, identity),
+        working_directory=working_directory(run.unit),
+        command=command,
+        timeout=timeout,
+    )
+    return RunningHook(
+        context=context, config_seen=configuration.fingerprint(state, run.unit), members=_members(state, run)
+    )
 
-    `charm` is the URL whose archive must be unpacked in `working_directory`; `command` is the shell text of an exec,
-    otherwise `./dispatch` is run. The environment is whole but for what the machine adds (TERM, PWD, LANG).
-    """
 
-    id: str
-    run: HookRun
-    charm: str
-    environment: dict[str, str]
-    working_directory: str
-    command: str = ""
-    timeout: float | None = None
+def _take_charm(state: State, run: HookRun) -> None:
+    """Let a unit have its application's charm from now on; upgrade-charm must follow whatever happens."""
+    agent = state.agents[run.unit]
+    application = state.applications[state.units[run.unit].application]
+    state.agents.put(
+        replace(agent, charm_url=application.charm_url, modified=application.modified, queued=run.hook)
+    )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """How it ended: `failed` says that the unit is now in error (or the task failed), and why."""
+def _announce(state: State, run: HookRun, now: float) -> None:
+    workload = state.units[run.unit].workload
+    match run.hook.kind if run.hook else "":
+        case "install" if workload.message == history.INITIALISING:
+            history.set_workload(state, run.unit, "maintenance", history.INSTALLING, now)
+        case "stop":
+            history.set_workload(state, run.unit, "maintenance", "stopping charm software", now)
+        case "remove":
+            history.set_workload(state, run.unit, "maintenance", "cleaning up prior to charm deletion", now)
+        case _:
+            pass
+    if state.units[run.unit].agent.current != "error":
+        message = {"hook": f"running {run.name} hook", "action": f"running action {run.name}"}
+        history.set_agent(state, run.unit, "executing", now, message.get(run.kind, "running commands"))
 
-    failed: bool
-    message: str = ""
+
+def _members(state: State, run: HookRun) -> dict[int, list[str]]:
+    """Return the remote units that the charm knows of during a run, by relation."""
+    found = {
+        int(key): list(known.members) for key, known in state.agents[run.unit].memberships.items() if known.created
+    }
+    if hook := run.hook:
+        match hook.kind, hook.relation:
+            case "relation-created", int(number):
+                found[number] = []
+            case "relation-joined", int(number):
+                found[number].append(hook.remote_unit)
+            case "relation-departed", int(number):
+                found[number].remove(hook.remote_unit)
+            case _:
+                pass
+    return found
+
+
+def abandon(state: State, running: RunningHook, now: float) -> None:
+    """Forget what a run wrote. An action is not run twice: it has failed."""
+    run = running.run
+    _back_to_idle(state, run.unit, now)
+    if run.task:
+        message = "action terminated: its machine or the controller went away while it ran"
+        actions.end(state, replace(state.tasks[run.task], status="failed", completed=now, message=message))
+
+
+def _back_to_idle(state: State, unit: str, now: float) -> None:
+    if unit in state.units and state.units[unit].agent.current == "executing":
+        history.set_agent(state, unit, "idle", now)
+
+
+def finish(
+    state: State, ids: Ids, running: RunningHook, exit_code: int, stdout: str, stderr: str, now: float
+) -> Finished:
+    """End a run: commit what it wrote, or put the unit in error or the task to failed."""
+    run = running.run
+    if run.unit not in state.units:
+        return Finished(failed=True, message=f'unit "{run.unit}" was removed')
+    problem = ""
+    if exit_code == 0:
+        try:
+            commit(state, ids, running, now)
+        except ModelError as error:
+            problem = str(error)
+    if run.hook is None:
+        return _finish_task(state, running, exit_code, stdout, stderr, problem, now)
+    if exit_code or problem:
+        message = progress.fail(state, run.unit, run.hook, now)
+        return Finished(failed=True, message=f"{message}: {problem}" if problem else message)
+    progress.complete(state, run.unit, run.hook, running.config_seen, now)
+    return Finished(failed=False)
+
+
+def _finish_task(
+    state: State, running: RunningHook, exit_code: int, stdout: str, stderr: str, problem: str, now: float
+) -> Finished:
+    """Store what an action or a command came to. A command's exit code is its result, an action's is its failure."""
+    run = running.run
+    _back_to_idle(state, run.unit, now)
+    task = state.tasks[run.task]
+    output = {"return-code": exit_code, "stdout": stdout, "stderr": stderr}
+    results = {**running.results, **{key: value for key, value in output.items() if value != ""}}
+    message = problem
+    if running.failure is not None:
+        message = running.failure or "action failed without reason given, check action for errors"
+    elif exit_code and run.kind == "action":
+        message = f"exit status {exit_code}"
+    status: TaskStatus = "failed" if message else "completed"
+    if task.status == "aborting":
+        status = "aborted"
+    actions.end(state, replace(task, status=status, results=results, message=message, completed=now))
+    return Finished(failed=status != "completed", message=message)

@@ -1,0 +1,232 @@
+"""Settings of applications and of the model, and what units see of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from openinfra_model.charm import OptionError
+from openinfra_model.core import find
+from openinfra_model.core.entities import StorageDirective
+from openinfra_model.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_model.charm import Charm
+    from openinfra_model.core.entities import Application, Network, OptionValue
+    from openinfra_model.core.state import State
+
+SPACE = "alpha"
+STORAGE_POOL = "lxd"
+DEFAULT_STORAGE_SIZE = 1024
+MODEL_DEFAULTS = {
+    "automatically-retry-hooks": "true",
+    "default-space": SPACE,
+    "juju-no-proxy": "127.0.0.1,localhost,::1",
+    "logging-config": "<root>=INFO",
+    "update-status-hook-interval": "5m",
+}
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION_UNITS = (3600, 60, 1)
+
+
+def options(state: State, application: Application) -> dict[str, OptionValue]:
+    """Return every option of an application with its value or default, by name."""
+    charm = state.charm_of(application).charm
+    return {name: application.config.get(name, charm.config[name].default) for name in sorted(charm.config)}
+
+
+def fingerprint(state: State, unit: str) -> str:
+    """Return what a unit's config-changed hook is about; another text means that the hook is due."""
+    member = state.units[unit]
+    application = state.applications[member.application]
+    network = state.machines[member.machine].network
+    return f"{application.config_version} {application.trusted} {network.address if network else ''}"
+
+
+def checked(charm: Charm, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """Return options in the charm's types.
+
+    Raises:
+        ModelError: if the charm has no such option or the value is of another type.
+    """
+    return {name: _check(charm, name, value, text=False) for name, value in values.items()}
+
+
+def _check(charm: Charm, name: str, value: OptionValue, *, text: bool) -> OptionValue:
+    if name not in charm.config:
+        raise ModelError(f'unknown option "{name}"')
+    try:
+        return charm.config[name].parse(str(value)) if text else charm.config[name].check(value)
+    except OptionError as error:
+        raise ModelError(str(error)) from error
+
+
+def set_options(state: State, name: str, values: Mapping[str, str]) -> None:
+    """Set options from text; setting what is set already changes nothing.
+
+    Raises:
+        ModelError: if an option or its type is wrong.
+    """
+    application = find.application(state, name)
+    charm = state.charm_of(application).charm
+    parsed = {key: _check(charm, key, value, text=True) for key, value in values.items()}
+    _store(state, application, {**application.config, **parsed})
+
+
+def reset_options(state: State, name: str, names: tuple[str, ...]) -> None:
+    """Return options to their defaults.
+
+    Raises:
+        ModelError: if the charm has no such option.
+    """
+    application = find.application(state, name)
+    for key in names:
+        if key not in state.charm_of(application).charm.config:
+            raise ModelError(f'unknown option "{key}"')
+    _store(state, application, {key: value for key, value in application.config.items() if key not in names})
+
+
+def _store(state: State, application: Application, config: dict[str, OptionValue]) -> None:
+    changed = replace(application, config=config)
+    if options(state, changed) != options(state, application):
+        changed = replace(changed, config_version=application.config_version + 1)
+    state.applications.put(changed)
+
+
+def set_trust(state: State, name: str, *, trusted: bool) -> None:
+    """Trust an application with the cloud's credentials, or no longer."""
+    state.applications.put(replace(find.application(state, name), trusted=trusted))
+
+
+def set_exposed(state: State, name: str, *, exposed: bool) -> None:
+    """Expose an application, or no longer."""
+    state.applications.put(replace(find.application(state, name), exposed=exposed))
+
+
+def set_constraints(state: State, name: str, constraints: str) -> None:
+    """Set the constraints of new machines."""
+    state.applications.put(replace(find.application(state, name), constraints=constraints))
+
+
+def bind(state: State, name: str, bindings: Mapping[str, str]) -> None:
+    """Bind endpoints to spaces.
+
+    Raises:
+        ModelError: if there is no such endpoint or space.
+    """
+    application = find.application(state, name)
+    check_bindings(state.charm_of(application).charm, bindings)
+    state.applications.put(replace(application, bindings={**application.bindings, **bindings}))
+
+
+def check_bindings(charm: Charm, bindings: Mapping[str, str]) -> None:
+    """Check that bindings name endpoints of the charm and the one space there is.
+
+    Raises:
+        ModelError: if not.
+    """
+    for endpoint, space in bindings.items():
+        if endpoint and endpoint not in charm.endpoints and endpoint not in charm.extra_bindings:
+            raise ModelError(f'charm "{charm.name}" has no endpoint or binding "{endpoint}"')
+        if space != SPACE:
+            raise ModelError(f'space "{space}" not found: this model has one machine and one space, "{SPACE}"')
+
+
+def effective_bindings(state: State, application: Application) -> dict[str, str]:
+    """Return the space of every endpoint and extra binding; the empty name is the default."""
+    charm = state.charm_of(application).charm
+    default = application.bindings.get("", SPACE)
+    names = ("", *charm.endpoints, *charm.extra_bindings)
+    return {name: application.bindings.get(name, default) for name in sorted(names)}
+
+
+def address_settings(network: Network) -> dict[str, str]:
+    """Return what Juju puts into a unit's relation data."""
+    return {"egress-subnets": f"{network.address}/32", "ingress-address": network.address}
+
+
+def storage_directives(state: State, application: Application) -> dict[str, StorageDirective]:
+    """Return what storage each unit of an application gets."""
+    charm = state.charm_of(application).charm
+    found: dict[str, StorageDirective] = {}
+    for name, spec in charm.storage.items():
+        default = StorageDirective(
+            pool=STORAGE_POOL if spec.type == "filesystem" else "loop",
+            size=max(spec.minimum_size, 0) or DEFAULT_STORAGE_SIZE,
+            count=spec.count_min,
+        )
+        found[name] = application.storage.get(name, default)
+    return found
+
+
+def check_storage(charm: Charm, name: str, directive: StorageDirective, count: int) -> None:
+    """Check that a unit may have so much of a store.
+
+    Raises:
+        ModelError: if the charm says otherwise.
+    """
+    spec = charm.storage[name]
+    if spec.count_max is not None and count > spec.count_max:
+        raise ModelError(
+            f'charm "{charm.name}" store "{name}": at most {spec.count_max} instances supported, {count} specified'
+        )
+    if count < spec.count_min:
+        raise ModelError(
+            f'charm "{charm.name}" store "{name}": at least {spec.count_min} instances required, {count} specified'
+        )
+    if directive.size < spec.minimum_size:
+        raise ModelError(
+            f'charm "{charm.name}" store "{name}": minimum storage size is {spec.minimum_size}M, '
+            f"{directive.size}M specified"
+        )
+
+
+def model_options(state: State) -> dict[str, str]:
+    """Return every option of the model with its value or default."""
+    return {**MODEL_DEFAULTS, **state.model.config}
+
+
+def update_status_interval(state: State) -> float:
+    """Return the seconds between update-status hooks."""
+    return _seconds(model_options(state)["update-status-hook-interval"]) or 0.0
+
+
+def _seconds(duration: str) -> float | None:
+    """Return a Go duration such as 1h30m in seconds, None if it is no duration."""
+    match = _DURATION.fullmatch(duration)
+    if match is None or not any(match.groups()):
+        return None
+    return float(sum(int(part or 0) * unit for part, unit in zip(match.groups(), _DURATION_UNITS, strict=True)))
+
+
+def set_model(state: State, values: Mapping[str, str], now: float) -> None:
+    """Set options of the model.
+
+    Raises:
+        ModelError: if the interval of update-status is no duration between a minute and an hour.
+    """
+    interval = values.get("update-status-hook-interval")
+    if interval is not None and not 60 <= (_seconds(interval) or 0) <= 3600:
+        raise ModelError(
+            f'update-status-hook-interval: "{interval}" is not a duration from 1m to 60m, such as 5m or 1h'
+        )
+    state.models.put(replace(state.model, config={**state.model.config, **values}))
+    if interval is not None:
+        _restart_update_status(state, now)
+
+
+def reset_model(state: State, names: tuple[str, ...], now: float) -> None:
+    """Return options of the model to their defaults."""
+    rest = {key: value for key, value in state.model.config.items() if key not in names}
+    state.models.put(replace(state.model, config=rest))
+    if "update-status-hook-interval" in names:
+        _restart_update_status(state, now)
+
+
+def _restart_update_status(state: State, now: float) -> None:
+    due = now + update_status_interval(state)
+    for agent in state.agents:
+        state.agents.put(replace(agent, update_status_at=due))

@@ -1,0 +1,123 @@
+"""What a unit's agent remembers once a hook is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from openinfra_model.core import configuration, history, relations, secrets, storage
+from openinfra_model.core.entities import Hook, Membership
+
+if TYPE_CHECKING:
+    from openinfra_model.core.entities import Agent
+    from openinfra_model.core.state import State
+
+FIRST_RETRY_SECONDS = 5.0
+LAST_RETRY_SECONDS = 300.0
+
+
+def complete(state: State, name: str, hook: Hook, config_seen: str, now: float) -> None:
+    """Record that a hook succeeded or was passed over. `config_seen` is the fingerprint from when it began."""
+    agent = state.agents[name]
+    queued = None if agent.queued and agent.queued.kind == hook.kind else agent.queued
+    state.agents.put(replace(agent, failed=None, queued=queued, attempts=0, retry_at=None))
+    unit = state.units[name]
+    state.units.put(replace(unit, resolved=""))
+    history.set_agent(state, name, "idle", now)
+    if hook.kind.startswith("relation-"):
+        _relation(state, name, hook)
+    elif hook.kind.startswith("secret-"):
+        secrets.hook_done(state, name, hook, now)
+    else:
+        _unit(state, name, hook, config_seen, now)
+
+
+def fail(state: State, name: str, hook: Hook, now: float) -> str:
+    """Put a unit in error over a hook and return the message; it is retried later and later."""
+    agent = state.agents[name]
+    retry = configuration.model_options(state)["automatically-retry-hooks"] == "true"
+    delay = min(FIRST_RETRY_SECONDS * 2**agent.attempts, LAST_RETRY_SECONDS)
+    state.agents.put(
+        replace(
+            agent,
+            failed=hook,
+            attempts=agent.attempts + 1,
+            retry_at=now + delay if retry else None,
+        )
+    )
+    state.units.put(replace(state.units[name], resolved=""))
+    message = f'hook failed: "{hook.name}"'
+    data: dict[str, object] = {"hook": hook.name}
+    if hook.relation is not None:
+        end = state.relations[str(hook.relation)].remote(state.units[name].application)
+        message += f" for {end}"
+        data["relation-id"] = hook.relation
+        if hook.remote_unit:
+            data["remote-unit"] = hook.remote_unit
+    history.set_agent(state, name, "error", now, message, data)
+    return message
+
+
+def _unit(state: State, name: str, hook: Hook, config_seen: str, now: float) -> None:
+    agent = state.agents[name]
+    match hook.kind:
+        case "install":
+            agent = replace(agent, installed=True)
+        case "upgrade-charm":
+            # Juju runs config-changed after it, whether or not the configuration changed.
+            agent = replace(agent, config_seen="")
+        case "config-changed":
+            agent = replace(agent, config_seen=config_seen, queued=None if agent.started else Hook(kind="start"))
+        case "start":
+            agent = replace(agent, started=True, boot_id=state.machines[state.units[name].machine].boot_id)
+            _forget_installing(state, name, now)
+        case "leader-elected":
+            agent = replace(agent, leader=True)
+        case "update-status":
+            agent = replace(agent, update_status_at=now + configuration.update_status_interval(state))
+        case "stop":
+            agent = replace(agent, stopped=True)
+        case "remove":
+            agent = replace(agent, removed=True)
+        case "storage-attached":
+            agent = replace(agent, storage=(*agent.storage, hook.storage))
+        case "storage-detaching":
+            rest = tuple(item for item in agent.storage if item != hook.storage)
+            agent = replace(agent, storage=rest)
+            storage.detached(state, hook.storage, now)
+        case _:
+            raise ValueError(f"unknown hook {hook.kind!r}")
+    state.agents.put(agent)
+
+
+def _forget_installing(state: State, name: str, now: float) -> None:
+    """Say that the status is unknown where the charm has never set one."""
+    if state.units[name].workload.message in (history.INITIALISING, history.INSTALLING):
+        history.set_workload(state, name, "unknown", "", now)
+
+
+def _relation(state: State, name: str, hook: Hook) -> None:
+    agent = state.agents[name]
+    key = str(hook.relation)
+    known = agent.memberships.get(key, Membership())
+    match hook.kind, hook.remote_unit:
+        case "relation-created", _:
+            known = replace(known, created=True)
+        case "relation-joined", unit:
+            known = replace(known, members={**known.members, unit: hook.version}, pending_change=unit)
+        case "relation-changed", "":
+            seen = {**known.applications, hook.remote_application: hook.version}
+            known = replace(known, applications=seen)
+        case "relation-changed", unit:
+            known = replace(known, members={**known.members, unit: hook.version}, pending_change="")
+        case "relation-departed", unit:
+            rest = {member: version for member, version in known.members.items() if member != unit}
+            known = replace(known, members=rest, ghosts=tuple(ghost for ghost in known.ghosts if ghost != unit))
+        case _:
+            known = replace(known, broken=True)
+    memberships = {**agent.memberships, key: known}
+    if known.broken:
+        del memberships[key]
+    state.agents.put(replace(agent, memberships=memberships))
+    if known.broken and key in state.relations:
+        relations.leave(state, int(key), name)

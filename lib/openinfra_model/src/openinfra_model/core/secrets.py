@@ -1,0 +1,323 @@
+"""Secrets: of charms and of the operator, their revisions, readers and timers.
+
+Content is kept as Juju keeps it: each value in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import calendar
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from openinfra_model.core import find
+from openinfra_model.core.entities import Consumer, Grant, Hook, Secret, SecretRevision
+from openinfra_model.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_model.core.entities import Agent, Unit
+    from openinfra_model.core.ids import Ids
+    from openinfra_model.core.state import State
+
+_KEY = re.compile(r"[a-z](?:-?[a-z0-9]){2,}")
+_URI = re.compile(r"(?:secret:)?(?://(?P<model>[0-9a-f-]{36})/)?(?P<id>[0-9a-v]{20})")
+_ROTATION_DAYS = {"daily": 1, "weekly": 7}
+_ROTATION_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
+ROTATIONS = ("never", "hourly", *_ROTATION_DAYS, *_ROTATION_MONTHS)
+# A charm that neither rotates nor removes is asked again (Juju: core/secrets, RotateRetryDelay, ExpireRetryDelay).
+RETRY_SECONDS = 300.0
+
+
+def parse_uri(text: str) -> str | None:
+    """Return the id that a URI (`secret:ID`, `secret://MODEL/ID`, `ID`) names, None if it is no URI."""
+    match = _URI.fullmatch(text)
+    return match["id"] if match else None
+
+
+def encode(key: str, value: str) -> tuple[str, str]:
+    """Return a key and value as stored; a key that ends in #base64 says that the value is encoded already.
+
+    Raises:
+        ValueError: if the key or the encoding is not valid; worded as Juju words it.
+    """
+    name, _, form = key.partition("#")
+    if not _KEY.fullmatch(name):
+        raise ValueError(f'key "{name}" not valid')
+    if form != "base64":
+        return name, base64.b64encode(value.encode()).decode()
+    try:
+        base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f'base64 value of key "{name}" not valid') from error
+    return name, value
+
+
+def decoded(content: Mapping[str, str]) -> dict[str, str]:
+    """Return content as text, by key."""
+    return {
+        key: base64.b64decode(value).decode(errors="surrogateescape") for key, value in sorted(content.items())
+    }
+
+
+def next_rotation(policy: str, now: float) -> float | None:
+    """Return when a secret is to be rotated next under a policy."""
+    if policy == "never":
+        return None
+    if policy == "hourly":
+        return now + 3600
+    moment = datetime.fromtimestamp(now, UTC)
+    if policy in _ROTATION_DAYS:
+        return (moment + timedelta(days=_ROTATION_DAYS[policy])).timestamp()
+    years, month = divmod(moment.month - 1 + _ROTATION_MONTHS[policy], 12)
+    year = moment.year + years
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day).timestamp()
+
+
+def manages(state: State, unit: str, secret: Secret) -> bool:
+    """Say whether a unit may change a secret: its own, or its application's if it leads."""
+    application = state.units[unit].application
+    return secret.owner == unit or (secret.owner == application and state.applications[application].leader == unit)
+
+
+def can_read(state: State, unit: str, secret: Secret) -> bool:
+    """Say whether a unit may read a secret: an owner's, or one that it or its application was granted."""
+    names = {unit, state.units[unit].application}
+    return secret.owner in names or any(grant.grantee in names for grant in secret.grants)
+
+
+def revise(secret: Secret, content: Mapping[str, str], expires: float | None, now: float) -> Secret:
+    """Return a secret with another revision; content that is the latest already makes none."""
+    if dict(secret.revisions[secret.latest].content) == dict(content):
+        return secret
+    latest = secret.latest + 1
+    revision = SecretRevision(content=dict(content), created=now, expires=expires)
+    revisions = {**secret.revisions, latest: revision}
+    rotate_at = next_rotation(secret.rotation, now)
+    return prune(replace(secret, latest=latest, revisions=revisions, updated=now, rotate_at=rotate_at))
+
+
+def prune(secret: Secret) -> Secret:
+    """Mark the revisions that nobody follows any longer; the operator's may prune themselves."""
+    followed = {consumer.revision for consumer in secret.consumers.values()} | {secret.latest}
+    if secret.auto_prune:
+        kept = {number: revision for number, revision in secret.revisions.items() if number in followed}
+        return replace(secret, revisions=kept)
+    marked = {
+        number: replace(revision, obsolete=number not in followed) for number, revision in secret.revisions.items()
+    }
+    return replace(secret, revisions=marked)
+
+
+def follow(state: State, unit: str, secret: Secret, consumer: Consumer) -> None:
+    """Record at which revision, and under which label, a unit follows a secret."""
+    if secret.consumers.get(unit) == consumer:
+        return
+    state.secrets.put(prune(replace(secret, consumers={**secret.consumers, unit: consumer})))
+    agent = state.agents[unit]
+    seen = max(consumer.revision, agent.secrets_seen.get(secret.id, 0))
+    state.agents.put(replace(agent, secrets_seen={**agent.secrets_seen, secret.id: seen}))
+
+
+def remove_revision(state: State, secret: Secret, revision: int | None) -> None:
+    """Remove a revision, or the secret with all of them."""
+    rest = {} if revision is None else {n: kept for n, kept in secret.revisions.items() if n != revision}
+    if rest:
+        state.secrets.put(replace(secret, revisions=rest, latest=max(rest)))
+    else:
+        state.secrets.remove(secret.id)
+
+
+def next_hook(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
+    """Return the next hook about a secret of a unit that has started."""
+    if not agent.started or agent.failed or agent.queued or unit.life != "alive":
+        return None
+    for secret in state.secrets:
+        hook = _owner_hook(secret, agent, now) if manages(state, unit.name, secret) else None
+        if hook := hook or _consumer_hook(secret, unit, agent):
+            return hook
+    return None
+
+
+def _owner_hook(secret: Secret, agent: Agent, now: float) -> Hook | None:
+    if secret.rotate_at is not None and secret.rotate_at <= now:
+        return Hook(kind="secret-rotate", secret=f"secret:{secret.id}", secret_label=secret.label)
+    for number, revision in sorted(secret.revisions.items()):
+        if revision.expires is not None and revision.expires <= now:
+            return Hook(
+                kind="secret-expired",
+                secret=f"secret:{secret.id}",
+                secret_revision=number,
+                secret_label=secret.label,
+            )
+        if revision.obsolete and f"{secret.id}/{number}" not in agent.secrets_seen:
+            return Hook(
+                kind="secret-remove", secret=secret.id, secret_revision=number, secret_label=secret.label
+            )
+    return None
+
+
+def _consumer_hook(secret: Secret, unit: Unit, agent: Agent) -> Hook | None:
+    consumer = secret.consumers.get(unit.name)
+    if consumer is None or agent.secrets_seen.get(secret.id, 0) >= secret.latest:
+        return None
+    return Hook(
+        kind="secret-changed", secret=f"secret:{secret.id}", secret_label=consumer.label, version=secret.latest
+    )
+
+
+def hook_done(state: State, name: str, hook: Hook, now: float) -> None:
+    """Record that a unit was told about a secret."""
+    agent = state.agents[name]
+    secret_id = parse_uri(hook.secret) or hook.secret
+    secret = state.secrets.get(secret_id)
+    match hook.kind:
+        case "secret-changed":
+            seen = {**agent.secrets_seen, secret_id: max(hook.version, agent.secrets_seen.get(secret_id, 0))}
+            state.agents.put(replace(agent, secrets_seen=seen))
+        case "secret-remove":
+            seen = {**agent.secrets_seen, f"{secret_id}/{hook.secret_revision}": hook.secret_revision}
+            state.agents.put(replace(agent, secrets_seen=seen))
+        case "secret-rotate":
+            if secret and secret.rotate_at is not None and secret.rotate_at <= now:
+                state.secrets.put(replace(secret, rotate_at=now + RETRY_SECONDS))
+        case _:
+            revision = secret.revisions.get(hook.secret_revision) if secret else None
+            if secret and revision:
+                asked = {hook.secret_revision: replace(revision, expires=now + RETRY_SECONDS)}
+                state.secrets.put(replace(secret, revisions={**secret.revisions, **asked}))
+
+
+def unit_gone(state: State, name: str) -> None:
+    """Drop the secrets of a unit that is gone, and what it followed."""
+    for secret in state.secrets:
+        if secret.owner == name:
+            state.secrets.remove(secret.id)
+        elif name in secret.consumers:
+            rest = {unit: consumer for unit, consumer in secret.consumers.items() if unit != name}
+            state.secrets.put(prune(replace(secret, consumers=rest)))
+
+
+def application_gone(state: State, name: str) -> None:
+    """Drop the secrets of an application that is gone, and its rights to others."""
+    for secret in state.secrets:
+        if secret.owner == name:
+            state.secrets.remove(secret.id)
+        else:
+            grants = tuple(grant for grant in secret.grants if grant.grantee != name)
+            state.secrets.put(replace(secret, grants=grants))
+
+
+def find_user_secret(state: State, text: str) -> Secret:
+    """Return a secret of the operator's by URI, id or name.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    wanted = parse_uri(text)
+    for secret in state.secrets:
+        if not secret.owner and (secret.id == wanted or secret.name == text):
+            return secret
+    raise ModelError(f'secret "{text}" not found')
+
+
+def add_user_secret(
+    state: State, ids: Ids, name: str, content: Mapping[str, str], description: str, now: float
+) -> str:
+    """Add a secret of the operator's and return its URI.
+
+    Raises:
+        ModelError: if the name is taken or the content is not valid.
+    """
+    if any(secret.name == name for secret in state.secrets if not secret.owner):
+        raise ModelError(f'secret with name "{name}" already exists')
+    revision = SecretRevision(content=_encoded(content), created=now)
+    secret = Secret(
+        id=ids.secret(),
+        owner="",
+        name=name,
+        description=description,
+        created=now,
+        updated=now,
+        latest=1,
+        revisions={1: revision},
+    )
+    state.secrets.put(secret)
+    return f"secret:{secret.id}"
+
+
+def _encoded(content: Mapping[str, str]) -> dict[str, str]:
+    if not content:
+        raise ModelError("missing secret value or filename")
+    try:
+        return dict(encode(key, value) for key, value in content.items())
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
+def update_user_secret(
+    state: State,
+    text: str,
+    content: Mapping[str, str],
+    *,
+    name: str,
+    description: str,
+    auto_prune: bool | None,
+    now: float,
+) -> None:
+    """Change a secret of the operator's.
+
+    Raises:
+        ModelError: if there is none or the content is not valid.
+    """
+    secret = find_user_secret(state, text)
+    encoded = _encoded(content) if content else {}
+    secret = replace(
+        secret,
+        name=name or secret.name,
+        description=description or secret.description,
+        auto_prune=secret.auto_prune if auto_prune is None else auto_prune,
+    )
+    state.secrets.put(revise(secret, encoded, None, now) if encoded else prune(secret))
+
+
+def grant_user_secret(state: State, text: str, applications: tuple[str, ...]) -> None:
+    """Let applications read a secret of the operator's.
+
+    Raises:
+        ModelError: if the secret or an application is not there.
+    """
+    secret = find_user_secret(state, text)
+    for name in applications:
+        find.application(state, name)
+    kept = tuple(grant for grant in secret.grants if grant.grantee not in applications)
+    added = tuple(Grant(grantee=name, relation=None) for name in applications)
+    state.secrets.put(replace(secret, grants=(*kept, *added)))
+
+
+def revoke_user_secret(state: State, text: str, applications: tuple[str, ...]) -> None:
+    """Take that right back.
+
+    Raises:
+        ModelError: if the secret is not there.
+    """
+    secret = find_user_secret(state, text)
+    kept = tuple(grant for grant in secret.grants if grant.grantee not in applications)
+    state.secrets.put(replace(secret, grants=kept))
+
+
+def remove_user_secret(state: State, text: str, revision: int | None) -> None:
+    """Remove a secret of the operator's, or one revision.
+
+    Raises:
+        ModelError: if it is not there.
+    """
+    secret = find_user_secret(state, text)
+    if revision is not None and revision not in secret.revisions:
+        raise ModelError(f'secret "{text}" has no revision {revision}')
+    remove_revision(state, secret, revision)
