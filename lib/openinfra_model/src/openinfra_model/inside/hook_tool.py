@@ -7,6 +7,7 @@ The protocol is one line of JSON each way over the unit's socket. Request: `cont
 
 from __future__ import annotations
 
+import binascii
 import json
 import os
 import socket
@@ -19,11 +20,8 @@ def main() -> None:
     """Run the tool that this file was called as."""
     name = sys.argv[0].rpartition("/")[2]
     try:
-        request = {
-            "context": os.environ["JUJU_CONTEXT_ID"],
-            "argv": [name, *map(with_file_content, sys.argv[1:])],
-            "stdin": read_input(sys.argv[1:]),
-        }
+        arguments, text = read_file_option([with_file_content(word) for word in sys.argv[1:]])
+        request = {"context": os.environ["JUJU_CONTEXT_ID"], "argv": [name, *arguments], "stdin": text}
         answer = ask(os.environ["JUJU_AGENT_SOCKET_ADDRESS"], request)
     except KeyError as missing:
         sys.exit(f"ERROR {name} works inside a hook only: {missing.args[0]} is not set")
@@ -34,25 +32,26 @@ def main() -> None:
     sys.exit(int(answer["code"]))
 
 
-def with_file_content(argument: str) -> str:
-    """Replace `key#file=PATH`, the secret tools' way to name a file, by `key=` and the file's content."""
-    key, separator, path = argument.partition("#file=")
+def with_file_content(word: str) -> str:
+    """Replace `key#file=PATH`, the secret tools' way to name a file, by `key#base64=` and the file's content."""
+    key, separator, path = word.partition("#file=")
     if not separator:
-        return argument
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
-        return f"{key}={file.read()}"
+        return word
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+        return f"{key}#base64={binascii.b2a_base64(file.read(), newline=False).decode()}"
 
 
-def read_input(arguments: list[str]) -> str | None:
-    """Return the text of the file that `--file` names (`-` is standard input), or None."""
-    for position, argument in enumerate(arguments):
-        option, separator, path = argument.partition("=")
+def read_file_option(words: list[str]) -> tuple[list[str], str | None]:
+    """Read the file that `--file PATH` names (`-` is standard input); return the words with `-` for it, and its text."""
+    for position, word in enumerate(words):
+        option, separator, path = word.partition("=")
         if option == "--file":
+            rest = words[position + 1 :]
             if not separator:
-                path = "".join(arguments[position + 1 : position + 2])
+                path, rest = "".join(rest[:1]), rest[1:]
             with open(0 if path == "-" else path, encoding="utf-8") as file:  # noqa: PTH123 - as above
-                return file.read()
-    return None
+                return [*words[:position], "--file", "-", *rest], file.read()
+    return words, None
 
 
 def ask(address: str, request: dict[str, str | list[str] | None]) -> dict[str, str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import threading
 from importlib import resources
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from openinfra_model.machines.daemon import OWNED, PROFILE
+from openinfra_model.machines import loops
+from openinfra_model.machines.daemon import OWNED, POOL, PROFILE
 from openinfra_model.machines.image import ensure_image
 from openinfra_model.machines.lxd import Lxd, LxdError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from openinfra_model.paths import Paths
@@ -29,8 +30,8 @@ class Containers:
         self._paths = paths
         self._image_lock = threading.Lock()
 
-    def create(self, instance_id: str, base: str, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Make and start a container of `base` (such as `ubuntu@24.04`); `tell` hears what is being done.
+    def create(self, instance_id: str, base: str) -> None:
+        """Make and start a container of `base` (such as `ubuntu@24.04`).
 
         A container of this name that is there already, half made by an earlier attempt, is removed first.
 
@@ -40,7 +41,6 @@ class Containers:
         """
         self.remove(instance_id)
         with self._image_lock:
-            tell(f"Preparing the image of {base}")
             image = ensure_image(self._lxd, base, self._paths.cache)
         directory = prepare_directory(self._paths.machine(instance_id))
         body: dict[str, Any] = {
@@ -50,13 +50,12 @@ class Containers:
             "config": OWNED,
             "devices": {"juju": {"type": "disk", "source": str(directory), "path": JUJU_DIRECTORY}},
         }
-        tell("Creating container")
         self._lxd.request("POST", "/1.0/instances", body)
-        tell("Starting container")
         self._lxd.set_state(instance_id, "start")
 
     def remove(self, instance_id: str) -> None:
         """Destroy a container and all that is in it; it is no error if there is none."""
+        loops.detach(lambda name: self._places(instance_id, name))
         if self.is_running(instance_id):
             self._lxd.set_state(instance_id, "stop", force=True)
         self._lxd.delete(f"/1.0/instances/{instance_id}")
@@ -74,6 +73,16 @@ class Containers:
             if error.code == _NOT_FOUND:
                 return False
             raise
+
+    def _places(self, instance_id: str, name: str) -> tuple[Path, Path]:
+        """Where a file of a container would be on the host: in its root, or in its `/var/lib/juju`."""
+        root = self._lxd.directory / "storage-pools" / POOL / "containers" / instance_id / "rootfs"
+        shared = PurePosixPath(name)
+        if shared.is_relative_to(JUJU_DIRECTORY):
+            shared = shared.relative_to(JUJU_DIRECTORY)
+        return root / name.removeprefix("/"), self._paths.machine(instance_id) / shared.relative_to(
+            shared.anchor
+        )
 
 
 def prepare_directory(directory: Path) -> Path:

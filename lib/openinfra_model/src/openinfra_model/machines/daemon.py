@@ -6,7 +6,6 @@ namespace that shows nothing but cgroup v2. It keeps its state below the engine'
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from openinfra_model import host
+from openinfra_model.machines import loops
 from openinfra_model.machines.lxd import Lxd
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openinfra_model.paths import Paths
 
 PROFILE = "openinfra"
+POOL = "default"
 # Marks what the engine made in an LXD that others may use too.
 OWNED = {"user.openinfra": "true"}
 
@@ -39,9 +40,6 @@ exec lxd --group root
 """
 _START_SECONDS = 60
 _STOP_SECONDS = 90
-
-_LOOP_CTL_ADD = 0x4C80  # linux/loop.h
-_LOOP_DEVICES = 32  # as many as the profile names
 
 
 def lxd_directory(paths: Paths) -> Path:
@@ -64,7 +62,7 @@ def start(paths: Paths, profile: Path) -> Lxd:
         directory.mkdir(parents=True, exist_ok=True)
     paths.state.chmod(0o700)
     host.raise_limits(paths.state / "sysctl.json")
-    _make_loop_devices()
+    loops.make_devices()
     if not lxd.is_up():
         _launch(lxd, paths)
     _configure(lxd, yaml.safe_load(profile.read_text(encoding="utf-8")))
@@ -101,9 +99,9 @@ def _launch(lxd: Lxd, paths: Paths) -> None:
 
 def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
     """Bring pool, bridge and profile to what the profile's file says; a second time changes nothing."""
-    pool, network = profile["devices"]["root"]["pool"], profile["devices"]["eth0"]["network"]
-    if not lxd.exists(f"/1.0/storage-pools/{pool}"):
-        lxd.request("POST", "/1.0/storage-pools", {"name": pool, "driver": "dir", "config": OWNED})
+    network = profile["devices"]["eth0"]["network"]
+    if not lxd.exists(f"/1.0/storage-pools/{POOL}"):
+        lxd.request("POST", "/1.0/storage-pools", {"name": POOL, "driver": "dir", "config": OWNED})
     if not lxd.exists(f"/1.0/networks/{network}"):
         subnet = host.unused_network()
         settings = {
@@ -156,19 +154,6 @@ def _is_running(pid: int, name: str) -> bool:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
     except FileNotFoundError:
         return False
-
-
-def _make_loop_devices() -> None:
-    """Have the kernel make the loop devices that the profile passes to the machines."""
-    control = Path("/dev/loop-control")
-    if not control.exists():
-        return
-    with control.open("rb") as stream:
-        for number in range(_LOOP_DEVICES):
-            try:
-                fcntl.ioctl(stream, _LOOP_CTL_ADD, number)
-            except FileExistsError:
-                continue
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:

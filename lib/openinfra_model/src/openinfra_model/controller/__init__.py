@@ -1,0 +1,1 @@
+"""The controller: one process that hosts the models, makes their machines, and runs their hooks."""

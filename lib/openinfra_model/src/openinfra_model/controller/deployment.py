@@ -1,0 +1,215 @@
+"""Charms and bundles on their way into a model."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from typing import TYPE_CHECKING
+
+from openinfra_model.core.entities import StorageDirective
+from openinfra_model.core.errors import ModelError
+from openinfra_model.directives import parse_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from openinfra_model.bundle import Application as BundleApplication
+    from openinfra_model.bundle import Bundle
+    from openinfra_model.charm import Charm, StorageSpec
+    from openinfra_model.core.core import Core
+    from openinfra_model.core.entities import Unit
+    from openinfra_model.directives import StorageRequest
+    from openinfra_model.document import Scalar
+
+_DEFAULT_MEBIBYTES = 1024
+_DEFAULT_POOLS = {"filesystem": "lxd", "block": "loop"}
+
+
+class FileShelf:
+    """Files that models refer to (charms, resources), kept under the hash of their content."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def keep(self, path: Path) -> tuple[str, str]:
+        """Keep a copy of a file; return where, and its SHA-384 as Juju names resources.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        try:
+            with path.open("rb") as stream:
+                fingerprint = hashlib.file_digest(stream, "sha384").hexdigest()
+            kept = self._directory / fingerprint
+            if not kept.exists():
+                shutil.copyfile(path, kept.with_suffix(".new"))
+                kept.with_suffix(".new").rename(kept)
+        except OSError as error:
+            raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        return str(kept), fingerprint
+
+    def keep_all(self, paths: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
+        """Keep several files by name."""
+        return {name: self.keep(path) for name, path in paths.items()}
+
+
+def storage_directives(charm: Charm, requests: Mapping[str, StorageRequest]) -> dict[str, StorageDirective]:
+    """Complete what was asked of each store by what the charm and the machines offer.
+
+    Raises:
+        ModelError: the charm has no such store.
+    """
+    return {name: _directive(_store(charm, name), request) for name, request in requests.items()}
+
+
+def storage_directive(charm: Charm, store: str, text: str) -> StorageDirective:
+    """Read a storage directive of a command line, such as `loop,2,10G`.
+
+    Raises:
+        ModelError: the charm has no such store, or the directive is malformed.
+    """
+    try:
+        request = parse_storage(text)
+    except ValueError as error:
+        raise ModelError(f"cannot parse disk constraints: {error}") from error
+    return _directive(_store(charm, store), request)
+
+
+def apply_bundle(core: Core, bundle: Bundle, shelf: FileShelf, now: float) -> list[str]:
+    """Bring a model to what a bundle says, adding what is missing; return the changes in words.
+
+    What the model has beyond the bundle stays, and deployed charms stay at their revision, as with Juju.
+
+    Raises:
+        ModelError: a change is refused; the changes before it are made. Try it on a copy of the model first.
+    """
+    return _BundleDeployment(core, bundle, shelf, now).apply()
+
+
+class _BundleDeployment:
+    def __init__(self, core: Core, bundle: Bundle, shelf: FileShelf, now: float) -> None:
+        self._core = core
+        self._bundle = bundle
+        self._shelf = shelf
+        self._now = now
+        self._changes: list[str] = []
+        self._machines = self._machines_in_use()
+
+    def apply(self) -> list[str]:
+        """Make all changes."""
+        for application in self._bundle.applications.values():
+            if application.name in self._core.state.applications:
+                self._update(application)
+            else:
+                self._deploy(application)
+        for provider, requirer in self._bundle.relations:
+            if not self._is_related(str(provider), str(requirer)):
+                self._core.integrate(str(provider), str(requirer), now=self._now)
+                self._changes.append(f"add relation {provider} - {requirer}")
+        return self._changes
+
+    def _deploy(self, wanted: BundleApplication) -> None:
+        archive, _ = self._shelf.keep(wanted.archive)
+        self._core.deploy(
+            wanted.name,
+            wanted.charm,
+            archive=archive,
+            base=wanted.base,
+            now=self._now,
+            units=wanted.units,
+            to=self._placements(wanted, range(wanted.units)),
+            config=wanted.options,
+            trust=wanted.trust,
+            exposed=wanted.expose,
+            constraints=wanted.constraints,
+            storage=storage_directives(wanted.charm, wanted.storage),
+            resources=self._shelf.keep_all(wanted.resources),
+            bindings=wanted.bindings,
+        )
+        self._changes.append(f"deploy application {wanted.name} from charm {wanted.charm.name}")
+
+    def _update(self, wanted: BundleApplication) -> None:
+        application = self._core.state.applications[wanted.name]
+        changed = {
+            name: value for name, value in wanted.options.items() if application.config.get(name) != value
+        }
+        if changed:
+            self._core.set_config(wanted.name, {name: _as_text(value) for name, value in changed.items()})
+            self._changes.append(f"set application options for {wanted.name}: {', '.join(sorted(changed))}")
+        if wanted.trust and not application.trusted:
+            self._core.trust(wanted.name, trusted=True)
+            self._changes.append(f"trust {wanted.name}")
+        if wanted.expose and not application.exposed:
+            self._core.expose(wanted.name, exposed=True)
+            self._changes.append(f"expose {wanted.name}")
+        count = len(self._units(wanted.name))
+        if wanted.units > count:
+            names = self._core.add_unit(
+                wanted.name,
+                count=wanted.units - count,
+                to=self._placements(wanted, range(count, wanted.units)),
+                now=self._now,
+            )
+            self._changes.extend(f"add unit {name}" for name in names)
+
+    def _placements(self, wanted: BundleApplication, numbers: Iterable[int]) -> list[str]:
+        return [self._place(wanted.to[number]) if number < len(wanted.to) else "new" for number in numbers]
+
+    def _place(self, placement: str) -> str:
+        """Translate a bundle's placement to a machine of the model."""
+        if placement.startswith("lxd:"):
+            raise ModelError(f'cannot place a unit in a container ("{placement}"): name the machine itself')
+        if "/" in placement:
+            return self._core.state.units[placement].machine
+        if placement == "new":
+            return placement
+        if placement not in self._machines:
+            machine = self._bundle.machines[placement]
+            self._machines[placement] = self._core.add_machine(
+                base=machine.base, constraints=machine.constraints, now=self._now
+            )
+            self._changes.append(f"add new machine {self._machines[placement]}")
+        return self._machines[placement]
+
+    def _machines_in_use(self) -> dict[str, str]:
+        """Map the bundle's machines to the model's, by the units that are on them already."""
+        return {
+            placement: unit.machine
+            for wanted in self._bundle.applications.values()
+            for placement, unit in zip(wanted.to, self._units(wanted.name), strict=False)
+            if placement in self._bundle.machines
+        }
+
+    def _units(self, application: str) -> list[Unit]:
+        units = [unit for unit in self._core.state.units if unit.application == application]
+        return sorted(units, key=lambda unit: unit.number)
+
+    def _is_related(self, first: str, second: str) -> bool:
+        ends = {first, second}
+        return any(
+            all(ends & {str(end), end.application} for end in relation.endpoints)
+            for relation in self._core.state.relations
+            if not relation.is_peer
+        )
+
+
+def _store(charm: Charm, name: str) -> StorageSpec:
+    if name not in charm.storage:
+        raise ModelError(f'charm "{charm.name}" has no store called "{name}"')
+    return charm.storage[name]
+
+
+def _directive(store: StorageSpec, request: StorageRequest) -> StorageDirective:
+    return StorageDirective(
+        pool=request.pool or _DEFAULT_POOLS[store.type],
+        size=request.size or store.minimum_size or _DEFAULT_MEBIBYTES,
+        count=store.count_min if request.count is None else request.count,
+    )
+
+
+def _as_text(value: Scalar) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,421 @@
+"""Makes the world match one model: its machines, its storage, and the hooks that are due."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from openinfra_model import host
+from openinfra_model.controller import unit_files
+from openinfra_model.controller.agents import LINE_LIMIT, Agent, AgentLostError
+from openinfra_model.core import hooktools
+from openinfra_model.core.entities import Network
+from openinfra_model.host import HostError
+from openinfra_model.machines.containers import JUJU_DIRECTORY
+from openinfra_model.machines.lxd import LxdError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from openinfra_model.controller.agents import Ended
+    from openinfra_model.controller.log import ModelLog
+    from openinfra_model.core.context import HookContext, HookRun
+    from openinfra_model.core.core import Core
+    from openinfra_model.core.entities import Machine, Storage
+    from openinfra_model.core.hooktools.tool import ToolResult
+    from openinfra_model.machines.containers import Containers
+    from openinfra_model.paths import Paths
+    from openinfra_model.store import Store
+
+# How long an agent may be away before its machine counts as down: it is restarted in a fraction of that.
+_GRACE_SECONDS = 3.0
+_RETRY_SECONDS = 10.0
+_LONGEST_SLEEP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A hook, action or command that runs now."""
+
+    run: HookRun
+    since: float
+
+
+class Runner:
+    """Hosts one model. Everything here runs on one event loop, so a step of the model is never interrupted."""
+
+    def __init__(self, core: Core, store: Store, containers: Containers, paths: Paths, log: ModelLog) -> None:
+        self.core = core
+        self._store = store
+        self._containers = containers
+        self._paths = paths
+        self._log = log
+        self._tasks = asyncio.TaskGroup()
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._agents: dict[str, Agent] = {}
+        self._servers: dict[str, asyncio.Server] = {}
+        self._in_hand: set[str] = set()  # machines that are being made, rebooted or removed
+        self._running: dict[str, Running] = {}  # by the id of the context
+        self._cut_off: set[str] = set()  # contexts whose hook is to run again
+        self._last_run: dict[str, float] = {}
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Work until `stop`, or until the model is destroyed and nothing of it is left."""
+        async with self._tasks:
+            for machine in self.core.state.machines:
+                if machine.instance_id:
+                    await self._listen(machine)
+                    self._spawn(self._expect(machine.id))
+            while not self._stopping:
+                self._wake.clear()
+                self._step()
+                async with self._progress:
+                    self._progress.notify_all()
+                if self.is_gone():
+                    break
+                await self._sleep()
+        for server in self._servers.values():
+            server.close()
+
+    def stop(self) -> None:
+        """Begin nothing new; `run` returns when what runs has ended."""
+        self._stopping = True
+        self._wake.set()
+
+    def is_gone(self) -> bool:
+        """Tell whether the model was destroyed and has nothing left."""
+        state = self.core.state
+        return state.model.life != "alive" and not len(state.machines) and not len(state.applications)
+
+    def running(self) -> list[Running]:
+        """Return what runs now, the longest first."""
+        return sorted(self._running.values(), key=lambda running: running.since)
+
+    def commit(self) -> None:
+        """Store what the last call of the core changed, and let everyone who waits look again."""
+        changes = self.core.state.drain()
+        if changes:
+            self._store.save(self.core.state.model.uuid, changes)
+            self._wake.set()
+
+    async def wait_until(self, condition: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait until a condition on the model holds; tell whether it did within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds), self._progress:
+                await self._progress.wait_for(condition)
+        except TimeoutError:
+            return False
+        return True
+
+    async def execute(self, machine: str, command: str, seconds: float) -> dict[str, Any]:
+        """Run a shell command on a machine, outside any unit, and return its task as Juju shows it.
+
+        Raises:
+            AgentLostError: the machine is not there.
+        """
+        agent = self._agents.get(machine)
+        if agent is None:
+            raise AgentLostError(f"machine {machine} is not running")
+        argv = ["/bin/bash", "-c", command]
+        ended = await agent.run(
+            f"exec-{time.monotonic_ns()}",
+            argv,
+            environment={"PATH": _PATH},
+            directory="/root",
+            seconds=seconds,
+        )
+        return {
+            "status": "failed" if ended.code is None else "completed",
+            "results": {"return-code": ended.code or 0, "stdout": ended.stdout, "stderr": ended.stderr},
+        }
+
+    async def _sleep(self) -> None:
+        """Wait for a change or for the model's next timer."""
+        now = time.time()
+        wake_at = self.core.wake_at(now)
+        seconds = _LONGEST_SLEEP_SECONDS if wake_at is None else max(wake_at - now, 0.0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    def _step(self) -> None:
+        """Begin everything that can begin now."""
+        for machine in self.core.machines_wanted():
+            self._take_in_hand(machine, self._provision(machine))
+        for machine in self.core.machines_to_release():
+            self._take_in_hand(machine, self._release(machine))
+        for machine in self.core.machines_to_reboot():
+            self._take_in_hand(machine, self._reboot(machine))
+        for storage in self.core.storage_wanted():
+            self._make_storage(storage)
+        for storage in self.core.storage_to_release():
+            self._remove_storage(storage)
+        self._stop_cancelled()
+        self._start_hooks()
+        self.commit()
+
+    # Machines
+
+    def _take_in_hand(self, machine: Machine, work: Coroutine[Any, Any, None]) -> None:
+        """Do one thing at a time with a machine."""
+        if machine.id in self._in_hand:
+            work.close()
+            return
+
+        async def do() -> None:
+            try:
+                await work
+            finally:
+                self._in_hand.discard(machine.id)
+            self.commit()
+
+        self._in_hand.add(machine.id)
+        self._spawn(do())
+
+    async def _provision(self, machine: Machine) -> None:
+        """Make the machine's container; the machine counts as made when its agent says hello."""
+        instance_id = self._instance_id(machine)
+        try:
+            await asyncio.to_thread(self._containers.create, instance_id, machine.base)
+        except (HostError, LxdError, OSError) as error:
+            self._log.machine(machine.id, "ERROR", str(error))
+            self.core.machine_failed(machine.id, str(error), time.time())
+            self.commit()
+            await asyncio.sleep(_RETRY_SECONDS)
+            return
+        await self._listen(machine)
+        await self.wait_until(lambda: machine.id in self._agents, None)
+
+    async def _release(self, machine: Machine) -> None:
+        instance_id = self._instance_id(machine)
+        self._close(machine.id)
+        try:
+            await asyncio.to_thread(self._containers.remove, instance_id)
+        except (LxdError, OSError) as error:
+            self._log.machine(machine.id, "ERROR", str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+            return
+        self.core.machine_released(machine.id)
+
+    async def _reboot(self, machine: Machine) -> None:
+        self._log.machine(machine.id, "INFO", "rebooting, as a charm asked for")
+        try:
+            await asyncio.to_thread(self._containers.restart, machine.instance_id)
+        except (LxdError, OSError) as error:
+            self._log.machine(machine.id, "ERROR", str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self, machine: Machine) -> None:
+        """Open the machine's socket, where its agent and its hook tools come in."""
+        if machine.id in self._servers:
+            return
+        path = self._directory(machine) / "controller.socket"
+        path.unlink(missing_ok=True)
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._accept(machine.id, reader, writer)
+
+        self._servers[machine.id] = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
+        path.chmod(0o600)
+
+    def _close(self, machine: str) -> None:
+        server = self._servers.pop(machine, None)
+        if server is not None:
+            server.close()
+
+    async def _accept(self, machine: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection from a machine: an agent's for its life, or a hook tool's for one question."""
+        message = json.loads(await reader.readline() or b"{}")
+        if "hello" in message:
+            await self._serve_agent(machine, Agent(message["hello"], reader, writer))
+        elif "context" in message:
+            writer.write(json.dumps(await self._answer_tool(message)).encode() + b"\n")
+        writer.close()
+
+    async def _answer_tool(self, question: dict[str, Any]) -> dict[str, Any]:
+        context_id = question["context"]
+        result = self.core.tool(context_id, question["argv"], question["stdin"] or "", time.time())
+        self.commit()
+        if context_id in self._running:
+            await self._do_for_tool(context_id, result)
+        return {"code": result.exit_code, "stdout": result.stdout, "stderr": result.stderr}
+
+    async def _do_for_tool(self, context_id: str, result: ToolResult) -> None:
+        """Do what a tool wants done on the machine."""
+        run = self._running[context_id].run
+        machine = self.core.state.machines[run.machine]
+        if result.log:
+            self._log.unit(run.unit, "juju-log", *result.log)
+        if result.resource:
+            path = self._directory(machine) / PurePosixPath(result.stdout.strip()).relative_to(JUJU_DIRECTORY)
+            await asyncio.to_thread(unit_files.copy_resource, path, Path(result.resource.path))
+        if result.reboot:
+            self._cut_off.add(context_id)
+            self._agents[run.machine].stop(context_id)
+            self._take_in_hand(machine, self._reboot(machine))
+
+    async def _serve_agent(self, machine: str, agent: Agent) -> None:
+        if machine not in self.core.state.machines:
+            return
+        self._welcome(machine, agent)
+        try:
+            await agent.serve()
+        finally:
+            if self._agents.get(machine) is agent:
+                del self._agents[machine]
+                self._spawn(self._expect(machine))
+
+    def _welcome(self, machine: str, agent: Agent) -> None:
+        """Record a machine whose agent said hello."""
+        now = time.time()
+        self._agents[machine] = agent
+        self.core.machine_provisioned(
+            machine,
+            instance_id=self._instance_id(self.core.state.machines[machine]),
+            hostname=agent.hello["hostname"],
+            network=_network(agent.hello["interfaces"]),
+            hardware=f"arch={host.architecture()} cores=0 mem=0M virt-type=container",
+            now=now,
+        )
+        self.core.machine_started(machine, agent.hello["boot"], now)
+        self.commit()
+        self._wake.set()
+
+    async def _expect(self, machine: str) -> None:
+        """Count a machine as down unless its agent comes back soon."""
+        await asyncio.sleep(_GRACE_SECONDS)
+        if machine in self.core.state.machines and machine not in self._agents:
+            self.core.machine_down(machine, time.time())
+            self.commit()
+
+    # Storage
+
+    def _make_storage(self, storage: Storage) -> None:
+        if storage.kind == "block":
+            message = (
+                "LXD machines have no block storage: use a filesystem, or give the charm a device by action"
+            )
+            self.core.storage_failed(storage.id, message, time.time())
+            return
+        self._storage_directory(storage).mkdir(parents=True, exist_ok=True)
+        self.core.storage_provisioned(storage.id, now=time.time())
+
+    def _remove_storage(self, storage: Storage) -> None:
+        if storage.machine in self.core.state.machines and storage.location:
+            shutil.rmtree(self._storage_directory(storage), ignore_errors=True)
+        self.core.storage_released(storage.id)
+
+    def _storage_directory(self, storage: Storage) -> Path:
+        machine = self.core.state.machines[storage.machine]
+        return self._directory(machine) / PurePosixPath(storage.location).relative_to(JUJU_DIRECTORY)
+
+    # Hooks
+
+    def _start_hooks(self) -> None:
+        """Begin the hooks that are due on machines that are free, the unit that waited longest first."""
+        due = self.core.due(time.time())
+        for run in sorted(due, key=lambda run: self._last_run.get(run.unit, 0.0)):
+            agent = self._agents.get(run.machine)
+            if agent is not None and run.machine not in self._in_hand and self._may_run(run):
+                self._start(run, agent)
+
+    def _may_run(self, run: HookRun) -> bool:
+        """Tell whether the machine is free for this run (the rule is HookRun's)."""
+        others = [running.run for running in self._running.values() if running.run.machine == run.machine]
+        return not others or (
+            run.parallel
+            and all(other.parallel and other.execution_group in {"", run.execution_group} for other in others)
+        )
+
+    def _start(self, run: HookRun, agent: Agent) -> None:
+        now = time.time()
+        context = self.core.begin(run, now)
+        self._running[context.id] = Running(run=run, since=now)
+        self._last_run[run.unit] = now
+        self._spawn(self._run_hook(context, agent))
+
+    async def _run_hook(self, context: HookContext, agent: Agent) -> None:
+        """Run one hook, action or command, and commit what it wrote."""
+        run = context.run
+        directory = self._directory(self.core.state.machines[run.machine])
+        try:
+            await asyncio.to_thread(self._prepare, directory, context)
+            ended = await agent.run(
+                context.id,
+                ["/bin/bash", "-c", context.command] if context.command else ["./dispatch"],
+                environment=context.environment,
+                directory=context.working_directory,
+                seconds=context.timeout,
+                tell=lambda stream, line: self._log.unit(run.unit, run.name, _LEVELS[stream], line),
+            )
+        except AgentLostError as error:
+            self._log.unit(run.unit, run.name, "ERROR", f"interrupted: {error}")
+            self.core.abandon(context.id, time.time())
+        else:
+            self._finish(context, ended)
+        finally:
+            del self._running[context.id]
+            self._cut_off.discard(context.id)
+        if run.unit not in self.core.state.units:
+            await asyncio.to_thread(unit_files.remove, directory, run.unit)
+        self.commit()
+        self._wake.set()
+
+    def _finish(self, context: HookContext, ended: Ended) -> None:
+        now = time.time()
+        if context.id in self._cut_off:
+            self.core.abandon(context.id, now)
+            return
+        code = _TIMED_OUT if ended.code is None else ended.code
+        finished = self.core.finish(context.id, code, now, stdout=ended.stdout, stderr=ended.stderr)
+        if finished.failed:
+            self._log.unit(context.run.unit, context.run.name, "ERROR", finished.message)
+
+    def _prepare(self, directory: Path, context: HookContext) -> None:
+        stored = self.core.state.charms[context.charm]
+        unit_files.prepare(
+            directory, context.run.unit, url=stored.url, archive=Path(stored.archive), tools=hooktools.NAMES
+        )
+
+    def _stop_cancelled(self) -> None:
+        """End the actions that the operator cancelled."""
+        for context_id, running in self._running.items():
+            if running.run.task and self.core.state.tasks[running.run.task].status == "aborting":
+                self._agents[running.run.machine].stop(context_id)
+
+    def _directory(self, machine: Machine) -> Path:
+        return self._paths.machine(self._instance_id(machine))
+
+    def _instance_id(self, machine: Machine) -> str:
+        """Name the machine's container as Juju would."""
+        return f"juju-{self.core.state.model.uuid[-6:]}-{machine.id}"
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.create_task(work)
+
+
+# Juju's levels for what a hook prints.
+_LEVELS = {"stdout": "DEBUG", "stderr": "WARNING"}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TIMED_OUT = 124  # as timeout(1) says
+
+
+def _network(interfaces: list[dict[str, Any]]) -> Network:
+    """Describe how a machine is reached, from what its agent sees: the interface of the default route."""
+    chosen = next((link for link in interfaces if link["gateway"]), interfaces[0])
+    interface = ipaddress.ip_interface(chosen["addresses"][0])
+    return Network(
+        address=str(interface.ip),
+        cidr=str(interface.network),
+        gateway=chosen["gateway"],
+        interface=chosen["name"],
+        mac=chosen["mac"],
+    )

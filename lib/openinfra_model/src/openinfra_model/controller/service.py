@@ -1,0 +1,331 @@
+"""What the command line can ask of the controller."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_model import bundle
+from openinfra_model.charm import Charm, OptionError
+from openinfra_model.controller import deployment
+from openinfra_model.controller.log import ModelLog
+from openinfra_model.controller.runner import Runner
+from openinfra_model.core.core import Core
+from openinfra_model.core.errors import ModelError
+from openinfra_model.core.ids import Ids
+from openinfra_model.core.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openinfra_model.core.entities import OptionValue
+    from openinfra_model.machines.containers import Containers
+    from openinfra_model.paths import Paths
+    from openinfra_model.store import Store
+
+_CURRENT_MODEL = "current-model"
+_MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_ENDED = frozenset({"completed", "failed", "cancelled", "aborted", "error"})
+
+# Methods of the core that the command line may call as they are; `now` is added where they want it.
+CORE_VERBS = frozenset(
+    {
+        "add_machine", "add_secret", "add_unit", "bind", "cancel_task", "detach_storage", "enqueue_action",
+        "enqueue_exec", "expose", "grant_secret", "integrate", "remove_application", "remove_machine",
+        "remove_relation", "remove_secret", "remove_storage", "remove_unit", "reset_config", "reset_model_config",
+        "resolved", "revoke_secret", "set_config", "set_constraints", "set_model_config", "show_actions",
+        "show_application", "show_config", "show_model", "show_model_config", "show_operation", "show_operations",
+        "show_resources", "show_secret", "show_secrets", "show_status_log", "show_storage", "show_task", "show_unit",
+        "status", "trust", "update_secret",
+    }
+)  # fmt: skip
+
+
+class Service:
+    """The models, and every verb on them. Refusals are ModelError, CharmError or DocumentError."""
+
+    def __init__(self, store: Store, containers: Containers, paths: Paths) -> None:
+        self._store = store
+        self._containers = containers
+        self._paths = paths
+        self._shelf = deployment.FileShelf(paths.state / "files")
+        self._runners: dict[str, Runner] = {}  # by the model's name
+        self._tasks = asyncio.TaskGroup()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Host the models until `stop`."""
+        async with self._tasks:
+            for uuid in self._store.models():
+                self._host(Core(State.load(self._store.load(uuid)), _ids()))
+            await self._stop.wait()
+            for runner in self._runners.values():
+                runner.stop()
+
+    def stop(self) -> None:
+        """Begin nothing new; `run` returns when the hooks that run have ended."""
+        self._stop.set()
+
+    async def call(self, verb: str, model: str, arguments: dict[str, Any]) -> Any:
+        """Answer one request; `model` is empty for the current one."""
+        if verb in CORE_VERBS:
+            return self._call_core(self._runner(model), verb, arguments)
+        if verb in _CONTROLLER_VERBS:
+            return await _settled(getattr(self, verb)(**arguments))
+        if verb in _MODEL_VERBS:
+            return await _settled(getattr(self, verb)(self._runner(model), **arguments))
+        raise ModelError(
+            f"this controller does not know {verb!r}: it runs another openinfra; end it and try again"
+        )
+
+    # The controller's verbs
+
+    def models(self) -> dict[str, Any]:
+        """List the models and which one is current."""
+        return {
+            "models": [runner.core.show_model() for runner in self._runners.values()],
+            "current-model": self._store.setting(_CURRENT_MODEL),
+        }
+
+    def add_model(self, name: str, config: Mapping[str, str], *, switch: bool) -> None:
+        """Add a model."""
+        if not _MODEL_NAME.fullmatch(name):
+            raise ModelError(
+                f'"{name}" is not a valid name: model names may only contain lowercase letters, digits and hyphens'
+            )
+        if name in self._runners:
+            raise ModelError(f'model "{name}" already exists')
+        now = time.time()
+        core = Core.create(State(), _ids(), name, now)
+        core.set_model_config(config, now)
+        self._host(core).commit()
+        if switch or not self._store.setting(_CURRENT_MODEL):
+            self._store.set(_CURRENT_MODEL, name)
+
+    def switch(self, name: str) -> str:
+        """Make a model the current one, unless the name is empty; return the current one."""
+        if name:
+            self._store.set(_CURRENT_MODEL, self._runner(name).core.state.model.name)
+        return self._store.setting(_CURRENT_MODEL)
+
+    # A model's verbs
+
+    def deploy(
+        self,
+        runner: Runner,
+        charm: str,
+        *,
+        application: str,
+        base: str,
+        units: int | None,
+        to: Sequence[str],
+        config: Mapping[str, str],
+        storage: Mapping[str, str],
+        resources: Mapping[str, str],
+        trust: bool,
+        constraints: str,
+        bindings: Mapping[str, str],
+    ) -> str:
+        """Deploy one charm; return its application's name."""
+        found = Charm.from_archive(Path(charm))
+        name = application or found.name
+        archive, _ = self._shelf.keep(Path(charm))
+        runner.core.deploy(
+            name,
+            found,
+            archive=archive,
+            base=base or _default_base(found),
+            now=time.time(),
+            units=(0 if found.subordinate else 1) if units is None else units,
+            to=to,
+            config=_options(found, config),
+            trust=trust,
+            constraints=constraints,
+            storage={
+                store: deployment.storage_directive(found, store, text) for store, text in storage.items()
+            },
+            resources=self._shelf.keep_all({key: Path(path) for key, path in resources.items()}),
+            bindings=bindings,
+        )
+        runner.commit()
+        return name
+
+    async def deploy_bundle(self, runner: Runner, path: str, overlays: Sequence[str]) -> list[str]:
+        """Deploy a bundle, or bring the model to it; nothing is changed when any part is refused."""
+        wanted = await asyncio.to_thread(bundle.load, Path(path), [Path(overlay) for overlay in overlays])
+        now = time.time()
+        copy = State.load(self._store.load(runner.core.state.model.uuid))
+        deployment.apply_bundle(Core(copy, _ids()), wanted, self._shelf, now)
+        changes = deployment.apply_bundle(runner.core, wanted, self._shelf, now)
+        runner.commit()
+        return changes
+
+    def refresh(self, runner: Runner, application: str, path: str, resources: Mapping[str, str]) -> str:
+        """Give an application another revision of its charm; return its URL."""
+        archive, _ = self._shelf.keep(Path(path))
+        url = runner.core.refresh(
+            application,
+            Charm.from_archive(Path(path)),
+            archive=archive,
+            resources=self._shelf.keep_all({key: Path(file) for key, file in resources.items()}),
+            now=time.time(),
+        )
+        runner.commit()
+        return url
+
+    def attach_resource(self, runner: Runner, application: str, name: str, path: str) -> None:
+        """Give an application another file for a resource."""
+        runner.core.attach_resource(application, name, *self._shelf.keep(Path(path)))
+        runner.commit()
+
+    def add_storage(self, runner: Runner, unit: str, storage: Mapping[str, str | None]) -> list[str]:
+        """Add storage to a unit; return the ids."""
+        state = runner.core.state
+        if unit not in state.units:
+            raise ModelError(f'unit "{unit}" not found')
+        charm = state.charm_of(state.applications[state.units[unit].application]).charm
+        directives = {
+            name: None if text is None else deployment.storage_directive(charm, name, text)
+            for name, text in storage.items()
+        }
+        added: list[str] = []
+        for name, directive in directives.items():
+            added += runner.core.add_storage(unit, name, directive, now=time.time())
+        runner.commit()
+        return added
+
+    async def wait_for_operation(
+        self, runner: Runner, operation: str, seconds: float | None
+    ) -> dict[str, Any]:
+        """Wait until every task of an operation has ended, at most `seconds`; return the tasks by unit."""
+        tasks = runner.core.state.tasks
+        numbers = runner.core.state.operations[operation].tasks
+        ended = await runner.wait_until(
+            lambda: all(tasks[number].status in _ENDED for number in numbers), timeout
+        )
+        shown = {tasks[number].unit: runner.core.show_task(number) for number in numbers}
+        return {"ended": ended, "tasks": shown}
+
+    async def execute(self, runner: Runner, machine: str, command: str, seconds: float) -> dict[str, Any]:
+        """Run a shell command on a machine."""
+        return await runner.execute(machine, command, seconds)
+
+    def instance(self, runner: Runner, target: str) -> str:
+        """Return the name of the container of a machine, or of a unit's machine."""
+        state = runner.core.state
+        machine = state.machines.get(state.units[target].machine if target in state.units else target)
+        if machine is None:
+            raise ModelError(f'unit or machine "{target}" not found')
+        if not machine.instance_id:
+            raise ModelError(f"machine {machine.id} is not up yet: see `openinfra status`")
+        return machine.instance_id
+
+    def leader(self, runner: Runner, application: str) -> str:
+        """Return the leader of an application."""
+        found = runner.core.leader(application)
+        if not found:
+            raise ModelError(f'could not determine leader for "{application}"')
+        return found
+
+    def activity(self, runner: Runner) -> dict[str, Any]:
+        """Tell what runs now and what each unit would run next."""
+        now = time.time()
+        return {
+            "running": [
+                {"unit": item.run.unit, "what": item.run.name, "seconds": now - item.since}
+                for item in runner.running()
+            ],
+            "next": [{"unit": run.unit, "what": run.name} for run in runner.core.due(now)],
+        }
+
+    def log_file(self, runner: Runner) -> str:
+        """Return the path of the model's log."""
+        return str(self._log_path(runner.core.state.model.name))
+
+    async def destroy_model(self, runner: Runner, *, force: bool, wait: bool) -> None:
+        """Remove a model with its machines."""
+        runner.core.destroy_model(now=time.time(), force=force)
+        runner.commit()
+        if wait:
+            await runner.wait_until(runner.is_gone, None)
+
+    def _host(self, core: Core) -> Runner:
+        name = core.state.model.name
+        runner = Runner(core, self._store, self._containers, self._paths, ModelLog(self._log_path(name)))
+        self._runners[name] = runner
+        self._tasks.create_task(self._run(runner))
+        return runner
+
+    async def _run(self, runner: Runner) -> None:
+        await runner.run()
+        if runner.is_gone():
+            self._forget(runner)
+
+    def _forget(self, runner: Runner) -> None:
+        model = runner.core.state.model
+        del self._runners[model.name]
+        self._store.remove(model.uuid)
+        if self._store.setting(_CURRENT_MODEL) == model.name:
+            self._store.set(_CURRENT_MODEL, "")
+        self._log_path(model.name).unlink(missing_ok=True)
+
+    def _runner(self, model: str) -> Runner:
+        name = model or self._store.setting(_CURRENT_MODEL)
+        if not name:
+            raise ModelError(
+                "No selected model: add one with `openinfra add-model NAME`, or choose with `switch`"
+            )
+        if name not in self._runners:
+            raise ModelError(f'model "{name}" not found')
+        return self._runners[name]
+
+    def _call_core(self, runner: Runner, verb: str, arguments: dict[str, Any]) -> Any:
+        method = getattr(runner.core, verb)
+        if "now" in inspect.signature(method).parameters:
+            arguments["now"] = time.time()
+        result = method(**arguments)
+        runner.commit()
+        return result
+
+    def _log_path(self, model: str) -> Path:
+        return self._paths.log / "models" / f"{model}.log"
+
+
+_CONTROLLER_VERBS = frozenset({"add_model", "models", "switch"})
+_MODEL_VERBS = frozenset(
+    {
+        "activity", "add_storage", "attach_resource", "deploy", "deploy_bundle", "destroy_model", "execute",
+        "instance", "leader", "log_file", "refresh", "wait_for_operation",
+    }
+)  # fmt: skip
+
+
+async def _settled(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+def _ids() -> Ids:
+    return Ids(random.SystemRandom())
+
+
+def _options(charm: Charm, texts: Mapping[str, str]) -> dict[str, OptionValue]:
+    """Turn a command line's option values into those of the options' types."""
+    values: dict[str, OptionValue] = {}
+    for name, text in texts.items():
+        if name not in charm.config:
+            raise ModelError(f'unknown option "{name}"')
+        try:
+            values[name] = charm.config[name].parse(text)
+        except OptionError as error:
+            raise ModelError(str(error)) from error
+    return values
+
+
+def _default_base(charm: Charm) -> str:
+    base = charm.bases[0]
+    return f"{base.name}@{base.channel.partition('/')[0]}"
