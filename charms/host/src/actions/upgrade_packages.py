@@ -1,0 +1,26 @@
+"""Upgrade machines when it is their turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actions import turn
+
+if TYPE_CHECKING:
+    from charm import HostCharm
+
+    from openinfra_charm.actions import Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """Which machines, and whether they restart afterwards."""
+
+    all_units: bool
+    reboot: bool
+
+
+def run(charm: HostCharm, params: Params) -> Outcome:
+    """Queue this machine, or as the leader all of them."""
+    return turn.ask(charm, "upgrade", "upgrade-packages", all_units=params.all_units, reboot=params.reboot)

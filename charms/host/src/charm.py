@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""The host charm: the baseline of a machine, and whose turn it is to be interrupted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ops
+from host import Host
+from roll import Request, Roll
+from state import Config
+
+from openinfra_charm import actions, registry, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.job import Jobs
+from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BASELINE = "host"
+"""What a machine has only one of: the name under which a unit claims it."""
+
+
+class HostCharm(ops.CharmBase):
+    """A unit: the only one of its machine, or one that stands by until it is."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.host = Host(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self.roll = Roll(self.machine, self.cluster, self.jobs, self.unit.name, self.unit.reboot)
+        cluster = self.on["cluster"]
+        for event in (
+            self.on.install, self.on.config_changed, self.on.start, self.on.leader_elected, self.on.update_status,
+            cluster.relation_changed, cluster.relation_departed,
+        ):  # fmt: skip
+            framework.observe(event, self._reconcile)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_status)
+
+    def _reconcile(self, _: ops.EventBase) -> None:
+        if not self._claim():
+            return
+        if isinstance(config := self._config(), Config):
+            self.host.install()
+            self.host.render(config)
+            self.host.apply(config)
+            self.host.start()
+            self.unit.set_workload_version(self.host.version())
+        self.jobs.resume()
+        self.roll.step()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        if self._owner == self.unit.name:
+            self.jobs.stop()
+            self.host.stop()
+            self.host.remove()
+            registry.disclaim(self.machine, _BASELINE, self.unit.name)
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        if self._owner != self.unit.name:
+            event.fail(f"{self._owner or 'no unit yet'} manages this machine: run the action there")
+            return
+        actions.perform(self, event)
+
+    def _config(self) -> Config | ConfigError:
+        try:
+            return Config.parse(self.config)
+        except ConfigError as error:
+            return error
+
+    # One unit a machine
+
+    @property
+    def _owner(self) -> str:
+        return (self.machine.read(f"{registry.OWNERS}/{_BASELINE}") or "").strip()
+
+    def _claim(self) -> bool:
+        """Return whether this unit manages the machine; it takes over from one that is no longer there."""
+        owner = registry.claim(self.machine, _BASELINE, self.unit.name)
+        if owner != self.unit.name and not self.machine.exists(self._agent_folder(owner)):
+            registry.disclaim(self.machine, _BASELINE, owner)
+            owner = registry.claim(self.machine, _BASELINE, self.unit.name)
+        return owner == self.unit.name
+
+    def _agent_folder(self, unit: str) -> str:
+        """Return the folder that Juju has for a unit as long as it is on this machine."""
+        return str(self.charm_dir.parent.parent / f"unit-{unit.replace('/', '-')}")
+
+    # Status
+
+    def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
+        status.add_all(event, self._statuses())
+
+    def _statuses(self) -> Iterator[ops.StatusBase]:
+        if self._owner not in {"", self.unit.name}:
+            yield ops.BlockedStatus(
+                f"{self._owner} manages this machine: remove this unit's relation to its principal"
+            )
+            return
+        if request := self.roll.request:
+            yield self._request_status(request)
+        if isinstance(config := self._config(), ConfigError):
+            yield ops.BlockedStatus(str(config))
+            return
+        if problem := self.host.ssh_problem(config):
+            yield ops.BlockedStatus(f"sshd keeps its old configuration, it refuses the new one: {problem}")
+        if stopped := self.host.stopped_services():
+            yield ops.BlockedStatus(f"not running: {', '.join(stopped)}; see systemctl status on the machine")
+        yield ops.ActiveStatus("; ".join(self.host.notes(config)))
+
+    def _request_status(self, request: Request) -> ops.StatusBase:
+        match request.state:
+            case "waiting":
+                return self._waiting_status(request)
+            case "restarting":
+                return ops.MaintenanceStatus("restarting the machine")
+            case "upgrading":
+                job = self.jobs.find(request.job)
+                return ops.MaintenanceStatus(f"{request.job}: {job.progress if job else 'unknown'}")
+            case "verifying":
+                return ops.MaintenanceStatus("waiting until all applications of the machine are healthy")
+            case "entered":
+                return ops.MaintenanceStatus(
+                    f"in maintenance: juju run {self.unit.name} maintenance mode=leave"
+                )
+            case "failed":
+                return self._stopped_status(self.unit.name, request)
+
+    def _waiting_status(self, request: Request) -> ops.StatusBase:
+        holder = self.cluster.turn_holder
+        theirs = self.roll.request_of(holder) if holder else None
+        if holder and theirs and theirs.state == "failed":
+            return self._stopped_status(holder, theirs)
+        return ops.WaitingStatus(f"{request.kind} waits for {holder or 'the leader to give the turn'}")
+
+    def _stopped_status(self, unit: str, request: Request) -> ops.StatusBase:
+        leader = f"juju run {self.app.name}/leader"
+        return ops.BlockedStatus(
+            f"{request.kind} stopped at {unit}: {request.reason}. "
+            f"Mend it, then `{leader} resume-roll`; or `{leader} cancel-roll`"
+        )
+
+
+if __name__ == "__main__":
+    ops.main(HostCharm)

@@ -1,0 +1,264 @@
+"""The baseline of a machine: time, kernel settings, limits, logs, sshd and security updates."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm import registry, render
+from openinfra_charm.service import Service, Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from state import Config
+
+    from openinfra_charm.machine import Machine
+
+SYSCTL = "/etc/sysctl.d/90-openinfra.conf"
+LIMITS = "/etc/security/limits.d/90-openinfra.conf"
+JOURNALD = "/etc/systemd/journald.conf.d/90-openinfra.conf"
+CHRONY = "/etc/chrony/chrony.conf"
+SSHD = "/etc/ssh/sshd_config.d/10-openinfra.conf"
+APT = "/etc/apt/apt.conf.d/90openinfra"
+NEEDRESTART = "/etc/needrestart/conf.d/90-openinfra.conf"
+
+_PACKAGES = ("logrotate", "needrestart", "unattended-upgrades")
+_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "logrotate.timer")
+_CHRONY_UNIT = "chrony.service"
+_SSH_UNIT = "ssh.service"
+_JOURNALD_UNIT = "systemd-journald.service"
+_SSHD_PROGRAM = "/usr/sbin/sshd"
+_SSHD_CANDIDATE = "/run/openinfra/sshd_config"
+_SYSTEMD_SYSCTL = "/usr/lib/systemd/systemd-sysctl"
+_TEMPLATES = Path(__file__).parent / "templates"
+# The kinds of containers that systemd-detect-virt(1) knows.
+_CONTAINER = re.compile(
+    "openvz|lxc|lxc-libvirt|systemd-nspawn|docker|podman|rkt|wsl|proot|pouch|container-other"
+)
+
+
+class Host:
+    """The operating system of one machine, as one application keeps it."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self.machine = machine
+        self._application = application
+        self._folder = f"/var/lib/openinfra/{application}"
+        # Under /run, so that the next kernel is asked again.
+        self._refusals = f"/run/openinfra/{application}/refused-settings.json"
+        self._services = Services(machine, application)
+
+    # Verbs
+
+    def install(self) -> bool:
+        """Install what is missing of the packages; return whether anything was."""
+        time_sync = () if self.in_container else ("chrony",)
+        return registry.install(self.machine, self._application, (*_PACKAGES, *time_sync))
+
+    def render(self, config: Config) -> frozenset[str]:
+        """Write the configuration files; return those that changed. One that sshd would refuse is not written."""
+        files = [
+            self._file(SYSCTL, "sysctl.conf.j2", settings=self.kernel_settings(config)),
+            self._file(LIMITS, "limits.conf.j2", limits=config.limits),
+            self._file(
+                JOURNALD, "journald.conf.j2", max_size=config.journal_max_size, max_age=config.journal_max_age
+            ),
+            self._file(
+                APT, "apt.conf.j2", security_updates=config.security_updates, kept=self._kept_packages()
+            ),
+            self._file(NEEDRESTART, "needrestart.conf.j2"),
+        ]
+        if not self.in_container:
+            files.append(self._file(CHRONY, "chrony.conf.j2", servers=config.ntp_servers))
+        if self.has_sshd and not self.ssh_problem(config):
+            files.append(self._ssh_file(config))
+        return render.write(self.machine, *files)
+
+    def apply(self, config: Config) -> None:
+        """Let the kernel and the services take up what was rendered; those that have already are left alone."""
+        self._apply_kernel_settings(config)
+        self._take_up(self._service(_JOURNALD_UNIT, JOURNALD), self._services.restart)
+        if not self.in_container:
+            self._take_up(self._service(_CHRONY_UNIT, CHRONY), self._services.restart)
+        if self.has_sshd and self.machine.service_states(_SSH_UNIT)[_SSH_UNIT] == "active":
+            # A reload keeps the sessions, and the old sshd where the new configuration should fail after all.
+            self._take_up(self._service(_SSH_UNIT, SSHD), self._services.reload)
+
+    def start(self) -> list[str]:
+        """Start what does not run yet; return the units that were started."""
+        return self._services.ensure_running(self._wanted_services())
+
+    def stop(self) -> None:
+        """Leave all running: they are services of the machine, not of the charm."""
+
+    def is_ready(self) -> bool:
+        """Return whether all services run."""
+        return not self.stopped_services()
+
+    def version(self) -> str:
+        """Return the version of the operating system, such as 24.04."""
+        found = re.search(
+            r'^VERSION_ID="?([^"\n]*)', self.machine.read("/etc/os-release") or "", re.MULTILINE
+        )
+        return found[1] if found else ""
+
+    def remove(self) -> None:
+        """Take the baseline back.
+
+        Packages stay: they are part of an ordinary machine. So do chrony's servers, that time goes on, and what the
+        kernel was told, until it starts again.
+        """
+        for path in (
+            SYSCTL,
+            LIMITS,
+            JOURNALD,
+            SSHD,
+            APT,
+            NEEDRESTART,
+            f"{registry.PACKAGES}/{self._application}",
+        ):
+            self.machine.remove(path)
+        self.machine.restart_services(_JOURNALD_UNIT)
+        if self.has_sshd and self.machine.service_states(_SSH_UNIT)[_SSH_UNIT] == "active":
+            self.machine.reload_services(_SSH_UNIT)
+        self.machine.remove(self._folder)
+
+    # Facts
+
+    @cached_property
+    def in_container(self) -> bool:
+        """Whether the kernel, and so its clock, belongs to somebody else."""
+        return bool(_CONTAINER.fullmatch(self.machine.virtualization()))
+
+    def stopped_services(self) -> list[str]:
+        """Return the units that should run and do not."""
+        states = self.machine.service_states(*(service.unit for service in self._wanted_services()))
+        return [unit for unit, state in states.items() if state != "active"]
+
+    @property
+    def has_sshd(self) -> bool:
+        """Whether the machine has an SSH server."""
+        return self.machine.exists(_SSHD_PROGRAM)
+
+    def not_applicable(self, config: Config) -> dict[str, str]:
+        """Return the parts of the baseline that cannot be had on this machine, and why."""
+        parts: dict[str, str] = {}
+        if self.in_container:
+            parts["time synchronisation"] = "the clock belongs to the container's host"
+        if not self.has_sshd:
+            parts["sshd"] = "openssh-server is not installed"
+        settings = {key: self.kernel_objection(key, value) for key, value in config.sysctl.items()}
+        return parts | {f"sysctl {key}": reason for key, reason in settings.items() if reason}
+
+    def notes(self, config: Config) -> list[str]:
+        """Return what the operator should know of this machine, though all is well."""
+        parts = self.not_applicable(config)
+        settings = [part for part in parts if part.startswith("sysctl ")]
+        named = [part for part in parts if part not in settings]
+        if settings:
+            named.append(f"{len(settings)} kernel settings")
+        notes = [f"not applicable here: {', '.join(named)}"] if named else []
+        if self.has_sshd and not config.ssh_password_login and not self.accounts_with_keys():
+            notes.append("SSH passwords stay possible: no account has an authorized key")
+        return notes
+
+    # Kernel settings
+
+    def kernel_objection(self, key: str, value: str) -> str:
+        """Return why a kernel setting cannot be had here; empty where it can."""
+        if self.in_container and not key.startswith("net."):
+            return "it belongs to the container's host"
+        if self.kernel_value(key) is None:
+            return "this kernel has no such setting here"
+        refused = self._refused().get(key)
+        return f"the kernel refuses the value {value}" if refused == value else ""
+
+    def kernel_settings(self, config: Config) -> dict[str, str]:
+        """Return those kernel settings of the configuration that can be had here."""
+        return {k: v for k, v in config.sysctl.items() if not self.kernel_objection(k, v)}
+
+    def kernel_value(self, key: str) -> str | None:
+        """Return what a kernel setting is now; None where there is none of that name."""
+        text = self.machine.read(f"/proc/sys/{key.replace('.', '/')}")
+        return None if text is None else " ".join(text.split())
+
+    def _apply_kernel_settings(self, config: Config) -> None:
+        if not (pending := self._pending_settings(config)):
+            return
+        # It goes on after a setting that the kernel refuses, so what counts is what the kernel has afterwards.
+        self.machine.run(_SYSTEMD_SYSCTL, SYSCTL, check=False)
+        refused = {key: pending[key] for key in self._pending_settings(config)}
+        self.machine.write(self._refusals, json.dumps({**self._refused(), **refused}) + "\n")
+
+    def _pending_settings(self, config: Config) -> dict[str, str]:
+        settings = self.kernel_settings(config)
+        return {key: value for key, value in settings.items() if self.kernel_value(key) != value}
+
+    def _refused(self) -> dict[str, str]:
+        return json.loads(self.machine.read(self._refusals) or "{}")
+
+    # sshd
+
+    def ssh_problem(self, config: Config) -> str:
+        """Return why sshd refuses the configuration that it should have; empty where it does not."""
+        wanted = self._ssh_file(config)
+        if not self.has_sshd or self.machine.read(SSHD) == wanted.content:
+            return ""
+        self.machine.write(_SSHD_CANDIDATE, f"{wanted.content}Include /etc/ssh/sshd_config\n")
+        # Without it sshd tests nothing; its service makes it only while it runs.
+        if not self.machine.exists("/run/sshd"):
+            self.machine.make_folder("/run/sshd")
+        tested = self.machine.run(_SSHD_PROGRAM, "-t", "-f", _SSHD_CANDIDATE, check=False)
+        return tested.stderr.strip() if tested.code else ""
+
+    def accounts_with_keys(self) -> set[str]:
+        """Return the accounts that can log in over SSH with a key."""
+        rows = (line.split(":") for line in (self.machine.read("/etc/passwd") or "").splitlines())
+        homes = {row[0]: row[5] for row in rows if len(row) > 5}  # noqa: PLR2004  passwd(5)
+        return {
+            account
+            for account, home in homes.items()
+            if (self.machine.read(f"{home}/.ssh/authorized_keys") or "").strip()
+        }
+
+    def _ssh_file(self, config: Config) -> render.File:
+        accounts = self.accounts_with_keys()
+        root_login = "no" if config.ssh_root_login == "no" and accounts - {"root"} else "prohibit-password"
+        return self._file(
+            SSHD,
+            "sshd.conf.j2",
+            keys_only=bool(accounts) and not config.ssh_password_login,
+            root_login=root_login if accounts else None,
+        )
+
+    # The rest
+
+    def needed_packages(self) -> Mapping[str, list[str]]:
+        """Return the packages that the other applications on the machine need, by application."""
+        others = (name for name in self.machine.list_folder(registry.PACKAGES) if name != self._application)
+        return {name: (self.machine.read(f"{registry.PACKAGES}/{name}") or "").split() for name in others}
+
+    def _kept_packages(self) -> list[str]:
+        """Return regular expressions, as unattended-upgrades wants them, of the packages that it leaves alone."""
+        names = {name for packages in self.needed_packages().values() for name in packages}
+        return [f"^{re.escape(name)}$" for name in sorted(names)]
+
+    def _wanted_services(self) -> list[Service]:
+        timers = [Service(unit=unit) for unit in _TIMERS]
+        return timers if self.in_container else [*timers, self._service(_CHRONY_UNIT, CHRONY)]
+
+    def _service(self, unit: str, path: str) -> Service:
+        return Service(unit=unit, inputs=(self.machine.read(path) or "",))
+
+    def _take_up(self, service: Service, act: Callable[[Service], None]) -> None:
+        """Restart or reload a service unless it runs with what its file holds now."""
+        if service.unit not in self._services.units or self._services.outdated([service]):
+            act(service)
+
+    def _file(self, path: str, name: str, **values: Any) -> render.File:
+        content = render.template(_TEMPLATES, name, application=self._application, **values)
+        return render.File(path=path, content=content)

@@ -1,0 +1,257 @@
+"""Reboots, upgrades and maintenance, one machine of the model at a time.
+
+Each unit keeps at most one request in its peer data. It waits for the turn (`Cluster`), asks the applications on
+its machine whether that may stop, does the work, waits until all are healthy, and gives the turn back. A request
+that fails keeps the turn: nobody else stops until an operator has decided.
+
+What concerns all units is an order of the leader, in the application's data: orders are numbered, and each unit
+publishes the number of the newest that it has seen, which also wakes the leader for its own part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from openinfra_charm.cluster import Cluster
+    from openinfra_charm.job import Jobs
+    from openinfra_charm.machine import Machine
+
+Kind = Literal["reboot", "upgrade", "maintenance"]
+State = Literal["waiting", "restarting", "upgrading", "entered", "verifying", "failed"]
+
+_HEALTHY_WITHIN = 900
+"""Seconds after a start in which all applications must have become healthy."""
+_LOOK_FOR = 20
+"""Seconds that one hook looks whether they have: others want to run on this machine too."""
+_PAUSE = 5
+"""Seconds between two looks."""
+_JUJU_EXEC = "/usr/bin/juju-exec"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a unit wants its turn for, and how far that is.
+
+    `order` is the newest order when it was made; `reboot` tells that a reboot follows; `boot` identifies the start of the machine that a reboot ends;
+    `since` is when verifying began, in seconds of the machine's clock; a failed request has a `reason` and goes on
+    with `resume` when it is resumed.
+    """
+
+    kind: Kind
+    state: State = "waiting"
+    order: int = 0
+    reboot: bool = False
+    boot: str = ""
+    job: str = ""
+    since: float = 0
+    reason: str = ""
+    resume: State = "waiting"
+
+    def failed(self, reason: str, resume: State) -> Request:
+        """Return the request as one that stops here."""
+        return dataclasses.replace(self, state="failed", reason=reason, resume=resume)
+
+
+class Roll:
+    """This unit's part in what goes through the model one machine at a time."""
+
+    def __init__(
+        self, machine: Machine, cluster: Cluster, jobs: Jobs, unit: str, reboot: Callable[[], None]
+    ) -> None:
+        """Take part.
+
+        Args:
+            machine: The unit's machine.
+            cluster: All units of the application.
+            jobs: The unit's long work.
+            unit: The unit's name.
+            reboot: Has the machine restarted at the end of the running hook; not to be had in an action.
+        """
+        self._machine = machine
+        self._cluster = cluster
+        self._jobs = jobs
+        self._unit = unit
+        self._reboot = reboot
+
+    # Requests
+
+    @property
+    def request(self) -> Request | None:
+        """This unit's request."""
+        return self.request_of(self._unit)
+
+    def request_of(self, unit: str) -> Request | None:
+        """Return a unit's request."""
+        fact = self._cluster.facts(unit).get("request")
+        return Request(**fact) if fact else None
+
+    def units_in(self, *states: State) -> list[str]:
+        """Return the units whose request is in one of these states."""
+        requests = {unit: self.request_of(unit) for unit in self._cluster.units}
+        return [unit for unit, request in requests.items() if request and request.state in states]
+
+    def make_request(self, kind: Kind, *, reboot: bool = False) -> None:
+        """Ask for the turn; all but a reboot begins at once where it is free."""
+        self._keep(Request(kind=kind, reboot=reboot, order=self._newest_order))
+        self._cluster.request_turn(kind)
+        if kind == "reboot":
+            self._wake()
+        else:
+            self._go_on()
+
+    def leave_maintenance(self) -> None:
+        """End maintenance; the turn goes on as soon as all applications are healthy."""
+        if (request := self.request) and request.state == "waiting":
+            self._finish()
+        elif request:
+            self._verify(request)
+            self._go_on()
+
+    # Orders, given by the leader
+
+    def order_all(self, kind: Kind, *, reboot: bool = False) -> None:
+        """Have every unit make a request, unless it has one."""
+        self._order("roll", kind=kind, reboot=reboot)
+
+    def order_resume(self) -> None:
+        """Have every request that failed tried again."""
+        self._order("resume")
+
+    def order_cancel(self) -> None:
+        """Have every request dropped that waits or has failed."""
+        self._order("cancel")
+
+    def _order(self, verb: str, **details: Any) -> None:
+        orders = {**self._orders, verb: {"number": self._newest_order + 1, **details}}
+        self._cluster.publish_shared(orders=orders)
+        self._obey()
+        self._wake()
+
+    @property
+    def _orders(self) -> dict[str, dict[str, Any]]:
+        return self._cluster.shared.get("orders", {})
+
+    @property
+    def _newest_order(self) -> int:
+        return max((self._number(verb) for verb in self._orders), default=0)
+
+    def _number(self, verb: str) -> int:
+        return self._orders.get(verb, {}).get("number", 0)
+
+    # Steps
+
+    def step(self) -> None:
+        """Obey what is new and go as far as it goes now; call this in every hook."""
+        self._obey()
+        self._go_on()
+        self._cluster.grant_turn(lambda: True)
+
+    def _obey(self) -> None:
+        seen = self._cluster.facts(self._unit).get("seen")
+        newest = self._newest_order
+        # A unit that comes after an order was not meant by it.
+        if seen is not None and newest > seen:
+            self._obey_since(seen)
+        self._cluster.publish(seen=newest)
+
+    def _obey_since(self, seen: int) -> None:
+        request = self.request
+        if request and request.state in {"waiting", "failed"} and request.order < self._number("cancel"):
+            self._finish()
+        elif request and request.state == "failed" and self._number("resume") > seen:
+            self._keep(
+                dataclasses.replace(request, state=request.resume, reason="", since=self._machine.now())
+            )
+        roll = self._orders.get("roll", {})
+        if self.request is None and self._number("roll") > max(seen, self._number("cancel")):
+            self._keep(Request(kind=roll["kind"], reboot=roll["reboot"], order=roll["number"]))
+            self._cluster.request_turn(roll["kind"])
+
+    def _go_on(self) -> None:
+        """Take the request through its states until it has to wait for something."""
+        before = None
+        while (request := self.request) and request != before:
+            before = request
+            match request.state:
+                case "waiting":
+                    self._begin(request)
+                case "restarting":
+                    self._restart(request)
+                case "upgrading":
+                    self._follow_upgrade(request)
+                case "verifying":
+                    self._look(request)
+                case "entered" | "failed":
+                    pass
+
+    def _begin(self, request: Request) -> None:
+        if not self._cluster.request_turn(request.kind):
+            return
+        if reasons := checks.failures(self._machine, "safe-to-stop"):
+            self._keep(request.failed(f"not safe to stop: {checks.sentence(reasons)}", "waiting"))
+        elif request.kind == "reboot":
+            self._keep(dataclasses.replace(request, state="restarting", boot=self._machine.boot_id()))
+        elif request.kind == "upgrade":
+            job = self._jobs.start("upgrade")
+            self._keep(dataclasses.replace(request, state="upgrading", job=job.id))
+        else:
+            self._keep(dataclasses.replace(request, state="entered"))
+
+    def _restart(self, request: Request) -> None:
+        if request.boot == self._machine.boot_id():
+            self._reboot()
+        else:
+            self._verify(request)
+
+    def _follow_upgrade(self, request: Request) -> None:
+        job = self._jobs.find(request.job)
+        if job is None or job.state == "failed":
+            reason = job.progress if job else f"the record of job {request.job} is gone"
+            self._keep(request.failed(f"upgrade: {reason}", "waiting"))
+        elif job.state != "done":
+            self._wake()
+        else:
+            self._verify(request)
+
+    def _verify(self, request: Request) -> None:
+        self._keep(dataclasses.replace(request, state="verifying", since=self._machine.now()))
+
+    def _look(self, request: Request) -> None:
+        until = self._machine.now() + _LOOK_FOR
+        while (reasons := checks.failures(self._machine, "after-start")) and self._machine.now() < until:
+            self._machine.sleep(_PAUSE)
+        if not reasons and request.reboot:
+            # The turn is still this unit's: what the upgrade began, a restart completes.
+            self._keep(dataclasses.replace(request, kind="reboot", state="waiting", reboot=False))
+        elif not reasons:
+            self._finish()
+        elif self._machine.now() - request.since > _HEALTHY_WITHIN:
+            self._keep(
+                request.failed(f"not healthy after its start: {checks.sentence(reasons)}", "verifying")
+            )
+        else:
+            self._wake()
+
+    def _finish(self) -> None:
+        self._cluster.publish(request=None)
+        self._cluster.release_turn()
+
+    def _keep(self, request: Request) -> None:
+        self._cluster.publish(request=dataclasses.asdict(request))
+
+    def _wake(self) -> None:
+        """Have Juju run a hook of this unit soon; where the machine cannot ask for one, update-status comes by."""
+        if self._machine.exists(_JUJU_EXEC):
+            self._machine.run(
+                "systemd-run", "--quiet", "--collect", f"--unit={self._unit.replace('/', '-')}-wake",
+                f"--on-active={_PAUSE}", _JUJU_EXEC, "-u", self._unit,
+                "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
+                check=False,  # one that is on its way already is enough
+            )  # fmt: skip

@@ -1,0 +1,48 @@
+"""The job that upgrades all packages of a machine whose turn it is to be interrupted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import updates
+
+from openinfra_charm.job import JobError
+from openinfra_charm.machine import CommandError
+
+if TYPE_CHECKING:
+    from openinfra_charm.job import Job
+
+_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+_OPTIONS = ("--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold")
+_HOUR = 3600
+
+
+def run(job: Job) -> str:
+    """Upgrade all packages, then restart the services that ran older code; return what was done.
+
+    Raises:
+        JobError: apt-get, dpkg or a restart failed.
+    """
+    try:
+        return _upgrade(job)
+    except (CommandError, TimeoutError) as error:
+        raise JobError(
+            f"{error}. Mend it on the machine (apt-get --fix-broken install), then resume"
+        ) from error
+
+
+def _upgrade(job: Job) -> str:
+    job.report("finishing what was interrupted, fetching the package lists")
+    _run(job, "dpkg", "--force-confold", "--configure", "-a")
+    _run(job, "apt-get", *_OPTIONS, "update")
+    found = updates.pending(job.machine, {})
+    job.report(f"upgrading {len(found)} packages")
+    _run(job, "apt-get", *_OPTIONS, *updates.UPGRADE)
+    job.report(f"{len(found)} packages upgraded; restarting services that run older code")
+    # needrestart knows which services must never be restarted under a running system: those wait for a reboot.
+    _run(job, "needrestart", "-r", "a")
+    return f"{len(found)} packages upgraded"
+
+
+def _run(job: Job, *argv: str) -> None:
+    job.machine.run(*argv, env=_ENVIRONMENT, timeout=_HOUR)
