@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import ops
+import ops.hookcmds
 
-    import ops
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _WANTED = "turn-wanted"
 _HOLDER = "turn-holder"
@@ -37,14 +38,26 @@ class Cluster:
     @property
     def units(self) -> list[str]:
         """The names of all units that are there, this one included, by number."""
-        others = [unit.name for unit in self._relation.units] if self._relation else []
-        return sorted([self._unit.name, *others], key=unit_number)
+        names = [unit.name for unit in self._relation.units] if self._relation else []
+        return sorted([self._unit.name, *names], key=unit_number)
+
+    def gone(self, units: Iterable[str]) -> list[str]:
+        """Return those units that are no longer in the model.
+
+        The relation shows a unit only after its peers have met it, so a unit that is missing there may just be
+        unknown; the model's goal state decides.
+        """
+        unseen = sorted(set(units) - set(self.units), key=unit_number)
+        if not unseen:
+            return []
+        planned = ops.hookcmds.goal_state().units
+        return [unit for unit in unseen if unit not in planned]
 
     def facts(self, unit: str) -> dict[str, Any]:
         """Return what a unit has published; nothing for a unit that is not there."""
         if self._relation is None:
             return {}
-        known = (self._unit, *self._relation.units)
+        known: tuple[ops.Unit, ...] = (self._unit, *self._relation.units)
         return next((_decode(self._relation.data[member]) for member in known if member.name == unit), {})
 
     @property

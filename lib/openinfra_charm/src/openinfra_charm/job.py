@@ -117,10 +117,11 @@ class Jobs:
 class Job:
     """A running job, as its function sees it."""
 
-    def __init__(self, jobs: Jobs, record: Record, machine: Machine) -> None:
+    def __init__(self, jobs: Jobs, record: Record, machine: Machine, application: str) -> None:
         self._jobs = jobs
         self._record = record
         self.machine = machine
+        self.application = application
 
     def report(self, progress: str) -> None:
         """Say how far the job is, in words for the operator."""
@@ -141,7 +142,7 @@ def main(application: str, job_id: str) -> int:
     record = jobs.find(job_id)
     if record is None:
         sys.exit(f"there is no job {job_id} of {application}")
-    job = Job(jobs, record, machine)
+    job = Job(jobs, record, machine, application)
     try:
         outcome: Any = importlib.import_module(record.module).run(job, **record.arguments)
     except JobError as error:

@@ -57,7 +57,9 @@ class Services:
 
     def outdated(self, services: Iterable[Service]) -> list[Service]:
         """Return the services that were started with something else than now."""
-        return [service for service in services if self._started_with(service) not in {None, service.fingerprint}]
+        return [
+            service for service in services if self._started_with(service) not in {None, service.fingerprint}
+        ]
 
     def ensure_running(self, services: Iterable[Service]) -> list[str]:
         """Enable and start what does not run yet; return the units that were started.

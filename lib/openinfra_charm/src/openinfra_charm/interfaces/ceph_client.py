@@ -52,14 +52,12 @@ class Access:
     monitors: tuple[str, ...]
 
 
-def read_client(relation: ops.Relation) -> Client | None:
-    """Return the provider's view of a relation, or None while the other application is not known.
+def read_client(relation: ops.Relation) -> Client:
+    """Return the provider's view of a relation.
 
     A request that is not JSON of the known version is passed over: the other side has not finished, or speaks
     a later format, and gets no answer.
     """
-    if relation.app is None:
-        return None
     wanted = relation.data[relation.app].get("requested-secrets", "[]")
     units = sorted(relation.units, key=lambda unit: unit.name)
     names = [relation.data[unit].get("application-name", "") for unit in units]
@@ -128,8 +126,6 @@ def read_access(
     Raises:
         ValueError: The provider has refused the request; the message is its own.
     """
-    if relation.app is None:
-        return None
     key, answered = "", False
     monitors: list[str] = []
     if secret_id := relation.data[relation.app].get("secret-key"):

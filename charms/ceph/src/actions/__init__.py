@@ -1,0 +1,70 @@
+"""One module for each action; what they have in common is here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from admin import CommandRefusedError, UnreachableError
+from openinfra_charm.actions import ActionError
+from state import split
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from admin import Admin
+    from charm import CephCharm
+    from osd import Osd
+
+from contextlib import contextmanager
+
+
+@contextmanager
+def cluster() -> Generator[None]:
+    """Turn what the cluster says into the action's failure.
+
+    Raises:
+        ActionError: The monitors do not answer, or refused a command.
+    """
+    try:
+        yield
+    except (UnreachableError, CommandRefusedError) as error:
+        raise ActionError(str(error)) from error
+
+
+def osd_numbers(text: str) -> list[int]:
+    """Return the OSD numbers that a comma-separated list names.
+
+    Raises:
+        ActionError: It is empty, or something in it is no number.
+    """
+    names = [name.removeprefix("osd.") for name in split(text)]
+    if not names or not all(name.isdecimal() for name in names):
+        raise ActionError(f"osd-ids={text!r}: expected OSD numbers, comma-separated, such as 0,4")
+    return sorted({int(name) for name in names})
+
+
+def existing(admin: Admin, numbers: list[int]) -> list[int]:
+    """Return the numbers, all of which are OSDs of the cluster.
+
+    Raises:
+        ActionError: One is not.
+    """
+    known = admin.command("osd ls")
+    if missing := [number for number in numbers if number not in known]:
+        raise ActionError(f"there is no osd.{missing[0]} in the cluster; there are {known}")
+    return numbers
+
+
+def local(charm: CephCharm, numbers: list[int]) -> list[Osd]:
+    """Return this unit's OSDs with these numbers.
+
+    Raises:
+        ActionError: One is not this unit's.
+    """
+    found = [charm.ceph.osds.find(number) for number in numbers]
+    if missing := [number for number, osd in zip(numbers, found, strict=True) if osd is None]:
+        here = [osd.number for osd in charm.ceph.osds.all()]
+        raise ActionError(
+            f"osd.{missing[0]} is not an OSD of {charm.unit.name}, which has {here}; see list-disks"
+        )
+    return [osd for osd in found if osd]

@@ -1,0 +1,49 @@
+"""Give a Ceph user a new key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import clients
+from actions import cluster
+from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.interfaces import ceph_client
+
+if TYPE_CHECKING:
+    from charm import CephCharm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """The action's parameters."""
+
+    entity: str
+
+
+def run(charm: CephCharm, params: Params) -> Outcome:
+    """Hand a new key out. Ceph takes the old one too until the new one has been used.
+
+    Raises:
+        ActionError: This is not the leader, or nobody here uses that user.
+    """
+    require_leader(charm, f"rotate-key entity={params.entity}")
+    related = {f"client.{ceph_client.read_client(r).name}": r for r in charm.model.relations["client"]}
+    with cluster():
+        if params.entity == "client.admin":
+            _rotate_admin(charm)
+        elif params.entity in related:
+            clients.rotate(charm, related[params.entity])
+        else:
+            known = ", ".join(["client.admin", *sorted(related)])
+            raise ActionError(
+                f"entity={params.entity}: not handed out by this application; known are {known}"
+            )
+    return Outcome(summary=f"{params.entity} has a new key")
+
+
+def _rotate_admin(charm: CephCharm) -> None:
+    """Put the administrator's new key into the units' common secret; each takes it up in its next hook."""
+    answer = charm.ceph.admin.command("auth get-or-create-pending", entity="client.admin")
+    secret = charm.model.get_secret(id=charm.cluster.shared["keys"])
+    secret.set_content({**secret.get_content(refresh=True), "admin-key": answer[0]["pending_key"]})

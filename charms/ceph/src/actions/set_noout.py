@@ -1,0 +1,25 @@
+"""Keep the cluster from moving data when OSDs are down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actions import cluster
+from openinfra_charm.actions import NoParams as Params
+from openinfra_charm.actions import Outcome
+
+if TYPE_CHECKING:
+    from charm import CephCharm
+
+__all__ = ["Params", "run"]
+
+
+def run(charm: CephCharm, _params: Params) -> Outcome:
+    """Set the flag `noout`.
+
+    Raises:
+        ActionError: The cluster does not answer.
+    """
+    with cluster():
+        charm.ceph.admin.command("osd set", key="noout")
+    return Outcome(summary="noout is set")

@@ -1,0 +1,169 @@
+"""Ceph on one machine: packages, configuration, daemons. Everything here works without Juju."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from admin import CONFIG, KEYRING, Admin
+from monitor import Monitor, endpoint
+from openinfra_charm import registry, render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+from osd import Osds
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+    from state import State
+
+HERE = Path(__file__).parent
+DAEMON = "ceph"
+PACKAGES = ("ceph-common", "ceph-mgr", "ceph-mon", "ceph-osd", "ceph-volume", "fdisk", "python3-rados")
+RELEASES = {18: "reef", 19: "squid", 20: "tentacle"}
+"""Ceph's releases by major version, as `monmaptool` names them."""
+NO_BCRYPT = frozenset({18})
+"""Releases whose manager loads its modules in sub-interpreters, where bcrypt (PyO3) cannot be loaded."""
+SHIM = "/usr/lib/openinfra/ceph-mgr"
+
+
+class Ceph:
+    """The Ceph daemons of this machine."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self.machine = machine
+        self.application = application
+        self.admin = Admin(machine)
+        self.monitor = Monitor(machine, self.admin)
+        self.osds = Osds(machine, self.admin)
+        self.services = Services(machine, application)
+        self._pause_mark = f"/var/lib/openinfra/{application}/paused"
+
+    def install(self) -> None:
+        """Install the packages; nothing starts."""
+        if registry.install(self.machine, self.application, PACKAGES):
+            # Its unit fails in every machine without NVMe over fabrics, and Ceph does not use it.
+            self.machine.mask_services("nvmf-autoconnect.service")
+
+    def version(self) -> str:
+        """Return the installed version, such as `18.2.7`."""
+        full = self.machine.package_versions(("ceph-common",)).get("ceph-common", "")
+        return re.split(r"[+~-]", full)[0]
+
+    def render(self, state: State) -> bool:
+        """Write the configuration; return whether anything changed."""
+        config = render.template(
+            HERE / "templates", "ceph.conf.j2",
+            application=self.application,
+            monitors=sorted({endpoint(member.public_address) for member in state.monitors}),
+            state=state,
+        )  # fmt: skip
+        keyring = f"[client.admin]\n\tkey = {state.identity.admin_key}\n"
+        files = [
+            File(path=CONFIG, content=config),
+            File(path=KEYRING, content=keyring, mode=0o600),
+            File(path="/usr/lib/openinfra/ceph-osd-device", content=_text("files/osd-device"), mode=0o755),
+            File(path=_drop_in("ceph-osd@"), content=_text("files/ceph-osd.conf")),
+            File(path=_drop_in("ceph-mon@"), content=_text("files/ceph-mon.conf")),
+        ]
+        if self._major() in NO_BCRYPT:
+            files += [
+                File(path=f"{SHIM}/bcrypt.py", content=_text("files/bcrypt.py")),
+                File(path=_drop_in("ceph-mgr@"), content=_text("files/ceph-mgr.conf")),
+            ]
+        changed = render.write(self.machine, *files)
+        if any(path.startswith("/etc/systemd/") for path in changed):
+            self.machine.reload_systemd()
+        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
+        for kind in registry.CHECKS:
+            check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self.application)
+            registry.leave_check(self.machine, kind, self.application, *check)
+        return bool(changed)
+
+    def run_monitor(self, state: State) -> bool:
+        """Bring this machine's monitor and manager into the cluster; return whether the monitor is in quorum.
+
+        Raises:
+            UnreachableError: The monitors that are there do not answer.
+        """
+        self.monitor.prepare(state, RELEASES[self._major()])
+        self.services.ensure_running([Service(unit=self.monitor.unit, inputs=self._options())])
+        if not self.monitor.wait_for_quorum():
+            return False
+        self.monitor.prepare_manager()
+        return True
+
+    def apply(self) -> None:
+        """Start what should run; what runs with an older configuration is left for `outdated`."""
+        self.services.ensure_running(self._services())
+
+    start = apply
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has paused this machine's daemons."""
+        return self.machine.exists(self._pause_mark)
+
+    def pause(self) -> None:
+        """Stop all daemons until `resume`, also over a restart of the machine."""
+        self.machine.write(self._pause_mark, "")
+        self.stop()
+
+    def resume(self) -> None:
+        """Start all daemons again after `pause`."""
+        self.machine.remove(self._pause_mark)
+        self.apply()
+
+    def outdated(self) -> list[Service]:
+        """Return the services that run with an older configuration and have to be restarted."""
+        return self.services.outdated(self._services())
+
+    def stop(self) -> None:
+        """Stop all daemons, and keep them stopped."""
+        self.services.stop(*self.services.units)
+
+    def is_ready(self) -> bool:
+        """Return whether each daemon that was started here runs."""
+        states = self.machine.service_states(*self.services.units)
+        return all(state == "active" for state in states.values())
+
+    def remove(self) -> None:
+        """Take everything of ours off the machine; packages that others need stay."""
+        self.stop()
+        for path in ("/etc/ceph", "/var/lib/ceph/mon", "/var/lib/ceph/mgr", "/var/lib/ceph/osd"):
+            for name in self.machine.list_folder(path):
+                self.machine.remove(f"{path}/{name}")
+        self.machine.remove(SHIM)
+        for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@"):
+            self.machine.remove(_drop_in(unit))
+        registry.remove_checks(self.machine, self.application)
+        registry.uninstall(self.machine, self.application)
+        self.machine.remove(f"/var/lib/openinfra/{self.application}")
+
+    def _services(self) -> list[Service]:
+        services = [Service(unit=osd.unit, inputs=self._options()) for osd in self.osds.all()]
+        if self.monitor.exists:
+            services.insert(0, Service(unit=self.monitor.unit, inputs=self._options()))
+        if self.monitor.has_manager:
+            services.insert(1, Service(unit=self.monitor.manager_unit))
+        return services
+
+    def _options(self) -> tuple[str, ...]:
+        """Return the options that a daemon reads only when it starts.
+
+        Where the monitors are is not among them: daemons learn that from the cluster.
+        """
+        lines = (self.machine.read(CONFIG) or "").splitlines()
+        return tuple(line for line in lines if not line.startswith(("#", "mon_host")))
+
+    def _major(self) -> int:
+        return int(self.version().split(".")[0])
+
+
+def _drop_in(unit: str) -> str:
+    return f"/etc/systemd/system/{unit}.service.d/openinfra.conf"
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""The ceph charm: one application is one Ceph cluster, each unit brings its machine's disks into it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from functools import cached_property
+
+import ops
+
+import clients
+import disk
+import drain
+import health
+import report
+from admin import UnreachableError
+from ceph import DAEMON, Ceph
+from monitor import new_key
+from openinfra_charm import actions, registry, secrets, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.job import Jobs
+from state import Config, Identity, Member, Settings, State, next_monitors
+
+logger = logging.getLogger(__name__)
+
+RESTART_SECONDS = 40
+"""How long a hook waits for restarted daemons; the next hook goes on where this one gives up."""
+STOP_SECONDS = 45
+"""How long a hook waits for data to be safe before it fails, for Juju to try again."""
+
+
+class UnsafeToRemoveError(Exception):
+    """Data or quorum would be lost; Juju retries the hook until it is safe, or an operator forces it."""
+
+
+class CephCharm(ops.CharmBase):
+    """Events, relations and status of one unit of Ceph."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.ceph = Ceph(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self._missing: list[ops.StatusBase] = []
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
+            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
+            *(getattr(self.on["client"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on["client"].relation_broken, self._on_client_broken)
+        framework.observe(self.on.osd_devices_storage_detaching, self._on_storage_detaching)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, _event: ops.EventBase) -> None:
+        try:
+            self._reconcile()
+        except status.NeedsOperatorError as error:
+            self._missing.append(ops.BlockedStatus(str(error)))
+        except UnreachableError as error:
+            self._missing.append(ops.WaitingStatus(f"the Ceph monitors: {error}"))
+
+    def _reconcile(self) -> None:
+        """Bring this machine to what the model says; with nothing new it changes nothing."""
+        settings = Settings.parse(self.load_config(Config))
+        owner = registry.claim(self.machine, DAEMON, self.unit.name)
+        if owner != self.unit.name:
+            raise status.NeedsOperatorError(
+                f"{owner} runs Ceph on this machine already: remove one of the two"
+            )
+        self.ceph.install()
+        self.unit.set_workload_version(self.ceph.version())
+        if not self.cluster.formed:
+            return
+        self._publish_member()
+        state = self._gather(settings)
+        if state is None:
+            return
+        self.ceph.render(state)
+        if self.ceph.paused:
+            return
+        if state.runs_monitor and self.ceph.run_monitor(state):
+            self.cluster.publish(monitor=True)
+        elif not state.runs_monitor:
+            self._leave_quorum()
+        if not self.ceph.monitor.exists and not any(member.monitor for member in state.monitors):
+            self._missing.append(ops.WaitingStatus("for the first monitor, which another unit starts"))
+            return
+        if not self.jobs.unfinished():
+            self.ceph.osds.clean_up()
+            self._add_disks(settings)
+        self.ceph.apply()
+        self._choose_monitors(settings)
+        self.jobs.resume()
+        self._forget_departed()
+        self._restart_outdated()
+        clients.serve(self, settings)
+
+    def _gather(self, settings: Settings) -> State | None:
+        """Return everything that decides what runs here; None while the model does not say enough yet."""
+        identity = self.identity
+        if identity is None:
+            self._found_cluster()
+            return None
+        me = self.members[self.unit.name]
+        chosen = [self.members[unit] for unit in self.cluster.shared["monitors"] if unit in self.members]
+        return State(
+            settings=settings,
+            identity=identity,
+            member=me,
+            monitors=tuple(member for member in chosen if member.monitor or member == me),
+            runs_monitor=me in chosen,
+            founds_cluster=self.cluster.shared["founder"] == self.unit.name and not me.monitor,
+        )
+
+    def _found_cluster(self) -> None:
+        """As the leader, name the cluster and who founds it.
+
+        It is founded by a later hook, when Juju has this on record: a hook that dies leaves no second cluster.
+        """
+        if not self.unit.is_leader():
+            self._missing.append(ops.WaitingStatus("for the leader to name the cluster"))
+            return
+        if "fsid" not in self.cluster.shared:
+            keys = {"monitor-key": new_key(), "admin-key": new_key()}
+            secret = self.app.add_secret(keys, label="cluster-keys")
+            self.cluster.publish_shared(
+                fsid=str(uuid.uuid4()), keys=secret.id, founder=self.unit.name, monitors=[self.unit.name]
+            )
+        self._missing.append(
+            ops.WaitingStatus("for Juju to record the cluster's identity; the next hook founds it")
+        )
+
+    def _publish_member(self) -> None:
+        public = self.model.get_binding("public")
+        internal = self.model.get_binding("cluster")
+        if public and internal:
+            self.cluster.publish(
+                hostname=self.machine.hostname(),
+                public_address=str(public.network.bind_address),
+                cluster_address=str(internal.network.bind_address),
+            )
+
+    def _choose_monitors(self, settings: Settings) -> None:
+        """As the leader, let one more unit run a monitor when all that should are in quorum."""
+        if self.unit.is_leader():
+            current: list[str] = self.cluster.shared["monitors"]
+            self.cluster.publish_shared(monitors=next_monitors(current, self.members, settings.monitor_count))
+
+    def _leave_quorum(self) -> None:
+        if self.ceph.monitor.exists:
+            self.ceph.services.stop(self.ceph.monitor.unit, self.ceph.monitor.manager_unit)
+            self.ceph.monitor.forget()
+            self.cluster.publish(monitor=None)
+
+    def _add_disks(self, settings: Settings) -> None:
+        """Make OSDs of the devices that the configuration and Juju's storage name."""
+        if self.members[self.unit.name].leaving:
+            return
+        attached = [str(storage.location) for storage in self.model.storages["osd-devices"]]
+        for name in (*settings.osd_devices, *attached):
+            if not self.machine.exists(name):
+                continue
+            try:
+                path = disk.find(self.machine, name)
+                if not self.ceph.osds.holder(path) and not self.ceph.osds.was_removed(path):
+                    self.ceph.osds.create(path)
+            except disk.DiskError as error:
+                self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
+
+    def _forget_departed(self) -> None:
+        """As the leader, clean up after units whose machines are gone."""
+        if not self.unit.is_leader():
+            return
+        hosts: dict[str, str] = self.cluster.shared.get("hosts", {})
+        hosts |= {unit: member.hostname for unit, member in self.members.items()}
+        if gone := self.cluster.gone(hosts):
+            job = self.jobs.start("jobs.forget_machines", hosts=",".join(hosts[unit] for unit in gone))
+            if job.state == "done":
+                hosts = {unit: host for unit, host in hosts.items() if unit not in gone}
+        self.cluster.publish_shared(hosts=hosts)
+
+    def _restart_outdated(self) -> None:
+        """Restart what runs with an older configuration, one unit of the application at a time."""
+        outdated = self.ceph.outdated()
+        if outdated and self.cluster.request_turn("restart"):
+            if reason := health.why_not_to_stop(self.ceph):
+                self._missing.append(ops.WaitingStatus(f"to restart for a new configuration: {reason}"))
+                return
+            for service in outdated:
+                self.ceph.services.restart(service)
+        elif outdated:
+            self._missing.append(
+                ops.MaintenanceStatus(f"waiting for its turn to restart, after {self.cluster.turn_holder}")
+            )
+            return
+        if self.cluster.turn_reason and health.wait_until_ready(self.ceph, RESTART_SECONDS):
+            self.cluster.release_turn()
+        self.cluster.grant_turn(lambda: True)
+
+    # The other events
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_client_broken(self, event: ops.RelationBrokenEvent) -> None:
+        clients.withdraw(self, event.relation)
+
+    def _on_storage_detaching(self, event: ops.StorageDetachingEvent) -> None:
+        """Let Juju have a disk back only when nothing is lost with it; until then the hook fails and Juju retries."""
+        path = self.machine.resolve(str(event.storage.location))
+        osd = self.ceph.osds.holder(path)
+        if osd:
+            self._give_up([osd.number])
+
+    def _on_stop(self, _event: ops.StopEvent) -> None:
+        """Leave the cluster; fail, for Juju to retry, as long as data or quorum would be lost."""
+        self.jobs.stop()
+        self._give_up([osd.number for osd in self.ceph.osds.all()])
+        others = any(member.monitor for unit, member in self.members.items() if unit != self.unit.name)
+        if self.ceph.monitor.exists and others:
+            self._leave_quorum()
+        self.ceph.stop()
+
+    def _on_remove(self, _event: ops.RemoveEvent) -> None:
+        if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+            self.ceph.remove()
+            registry.disclaim(self.machine, DAEMON, self.unit.name)
+
+    def _give_up(self, numbers: list[int]) -> None:
+        limit = self.machine.now() + STOP_SECONDS
+        while why := health.why_data_would_be_lost(self.ceph, numbers):
+            if self.machine.now() > limit:
+                raise UnsafeToRemoveError(
+                    f"{why}. Drain first: juju run {self.unit.name} prepare-removal; or give the data up: "
+                    f"juju remove-unit --force {self.unit.name}"
+                )
+            self.machine.sleep(drain.PAUSE)
+        drain.remove(self.ceph, numbers, logger.info, zap=False)
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self._missing and not self.identity:
+            self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
+        status.add_all(event, self._missing or report.statuses(self))
+
+    # What the model says
+
+    @cached_property
+    def identity(self) -> Identity | None:
+        """The cluster's identity, once the leader has named it and Juju lets this unit read its keys."""
+        shared = self.cluster.shared
+        keys = secrets.find(self.model, shared.get("keys"))
+        if keys is None:
+            return None
+        return Identity(fsid=shared["fsid"], monitor_key=keys["monitor-key"], admin_key=keys["admin-key"])
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """The units that have said where they are, by name."""
+        facts = {unit: self.cluster.facts(unit) for unit in self.cluster.units}
+        return {
+            unit: Member(
+                unit=unit,
+                hostname=known["hostname"],
+                public_address=known["public_address"],
+                cluster_address=known["cluster_address"],
+                monitor=known.get("monitor", False),
+                leaving=known.get("leaving", False),
+            )
+            for unit, known in facts.items()
+            if "hostname" in known
+        }
+
+
+if __name__ == "__main__":
+    ops.main(CephCharm)

@@ -1,0 +1,121 @@
+"""The `client` endpoint: pools and keys for other applications (the broker of Charmed Ceph's clients)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ops
+
+from admin import CommandRefusedError
+from openinfra_charm.interfaces import ceph_client
+from pools import create_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from charm import CephCharm
+    from state import Settings
+
+PERMISSIONS = {"set-key-permissions", "add-permissions-to-key"}
+
+
+def serve(charm: CephCharm, settings: Settings) -> None:
+    """Answer what related clients ask for. The leader makes pools and keys; each unit names its monitor."""
+    me = charm.members[charm.unit.name]
+    for relation in charm.model.relations["client"]:
+        ceph_client.publish_monitor(relation, charm.unit, me.public_address if me.monitor else None)
+        client = ceph_client.read_client(relation)
+        waiting = [r for r in client.requests if not ceph_client.is_answered(relation, charm.unit, r)]
+        if not charm.unit.is_leader() or not waiting:
+            continue
+        if not client.takes_secret and not settings.allow_plain_credentials:
+            continue
+        failures = {request.unit: _carry_out(charm, client.name, request) for request in waiting}
+        _hand_out(charm, relation, client)
+        for request in waiting:
+            ceph_client.answer(relation, charm.unit, request, failures[request.unit])
+
+
+def withdraw(charm: CephCharm, relation: ops.Relation) -> None:
+    """Take away the key of a client that is gone; its pools and data stay."""
+    if charm.unit.is_leader():
+        charm.ceph.admin.command("auth rm", entity=f"client.{ceph_client.read_client(relation).name}")
+        for secret in _secrets(charm, relation):
+            secret.remove_all_revisions()
+
+
+def refused(charm: CephCharm, settings: Settings) -> list[str]:
+    """Return the applications that want their key in plain relation data while that is not allowed."""
+    if settings.allow_plain_credentials:
+        return []
+    relations = charm.model.relations["client"]
+    return [
+        r.app.name for r in relations if (c := ceph_client.read_client(r)).requests and not c.takes_secret
+    ]
+
+
+def rotate(charm: CephCharm, relation: ops.Relation) -> None:
+    """Hand out a new key to a client; Ceph takes the old one until the client has used the new one."""
+    client = ceph_client.read_client(relation)
+    answer = charm.ceph.admin.command("auth get-or-create-pending", entity=f"client.{client.name}")
+    _publish(charm, relation, client, answer[0]["pending_key"])
+
+
+def _carry_out(charm: CephCharm, name: str, request: ceph_client.Request) -> str | None:
+    """Carry a request out; return why it could not be, if so."""
+    entity = f"client.{name}"
+    caps = ["mon", 'profile rbd, allow command "osd blocklist"', "osd", "profile rbd", "mgr", "profile rbd"]
+    try:
+        charm.ceph.admin.command("auth get-or-create", entity=entity, caps=caps)
+        for operation in request.operations:
+            kind = operation.get("op")
+            if kind == "create-pool":
+                _create_pool(charm, operation)
+            elif kind in PERMISSIONS:
+                wanted = [str(word) for word in operation["permissions"]]
+                charm.ceph.admin.command(
+                    "auth caps", entity=f"client.{operation.get('client', name)}", caps=wanted
+                )
+            else:
+                return f"unknown operation {kind!r}; known are create-pool, {', '.join(sorted(PERMISSIONS))}"
+    except CommandRefusedError as error:
+        return str(error)
+    except KeyError as error:
+        return f"an operation lacks {error}"
+    return None
+
+
+def _create_pool(charm: CephCharm, operation: Mapping[str, Any]) -> None:
+    create_pool(
+        charm.ceph.admin,
+        str(operation["name"]),
+        replicas=int(operation.get("replicas") or 0),
+        pg_num=int(operation.get("pg_num") or 0),
+        application=str(operation.get("app-name") or "unknown"),
+    )
+
+
+def _hand_out(charm: CephCharm, relation: ops.Relation, client: ceph_client.Client) -> None:
+    answer = charm.ceph.admin.command("auth get", entity=f"client.{client.name}")
+    _publish(charm, relation, client, answer[0]["key"])
+
+
+def _publish(charm: CephCharm, relation: ops.Relation, client: ceph_client.Client, key: str) -> None:
+    if not client.takes_secret:
+        ceph_client.publish_key(relation, charm.unit, key)
+        return
+    for secret in _secrets(charm, relation):
+        if secret.peek_content() != {"key": key}:
+            secret.set_content({"key": key})
+        return
+    secret = charm.app.add_secret({"key": key}, label=f"client-{relation.id}")
+    secret.grant(relation)
+    ceph_client.publish_secret(relation, charm.app, secret.id or "")
+
+
+def _secrets(charm: CephCharm, relation: ops.Relation) -> list[ops.Secret]:
+    """Return the secret that was made for a relation, if one was."""
+    try:
+        return [charm.model.get_secret(label=f"client-{relation.id}")]
+    except ops.SecretNotFoundError:
+        return []

@@ -1,0 +1,1 @@
+"""Work on disks and machines that takes longer than a hook may."""

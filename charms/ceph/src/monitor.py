@@ -1,0 +1,171 @@
+"""The monitor and the manager of one machine: founding a cluster, joining one, leaving it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from admin import UnreachableError
+
+if TYPE_CHECKING:
+    from admin import Admin
+    from openinfra_charm.machine import Machine
+    from state import State
+
+QUORUM_SECONDS = 40
+MANAGER_CAPS = ["mon", "allow profile mgr", "osd", "allow *", "mds", "allow *"]
+
+
+def new_key() -> str:
+    """Return a new cephx key: type 1 (AES), time of creation, length, 16 random bytes (Ceph: src/auth/Crypto.cc)."""
+    return base64.b64encode(struct.pack("<HIIH", 1, int(time.time()), 0, 16) + os.urandom(16)).decode()
+
+
+def endpoint(address: str) -> str:
+    """Return how a monitor at this address is named in `mon_host` and in the monitor map."""
+    host = f"[{address}]" if ":" in address else address
+    return f"[v2:{host}:3300,v1:{host}:6789]"
+
+
+class Monitor:
+    """The monitor and manager that may run on this machine, both named after its host."""
+
+    def __init__(self, machine: Machine, admin: Admin) -> None:
+        self._machine = machine
+        self._admin = admin
+        self.name = machine.hostname()
+        self.unit = f"ceph-mon@{self.name}.service"
+        self.manager_unit = f"ceph-mgr@{self.name}.service"
+        self._folder = f"/var/lib/ceph/mon/ceph-{self.name}"
+        self._manager_folder = f"/var/lib/ceph/mgr/ceph-{self.name}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether this machine holds a complete monitor store."""
+        return self._machine.exists(f"{self._folder}/done")
+
+    @property
+    def has_manager(self) -> bool:
+        """Whether this machine holds a manager's key."""
+        return self._machine.exists(f"{self._manager_folder}/keyring")
+
+    def prepare(self, state: State, release: str) -> None:
+        """Make the monitor's store, of a new cluster or of the one that is there; what is there is left alone.
+
+        Args:
+            state: Who founds the cluster, and its identity.
+            release: The release's name (`reef`), the least that a new cluster's monitors must have.
+
+        Raises:
+            UnreachableError: The monitors that are there do not answer.
+        """
+        if self.exists:
+            return
+        # A store without the mark was left by a crash before its monitor ever ran.
+        self._machine.remove(self._folder)
+        self._machine.make_folder(self._folder, mode=0o750, user="ceph", group="ceph")
+        scratch = "/var/lib/ceph/openinfra/found"
+        self._machine.remove(scratch)
+        self._machine.make_folder(scratch, mode=0o700, user="ceph", group="ceph")
+        keys = f'[mon.]\n\tkey = {state.identity.monitor_key}\n\tcaps mon = "allow *"\n'
+        if state.founds_cluster:
+            keys += f"[client.admin]\n\tkey = {state.identity.admin_key}\n"
+            keys += "".join(f'\tcaps {part} = "allow *"\n' for part in ("mon", "osd", "mds", "mgr"))
+            self._machine.run(
+                "monmaptool", "--create", "--clobber", "--fsid", state.identity.fsid,
+                "--addv", self.name, endpoint(state.member.public_address),
+                "--enable-all-features", "--set-min-mon-release", release, f"{scratch}/map",
+            )  # fmt: skip
+        else:
+            self._admin.command("quorum_status")
+            self._machine.run("ceph", "mon", "getmap", "-o", f"{scratch}/map", timeout=20)
+        self._machine.write(f"{scratch}/keys", keys, mode=0o600, user="ceph", group="ceph")
+        self._machine.run("chown", "-R", "ceph:ceph", scratch)
+        self._machine.run(
+            "ceph-mon", "--mkfs", "-i", self.name, "--monmap", f"{scratch}/map", "--keyring", f"{scratch}/keys",
+            "--setuser", "ceph", "--setgroup", "ceph",
+        )  # fmt: skip
+        self._machine.remove(scratch)
+        self._machine.write(f"{self._folder}/done", "", user="ceph", group="ceph")
+
+    def prepare_manager(self) -> None:
+        """Make the manager's key; one that is there is left alone.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        if self.has_manager:
+            return
+        self._machine.make_folder(self._manager_folder, mode=0o750, user="ceph", group="ceph")
+        entity = f"mgr.{self.name}"
+        answer = self._admin.command("auth get-or-create", entity=entity, caps=MANAGER_CAPS)
+        text = f"[{entity}]\n\tkey = {answer[0]['key']}\n"
+        self._machine.write(f"{self._manager_folder}/keyring", text, mode=0o600, user="ceph", group="ceph")
+
+    def wait_for_quorum(self, seconds: float = QUORUM_SECONDS) -> bool:
+        """Return whether this machine's monitor is in quorum, waiting for it if need be."""
+        limit = self._machine.now() + seconds
+        while not self.in_quorum():
+            if self._machine.now() >= limit:
+                return False
+            self._machine.sleep(1)
+        return True
+
+    def in_quorum(self) -> bool:
+        """Return whether this machine's monitor is in quorum."""
+        try:
+            return self.name in self._admin.command("quorum_status")["quorum_names"]
+        except UnreachableError:
+            return False
+
+    def forget(self) -> None:
+        """Take this machine's monitor out of the cluster's map and remove its store and its manager's key.
+
+        Raises:
+            UnreachableError: The monitors do not answer; nothing was removed.
+        """
+        if self.exists:
+            forget_host(self._admin, self.name)
+        self._machine.remove(self._folder)
+        self._machine.remove(self._manager_folder)
+
+    def outlive(self, hosts: list[str]) -> None:
+        """Make a quorum of this monitor alone if all others were on machines that are gone for good.
+
+        With a quorum, or with other monitors left, nothing is done. The map is changed in the stopped monitor's
+        store, as Ceph's documentation says for a cluster that has lost its majority ("Removing monitors from an
+        unhealthy cluster").
+        """
+        if self.in_quorum() or not self.exists:
+            return
+        scratch = "/var/lib/ceph/openinfra/outlive"
+        self._machine.make_folder(scratch, mode=0o700, user="ceph", group="ceph")
+        as_ceph = ("--setuser", "ceph", "--setgroup", "ceph")
+        self._machine.run("systemctl", "stop", self.unit)
+        try:
+            self._machine.run("ceph-mon", "-i", self.name, "--extract-monmap", f"{scratch}/map", *as_ceph)
+            shown = self._machine.run("monmaptool", "--print", f"{scratch}/map").stdout
+            names = set(re.findall(r"^\d+: .* mon\.(\S+)", shown, re.MULTILINE))
+            if names - set(hosts) == {self.name}:
+                for host in sorted(names & set(hosts)):
+                    self._machine.run("monmaptool", "--rm", host, f"{scratch}/map")
+                self._machine.run("ceph-mon", "-i", self.name, "--inject-monmap", f"{scratch}/map", *as_ceph)
+        finally:
+            self._machine.run("systemctl", "start", self.unit)
+            self._machine.remove(scratch)
+        self.wait_for_quorum()
+
+
+def forget_host(admin: Admin, host: str) -> None:
+    """Take a host's monitor and the keys of its daemons out of the cluster.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    if host in {mon["name"] for mon in admin.command("mon dump")["mons"]}:
+        admin.command("mon remove", name=host)
+    admin.command("auth rm", entity=f"mgr.{host}")

@@ -1,0 +1,82 @@
+"""Pools: making, listing and deleting them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import crush
+
+if TYPE_CHECKING:
+    from admin import Admin
+
+
+def create_pool(
+    admin: Admin, name: str, *, replicas: int = 0, pg_num: int = 0, application: str, device_class: str = ""
+) -> bool:
+    """Make a replicated pool unless it is there; return whether it was made.
+
+    Args:
+        admin: The cluster.
+        name: The pool's name.
+        replicas: Copies of each object; 0: the cluster's default.
+        pg_num: Placement groups; 0: the cluster's default.
+        application: What uses it (`rbd`, `rgw`, `cephfs`, ...).
+        device_class: Only OSDs of this CRUSH device class; empty: all.
+
+    Raises:
+        CommandRefusedError: Ceph does not make such a pool.
+    """
+    if name in admin.command("osd pool ls"):
+        return False
+    wanted: dict[str, Any] = {"pool": name, "pool_type": "replicated"}
+    if pg_num:
+        wanted |= {"pg_num": pg_num, "pgp_num": pg_num}
+    if replicas:
+        wanted["size"] = replicas
+    if device_class:
+        wanted["rule"] = _rule_for(admin, device_class)
+    admin.command("osd pool create", **wanted)
+    admin.command("osd pool application enable", pool=name, app=application)
+    return True
+
+
+def list_pools(admin: Admin) -> list[dict[str, Any]]:
+    """Return the pools: name, copies, placement groups, applications, bytes stored and used, objects."""
+    stats = {pool["name"]: pool["stats"] for pool in admin.command("df")["pools"]}
+    return [
+        {
+            "name": pool["pool_name"],
+            "size": pool["size"],
+            "min-size": pool["min_size"],
+            "pg-num": pool["pg_num"],
+            "applications": sorted(pool["application_metadata"]),
+            "stored-bytes": stats.get(pool["pool_name"], {}).get("stored", 0),
+            "used-bytes": stats.get(pool["pool_name"], {}).get("bytes_used", 0),
+            "objects": stats.get(pool["pool_name"], {}).get("objects", 0),
+        }
+        for pool in crush.pools_of(admin)
+    ]
+
+
+def delete_pool(admin: Admin, name: str) -> None:
+    """Delete a pool with all its data; the switch that allows it is on only for that moment.
+
+    Raises:
+        CommandRefusedError: Ceph does not delete it.
+    """
+    admin.command("config set", who="mon", name="mon_allow_pool_delete", value="true")
+    try:
+        admin.command("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
+    finally:
+        admin.command("config rm", who="mon", name="mon_allow_pool_delete")
+
+
+def _rule_for(admin: Admin, device_class: str) -> str:
+    """Return the name of the rule for OSDs of a class, with the failure domain of the first rule."""
+    known = crush.rules(admin)
+    kind = known[0]["failure-domain"] if known else "host"
+    name = f"replicated-{kind}-{device_class}"
+    if name not in {rule["name"] for rule in known}:
+        wanted = {"name": name, "root": "default", "type": kind, "class": device_class}
+        admin.command("osd crush rule create-replicated", **wanted)
+    return name

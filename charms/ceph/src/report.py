@@ -1,0 +1,44 @@
+"""What a unit says of itself when nothing is missing: the cluster's health, its disks, its jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ops
+
+import crush
+import health
+from admin import UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from charm import CephCharm
+
+
+def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
+    """Yield every reason that the unit's status has, from the machine and the cluster as they are now."""
+    for job in charm.jobs.unfinished():
+        yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
+    if charm.ceph.paused:
+        yield ops.MaintenanceStatus(f"paused; start it again: juju run {charm.unit.name} resume")
+        return
+    if not charm.ceph.is_ready():
+        yield ops.BlockedStatus("a daemon does not run; see juju ssh ... journalctl -u 'ceph-*'")
+    try:
+        status = charm.ceph.admin.command("status")
+        words = health.reasons(status)
+        sharing = [rule for rule in crush.rules(charm.ceph.admin) if rule["failure-domain"] == "osd"]
+    except UnreachableError as error:
+        yield ops.BlockedStatus(
+            f"{error}; most monitors are down: start their machines, see get-quorum-status"
+        )
+        return
+    if status["health"]["status"] == "HEALTH_ERR":
+        yield ops.BlockedStatus(f"HEALTH_ERR: {'; '.join(words)}; see get-health")
+    notes = [f"{status['health']['status']}: {'; '.join(words)}"] if words else []
+    if not status["osdmap"]["num_osds"]:
+        notes = [f"no disks yet: juju run {charm.unit.name} add-disk osd-devices=/dev/sdX"]
+    elif sharing:
+        notes.append("copies may share a machine, see set-failure-domain")
+    yield ops.ActiveStatus("; ".join(notes))

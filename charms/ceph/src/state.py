@@ -1,0 +1,157 @@
+"""What the model says, as frozen records: parsed and checked here, once, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from openinfra_charm.cluster import unit_number
+from openinfra_charm.status import ConfigError
+
+SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The charm's options as Juju gives them."""
+
+    monitor_count: int
+    osd_devices: str
+    failure_domain: str
+    osd_pool_default_size: int
+    osd_pool_default_min_size: int
+    osd_pool_default_pg_num: int
+    osd_memory_target: str
+    osd_benchmark: bool
+    allow_plain_credentials: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The charm's options, checked. Memory is in bytes; `pool_pg_num` 0 means that Ceph decides."""
+
+    monitor_count: int
+    osd_devices: tuple[str, ...]
+    failure_domain: str
+    pool_size: int
+    pool_min_size: int
+    pool_pg_num: int
+    osd_memory_target: int
+    osd_benchmark: bool
+    allow_plain_credentials: bool
+
+    @classmethod
+    def parse(cls, config: Config) -> Settings:
+        """Check the options.
+
+        Raises:
+            ConfigError: An option has a value that cannot be used.
+        """
+        size, least, groups = (
+            config.osd_pool_default_size,
+            config.osd_pool_default_min_size,
+            config.osd_pool_default_pg_num,
+        )
+        if config.monitor_count not in {1, 3, 5}:
+            raise ConfigError("monitor-count", config.monitor_count, "1, 3 or 5")
+        if config.failure_domain not in {"host", "osd"}:
+            raise ConfigError("failure-domain", config.failure_domain, "host or osd")
+        if size < 1:
+            raise ConfigError("osd-pool-default-size", size, "1 or more")
+        if not 1 <= least <= size:
+            raise ConfigError("osd-pool-default-min-size", least, f"1 to osd-pool-default-size ({size})")
+        if groups < 0 or groups & (groups - 1):
+            raise ConfigError("osd-pool-default-pg-num", groups, "0 or a power of two")
+        memory = parse_size(config.osd_memory_target)
+        if memory is None or memory < 512 << 20:
+            raise ConfigError(
+                "osd-memory-target", config.osd_memory_target, "a size of 512M or more, such as 4G"
+            )
+        devices = split(config.osd_devices)
+        for device in devices:
+            if not device.startswith("/dev/"):
+                raise ConfigError("osd-devices", device, "paths under /dev, comma-separated")
+        return cls(
+            monitor_count=config.monitor_count,
+            osd_devices=devices,
+            failure_domain=config.failure_domain,
+            pool_size=size,
+            pool_min_size=least,
+            pool_pg_num=groups,
+            osd_memory_target=memory,
+            osd_benchmark=config.osd_benchmark,
+            allow_plain_credentials=config.allow_plain_credentials,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """What makes this cluster this cluster: its id and the keys that let a monitor or an administrator in."""
+
+    fsid: str
+    monitor_key: str
+    admin_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A unit as its peers know it.
+
+    `monitor` tells whether its monitor has been in quorum, `leaving` whether its removal is being prepared.
+    """
+
+    unit: str
+    hostname: str
+    public_address: str
+    cluster_address: str
+    monitor: bool = False
+    leaving: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Everything that decides what runs on this machine."""
+
+    settings: Settings
+    identity: Identity
+    member: Member
+    monitors: tuple[Member, ...]
+    """The units whose monitors have been in quorum, and this one if it shall run one."""
+    runs_monitor: bool
+    founds_cluster: bool
+
+
+def next_monitors(current: list[str], members: dict[str, Member], limit: int) -> list[str]:
+    """Return which units shall run monitors, given those that do: at most one more, or one less, than now.
+
+    The next one is added only when all that are there have been in quorum, and only on the way to an odd number:
+    three units that are ready let one monitor become two and, as soon as those agree, three. A unit that leaves
+    gives its monitor up only when the others are complete without it.
+
+    Args:
+        current: The units that run monitors or are about to; the founder is the first.
+        members: All units that have said where they are, by name.
+        limit: The most monitors to run (1, 3 or 5).
+    """
+    kept = [unit for unit in current if unit in members]
+    staying = sorted((unit for unit, member in members.items() if not member.leaving), key=unit_number)
+    goal = max(count for count in (1, 3, 5) if count <= max(1, min(limit, len(staying))))
+    if not all(members[unit].monitor for unit in kept):
+        return kept
+    lasting = [unit for unit in kept if unit in staying]
+    if len(lasting) < goal and (spare := [unit for unit in staying if unit not in kept]):
+        return [*kept, spare[0]]
+    surplus = [unit for unit in kept if unit not in staying] or lasting[limit:]
+    return [unit for unit in kept if unit != surplus[-1]] if surplus and lasting else kept
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list; blanks around names and empty names do not count."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes that a size such as `10G` (binary units) stands for; None if it is none."""
+    match = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip())
+    return int(match[1]) * SIZES[match[2]] if match else None

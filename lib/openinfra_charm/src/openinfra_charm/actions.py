@@ -1,0 +1,57 @@
+"""Actions, one module each: `actions/add_disk.py` of a charm holds what `add-disk` does.
+
+Such a module has a frozen dataclass `Params` (the parameters, dashes as underscores) and a function
+`run(charm, params)` that returns an `Outcome` or raises `ActionError` before it has changed anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ops
+
+
+class ActionError(Exception):
+    """The action was refused or failed; the message tells the operator why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What an action reports: a sentence for people, and data (JSON) for programs."""
+
+    summary: str
+    result: Any = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoParams:
+    """The parameters of an action that takes none."""
+
+
+def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
+    """Run the action's module and report its outcome."""
+    module = importlib.import_module(f"actions.{event.handle.kind.removesuffix('_action')}")
+    params = event.load_params(module.Params, errors="fail")
+    try:
+        outcome = module.run(charm, params)
+    except ActionError as error:
+        event.fail(str(error))
+        return
+    results = {"summary": outcome.summary}
+    if outcome.result is not None:
+        results["result"] = json.dumps(outcome.result, sort_keys=True)
+    event.set_results(results)
+
+
+def require_leader(charm: ops.CharmBase, action: str) -> None:
+    """Refuse an action that only the leader can carry out.
+
+    Raises:
+        ActionError: This unit is not the leader.
+    """
+    if not charm.unit.is_leader():
+        raise ActionError(f"only the leader can do this: juju run {charm.app.name}/leader {action}")
