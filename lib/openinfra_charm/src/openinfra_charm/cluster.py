@@ -38,7 +38,7 @@ class Cluster:
     @property
     def units(self) -> list[str]:
         """The names of all units that are there, this one included, by number."""
-        names = [unit.name for unit in self._relation.units] if self._relation else []
+        names: list[str] = [unit.name for unit in self._relation.units] if self._relation else []
         return sorted([self._unit.name, *names], key=unit_number)
 
     def gone(self, units: Iterable[str]) -> list[str]:
