@@ -58,12 +58,13 @@ class Cluster:
         if self._relation is None:
             return {}
         known: tuple[ops.Unit, ...] = (self._unit, *self._relation.units)
-        return next((_decode(self._relation.data[member]) for member in known if member.name == unit), {})
+        data = self._relation.data
+        return next((_decode(data[member]) for member in known if member.name == unit), dict[str, Any]())
 
     @property
     def shared(self) -> dict[str, Any]:
         """What the leader has published for the application."""
-        return _decode(self._relation.data[self._application]) if self._relation else {}
+        return _decode(self._relation.data[self._application]) if self._relation else dict[str, Any]()
 
     def publish(self, **facts: Any) -> None:
         """Tell the other units facts of this one; None takes a fact back. What is known is not written again."""
