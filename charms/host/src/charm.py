@@ -6,15 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import ops
-from host import Host
-from roll import Request, Roll
-from state import Config
 
+from host import Host
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from openinfra_charm.status import ConfigError
+from roll import Request, Roll
+from state import Config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,8 @@ from openinfra_charm.service import Service, Services
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from state import Config
-
     from openinfra_charm.machine import Machine
+    from state import Config
 
 SYSCTL = "/etc/sysctl.d/90-openinfra.conf"
 LIMITS = "/etc/security/limits.d/90-openinfra.conf"
@@ -61,8 +60,9 @@ class Host:
 
     def render(self, config: Config) -> frozenset[str]:
         """Write the configuration files; return those that changed. One that sshd would refuse is not written."""
+        settings = {key: value for key, value in config.sysctl.items() if not self._out_of_reach(key)}
         files = [
-            self._file(SYSCTL, "sysctl.conf.j2", settings=self.kernel_settings(config)),
+            self._file(SYSCTL, "sysctl.conf.j2", settings=settings),
             self._file(LIMITS, "limits.conf.j2", limits=config.limits),
             self._file(
                 JOURNALD, "journald.conf.j2", max_size=config.journal_max_size, max_age=config.journal_max_age
@@ -170,16 +170,13 @@ class Host:
 
     def kernel_objection(self, key: str, value: str) -> str:
         """Return why a kernel setting cannot be had here; empty where it can."""
+        refused = self._refused().get(key) == value
+        return self._out_of_reach(key) or (f"the kernel refuses the value {value}" if refused else "")
+
+    def _out_of_reach(self, key: str) -> str:
         if self.in_container and not key.startswith("net."):
             return "it belongs to the container's host"
-        if self.kernel_value(key) is None:
-            return "this kernel has no such setting here"
-        refused = self._refused().get(key)
-        return f"the kernel refuses the value {value}" if refused == value else ""
-
-    def kernel_settings(self, config: Config) -> dict[str, str]:
-        """Return those kernel settings of the configuration that can be had here."""
-        return {k: v for k, v in config.sysctl.items() if not self.kernel_objection(k, v)}
+        return "" if self.kernel_value(key) is not None else "this kernel has no such setting here"
 
     def kernel_value(self, key: str) -> str | None:
         """Return what a kernel setting is now; None where there is none of that name."""
@@ -195,8 +192,11 @@ class Host:
         self.machine.write(self._refusals, json.dumps({**self._refused(), **refused}) + "\n")
 
     def _pending_settings(self, config: Config) -> dict[str, str]:
-        settings = self.kernel_settings(config)
-        return {key: value for key, value in settings.items() if self.kernel_value(key) != value}
+        return {
+            key: value
+            for key, value in config.sysctl.items()
+            if not self.kernel_objection(key, value) and self.kernel_value(key) != value
+        }
 
     def _refused(self) -> dict[str, str]:
         return json.loads(self.machine.read(self._refusals) or "{}")

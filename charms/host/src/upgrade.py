@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import updates
-
 from openinfra_charm.job import JobError
 from openinfra_charm.machine import CommandError
 

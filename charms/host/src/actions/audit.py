@@ -6,11 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import audit
-from state import Config
-
 from openinfra_charm.actions import ActionError, NoParams, Outcome
 from openinfra_charm.machine import CommandError
 from openinfra_charm.status import ConfigError
+from state import Config
 
 if TYPE_CHECKING:
     from charm import HostCharm

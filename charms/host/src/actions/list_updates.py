@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import updates
-
 from openinfra_charm.actions import ActionError, Outcome
 from openinfra_charm.machine import CommandError
 

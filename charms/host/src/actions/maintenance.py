@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import checks
-
 from actions.turn import require_no_request
 from openinfra_charm.actions import ActionError, Outcome
 

@@ -9,7 +9,6 @@ from actions import turn
 
 if TYPE_CHECKING:
     from charm import HostCharm
-
     from openinfra_charm.actions import Outcome
 
 
