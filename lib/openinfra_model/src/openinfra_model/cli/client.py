@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model.paths import Paths
@@ -28,7 +28,7 @@ class Client:
     """Asks the controller, which is started when it does not run."""
 
     model: str = ""
-    paths: Paths = Paths()
+    paths: Paths = field(default_factory=Paths)
 
     def call(self, verb: str, **arguments: Any) -> Any:
         """Ask one thing and return the answer.
@@ -72,9 +72,9 @@ class Client:
 
     def _start(self) -> None:
         """Start LXD, if it does not run, and the controller."""
-        from openinfra_model import host  # noqa: PLC0415 - only the first command of all needs it
-        from openinfra_model.cli.project import ROOT  # noqa: PLC0415
-        from openinfra_model.machines import daemon  # noqa: PLC0415
+        from openinfra_model import host
+        from openinfra_model.cli.project import ROOT
+        from openinfra_model.machines import daemon
 
         host.require_root()
         if missing := host.missing_packages():

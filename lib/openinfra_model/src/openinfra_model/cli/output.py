@@ -19,7 +19,7 @@ def show(data: Any, form: str, tabular: Callable[[Any], str] | None = None) -> N
     elif form == "tabular" and tabular is not None:
         print(tabular(data))
     else:
-        import yaml  # noqa: PLC0415 - most answers are JSON or a table
+        import yaml
 
         yaml.safe_dump(data, sys.stdout, sort_keys=False, default_flow_style=False, allow_unicode=True)
 

@@ -21,7 +21,7 @@ def status_table(status: Mapping[str, Any]) -> str:
     if applications:
         parts += [_applications(applications), _units(applications)]
     if status.get("machines"):
-        parts.append(_machines(status["machines"]))
+        parts.append(machines_table(status["machines"]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -85,7 +85,8 @@ def _message(unit: Mapping[str, Any]) -> str:
     return f"({doing}) {said}".strip() if doing and unit["juju-status"]["current"] == "executing" else said
 
 
-def _machines(machines: Mapping[str, Any]) -> str:
+def machines_table(machines: Mapping[str, Any]) -> str:
+    """Lay out the machines of a status."""
     rows = [("Machine", "State", "Address", "Inst id", "Base", "AZ", "Message")]
     for name, machine in sorted(machines.items(), key=lambda item: int(item[0])):
         hardware = dict(word.split("=", 1) for word in machine.get("hardware", "").split())

@@ -206,7 +206,7 @@ class Service:
         tasks = runner.core.state.tasks
         numbers = runner.core.state.operations[operation].tasks
         ended = await runner.wait_until(
-            lambda: all(tasks[number].status in _ENDED for number in numbers), timeout
+            lambda: all(tasks[number].status in _ENDED for number in numbers), seconds
         )
         shown = {tasks[number].unit: runner.core.show_task(number) for number in numbers}
         return {"ended": ended, "tasks": shown}
@@ -231,6 +231,13 @@ class Service:
         if not found:
             raise ModelError(f'could not determine leader for "{application}"')
         return found
+
+    def constraints(self, runner: Runner, application: str) -> str:
+        """Return what an application's new machines must have."""
+        found = runner.core.state.applications.get(application)
+        if found is None:
+            raise ModelError(f'application "{application}" not found')
+        return found.constraints
 
     def activity(self, runner: Runner) -> dict[str, Any]:
         """Tell what runs now and what each unit would run next."""
@@ -299,7 +306,7 @@ class Service:
 _CONTROLLER_VERBS = frozenset({"add_model", "models", "switch"})
 _MODEL_VERBS = frozenset(
     {
-        "activity", "add_storage", "attach_resource", "deploy", "deploy_bundle", "destroy_model", "execute",
+        "activity", "add_storage", "attach_resource", "constraints", "deploy", "deploy_bundle", "destroy_model", "execute",
         "instance", "leader", "log_file", "refresh", "wait_for_operation",
     }
 )  # fmt: skip
