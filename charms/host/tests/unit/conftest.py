@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import ops
 import pytest
 import yaml
+from ops import testing
 
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import MemoryMachine
@@ -67,3 +69,83 @@ def defaults():
     """The options as Juju gives them to a charm that nobody has configured."""
     options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
     return {name: option["default"] for name, option in options.items()}
+
+
+class Model:
+    """Units of the charm, each on a machine of its own, that see each other's data as Juju would show it."""
+
+    def __init__(self, monkeypatch):
+        from charm import HostCharm
+
+        self.context = testing.Context(HostCharm, app_name="host")
+        self.on = self.context.on
+        self.config = {}
+        self.machines = []
+        self.unit_data = {}
+        self.app_data = {}
+        self.statuses = {}
+        self.leader = 0
+        self.restarts = []
+        self.restart_asked = False
+        # What ops.testing does not play.
+        monkeypatch.setattr(ops.Unit, "reboot", lambda _: setattr(self, "restart_asked", True))
+
+    def add_unit(self):
+        number = len(self.machines)
+        self.machines.append(HostMachine())
+        self.unit_data[number] = {}
+        self.run(number, self.on.install())
+
+    def run(self, number, event):
+        """Run a hook or action of a unit, restart its machine where it asked for that, and tell the others."""
+        self._restart_if_asked(number, self._play(number, event))
+
+    def _play(self, number, event):
+        others = {other: dict(data) for other, data in self.unit_data.items() if other != number}
+        relation = testing.PeerRelation(
+            "cluster",
+            id=1,
+            local_unit_data=dict(self.unit_data[number]),
+            local_app_data=dict(self.app_data),
+            peers_data=others,
+        )
+        state = testing.State(leader=number == self.leader, config=self.config, relations={relation})
+        self.context.unit_id = number
+        self.restart_asked = False
+        with use(self.machines[number]):
+            outcome = self.context.run(event(relation) if callable(event) else event, state)
+        after = outcome.get_relation(1)
+        written = (after.local_unit_data, after.local_app_data) != (self.unit_data[number], self.app_data)
+        self.unit_data[number], self.app_data = dict(after.local_unit_data), dict(after.local_app_data)
+        self.statuses[number] = outcome.unit_status
+        return others if written else {}
+
+    def _restart_if_asked(self, number, to_tell):
+        if self.restart_asked:
+            self.restarts.append(number)
+            self.machines[number].boot += 1
+            self.run(number, self.on.start())
+        for other in to_tell:
+            self.run(other, lambda relation: self.on.relation_changed(relation, remote_unit=number))
+
+    def action(self, number, name, **params):
+        """Run an action; return its summary. It is the last thing that happens before the others are told."""
+        params = {key.replace("_", "-"): value for key, value in params.items()}
+        to_tell = self._play(number, self.on.action(name, params=params))
+        summary = self.context.action_results["summary"]
+        self._restart_if_asked(number, to_tell)
+        return summary
+
+    def update_status(self):
+        """Let Juju look at every unit."""
+        for number in range(len(self.machines)):
+            self.run(number, self.on.update_status())
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """Three machines."""
+    model = Model(monkeypatch)
+    for _ in range(3):
+        model.add_unit()
+    return model
