@@ -1,0 +1,67 @@
+"""docs/ports.md lists every port, and no two applications want the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAD = ["Port", "Protocol", "Application", "Process", "Binding", "Purpose"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    ports: range
+    protocol: str
+    application: str
+    bindings: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.application} {self.ports.start}-{self.ports.stop - 1}/{self.protocol}"
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    head, _, *body = [
+        cells(line) for line in (ROOT / "docs/ports.md").read_text().splitlines() if line.startswith("|")
+    ]
+    assert head == HEAD
+    found = []
+    for port, protocol, application, process, binding, purpose in body:
+        assert process, port
+        assert purpose, port
+        first, _, last = port.partition("-")
+        ports = range(int(first), int(last or first) + 1)
+        bindings = binding.split(", ")
+        found.append(Row(ports=ports, protocol=protocol, application=application, bindings=bindings))
+    return found
+
+
+def test_rows_are_sorted_and_legal(rows):
+    assert [row.ports.start for row in rows] == sorted(row.ports.start for row in rows)
+    for row in rows:
+        assert row.protocol in {"tcp", "udp"}, row
+        assert 0 < row.ports.start < row.ports.stop <= 65536, row
+
+
+def test_applications_and_bindings_exist(rows, charms):
+    for row in rows:
+        assert row.application in charms, row
+        charm = charms[row.application]
+        for binding in row.bindings:
+            assert binding == "any" or binding in {*charm.endpoints, *charm.extra_bindings}, row
+
+
+def test_no_two_applications_share_a_port(rows):
+    for one, other in combinations(rows, 2):
+        if one.protocol == other.protocol and one.application != other.application:
+            assert not range(
+                max(one.ports.start, other.ports.start), min(one.ports.stop, other.ports.stop)
+            ), f"{one} and {other}"
