@@ -1,0 +1,166 @@
+"""Verbs on this machine and this clone: the cloud up and down, packing, drawing, testing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_model import graph as graphs
+from openinfra_model import host
+from openinfra_model import pack as packing
+from openinfra_model.cli.applications import deploy_bundle
+from openinfra_model.cli.client import Client, CliError
+from openinfra_model.cli.models import confirmed
+from openinfra_model.cli.output import table, tell
+from openinfra_model.cli.progress import show_until_settled
+from openinfra_model.cli.project import ROOT
+from openinfra_model.cli.verb import argument, seconds, verb
+from openinfra_model.machines import daemon
+from openinfra_model.machines.image import ensure_image
+from openinfra_model.machines.leftovers import CHECKED, leftovers
+
+if TYPE_CHECKING:
+    import argparse
+
+    from openinfra_model.paths import Paths
+
+_BASE = "ubuntu@24.04"
+_MODEL = "openinfra"
+_UP_SECONDS = 1800.0
+_CONTROLLER_STOP_SECONDS = 90
+_SUITES = ("lint", "unit", "contract", "integration")
+
+_NEXT = """
+Next:
+  ./openinfra status                                        the model
+  ./openinfra actions ceph                                  what Ceph can be asked for
+  ./openinfra run ceph/0 add-disk osd-devices=file:10G      a disk, for trials from a file
+  ./openinfra watch                                         what runs now and what comes next
+  ./openinfra down                                          remove everything again"""
+
+
+@verb(
+    argument("bundle", nargs="?", type=Path, default=ROOT / "bundles" / "openinfra.yaml"),
+    argument("--overlay", action="append", default=[], metavar="FILE"),
+    argument(
+        "--wait", type=seconds, default=_UP_SECONDS, metavar="DURATION", help="how long to wait for it (30m)"
+    ),
+)
+def up(client: Client, arguments: argparse.Namespace) -> int:
+    """Bring up the cloud on this machine: packages, charms, LXD, and the bundle in model `openinfra`."""
+    host.require_root()
+    _install_packages()
+    _prepare(client.paths)
+    client = Client(client.model or _MODEL, client.paths)
+    if client.model not in _model_names(client):
+        client.call("add_model", name=client.model, config={}, switch=True)
+    deploy_bundle(client, arguments.bundle, arguments.overlay)
+    settled = show_until_settled(client, arguments.wait)
+    tell(_NEXT)
+    return 0 if settled else 1
+
+
+@verb(
+    argument("--no-prompt", action="store_true", help="do not ask"),
+    argument("--keep-images", action="store_true", help="keep the machine images for the next time"),
+)
+def down(client: Client, arguments: argparse.Namespace) -> int:
+    """Remove all models, machines and data of this engine from this machine."""
+    host.require_root()
+    if not arguments.no_prompt and not confirmed("This removes every model with its machines and data."):
+        raise CliError("aborted: to go on without a question, use --no-prompt")
+    paths = client.paths
+    _stop_controller(paths)
+    daemon.stop(paths)
+    for directory in (paths.state, paths.log, paths.run, *([] if arguments.keep_images else [paths.cache])):
+        shutil.rmtree(directory, ignore_errors=True)
+    left = leftovers(paths, with_cache=not arguments.keep_images)
+    for item in left:
+        tell(f"left over: {item}")
+    tell(f"Checked: {CHECKED}." + ("" if left else " Nothing is left."))
+    return 1 if left else 0
+
+
+@verb(declare=packing.add_arguments)
+def pack(_: Client, arguments: argparse.Namespace) -> None:
+    """Pack charms into `build/`."""
+    try:
+        for line in packing.run(arguments, ROOT):
+            print(line, flush=True)
+    except packing.PackError as error:
+        raise CliError(str(error)) from error
+
+
+@verb(declare=graphs.add_arguments)
+def graph(_: Client, arguments: argparse.Namespace) -> None:
+    """Draw a bundle as SVG."""
+    for line in graphs.run(arguments, ROOT):
+        print(line)
+
+
+@verb(argument("suites", nargs="*", metavar="SUITE", help=f"of tox.ini (default: {' '.join(_SUITES)})"))
+def test(_: Client, arguments: argparse.Namespace) -> int:
+    """Run the test suites in their order, each to its end, and show how long each took."""
+    rows = [("Suite", "Result", "Minutes")]
+    for suite in arguments.suites or _SUITES:
+        started = time.monotonic()
+        done = subprocess.run([f"{sys.prefix}/bin/tox", "run", "-e", suite], cwd=ROOT, check=False)
+        minutes = (time.monotonic() - started) / 60
+        rows.append((suite, "failed" if done.returncode else "passed", f"{minutes:.1f}"))
+    tell("\n" + table(rows, right=(2,)))
+    return 1 if any(result == "failed" for _, result, _ in rows) else 0
+
+
+def _install_packages() -> None:
+    if missing := host.missing_packages():
+        tell(f"Installing on this machine: {', '.join(missing)}")
+        host.install_packages(missing)
+
+
+def _prepare(paths: Paths) -> None:
+    """Pack the charms while LXD starts and the machine image is made."""
+    with ThreadPoolExecutor() as workers:
+        packed = workers.submit(packing.pack, ROOT)
+        tell("Starting LXD")
+        lxd = daemon.start(paths, ROOT / "bundles" / "lxd-profile.yaml")
+        tell(f"Preparing the machine image of {_BASE}")
+        ensure_image(lxd, _BASE, paths.cache)
+        try:
+            for charm in packed.result():
+                tell(f"{'Packed' if charm.changed else 'Unchanged:'} {charm.path.relative_to(ROOT)}")
+        except packing.PackError as error:
+            raise CliError(str(error)) from error
+
+
+def _model_names(client: Client) -> list[str]:
+    listing: dict[str, Any] = client.call("models")
+    return [name for model in listing["models"] for name in model]
+
+
+def _stop_controller(paths: Paths) -> None:
+    """End the controller after the hooks that run; kill it when they do not end."""
+    if not paths.controller_pid.exists():
+        return
+    pid = int(paths.controller_pid.read_text(encoding="ascii"))
+    for number, patience in ((signal.SIGTERM, _CONTROLLER_STOP_SECONDS), (signal.SIGKILL, 5)):
+        if not _is_controller(pid):
+            return
+        os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while _is_controller(pid) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _is_controller(pid: int) -> bool:
+    """Tell whether the process is our controller: its id may have been used again."""
+    try:
+        return b"openinfra_model.controller" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
