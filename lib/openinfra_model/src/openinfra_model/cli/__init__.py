@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -50,12 +49,8 @@ def main() -> None:
 
 
 def _run(name: str, words: Sequence[str]) -> int:
-    from openinfra_model.charm import CharmError
     from openinfra_model.cli.client import Client, CliError
     from openinfra_model.cli.verb import VERBS, parse
-    from openinfra_model.document import DocumentError
-    from openinfra_model.host import HostError
-    from openinfra_model.machines.lxd import LxdError
 
     importlib.import_module(f"openinfra_model.cli.{_MODULE_OF[name]}")
     arguments = parse(name, VERBS[name], list(words))
@@ -63,10 +58,8 @@ def _run(name: str, words: Sequence[str]) -> int:
     model = (arguments.model or os.environ.get("JUJU_MODEL", "")).rpartition(":")[2].rpartition("/")[2]
     try:
         return VERBS[name].run(Client(model), arguments) or 0
-    except (CliError, CharmError, DocumentError, HostError, LxdError) as error:
+    except CliError as error:
         sys.stderr.write(f"ERROR {error}\n")
-    except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"ERROR `{' '.join(error.cmd)}` ended with {error.returncode}\n")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our answer has enough of it
     except KeyboardInterrupt:

@@ -75,13 +75,15 @@ class Client:
         from openinfra_model import host
         from openinfra_model.cli.project import ROOT
         from openinfra_model.machines import daemon
+        from openinfra_model.machines.lxd import LxdError
 
-        host.require_root()
-        if missing := host.missing_packages():
-            raise CliError(
-                f"this machine is not prepared ({', '.join(missing)} missing): run `openinfra up` first"
-            )
-        daemon.start(self.paths, ROOT / "bundles" / "lxd-profile.yaml")
+        try:
+            host.require_root()
+            if missing := host.missing_packages():
+                raise CliError(f"{', '.join(missing)} missing on this machine: run `./openinfra up` first")
+            daemon.start(self.paths, ROOT / "bundles" / "lxd-profile.yaml")
+        except (host.HostError, LxdError) as error:
+            raise CliError(str(error)) from error
         with (self.paths.log / "controller.log").open("ab") as log:
             subprocess.Popen(
                 [sys.executable, "-m", "openinfra_model.controller"],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,16 @@ from openinfra_model.cli.output import table, tell
 from openinfra_model.cli.progress import show_until_settled
 from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, seconds, verb
+from openinfra_model.document import DocumentError
+from openinfra_model.host import HostError
 from openinfra_model.machines import daemon
 from openinfra_model.machines.image import ensure_image
 from openinfra_model.machines.leftovers import CHECKED, leftovers
+from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Generator
 
     from openinfra_model.paths import Paths
 
@@ -46,6 +51,15 @@ Next:
   ./openinfra down                                          remove everything again"""
 
 
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Turn what packing, bundles, LXD and this machine refuse into the command line's own error."""
+    try:
+        yield
+    except (DocumentError, HostError, LxdError, packing.PackError) as error:
+        raise CliError(str(error)) from error
+
+
 @verb(
     argument("bundle", nargs="?", type=Path, default=ROOT / "bundles" / "openinfra.yaml"),
     argument("--overlay", action="append", default=[], metavar="FILE"),
@@ -55,9 +69,10 @@ Next:
 )
 def up(client: Client, arguments: argparse.Namespace) -> int:
     """Bring up the cloud on this machine: packages, charms, LXD, and the bundle in model `openinfra`."""
-    host.require_root()
-    _install_packages()
-    _prepare(client.paths)
+    with _refusals():
+        host.require_root()
+        _install_packages()
+        _prepare(client.paths)
     client = Client(client.model or _MODEL, client.paths)
     if client.model not in _model_names(client):
         client.call("add_model", name=client.model, config={}, switch=True)
@@ -73,12 +88,14 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
 )
 def down(client: Client, arguments: argparse.Namespace) -> int:
     """Remove all models, machines and data of this engine from this machine."""
-    host.require_root()
+    with _refusals():
+        host.require_root()
     if not arguments.no_prompt and not confirmed("This removes every model with its machines and data."):
         raise CliError("aborted: to go on without a question, use --no-prompt")
     paths = client.paths
     _stop_controller(paths)
-    daemon.stop(paths)
+    with _refusals():
+        daemon.stop(paths)
     for directory in (paths.state, paths.log, paths.run, *([] if arguments.keep_images else [paths.cache])):
         shutil.rmtree(directory, ignore_errors=True)
     left = leftovers(paths, with_cache=not arguments.keep_images)
@@ -91,18 +108,17 @@ def down(client: Client, arguments: argparse.Namespace) -> int:
 @verb(declare=packing.add_arguments)
 def pack(_: Client, arguments: argparse.Namespace) -> None:
     """Pack charms into `build/`."""
-    try:
+    with _refusals():
         for line in packing.run(arguments, ROOT):
             print(line, flush=True)
-    except packing.PackError as error:
-        raise CliError(str(error)) from error
 
 
 @verb(declare=graphs.add_arguments)
 def graph(_: Client, arguments: argparse.Namespace) -> None:
     """Draw a bundle as SVG."""
-    for line in graphs.run(arguments, ROOT):
-        print(line)
+    with _refusals():
+        for line in graphs.run(arguments, ROOT):
+            print(line)
 
 
 @verb(argument("suites", nargs="*", metavar="SUITE", help=f"of tox.ini (default: {' '.join(_SUITES)})"))
@@ -132,11 +148,8 @@ def _prepare(paths: Paths) -> None:
         lxd = daemon.start(paths, ROOT / "bundles" / "lxd-profile.yaml")
         tell(f"Preparing the machine image of {_BASE}")
         ensure_image(lxd, _BASE, paths.cache)
-        try:
-            for charm in packed.result():
-                tell(f"{'Packed' if charm.changed else 'Unchanged:'} {charm.path.relative_to(ROOT)}")
-        except packing.PackError as error:
-            raise CliError(str(error)) from error
+        for charm in packed.result():
+            tell(f"{'Packed' if charm.changed else 'Unchanged:'} {charm.path.relative_to(ROOT)}")
 
 
 def _model_names(client: Client) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from openinfra_model import JUJU_VERSION
 from openinfra_model.cli.client import CliError
 from openinfra_model.cli.output import show, table, tell
 from openinfra_model.cli.verb import argument, listed, output_format, pairs, verb
-from openinfra_model.core.environment import JUJU_VERSION
 from openinfra_model.host import architecture
 
 if TYPE_CHECKING:
