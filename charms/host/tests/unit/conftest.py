@@ -1,6 +1,7 @@
 """A machine in memory that answers as one with sshd and a kernel of its own would."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import ops
@@ -58,8 +59,9 @@ class HostMachine(MemoryMachine):
         self.handlers[path] = lambda *_: Result(code=1 if reason else 0, stdout=f"{reason}\n", stderr="")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def machine():
+    """A machine for every test, so that none can ever change the one that it runs on."""
     with use(HostMachine()) as machine:
         yield machine
 
@@ -74,12 +76,13 @@ def defaults():
 class Model:
     """Units of the charm, each on a machine of its own, that see each other's data as Juju would show it."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch, agents):
         from charm import HostCharm
 
-        self.context = testing.Context(HostCharm, app_name="host")
+        self.agents = agents
+        self.context = testing.Context(HostCharm, app_name="host", charm_root=agents / "unit-host-0/charm")
         self.on = self.context.on
-        self.config = {}
+        self.config = {"sysctl": "net.core.somaxconn = 4096"}
         self.machines = []
         self.unit_data = {}
         self.app_data = {}
@@ -113,7 +116,7 @@ class Model:
         self.context.unit_id = number
         self.restart_asked = False
         with use(self.machines[number]):
-            outcome = self.context.run(event(relation) if callable(event) else event, state)
+            outcome = self.context.run(event(relation) if isinstance(event, Callable) else event, state)
         after = outcome.get_relation(1)
         written = (after.local_unit_data, after.local_app_data) != (self.unit_data[number], self.app_data)
         self.unit_data[number], self.app_data = dict(after.local_unit_data), dict(after.local_app_data)
@@ -132,7 +135,7 @@ class Model:
         """Run an action; return its summary. It is the last thing that happens before the others are told."""
         params = {key.replace("_", "-"): value for key, value in params.items()}
         to_tell = self._play(number, self.on.action(name, params=params))
-        summary = self.context.action_results["summary"]
+        summary = (self.context.action_results or {})["summary"]
         self._restart_if_asked(number, to_tell)
         return summary
 
@@ -143,9 +146,10 @@ class Model:
 
 
 @pytest.fixture
-def model(monkeypatch):
+def model(monkeypatch, tmp_path):
     """Three machines."""
-    model = Model(monkeypatch)
+    (tmp_path / "unit-host-0/charm").mkdir(parents=True)
+    model = Model(monkeypatch, tmp_path)
     for _ in range(3):
         model.add_unit()
     return model

@@ -20,7 +20,9 @@ def finish_job(model, number, state="done", progress="1 packages upgraded"):
     (record,) = jobs.unfinished()
     machine.write(
         f"/var/lib/openinfra/host/jobs/{record.id}.json",
-        json.dumps({"id": record.id, "module": record.module, "state": state, "progress": progress, "ended": 1.0}),
+        json.dumps(
+            {"id": record.id, "module": record.module, "state": state, "progress": progress, "ended": 1.0}
+        ),
     )
 
 
@@ -28,6 +30,7 @@ def finish_job(model, number, state="done", progress="1 packages upgraded"):
 def jobs_run(model):
     """Let jobs be started: they run until a test ends them."""
     for machine in model.machines:
+
         def start(argv, _stdin, machine=machine):
             unit = next(word for word in argv if word.startswith("--unit=")).removeprefix("--unit=")
             machine.services[unit] = "active"
@@ -118,7 +121,9 @@ def test_the_next_machine_waits_until_all_are_healthy(model):
     model.machines[0].leave_check("after-start", "ceph", "OSD 3 is not up")
     model.action(0, "reboot", all_units=True)
     assert model.restarts == [0]
-    assert model.statuses[0] == ops.MaintenanceStatus("waiting until all applications of the machine are healthy")
+    assert model.statuses[0] == ops.MaintenanceStatus(
+        "waiting until all applications of the machine are healthy"
+    )
     assert model.statuses[1] == ops.WaitingStatus("reboot waits for host/0")
     model.machines[0].leave_check("after-start", "ceph")
     model.update_status()
@@ -232,7 +237,9 @@ def test_an_upgrade_that_fails_stops_the_roll_and_can_be_resumed(model, jobs_run
     model.update_status()
     finish_job(model, 0, state="failed", progress="apt-get ended with exit code 100")
     model.update_status()
-    assert model.statuses[2].message.startswith("upgrade stopped at host/0: upgrade: apt-get ended with exit code 100")
+    assert model.statuses[2].message.startswith(
+        "upgrade stopped at host/0: upgrade: apt-get ended with exit code 100"
+    )
     model.action(0, "resume-roll")
     model.update_status()
     for number in range(3):
@@ -244,14 +251,18 @@ def test_an_upgrade_that_fails_stops_the_roll_and_can_be_resumed(model, jobs_run
 def test_an_interrupted_upgrade_is_started_again(model, jobs_run):
     model.action(1, "upgrade-packages", all_units=False, reboot=False)
     machine = model.machines[1]
-    machine.services = {unit: "inactive" if "-job-" in unit else state for unit, state in machine.services.items()}
+    machine.services = {
+        unit: "inactive" if "-job-" in unit else state for unit, state in machine.services.items()
+    }
     model.update_status()
     assert machine.services["host-job-upgrade-1.service"] == "active"
 
 
 def test_maintenance_holds_the_turn(model):
     model.action(1, "maintenance", mode="enter")
-    assert model.statuses[1] == ops.MaintenanceStatus("in maintenance: juju run host/1 maintenance mode=leave")
+    assert model.statuses[1] == ops.MaintenanceStatus(
+        "in maintenance: juju run host/1 maintenance mode=leave"
+    )
     model.action(2, "reboot", all_units=False)
     assert model.restarts == []
     assert model.action(1, "maintenance", mode="leave") == "host/1 is not in maintenance any more"

@@ -1,0 +1,42 @@
+"""The job that upgrades a machine."""
+
+import pytest
+
+import upgrade
+from openinfra_charm.job import Job, JobError, Jobs
+from openinfra_charm.machine import Result
+
+
+@pytest.fixture
+def commands(machine):
+    """Programs that succeed, and what was asked of them."""
+    asked = []
+
+    def answer(argv, _stdin):
+        asked.append(argv)
+        return "Inst libc6 [1] (2 Debian:13/stable [amd64])\n" if "--simulate" in argv else ""
+
+    for program in ("dpkg", "apt-get", "needrestart", "systemd-run"):
+        machine.handlers[program] = answer
+    return asked
+
+
+@pytest.fixture
+def job(machine, commands):
+    jobs = Jobs(machine, "host")
+    return Job(jobs, jobs.start("upgrade"), machine, "host")
+
+
+def test_all_packages_are_upgraded_then_outdated_services_restart(job, commands):
+    assert upgrade.run(job) == "1 packages upgraded"
+    steps = [" ".join(argv) for argv in commands if argv[0] != "systemd-run"]
+    assert steps[0].startswith("dpkg")
+    assert steps[1].endswith(" update")
+    assert steps[3].endswith(" --with-new-pkgs upgrade")
+    assert steps[4] == "needrestart -r a"
+
+
+def test_a_failure_says_what_to_do(machine, job):
+    machine.handlers["apt-get"] = lambda *_: Result(code=100, stdout="", stderr="E: broken")
+    with pytest.raises(JobError, match=r"apt-get ended with exit code 100: E: broken\. Mend it"):
+        upgrade.run(job)
