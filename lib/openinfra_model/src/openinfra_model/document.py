@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
@@ -96,27 +96,25 @@ def _construct_bool(_loader: Any, node: yaml.ScalarNode) -> bool:
     return _BOOLEANS[str(node.value)]
 
 
-def _teach(kind: Any, tag: str, pattern: str, first: Iterable[str]) -> None:  # PyYAML is untyped here
-    kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), list(first))
+class _GoDumper(yaml.SafeDumper):
+    """Quotes a string that Go or PyYAML would take for something else."""
+
+
+def _teach(kind: Any) -> None:  # PyYAML's class methods are untyped
+    for tag, pattern, first in _PLAIN_SCALARS:
+        kind.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), list(first))
 
 
 def _go_loader() -> Any:
     loader: Any = _GoLoader
     loader.yaml_implicit_resolvers = {}
-    for tag, pattern, first in _PLAIN_SCALARS:
-        _teach(loader, tag, pattern, first)
     loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
     return loader
 
 
 _LOADER = _go_loader()
-
-
-class _GoDumper(yaml.SafeDumper):
-    """Quotes what only Go's YAML reads as a boolean."""
-
-
-_teach(_GoDumper, "bool", "[yYnN]", "yYnN")
+_teach(_LOADER)
+_teach(_GoDumper)
 
 
 class _Converter:
@@ -180,10 +178,10 @@ def parse(text: str, file: str) -> list[Node]:
     Raises:
         DocumentError: if the text is not YAML; `file` names it in the message.
     """
-    loader = _LOADER(text)
-    converter = _Converter(file, loader)
+    nodes: list[Node] = []
     try:
-        nodes: list[Node] = []
+        loader = _LOADER(text)
+        converter = _Converter(file, loader)
         while loader.check_node():
             nodes.append(converter.convert(loader.get_node()))
     except yaml.MarkedYAMLError as error:
@@ -193,8 +191,6 @@ def parse(text: str, file: str) -> list[Node]:
         raise DocumentError([f"{where}: not valid YAML: {what}"]) from error
     except yaml.YAMLError as error:
         raise DocumentError([f"{file}: not valid YAML: {error}"]) from error
-    finally:
-        loader.dispose()
     return [node for node in nodes if node.value is not None]
 
 
