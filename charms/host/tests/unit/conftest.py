@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import ops
+import ops.hookcmds
 import pytest
 import yaml
 from ops import testing
@@ -92,6 +94,11 @@ class Model:
         self.restart_asked = False
         # What ops.testing does not play.
         monkeypatch.setattr(ops.Unit, "reboot", lambda _: setattr(self, "restart_asked", True))
+        monkeypatch.setattr(ops.hookcmds, "goal_state", self.goal_state)
+
+    def goal_state(self):
+        goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
+        return ops.hookcmds.GoalState(units={f"host/{number}": goal for number in self.unit_data}, relations={})
 
     def add_unit(self):
         number = len(self.machines)
