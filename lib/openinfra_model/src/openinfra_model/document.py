@@ -97,7 +97,14 @@ def _construct_bool(_loader: Any, node: yaml.ScalarNode) -> bool:
 
 
 class _GoDumper(yaml.SafeDumper):
-    """Quotes a string that Go or PyYAML would take for something else."""
+    """Quotes a string that Go or PyYAML would take for something else; keeps the lines of a text."""
+
+
+def _represent_string(dumper: Any, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_GoDumper.add_representer(str, _represent_string)
 
 
 def _teach(kind: Any) -> None:  # PyYAML's class methods are untyped

@@ -89,7 +89,7 @@ def test_reading_goes_on_after_a_problem():
         problems.raise_if_any()
 
 
-text = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))
+text = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]) | st.just("\n"))
 words = st.sampled_from(
     ["y", "N", "on", "10:30", "2026-11-22", "0x1", "1e3", "null", "~", "<<", "=", "- a", "a: b"]
 )
