@@ -1,0 +1,1 @@
+"""Conformance with a real Juju: recorded scenarios, played on the engine."""
