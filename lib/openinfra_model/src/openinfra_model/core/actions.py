@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from openinfra_model.core.state import State
 
 EXEC = "juju-exec"
+NANOSECONDS = 1_000_000_000
 
 
 def enqueue(state: State, names: tuple[str, ...], action: str, parameters: Mapping[str, Any], now: float) -> str:
@@ -79,7 +80,7 @@ def enqueue_exec(
             operation=operation,
             unit=unit.name,
             action=EXEC,
-            parameters={"command": command, "timeout": timeout},
+            parameters={"command": command, "timeout": int(timeout * NANOSECONDS)},
             parallel=parallel,
             enqueued=now,
         )

@@ -49,7 +49,7 @@ def deploy(state: State, ids: Ids, wish: Deployment, now: float) -> list[str]:
     state.applications.put(
         Application(
             name=wish.name,
-            charm_url=_store_charm(state, wish.charm, wish.archive),
+            charm_url=_stored_charm(state, wish.charm, wish.archive),
             base=wish.base,
             created=now,
             config=config,
@@ -90,6 +90,12 @@ def _check(state: State, wish: Deployment) -> None:
     for name, directive in wish.storage.items():
         configuration.check_storage(wish.charm, name, directive, directive.count)
     configuration.check_bindings(wish.charm, wish.bindings)
+
+
+def _stored_charm(state: State, charm: Charm, archive: str) -> str:
+    """Return the URL of a charm whose archive was deployed before, or store it."""
+    known = (stored.url for stored in state.charms if stored.archive == archive and stored.charm == charm)
+    return next(known, "") or _store_charm(state, charm, archive)
 
 
 def _store_charm(state: State, charm: Charm, archive: str) -> str:

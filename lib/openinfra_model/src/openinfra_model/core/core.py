@@ -330,7 +330,7 @@ class Core:
         """Return what each idle unit would run next, at most one for each; timers that are over take effect first."""
         timers.advance(self.state, now)
         busy = {context.run.unit for context in self._contexts.values()}
-        return uniter.due(self.state, busy, now)
+        return uniter.due(self.state, self._ids, busy, now)
 
     def begin(self, run: HookRun, now: float) -> HookContext:
         """Begin what `due` returned."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openinfra_model import JUJU_VERSION
 from openinfra_model.core import configuration
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.state import State
 
-JUJU_VERSION = "4.0.15"
 API_PORT = 17070
 AGENTS = "/var/lib/juju/agents"
 TOOLS = "/var/lib/juju/tools"

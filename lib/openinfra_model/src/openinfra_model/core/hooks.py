@@ -28,7 +28,7 @@ def begin(state: State, ids: Ids, run: HookRun, now: float) -> RunningHook:
         task = state.tasks[run.task]
         state.tasks.put(replace(task, status="running", started=now))
         if run.kind == "exec":
-            command, timeout = str(task.parameters["command"]), float(task.parameters["timeout"])
+            command, timeout = str(task.parameters["command"]), int(task.parameters["timeout"]) / actions.NANOSECONDS
     identity = f"{run.unit}-{run.name}-{ids.context()}"
     context = HookContext(
         id=identity,
@@ -119,7 +119,7 @@ def finish(
     if exit_code or problem:
         message = progress.fail(state, run.unit, run.hook, now)
         return Finished(failed=True, message=f"{message}: {problem}" if problem else message)
-    progress.complete(state, run.unit, run.hook, running.config_seen, now)
+    progress.complete(state, ids, run.unit, run.hook, running.config_seen, now)
     return Finished(failed=False)
 
 

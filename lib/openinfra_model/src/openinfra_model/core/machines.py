@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.core import configuration, find, history, leadership, units
+from openinfra_model.core import configuration, find, leadership, units
 from openinfra_model.core import storage as storages
 from openinfra_model.core.entities import Machine, Status
 from openinfra_model.core.errors import ModelError
@@ -141,7 +141,8 @@ def agent_lost(state: State, unit: str) -> bool:
 
 
 def visible_workload(state: State, unit: str) -> str:
-    """Return the workload status that hook tools show of a unit: unknown while its agent is not there."""
-    if not state.agents[unit].running:
-        return "unknown"
-    return history.shown_workload(state.units[unit]).current
+    """Return the workload status that hook tools show of a unit: unknown while its agent is not there.
+
+    A hook in error does not show there (recorded from Juju 4.0.15).
+    """
+    return state.units[unit].workload.current if state.agents[unit].running else "unknown"

@@ -9,14 +9,14 @@ from openinfra_model.core import configuration, history, relations, secrets, sto
 from openinfra_model.core.entities import Hook, Membership
 
 if TYPE_CHECKING:
-    from openinfra_model.core.entities import Agent
+    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 FIRST_RETRY_SECONDS = 5.0
 LAST_RETRY_SECONDS = 300.0
 
 
-def complete(state: State, name: str, hook: Hook, config_seen: str, now: float) -> None:
+def complete(state: State, ids: Ids, name: str, hook: Hook, config_seen: str, now: float) -> None:
     """Record that a hook succeeded or was passed over. `config_seen` is the fingerprint from when it began."""
     agent = state.agents[name]
     queued = None if agent.queued and agent.queued.kind == hook.kind else agent.queued
@@ -30,6 +30,8 @@ def complete(state: State, name: str, hook: Hook, config_seen: str, now: float) 
         secrets.hook_done(state, name, hook, now)
     else:
         _unit(state, name, hook, config_seen, now)
+    if hook.kind == "install":
+        relations.enter_scopes(state, ids, name, now)
 
 
 def fail(state: State, name: str, hook: Hook, now: float) -> str:

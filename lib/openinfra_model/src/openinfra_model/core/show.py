@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from openinfra_model.core import configuration, find, leadership, ports
 from openinfra_model.core import history as log
 from openinfra_model.core import secrets as rules
-from openinfra_model.core.environment import JUJU_VERSION
+from openinfra_model import JUJU_VERSION
 from openinfra_model.core.errors import ModelError
 from openinfra_model.core.status import CLOUD, CONTROLLER, timestamp
 
@@ -39,7 +39,8 @@ def unit(state: State, name: str) -> dict[str, Any]:
 
 def _relation_info(relation: Relation, application: str, name: str) -> dict[str, Any]:
     local, remote = relation.local(application), relation.remote(application)
-    bag = relation.applications.get(remote.application)
+    # Juju 4.0.15 shows what the unit's own application published, older ones the other side's.
+    bag = relation.applications.get(application)
     found: dict[str, Any] = {
         "relation-id": relation.id,
         "endpoint": local.name,

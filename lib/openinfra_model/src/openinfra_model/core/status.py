@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_model.core import configuration, find, history, leadership, machines, ports, units
 from openinfra_model.core.entities import Status
-from openinfra_model.core.environment import JUJU_VERSION
+from openinfra_model import JUJU_VERSION
 from openinfra_model.core.severity import application_status
 
 if TYPE_CHECKING:

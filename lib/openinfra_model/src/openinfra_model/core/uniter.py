@@ -18,22 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from openinfra_model.core.entities import Agent, Databag, Relation, Unit
+    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 _NO_MEMBERSHIP = Membership()
 
 
-def due(state: State, busy: set[str], now: float) -> list[HookRun]:
+def due(state: State, ids: Ids, busy: set[str], now: float) -> list[HookRun]:
     """Return what each unit that is not busy would run next; those that wait longest come first."""
     found: list[HookRun] = []
     for unit in sorted(state.units, key=lambda unit: unit.agent.since):
-        if unit.name not in busy and unit.name in state.units and (run := _next_run(state, unit.name, now)):
+        if unit.name not in busy and unit.name in state.units and (run := _next_run(state, ids, unit.name, now)):
             found.append(run)
     return found
 
 
-def _next_run(state: State, name: str, now: float) -> HookRun | None:
-    _skip(state, name, now)
+def _next_run(state: State, ids: Ids, name: str, now: float) -> HookRun | None:
+    _skip(state, ids, name, now)
     agent = state.agents[name]
     if agent.running:
         for rule in (_reboot, _created, _leadership, secrets.next_hook):
@@ -52,11 +53,11 @@ def _hook_run(unit: Unit, hook: Hook) -> HookRun:
     return HookRun(unit=unit.name, machine=unit.machine, kind="hook", name=hook.name, hook=hook)
 
 
-def _skip(state: State, name: str, now: float) -> None:
+def _skip(state: State, ids: Ids, name: str, now: float) -> None:
     """Pass over a failed hook that the operator resolved so, or whose subject is gone."""
     unit, agent = state.units[name], state.agents[name]
     if agent.failed and (unit.resolved == "no-retry" or not _is_meaningful(state, agent.failed)):
-        complete(state, name, agent.failed, configuration.fingerprint(state, name), now)
+        complete(state, ids, name, agent.failed, configuration.fingerprint(state, name), now)
 
 
 def _is_meaningful(state: State, hook: Hook) -> bool:
