@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _WANTED = "turn-wanted"
+_NUMBER = "turn-number"
 _HOLDER = "turn-holder"
+_GRANTED = "turn-granted"
 
 
 class Cluster:
@@ -77,9 +79,11 @@ class Cluster:
             _encode(self._relation.data[self._application], facts)
 
     # The turn: at most one unit of the application interrupts its service at a time. A unit asks in its own data
-    # with a reason; the leader names the holder in the application's data; the holder takes its request back when
-    # it is healthy again. A holder that is gone from the relation loses the turn, one that is down keeps it: as long
-    # as nobody knows how it is, nobody else may stop.
+    # with a reason and a number, new for each request; the leader names the holder and the request's number in the
+    # application's data; the holder takes its request back when it is healthy again. The number keeps a unit that
+    # asks anew from taking an old grant, which the leader may just be giving to another unit, for its answer. A holder
+    # that is gone from the model loses the turn, one that is down keeps it: as long as nobody knows how it is, nobody
+    # else may stop.
 
     @property
     def turn_holder(self) -> str | None:
@@ -94,9 +98,10 @@ class Cluster:
     def request_turn(self, reason: str) -> bool:
         """Ask to interrupt this unit's service; return whether it may do so now."""
         if self.turn_reason is None:
-            self.publish(**{_WANTED: reason})
+            number = self.facts(self._unit.name).get(_NUMBER, 0) + 1
+            self.publish(**{_WANTED: reason, _NUMBER: number})
         self.grant_turn(lambda: True)
-        return self.turn_holder == self._unit.name
+        return self._holds_turn(self._unit.name)
 
     def release_turn(self) -> None:
         """Say that this unit serves again."""
@@ -112,12 +117,19 @@ class Cluster:
         """
         if not self._unit.is_leader() or self._relation is None:
             return
-        waiting = [unit for unit in self.units if _WANTED in self.facts(unit)]
-        if self.turn_holder in waiting:
+        holder = self.turn_holder
+        if holder and (self._holds_turn(holder) or (holder not in self.units and not self.gone([holder]))):
             return
+        waiting = [unit for unit in self.units if _WANTED in self.facts(unit)]
         successor = waiting[0] if waiting and others_healthy() else None
-        if successor != self.turn_holder:
-            self.publish_shared(**{_HOLDER: successor})
+        number = self.facts(successor)[_NUMBER] if successor else None
+        self.publish_shared(**{_HOLDER: successor, _GRANTED: number})
+
+    def _holds_turn(self, unit: str) -> bool:
+        """Return whether what the leader has granted is the request that the unit has now."""
+        facts, shared = self.facts(unit), self.shared
+        granted = (shared.get(_HOLDER), shared.get(_GRANTED))
+        return _WANTED in facts and granted == (unit, facts[_NUMBER])
 
 
 def unit_number(unit: str) -> int:
