@@ -14,6 +14,7 @@ import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
@@ -177,6 +178,21 @@ class _Converter:
 def dump(value: Json) -> str:
     """Return a value as a YAML document that Juju reads back as the same value."""
     return yaml.dump(value, Dumper=_GoDumper, allow_unicode=True, sort_keys=True, width=120)
+
+
+def read(path: Path) -> list[Node]:
+    """Read the YAML documents of a file; empty ones are left out.
+
+    Raises:
+        DocumentError: if the file cannot be read or is not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DocumentError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise DocumentError([f"{path}: not UTF-8 text: {error}"]) from error
+    return parse(text, str(path))
 
 
 def parse(text: str, file: str) -> list[Node]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.document import DocumentError, Node, Problems, parse
+from openinfra_model.document import DocumentError, Node, Problems, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def merge(path: Path, overlays: Sequence[Path]) -> Merged:
     Raises:
         DocumentError: if one cannot be read or has an unknown key; it lists all of it.
     """
-    documents = [document for file in (path, *overlays) for document in _read(file)]
+    documents = [document for file in (path, *overlays) for document in read(file)]
     if not documents:
         raise DocumentError([f"{path}: bundle is empty not valid: describe the applications there"])
     problems = Problems()
@@ -67,14 +67,6 @@ def merge(path: Path, overlays: Sequence[Path]) -> Merged:
 def children(node: Node | None) -> dict[str, Node]:
     """Return the entries of a mapping, none if it is something else."""
     return node.value if node and isinstance(node.value, dict) else {}
-
-
-def _read(path: Path) -> list[Node]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DocumentError([f"{path}: cannot read the bundle: {error.strerror}"]) from error
-    return parse(text, str(path))
 
 
 def _check_keys(document: Node, problems: Problems) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from openinfra_model.charm import Charm, CharmError
-from openinfra_model.document import DocumentError, Json, Node, Problems, dump, parse
+from openinfra_model.document import DocumentError, Json, Node, Problems, dump, read
 
 if TYPE_CHECKING:
     import argparse
@@ -255,7 +255,7 @@ def _is_shipped(path: Path) -> bool:
 
 def _read_project(path: Path) -> dict[str, Node]:
     try:
-        documents = parse(path.read_text(encoding="utf-8"), str(path))
+        documents = read(path)
         problems = Problems()
         project = problems.mapping(documents[0] if documents else None, "charmcraft.yaml", string_keys=True)
         problems.raise_if_any()

@@ -320,8 +320,15 @@ def test_a_bundle_without_applications_is_none(site):
     ]
 
 
+def test_a_bundle_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"\xff\x00")
+
+    assert "not UTF-8 text" in problems_of(path)[0]
+
+
 def test_a_bundle_that_is_not_there_is_named(tmp_path):
-    assert "cannot read the bundle: No such file" in problems_of(tmp_path / "absent.yaml")[0]
+    assert "cannot be read: No such file" in problems_of(tmp_path / "absent.yaml")[0]
 
 
 class TestDirectives:
