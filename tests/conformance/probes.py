@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
+
 from .recording import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DISPATCH = "#!/bin/sh\nPYTHONPATH=lib:src:venv exec ./src/charm.py\n"
 MANIFEST = {"bases": [{"name": "ubuntu", "channel": "24.04", "architectures": ["amd64"]}]}

@@ -62,7 +62,8 @@ def subject(environment: dict[str, str]) -> tuple[str, ...]:
 def load(scenario: str) -> dict[str, list[Dispatch]]:
     """Return the runs of each unit in a scenario, in their order."""
     return {
-        _unit(path): _coalesced([_dispatch(line) for line in path.read_text().splitlines()]) for path in _files(scenario)
+        _unit(path): _coalesced([_dispatch(line) for line in path.read_text().splitlines()])
+        for path in _files(scenario)
     }
 
 

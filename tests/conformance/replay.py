@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from . import recording
 import yaml
+
 from openinfra_model.charm import Charm
 from openinfra_model.core import Core, Ids, ModelError, State
-from openinfra_model.core.environment import environment
 from openinfra_model.core.entities import Model, Network, StorageDirective
-from .scenarios import Outcome
+from openinfra_model.core.environment import environment
 
+from . import recording
 from .compare import Names, Situation, compare_environment, compare_structure, compare_tool, narrowed
+from .scenarios import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from openinfra_model.core import HookContext, HookRun
 
@@ -148,11 +149,15 @@ class Replay:
 
     def _first_run(self, machine: str) -> recording.Dispatch:
         runs = [run for runs in self.recorded.values() for run in runs]
-        return min((run for run in runs if run.environment["JUJU_MACHINE_ID"] == machine), key=lambda run: run.time)
+        return min(
+            (run for run in runs if run.environment["JUJU_MACHINE_ID"] == machine), key=lambda run: run.time
+        )
 
     def _provision(self, machine: str) -> None:
         network = next(
-            tool.output for tool in self._first_run(machine).tools if tool.command == "network-get --format=json client"
+            tool.output
+            for tool in self._first_run(machine).tools
+            if tool.command == "network-get --format=json client"
         )
         interface = network["bind-addresses"][0]
         address = interface["addresses"][0]
@@ -162,7 +167,10 @@ class Replay:
             instance_id=hostname,
             hostname=hostname,
             network=Network(
-                address=address["value"], cidr=address["cidr"], gateway="10.77.0.1", mac=interface["mac-address"]
+                address=address["value"],
+                cidr=address["cidr"],
+                gateway="10.77.0.1",
+                mac=interface["mac-address"],
             ),
             hardware=HARDWARE,
             now=self.now,
@@ -189,8 +197,12 @@ class Replay:
             for machine in self.core.machines_to_release():
                 self.core.machine_released(machine.id)
             due = [self._matched(run) for run in self.core.due(self.now)]
-            waiting = {machine.id: self._first_run(machine.id).time for machine in self.core.machines_wanted()}
-            if waiting and min(waiting.values()) <= min((match.time for match, _ in due if match), default=1e12):
+            waiting = {
+                machine.id: self._first_run(machine.id).time for machine in self.core.machines_wanted()
+            }
+            if waiting and min(waiting.values()) <= min(
+                (match.time for match, _ in due if match), default=1e12
+            ):
                 self._provision(min(waiting, key=waiting.__getitem__))
             elif due:
                 # What the recording does not know goes first, so that it cannot stay in the way.
@@ -236,9 +248,7 @@ class Replay:
         self.played.setdefault(run.unit, []).append(recording.subject(context.environment))
         where = f"{run.unit} {run.name} {self.now:.1f}"
         if match:
-            self.differences += [
-                f"{where}: {text}" for text in compare_environment(match, context)
-            ]
+            self.differences += [f"{where}: {text}" for text in compare_environment(match, context)]
             situation = Situation(
                 names=self.names,
                 state=self.state,
@@ -257,11 +267,11 @@ class Replay:
         outcome = self.outcomes.pop(run.unit, None) if run.kind == "exec" else None
         failed = (run.machine, run.name) in self.failing
         outcome = outcome or Outcome(exit_code=3 if failed else 0)
-        self.core.finish(context.id, outcome.exit_code, self.now, stdout=outcome.stdout, stderr=outcome.stderr)
+        self.core.finish(
+            context.id, outcome.exit_code, self.now, stdout=outcome.stdout, stderr=outcome.stderr
+        )
 
-    def _tool(
-        self, context: HookContext, tool: recording.ToolCall, situation: Situation
-    ) -> Iterator[str]:
+    def _tool(self, context: HookContext, tool: recording.ToolCall, situation: Situation) -> Iterator[str]:
         result = self.core.tool(context.id, self.names.translate(tool.argv), "", self.now)
         self.names.learn(tool, result.stdout)
         return compare_tool(tool, result, situation)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,9 +35,11 @@ class Driver(Protocol):
 
     def run(self, unit: str, action: str, **parameters: object) -> Mapping[str, object]:
         """Run an action to its end and return what `juju run --format json` shows of the unit."""
+        ...
 
     def execute(self, unit: str, command: str, outcome: Outcome) -> Mapping[str, object]:
         """Run a command in a unit's hook context; `outcome` is what the shell makes of it."""
+        ...
 
     def refused(self, verb: Callable[[], object], message: str) -> None:
         """Check that a verb is refused with a message."""
@@ -157,4 +161,8 @@ def faults(driver: Driver) -> None:
     driver.settle()
 
 
-SCENARIOS: dict[str, Callable[[Driver], None]] = {"lifecycle": lifecycle, "secrets": secrets, "faults": faults}
+SCENARIOS: dict[str, Callable[[Driver], None]] = {
+    "lifecycle": lifecycle,
+    "secrets": secrets,
+    "faults": faults,
+}

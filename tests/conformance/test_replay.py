@@ -17,14 +17,14 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from . import probes
 import pytest
+
+from . import probes
 from .replay import Replay
 from .scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 LEFT_OPEN = ("update-status", "juju-exec")
 

@@ -4,9 +4,9 @@
 and the world through `State`, whose dirty rows the caller stores after each call.
 """
 
+from openinfra_model.core.context import Finished, HookContext, HookRun
 from openinfra_model.core.core import Core
 from openinfra_model.core.errors import ModelError
-from openinfra_model.core.context import Finished, HookContext, HookRun
 from openinfra_model.core.hooktools import ToolResult
 from openinfra_model.core.ids import Ids
 from openinfra_model.core.state import State

@@ -23,7 +23,9 @@ EXEC = "juju-exec"
 NANOSECONDS = 1_000_000_000
 
 
-def enqueue(state: State, names: tuple[str, ...], action: str, parameters: Mapping[str, Any], now: float) -> str:
+def enqueue(
+    state: State, names: tuple[str, ...], action: str, parameters: Mapping[str, Any], now: float
+) -> str:
     """Queue an action on units and return the operation's id.
 
     Parameters that the schema refuses make a task that has failed already, as Juju's do.
@@ -166,7 +168,9 @@ def _worded(error: ValidationError) -> list[str]:
             reasons = [f'"{name}" property is missing and required' for name in missing]
         case "additionalProperties":
             known = cast("dict[str, Any]", error.schema).get("properties", {})
-            reasons = [f'additional property "{name}" is not allowed' for name in instance if name not in known]
+            reasons = [
+                f'additional property "{name}" is not allowed' for name in instance if name not in known
+            ]
         case "enum":
             allowed = ", ".join(f'"{value}"' if isinstance(value, str) else _plain(value) for value in rule)
             reasons = [f"must match one of the enum values [{allowed}]"]

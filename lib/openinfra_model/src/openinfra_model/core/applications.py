@@ -67,7 +67,7 @@ def deploy(state: State, ids: Ids, wish: Deployment, now: float) -> list[str]:
     relations.add_peers(state, wish.name, now)
     if wish.charm.subordinate or not wish.units:
         return []
-    return units.add(state, ids, wish.name, wish.units, wish.to, now)
+    return units.add(state, ids, wish.name, count=wish.units, to=wish.to, now=now)
 
 
 def _check(state: State, wish: Deployment) -> None:
@@ -106,7 +106,13 @@ def _store_charm(state: State, charm: Charm, archive: str) -> str:
 
 
 def refresh(
-    state: State, name: str, charm: Charm, archive: str, resources: dict[str, tuple[str, str]], now: float
+    state: State,
+    name: str,
+    charm: Charm,
+    *,
+    archive: str,
+    resources: dict[str, tuple[str, str]],
+    now: float,
 ) -> str:
     """Give an application a new charm and return its URL.
 
@@ -153,7 +159,9 @@ def attach_resource(state: State, application_name: str, name: str, path: str, f
     added = _new_resources(application, {name: (path, fingerprint)})
     state.applications.put(
         replace(
-            application, resources={**application.resources, **added}, modified=application.modified + bool(added)
+            application,
+            resources={**application.resources, **added},
+            modified=application.modified + bool(added),
         )
     )
 

@@ -31,8 +31,10 @@ def commit(state: State, ids: Ids, running: RunningHook, now: float) -> None:
     for identity, change in running.secrets.items():
         _write_secret(state, identity, change, now)
     for name, count in running.new_storage.items():
-        directive = configuration.storage_directives(state, state.applications[running.unit.partition("/")[0]])[name]
-        storage.add(state, ids, running.unit, name, replace(directive, count=count), now)
+        directive = configuration.storage_directives(
+            state, state.applications[running.unit.partition("/")[0]]
+        )[name]
+        storage.add(state, ids, running.unit, name, directive=replace(directive, count=count), now=now)
     _write_unit(state, running)
 
 

@@ -28,6 +28,7 @@ MODEL_DEFAULTS = {
     "logging-config": "<root>=INFO",
     "update-status-hook-interval": "5m",
 }
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 60, 3600
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _DURATION_UNITS = (3600, 60, 1)
 
@@ -132,7 +133,9 @@ def check_bindings(charm: Charm, bindings: Mapping[str, str]) -> None:
         if endpoint and endpoint not in charm.endpoints and endpoint not in charm.extra_bindings:
             raise ModelError(f'charm "{charm.name}" has no endpoint or binding "{endpoint}"')
         if space != SPACE:
-            raise ModelError(f'space "{space}" not found: this model has one machine and one space, "{SPACE}"')
+            raise ModelError(
+                f'space "{space}" not found: this model has one machine and one space, "{SPACE}"'
+            )
 
 
 def effective_bindings(state: State, application: Application) -> dict[str, str]:
@@ -199,7 +202,9 @@ def _seconds(duration: str) -> float | None:
     match = _DURATION.fullmatch(duration)
     if match is None or not any(match.groups()):
         return None
-    return float(sum(int(part or 0) * unit for part, unit in zip(match.groups(), _DURATION_UNITS, strict=True)))
+    return float(
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), _DURATION_UNITS, strict=True))
+    )
 
 
 def set_model(state: State, values: Mapping[str, str], now: float) -> None:
@@ -209,7 +214,7 @@ def set_model(state: State, values: Mapping[str, str], now: float) -> None:
         ModelError: if the interval of update-status is no duration between a minute and an hour.
     """
     interval = values.get("update-status-hook-interval")
-    if interval is not None and not 60 <= (_seconds(interval) or 0) <= 3600:
+    if interval is not None and not SHORTEST_INTERVAL <= (_seconds(interval) or 0) <= LONGEST_INTERVAL:
         raise ModelError(
             f'update-status-hook-interval: "{interval}" is not a duration from 1m to 60m, such as 5m or 1h'
         )

@@ -52,6 +52,15 @@ class HookContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Exit:
+    """How a process ended; what actions and commands printed is a part of their results."""
+
+    code: int
+    stdout: str = ""
+    stderr: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """How it ended: `failed` says that the unit is now in error, or that the task failed, and why."""
 

@@ -21,14 +21,15 @@ from openinfra_model.core import (
     uniter,
     units,
 )
+from openinfra_model.core.context import Exit, RunningHook
 from openinfra_model.core.entities import Model, OptionValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openinfra_model.charm import Charm
+    from openinfra_model.core.context import Finished, HookContext, HookRun
     from openinfra_model.core.entities import Machine, Network, Storage, StorageDirective
-    from openinfra_model.core.context import Finished, HookContext, HookRun, RunningHook
     from openinfra_model.core.hooktools import ToolResult
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
@@ -122,11 +123,13 @@ class Core:
         resources: Mapping[str, tuple[str, str]] | None = None,
     ) -> str:
         """Give an application a new charm and return its URL; its units run upgrade-charm."""
-        return applications.refresh(self.state, application, charm, archive, dict(resources or {}), now)
+        return applications.refresh(
+            self.state, application, charm, archive=archive, resources=dict(resources or {}), now=now
+        )
 
     def add_unit(self, application: str, *, now: float, count: int = 1, to: Sequence[str] = ()) -> list[str]:
         """Add units and return their names."""
-        return units.add(self.state, self._ids, application, count, tuple(to), now)
+        return units.add(self.state, self._ids, application, count=count, to=tuple(to), now=now)
 
     def remove_unit(
         self, names: Sequence[str], *, now: float, destroy_storage: bool = False, force: bool = False
@@ -194,7 +197,7 @@ class Core:
 
     def add_secret(self, name: str, content: Mapping[str, str], *, now: float, description: str = "") -> str:
         """Add a secret of the operator's and return its URI. Values are plain text or `key#base64` keys."""
-        return secrets.add_user_secret(self.state, self._ids, name, content, description, now)
+        return secrets.add_user_secret(self.state, self._ids, name, content, description=description, now=now)
 
     def update_secret(
         self,
@@ -208,7 +211,13 @@ class Core:
     ) -> None:
         """Give a secret (URI, id or name) a new revision, or another name or description."""
         secrets.update_user_secret(
-            self.state, secret, content or {}, name=name, description=description, auto_prune=auto_prune, now=now
+            self.state,
+            secret,
+            content or {},
+            name=name,
+            description=description,
+            auto_prune=auto_prune,
+            now=now,
         )
 
     def grant_secret(self, secret: str, application_names: Sequence[str]) -> None:
@@ -225,9 +234,11 @@ class Core:
 
     # Storage
 
-    def add_storage(self, unit: str, name: str, directive: StorageDirective | None, *, now: float) -> list[str]:
+    def add_storage(
+        self, unit: str, name: str, directive: StorageDirective | None, *, now: float
+    ) -> list[str]:
         """Add storage to a unit and return its ids; without a directive, one by the charm's minimum."""
-        return storage.add(self.state, self._ids, unit, name, directive, now)
+        return storage.add(self.state, self._ids, unit, name, directive=directive, now=now)
 
     def detach_storage(self, storage_id: str, *, now: float, force: bool = False) -> None:
         """Take storage from its unit and keep it."""
@@ -266,7 +277,13 @@ class Core:
         return actions.enqueue(self.state, tuple(unit_names), action, dict(parameters), now)
 
     def enqueue_exec(
-        self, unit_names: Sequence[str], command: str, *, now: float, timeout: float = 300.0, parallel: bool = True
+        self,
+        unit_names: Sequence[str],
+        command: str,
+        *,
+        now: float,
+        timeout: float = 300.0,
+        parallel: bool = True,
     ) -> str:
         """Queue a shell command on units and return the operation's id."""
         return actions.enqueue_exec(self.state, tuple(unit_names), command, timeout, now, parallel=parallel)
@@ -296,13 +313,30 @@ class Core:
     def machines_to_reboot(self) -> list[Machine]:
         """Return the machines whose charms asked for a reboot, once nothing runs on them."""
         busy = {context.run.machine for context in self._contexts.values()}
-        return [machine for machine in self.state.machines if machine.reboot_wanted and machine.id not in busy]
+        return [
+            machine for machine in self.state.machines if machine.reboot_wanted and machine.id not in busy
+        ]
 
     def machine_provisioned(
-        self, machine: str, *, instance_id: str, hostname: str, network: Network, now: float, hardware: str = ""
+        self,
+        machine: str,
+        *,
+        instance_id: str,
+        hostname: str,
+        network: Network,
+        now: float,
+        hardware: str = "",
     ) -> None:
         """Record a machine that was made, or an address that has changed."""
-        machines.provisioned(self.state, machine, instance_id, hostname, network, hardware, now)
+        machines.provisioned(
+            self.state,
+            machine,
+            instance_id=instance_id,
+            hostname=hostname,
+            network=network,
+            hardware=hardware,
+            now=now,
+        )
 
     def machine_started(self, machine: str, boot_id: str, now: float) -> None:
         """Record that a machine runs. A boot id that differs from the last makes its units run start again."""
@@ -343,18 +377,24 @@ class Core:
         running = self._contexts.get(context_id)
         if running is None:
             return hooktools.unknown_context(context_id)
-        return hooktools.call(self.state, self._ids, running, list(argv), stdin, now)
+        return hooktools.call(self.state, self._ids, running, list(argv), stdin=stdin, now=now)
 
     def finish(
         self, context_id: str, exit_code: int, now: float, *, stdout: str = "", stderr: str = ""
     ) -> Finished:
         """End a hook, action or command. A commit that Juju would refuse is a failure of the hook."""
         running = self._contexts.pop(context_id)
-        return hooks.finish(self.state, self._ids, running, exit_code, stdout, stderr, now)
+        return hooks.finish(
+            self.state, self._ids, running, Exit(code=exit_code, stdout=stdout, stderr=stderr), now
+        )
 
     def abandon(self, context_id: str, now: float) -> None:
         """Forget a hook that was cut off: it is due again. An action that was cut off has failed."""
         hooks.abandon(self.state, self._contexts.pop(context_id), now)
+
+    def recover(self, now: float) -> None:
+        """Take up a stored state after the controller was cut off: hooks are due again, actions have failed."""
+        hooks.recover(self.state, now)
 
     def wake_at(self, now: float) -> float | None:
         """Return the time of the next timer, None if there is none."""
@@ -406,7 +446,9 @@ class Core:
         """Return what `juju secrets --format json` shows."""
         return show.secrets(self.state)
 
-    def show_secret(self, secret: str, *, reveal: bool = False, revision: int | None = None) -> dict[str, Any]:
+    def show_secret(
+        self, secret: str, *, reveal: bool = False, revision: int | None = None
+    ) -> dict[str, Any]:
         """Return what `juju show-secret --format json` shows; content only when revealed."""
         return show.secret(self.state, secret, reveal=reveal, revision=revision)
 

@@ -1,6 +1,7 @@
-"""What the model consists of. Each entity is one row of the store: immutable, with a `key` that is unique in its table.
+"""What the model consists of.
 
-Times are seconds since the epoch. Mappings are never changed in place: a change makes a new entity.
+Each entity is one row of a table of `State`: immutable, and unique there by the field that the table names. Times are
+seconds since the epoch. Mappings are never changed in place: a change makes a new entity.
 """
 
 from __future__ import annotations
@@ -43,10 +44,6 @@ class Model:
     life: Life = "alive"
     config: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    @property
-    def key(self) -> str:
-        return "model"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sequence:
@@ -54,10 +51,6 @@ class Sequence:
 
     name: str
     next: int
-
-    @property
-    def key(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +61,6 @@ class StoredCharm:
     revision: int
     archive: str
     charm: Charm
-
-    @property
-    def key(self) -> str:
-        return self.url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +95,6 @@ class Machine:
     boot_id: str = ""
     present: bool = False
     reboot_wanted: bool = False
-
-    @property
-    def key(self) -> str:
-        return self.id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,10 +143,6 @@ class Application:
     lease_start: float = 0.0
     lease_end: float | None = None
 
-    @property
-    def key(self) -> str:
-        return self.name
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Port:
@@ -202,11 +183,8 @@ class Unit:
     log_length: int = 0
 
     @property
-    def key(self) -> str:
-        return self.name
-
-    @property
     def number(self) -> int:
+        """What comes after the slash."""
         return int(self.name.rpartition("/")[2])
 
 
@@ -278,10 +256,6 @@ class Agent:
     memberships: Mapping[str, Membership] = field(default_factory=dict[str, Membership])
     secrets_seen: Mapping[str, int] = field(default_factory=dict[str, int])
 
-    @property
-    def key(self) -> str:
-        return self.unit
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RelationEndpoint:
@@ -320,10 +294,12 @@ class Relation:
 
     @property
     def key(self) -> str:
+        """The id as text."""
         return str(self.id)
 
     @property
     def is_peer(self) -> bool:
+        """Whether it is between the units of one application."""
         return len(self.endpoints) == 1
 
     @property
@@ -364,11 +340,8 @@ class Storage:
     destroy: bool = False
 
     @property
-    def key(self) -> str:
-        return self.id
-
-    @property
     def name(self) -> str:
+        """The store of the charm that it is an instance of."""
         return self.id.partition("/")[0]
 
 
@@ -417,10 +390,6 @@ class Secret:
     grants: tuple[Grant, ...] = ()
     consumers: Mapping[str, Consumer] = field(default_factory=dict[str, Consumer])
 
-    @property
-    def key(self) -> str:
-        return self.id
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
@@ -430,10 +399,6 @@ class Operation:
     summary: str
     tasks: tuple[str, ...]
     enqueued: float
-
-    @property
-    def key(self) -> str:
-        return self.id
 
 
 TaskStatus = Literal["pending", "running", "aborting", "completed", "failed", "cancelled", "aborted", "error"]
@@ -458,10 +423,6 @@ class Task:
     log: tuple[tuple[float, str], ...] = ()
     results: Mapping[str, Any] = field(default_factory=_no_data)
 
-    @property
-    def key(self) -> str:
-        return self.id
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogEntry:
@@ -474,4 +435,5 @@ class LogEntry:
 
     @property
     def key(self) -> str:
+        """The unit and the slot."""
         return f"{self.unit}#{self.slot}"

@@ -8,8 +8,8 @@ from openinfra_model import JUJU_VERSION
 from openinfra_model.core import configuration
 
 if TYPE_CHECKING:
-    from openinfra_model.core.entities import Hook
     from openinfra_model.core.context import HookRun
+    from openinfra_model.core.entities import Hook
     from openinfra_model.core.state import State
 
 API_PORT = 17070

@@ -26,7 +26,13 @@ def set_workload(state: State, name: str, current: str, message: str, now: float
 
 
 def set_agent(
-    state: State, name: str, current: str, now: float, message: str = "", data: Mapping[str, Any] | None = None
+    state: State,
+    name: str,
+    current: str,
+    now: float,
+    *,
+    message: str = "",
+    data: Mapping[str, Any] | None = None,
 ) -> None:
     """Set what the unit's agent does."""
     _set(state, name, "juju-unit", Status(current=current, message=message, since=now, data=dict(data or {})))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from openinfra_model.core import actions, configuration, history, progress
 from openinfra_model.core.commit import commit
-from openinfra_model.core.context import Finished, HookContext, RunningHook
+from openinfra_model.core.context import Exit, Finished, HookContext, RunningHook
 from openinfra_model.core.environment import environment, working_directory
 from openinfra_model.core.errors import ModelError
 
@@ -28,7 +28,10 @@ def begin(state: State, ids: Ids, run: HookRun, now: float) -> RunningHook:
         task = state.tasks[run.task]
         state.tasks.put(replace(task, status="running", started=now))
         if run.kind == "exec":
-            command, timeout = str(task.parameters["command"]), int(task.parameters["timeout"]) / actions.NANOSECONDS
+            command, timeout = (
+                str(task.parameters["command"]),
+                int(task.parameters["timeout"]) / actions.NANOSECONDS,
+            )
     identity = f"{run.unit}-{run.name}-{ids.context()}"
     context = HookContext(
         id=identity,
@@ -66,13 +69,17 @@ def _announce(state: State, run: HookRun, now: float) -> None:
             pass
     if state.units[run.unit].agent.current != "error":
         message = {"hook": f"running {run.name} hook", "action": f"running action {run.name}"}
-        history.set_agent(state, run.unit, "executing", now, message.get(run.kind, "running commands"))
+        history.set_agent(
+            state, run.unit, "executing", now, message=message.get(run.kind, "running commands")
+        )
 
 
 def _members(state: State, run: HookRun) -> dict[int, list[str]]:
     """Return the remote units that the charm knows of during a run, by relation."""
     found = {
-        int(key): list(known.members) for key, known in state.agents[run.unit].memberships.items() if known.created
+        int(key): list(known.members)
+        for key, known in state.agents[run.unit].memberships.items()
+        if known.created
     }
     if hook := run.hook:
         match hook.kind, hook.relation:
@@ -92,8 +99,12 @@ def abandon(state: State, running: RunningHook, now: float) -> None:
     run = running.run
     _back_to_idle(state, run.unit, now)
     if run.task:
-        message = "action terminated: its machine or the controller went away while it ran"
-        actions.end(state, replace(state.tasks[run.task], status="failed", completed=now, message=message))
+        _end_cut_off(state, run.task, now)
+
+
+def _end_cut_off(state: State, task: str, now: float) -> None:
+    message = "action terminated: its machine or the controller went away while it ran"
+    actions.end(state, replace(state.tasks[task], status="failed", completed=now, message=message))
 
 
 def _back_to_idle(state: State, unit: str, now: float) -> None:
@@ -101,44 +112,49 @@ def _back_to_idle(state: State, unit: str, now: float) -> None:
         history.set_agent(state, unit, "idle", now)
 
 
-def finish(
-    state: State, ids: Ids, running: RunningHook, exit_code: int, stdout: str, stderr: str, now: float
-) -> Finished:
+def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float) -> Finished:
     """End a run: commit what it wrote, or put the unit in error or the task to failed."""
     run = running.run
     if run.unit not in state.units:
         return Finished(failed=True, message=f'unit "{run.unit}" was removed')
     problem = ""
-    if exit_code == 0:
+    if ended.code == 0:
         try:
             commit(state, ids, running, now)
         except ModelError as error:
             problem = str(error)
     if run.hook is None:
-        return _finish_task(state, running, exit_code, stdout, stderr, problem, now)
-    if exit_code or problem:
+        return _finish_task(state, running, ended, problem, now)
+    if ended.code or problem:
         message = progress.fail(state, run.unit, run.hook, now)
         return Finished(failed=True, message=f"{message}: {problem}" if problem else message)
-    progress.complete(state, ids, run.unit, run.hook, running.config_seen, now)
+    progress.complete(state, ids, run.unit, run.hook, config_seen=running.config_seen, now=now)
     return Finished(failed=False)
 
 
-def _finish_task(
-    state: State, running: RunningHook, exit_code: int, stdout: str, stderr: str, problem: str, now: float
-) -> Finished:
+def _finish_task(state: State, running: RunningHook, ended: Exit, problem: str, now: float) -> Finished:
     """Store what an action or a command came to. A command's exit code is its result, an action's is its failure."""
     run = running.run
     _back_to_idle(state, run.unit, now)
     task = state.tasks[run.task]
-    output = {"return-code": exit_code, "stdout": stdout, "stderr": stderr}
+    output = {"return-code": ended.code, "stdout": ended.stdout, "stderr": ended.stderr}
     results = {**running.results, **{key: value for key, value in output.items() if value != ""}}
     message = problem
     if running.failure is not None:
         message = running.failure or "action failed without reason given, check action for errors"
-    elif exit_code and run.kind == "action":
-        message = f"exit status {exit_code}"
+    elif ended.code and run.kind == "action":
+        message = f"exit status {ended.code}"
     status: TaskStatus = "failed" if message else "completed"
     if task.status == "aborting":
         status = "aborted"
     actions.end(state, replace(task, status=status, results=results, message=message, completed=now))
     return Finished(failed=status != "completed", message=message)
+
+
+def recover(state: State, now: float) -> None:
+    """Take up after a controller that was cut off: what ran is forgotten as by `abandon`."""
+    for unit in state.units:
+        _back_to_idle(state, unit.name, now)
+        for task in unit.tasks:
+            if state.tasks[task].status != "pending":
+                _end_cut_off(state, task, now)

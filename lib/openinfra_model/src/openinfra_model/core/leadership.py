@@ -56,9 +56,7 @@ def expire(state: State, now: float) -> None:
 
 
 def _elect(state: State, application: Application, now: float) -> None:
-    waiting = [
-        unit for unit in find.units_of(state, application.name) if state.agents[unit.name].running
-    ]
+    waiting = [unit for unit in find.units_of(state, application.name) if state.agents[unit.name].running]
     chosen = min(waiting, key=lambda unit: (unit.life != "alive", unit.number), default=None)
     state.applications.put(
         replace(application, leader=chosen.name if chosen else "", lease_start=now, lease_end=None)

@@ -59,7 +59,14 @@ def to_release(state: State) -> list[Machine]:
 
 
 def provisioned(
-    state: State, machine_id: str, instance_id: str, hostname: str, network: Network, hardware: str, now: float
+    state: State,
+    machine_id: str,
+    *,
+    instance_id: str,
+    hostname: str,
+    network: Network,
+    hardware: str,
+    now: float,
 ) -> None:
     """Record what was made, or a new address: units publish it and their config changes."""
     machine = state.machines[machine_id]

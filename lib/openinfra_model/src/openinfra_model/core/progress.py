@@ -16,7 +16,7 @@ FIRST_RETRY_SECONDS = 5.0
 LAST_RETRY_SECONDS = 300.0
 
 
-def complete(state: State, ids: Ids, name: str, hook: Hook, config_seen: str, now: float) -> None:
+def complete(state: State, ids: Ids, name: str, hook: Hook, *, config_seen: str, now: float) -> None:
     """Record that a hook succeeded or was passed over. `config_seen` is the fingerprint from when it began."""
     agent = state.agents[name]
     queued = None if agent.queued and agent.queued.kind == hook.kind else agent.queued
@@ -28,6 +28,8 @@ def complete(state: State, ids: Ids, name: str, hook: Hook, config_seen: str, no
         _relation(state, name, hook)
     elif hook.kind.startswith("secret-"):
         secrets.hook_done(state, name, hook, now)
+    elif hook.kind.startswith("storage-"):
+        _storage(state, name, hook, now)
     else:
         _unit(state, name, hook, config_seen, now)
     if hook.kind == "install":
@@ -56,7 +58,7 @@ def fail(state: State, name: str, hook: Hook, now: float) -> str:
         data["relation-id"] = hook.relation
         if hook.remote_unit:
             data["remote-unit"] = hook.remote_unit
-    history.set_agent(state, name, "error", now, message, data)
+    history.set_agent(state, name, "error", now, message=message, data=data)
     return message
 
 
@@ -69,7 +71,9 @@ def _unit(state: State, name: str, hook: Hook, config_seen: str, now: float) -> 
             # Juju runs config-changed after it, whether or not the configuration changed.
             agent = replace(agent, config_seen="")
         case "config-changed":
-            agent = replace(agent, config_seen=config_seen, queued=None if agent.started else Hook(kind="start"))
+            agent = replace(
+                agent, config_seen=config_seen, queued=None if agent.started else Hook(kind="start")
+            )
         case "start":
             agent = replace(agent, started=True, boot_id=state.machines[state.units[name].machine].boot_id)
             _forget_installing(state, name, now)
@@ -81,15 +85,19 @@ def _unit(state: State, name: str, hook: Hook, config_seen: str, now: float) -> 
             agent = replace(agent, stopped=True)
         case "remove":
             agent = replace(agent, removed=True)
-        case "storage-attached":
-            agent = replace(agent, storage=(*agent.storage, hook.storage))
-        case "storage-detaching":
-            rest = tuple(item for item in agent.storage if item != hook.storage)
-            agent = replace(agent, storage=rest)
-            storage.detached(state, hook.storage, now)
         case _:
             raise ValueError(f"unknown hook {hook.kind!r}")
     state.agents.put(agent)
+
+
+def _storage(state: State, name: str, hook: Hook, now: float) -> None:
+    agent = state.agents[name]
+    rest = tuple(item for item in agent.storage if item != hook.storage)
+    if hook.kind == "storage-attached":
+        state.agents.put(replace(agent, storage=(*rest, hook.storage)))
+    else:
+        state.agents.put(replace(agent, storage=rest))
+        storage.detached(state, hook.storage, now)
 
 
 def _forget_installing(state: State, name: str, now: float) -> None:
@@ -114,7 +122,9 @@ def _relation(state: State, name: str, hook: Hook) -> None:
             known = replace(known, members={**known.members, unit: hook.version}, pending_change="")
         case "relation-departed", unit:
             rest = {member: version for member, version in known.members.items() if member != unit}
-            known = replace(known, members=rest, ghosts=tuple(ghost for ghost in known.ghosts if ghost != unit))
+            known = replace(
+                known, members=rest, ghosts=tuple(ghost for ghost in known.ghosts if ghost != unit)
+            )
         case _:
             known = replace(known, broken=True)
     memberships = {**agent.memberships, key: known}

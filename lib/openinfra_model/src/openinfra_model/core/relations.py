@@ -47,9 +47,7 @@ def add_peers(state: State, application: str, now: float) -> None:
 
 def _create(state: State, ends: tuple[RelationEndpoint, ...], now: float) -> int:
     number = state.take("relation")
-    state.relations.put(
-        Relation(id=number, endpoints=ends, status=Status(current="joining", since=now))
-    )
+    state.relations.put(Relation(id=number, endpoints=ends, status=Status(current="joining", since=now)))
     return number
 
 
@@ -81,7 +79,9 @@ def integrate(state: State, ids: Ids, first: str, second: str, now: float) -> in
 def _check_limit(state: State, wanted: Relation, end: RelationEndpoint) -> None:
     limit = state.charm_of(state.applications[end.application]).charm.endpoints[end.name].limit
     used = sum(
-        1 for relation in find.relations_of(state, end.application) if relation.local(end.application).name == end.name
+        1
+        for relation in find.relations_of(state, end.application)
+        if relation.local(end.application).name == end.name
     )
     if limit and used >= limit:
         raise ModelError(

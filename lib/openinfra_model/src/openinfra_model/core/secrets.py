@@ -20,7 +20,7 @@ from openinfra_model.core.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from openinfra_model.core.entities import Agent, Unit
+    from openinfra_model.core.entities import Agent
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
@@ -60,7 +60,8 @@ def encode(key: str, value: str) -> tuple[str, str]:
 def decoded(content: Mapping[str, str]) -> dict[str, str]:
     """Return content as text, by key."""
     return {
-        key: base64.b64decode(value).decode(errors="surrogateescape") for key, value in sorted(content.items())
+        key: base64.b64decode(value).decode(errors="surrogateescape")
+        for key, value in sorted(content.items())
     }
 
 
@@ -82,7 +83,9 @@ def next_rotation(policy: str, now: float) -> float | None:
 def manages(state: State, unit: str, secret: Secret) -> bool:
     """Say whether a unit may change a secret: its own, or its application's if it leads."""
     application = state.units[unit].application
-    return secret.owner == unit or (secret.owner == application and state.applications[application].leader == unit)
+    return secret.owner == unit or (
+        secret.owner == application and state.applications[application].leader == unit
+    )
 
 
 def can_read(state: State, unit: str, secret: Secret) -> bool:
@@ -109,7 +112,8 @@ def prune(secret: Secret) -> Secret:
         kept = {number: revision for number, revision in secret.revisions.items() if number in followed}
         return replace(secret, revisions=kept)
     marked = {
-        number: replace(revision, obsolete=number not in followed) for number, revision in secret.revisions.items()
+        number: replace(revision, obsolete=number not in followed)
+        for number, revision in secret.revisions.items()
     }
     return replace(secret, revisions=marked)
 
@@ -133,13 +137,11 @@ def remove_revision(state: State, secret: Secret, revision: int | None) -> None:
         state.secrets.remove(secret.id)
 
 
-def next_hook(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
+def next_hook(state: State, agent: Agent, now: float) -> Hook | None:
     """Return the next hook about a secret of a unit that has started."""
-    if not agent.started or agent.failed or agent.queued or unit.life != "alive":
-        return None
     for secret in state.secrets:
-        hook = _owner_hook(secret, agent, now) if manages(state, unit.name, secret) else None
-        if hook := hook or _consumer_hook(secret, unit, agent):
+        hook = _owner_hook(secret, agent, now) if manages(state, agent.unit, secret) else None
+        if hook := hook or _consumer_hook(secret, agent):
             return hook
     return None
 
@@ -162,12 +164,15 @@ def _owner_hook(secret: Secret, agent: Agent, now: float) -> Hook | None:
     return None
 
 
-def _consumer_hook(secret: Secret, unit: Unit, agent: Agent) -> Hook | None:
-    consumer = secret.consumers.get(unit.name)
+def _consumer_hook(secret: Secret, agent: Agent) -> Hook | None:
+    consumer = secret.consumers.get(agent.unit)
     if consumer is None or agent.secrets_seen.get(secret.id, 0) >= secret.latest:
         return None
     return Hook(
-        kind="secret-changed", secret=f"secret:{secret.id}", secret_label=consumer.label, version=secret.latest
+        kind="secret-changed",
+        secret=f"secret:{secret.id}",
+        secret_label=consumer.label,
+        version=secret.latest,
     )
 
 
@@ -227,7 +232,7 @@ def find_user_secret(state: State, text: str) -> Secret:
 
 
 def add_user_secret(
-    state: State, ids: Ids, name: str, content: Mapping[str, str], description: str, now: float
+    state: State, ids: Ids, name: str, content: Mapping[str, str], *, description: str, now: float
 ) -> str:
     """Add a secret of the operator's and return its URI.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from openinfra_model import JUJU_VERSION
 from openinfra_model.core import configuration, find, leadership, ports
 from openinfra_model.core import history as log
 from openinfra_model.core import secrets as rules
-from openinfra_model import JUJU_VERSION
 from openinfra_model.core.errors import ModelError
 from openinfra_model.core.status import CLOUD, CONTROLLER, timestamp
 
@@ -228,7 +228,9 @@ def secret(state: State, text: str, *, reveal: bool, revision: int | None) -> di
         ModelError: if there is none, or no such revision.
     """
     wanted = rules.parse_uri(text)
-    found = next((item for item in state.secrets if wanted == item.id or text in (item.name, item.label)), None)
+    found = next(
+        (item for item in state.secrets if wanted == item.id or text in (item.name, item.label)), None
+    )
     if found is None:
         raise ModelError(f'secret "{text}" not found')
     number = revision or found.latest

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from openinfra_model.core.codec import from_json, to_json
 from openinfra_model.core.entities import (
@@ -23,26 +22,20 @@ from openinfra_model.core.entities import (
     Unit,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
-class Entity(Protocol):
-    """A row: immutable, named by its key."""
-
-    @property
-    def key(self) -> str:
-        """The name of the row, unique in its table."""
-        ...
-
-
-_Row = TypeVar("_Row", bound=Entity)
+_Row = TypeVar("_Row")
 Dirty = dict[tuple[str, str], str | None]
 
 
 class Table(Generic[_Row]):
-    """Entities of one kind by key, in the order they were first put."""
+    """Entities of one kind by one of their fields, in the order they were first put."""
 
-    def __init__(self, name: str, kind: type[_Row]) -> None:
+    def __init__(self, name: str, kind: type[_Row], field: str) -> None:
         self.name = name
         self.kind = kind
+        self._field = field
         self.dirty: set[str] = set()
         self._rows: dict[str, _Row] = {}
 
@@ -64,9 +57,10 @@ class Table(Generic[_Row]):
 
     def put(self, row: _Row) -> None:
         """Add a row or replace it."""
-        if self._rows.get(row.key) is not row:
-            self._rows[row.key] = row
-            self.dirty.add(row.key)
+        key = str(getattr(row, self._field))
+        if self._rows.get(key) is not row:
+            self._rows[key] = row
+            self.dirty.add(key)
 
     def remove(self, key: str) -> None:
         """Remove a row, if it is there."""
@@ -89,23 +83,23 @@ class State:
     """All tables. Reading is free; whoever changes rows calls `drain` afterwards and stores what it yields."""
 
     def __init__(self) -> None:
-        self.models = Table("models", Model)
-        self.sequences = Table("sequences", Sequence)
-        self.charms = Table("charms", StoredCharm)
-        self.machines = Table("machines", Machine)
-        self.applications = Table("applications", Application)
-        self.units = Table("units", Unit)
-        self.agents = Table("agents", Agent)
-        self.relations = Table("relations", Relation)
-        self.storage = Table("storage", Storage)
-        self.secrets = Table("secrets", Secret)
-        self.operations = Table("operations", Operation)
-        self.tasks = Table("tasks", Task)
-        self.log = Table("log", LogEntry)
+        self.models = Table("models", Model, "uuid")
+        self.sequences = Table("sequences", Sequence, "name")
+        self.charms = Table("charms", StoredCharm, "url")
+        self.machines = Table("machines", Machine, "id")
+        self.applications = Table("applications", Application, "name")
+        self.units = Table("units", Unit, "name")
+        self.agents = Table("agents", Agent, "unit")
+        self.relations = Table("relations", Relation, "id")
+        self.storage = Table("storage", Storage, "id")
+        self.secrets = Table("secrets", Secret, "id")
+        self.operations = Table("operations", Operation, "id")
+        self.tasks = Table("tasks", Task, "id")
+        self.log = Table("log", LogEntry, "key")
 
-    def tables(self) -> tuple[Table[Entity], ...]:
+    def tables(self) -> tuple[Table[Any], ...]:
         """Return every table."""
-        return tuple(value for value in vars(self).values() if isinstance(value, Table))
+        return tuple(cast("dict[str, Table[Any]]", vars(self)).values())
 
     @classmethod
     def load(cls, rows: Iterable[tuple[str, str, str]]) -> State:
@@ -123,7 +117,7 @@ class State:
     @property
     def model(self) -> Model:
         """The model."""
-        return self.models["model"]
+        return next(iter(self.models))
 
     def charm_of(self, application: Application) -> StoredCharm:
         """Return the charm that an application has now."""

@@ -6,9 +6,9 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from openinfra_model import JUJU_VERSION
 from openinfra_model.core import configuration, find, history, leadership, machines, ports, units
 from openinfra_model.core.entities import Status
-from openinfra_model import JUJU_VERSION
 from openinfra_model.core.severity import application_status
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def _machine(machine: Machine) -> dict[str, Any]:
         found["dns-name"] = machine.network.address
         found["ip-addresses"] = [machine.network.address]
     found["instance-id"] = machine.instance_id or "pending"
-    instance = {"current": machine.instance.current, "message": machine.instance.message, "life": machine.life}
+    instance = {
+        "current": machine.instance.current,
+        "message": machine.instance.message,
+        "life": machine.life,
+    }
     found["machine-status"] = {key: value for key, value in instance.items() if value}
     found["modification-status"] = {}
     found["base"] = _base(machine.base)
@@ -113,9 +117,7 @@ def _application(state: State, application: Application) -> dict[str, Any]:
     if stored.charm.subordinate:
         found["subordinate-to"] = _principals(state, application.name)
     else:
-        found["units"] = {
-            unit.name: _unit(state, unit) for unit in find.units_of(state, application.name)
-        }
+        found["units"] = {unit.name: _unit(state, unit) for unit in find.units_of(state, application.name)}
     if application.version:
         found["version"] = application.version
     found["endpoint-bindings"] = configuration.effective_bindings(state, application)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = "/var/lib/juju/storage"
 
 
-def create(state: State, ids: Ids, unit: str, name: str, directive: StorageDirective, now: float) -> str:
+def create(state: State, ids: Ids, unit: str, name: str, *, directive: StorageDirective, now: float) -> str:
     """Record a new storage instance of a unit and return its id."""
     owner = state.units[unit]
     spec = state.charm_of(state.applications[owner.application]).charm.storage[name]
@@ -44,7 +44,7 @@ def create(state: State, ids: Ids, unit: str, name: str, directive: StorageDirec
 
 
 def add(
-    state: State, ids: Ids, unit_name: str, name: str, directive: StorageDirective | None, now: float
+    state: State, ids: Ids, unit_name: str, name: str, *, directive: StorageDirective | None, now: float
 ) -> list[str]:
     """Add instances of a store to a unit and return their ids.
 
@@ -59,7 +59,7 @@ def add(
     wanted = directive or replace(configuration.storage_directives(state, application)[name], count=1)
     present = sum(1 for item in attached(state, unit.name) if item.name == name)
     configuration.check_storage(charm, name, wanted, present + wanted.count)
-    return [create(state, ids, unit.name, name, wanted, now) for _ in range(wanted.count)]
+    return [create(state, ids, unit.name, name, directive=wanted, now=now) for _ in range(wanted.count)]
 
 
 def attached(state: State, unit: str) -> list[Storage]:
@@ -107,13 +107,17 @@ def detach(state: State, storage_id: str, *, force: bool, now: float) -> None:
         raise ModelError(f'storage instance "{storage_id}" is not attached to a unit')
     unit = state.units[item.owner]
     charm = state.charm_of(state.applications[unit.application]).charm
-    rest = sum(1 for other in attached(state, unit.name) if other.name == item.name and other.attachment == "alive")
+    rest = sum(
+        1 for other in attached(state, unit.name) if other.name == item.name and other.attachment == "alive"
+    )
     minimum = charm.storage[item.name].count_min
     if unit.life == "alive" and rest <= minimum and not force:
         raise ModelError(
             f'cannot detach storage "{storage_id}": charm "{charm.name}" store "{item.name}" needs at least {minimum}'
         )
-    state.storage.put(replace(item, attachment="dying", status=replace(item.status, current="detaching", since=now)))
+    state.storage.put(
+        replace(item, attachment="dying", status=replace(item.status, current="detaching", since=now))
+    )
     if storage_id not in state.agents[unit.name].storage:
         detached(state, storage_id, now)
 
@@ -140,7 +144,9 @@ def remove(state: State, storage_id: str, *, force: bool, now: float) -> None:
     """
     item = find.storage(state, storage_id)
     if item.owner and not force:
-        raise ModelError(f'cannot remove storage "{storage_id}": storage is attached: detach it first, or use --force')
+        raise ModelError(
+            f'cannot remove storage "{storage_id}": storage is attached: detach it first, or use --force'
+        )
     if not item.owner:
         state.storage.put(replace(item, life="dead", destroy=True))
         return

@@ -6,46 +6,77 @@ the difference counts, changes that come while a unit is busy are told once.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openinfra_model.core import actions, configuration, find, relations, secrets, storage, units
-from openinfra_model.core.entities import Hook, Membership
 from openinfra_model.core.context import HookRun
+from openinfra_model.core.entities import Hook, Membership
 from openinfra_model.core.progress import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from openinfra_model.core.entities import Agent, Databag, Relation, Unit
+    from openinfra_model.core.entities import Agent, Application, Databag, Relation, Unit
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 _NO_MEMBERSHIP = Membership()
 
 
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """What the rules look at."""
+
+    state: State
+    unit: Unit
+    agent: Agent
+    now: float
+
+    @property
+    def application(self) -> Application:
+        return self.state.applications[self.unit.application]
+
+    @property
+    def is_alive(self) -> bool:
+        return self.unit.life == "alive"
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing failed and nothing is queued: Juju calls it `continue`."""
+        return self.agent.failed is None and self.agent.queued is None
+
+
 def due(state: State, ids: Ids, busy: set[str], now: float) -> list[HookRun]:
-    """Return what each unit that is not busy would run next; those that wait longest come first."""
-    found: list[HookRun] = []
-    for unit in sorted(state.units, key=lambda unit: unit.agent.since):
-        if unit.name not in busy and unit.name in state.units and (run := _next_run(state, ids, unit.name, now)):
-            found.append(run)
-    return found
+    """Return what each unit that is not busy would run next; those that wait longest come first.
+
+    What needs no hook happens at once: dying units that are done go.
+    """
+    waiting = sorted(
+        (unit for unit in state.units if unit.name not in busy), key=lambda unit: unit.agent.since
+    )
+    runs = (_next_run(state, ids, unit.name, now) for unit in waiting if unit.name in state.units)
+    return [run for run in runs if run]
 
 
 def _next_run(state: State, ids: Ids, name: str, now: float) -> HookRun | None:
     _skip(state, ids, name, now)
-    agent = state.agents[name]
-    if agent.running:
-        for rule in (_reboot, _created, _leadership, secrets.next_hook):
-            if hook := rule(state, state.units[name], agent, now):
-                return _hook_run(state.units[name], hook)
-        if task := _next_task(state, state.units[name], agent):
-            return task
-        for rule in (_storage, _pending, _ordinary):
-            if hook := rule(state, state.units[name], agent, now):
-                return _hook_run(state.units[name], hook)
-    units.settle(state, name, now)
+    situation = _Situation(state, state.units[name], state.agents[name], now)
+    run = _first(situation) if situation.agent.running else None
+    if run is None:
+        units.settle(state, name, now)
+    return run
+
+
+def _first(situation: _Situation) -> HookRun | None:
+    for rule in (_reboot, _created, _leadership, _secrets, _next_task, _storage, _pending, _ordinary):
+        match rule(situation):
+            case Hook() as hook:
+                return _hook_run(situation.unit, hook)
+            case HookRun() as run:
+                return run
+            case None:
+                pass
     return None
 
 
@@ -57,7 +88,8 @@ def _skip(state: State, ids: Ids, name: str, now: float) -> None:
     """Pass over a failed hook that the operator resolved so, or whose subject is gone."""
     unit, agent = state.units[name], state.agents[name]
     if agent.failed and (unit.resolved == "no-retry" or not _is_meaningful(state, agent.failed)):
-        complete(state, ids, name, agent.failed, configuration.fingerprint(state, name), now)
+        seen = configuration.fingerprint(state, name)
+        complete(state, ids, name, agent.failed, config_seen=seen, now=now)
 
 
 def _is_meaningful(state: State, hook: Hook) -> bool:
@@ -66,23 +98,19 @@ def _is_meaningful(state: State, hook: Hook) -> bool:
     )
 
 
-def _is_idle(agent: Agent) -> bool:
-    return agent.failed is None and agent.queued is None
+def _reboot(situation: _Situation) -> Hook | None:
+    agent = situation.agent
+    boot_id = situation.state.machines[situation.unit.machine].boot_id
+    return Hook(kind="start") if agent.started and situation.is_idle and agent.boot_id != boot_id else None
 
 
-def _reboot(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    if agent.started and _is_idle(agent) and agent.boot_id != state.machines[unit.machine].boot_id:
-        return Hook(kind="start")
-    return None
-
-
-def _created(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    if not agent.installed or not _is_idle(agent) or unit.life != "alive":
+def _created(situation: _Situation) -> Hook | None:
+    if not (situation.agent.installed and situation.is_idle and situation.is_alive):
         return None
-    for relation in _own_relations(state, unit):
-        known = agent.memberships.get(relation.key, _NO_MEMBERSHIP)
-        if relation.life == "alive" and unit.name in relation.units and not known.created:
-            return _relation_hook("relation-created", relation, unit)
+    for relation in _own_relations(situation.state, situation.unit):
+        known = situation.agent.memberships.get(relation.key, _NO_MEMBERSHIP)
+        if relation.life == "alive" and situation.unit.name in relation.units and not known.created:
+            return _relation_hook("relation-created", relation, situation.unit)
     return None
 
 
@@ -94,7 +122,7 @@ def _own_relations(state: State, unit: Unit) -> Iterator[Relation]:
 
 
 def _relation_hook(
-    kind: str, relation: Relation, unit: Unit, remote_unit: str = "", version: int = 0, departing: str = ""
+    kind: str, relation: Relation, unit: Unit, remote_unit: str = "", *, version: int = 0, departing: str = ""
 ) -> Hook:
     return Hook(
         kind=kind,
@@ -107,17 +135,25 @@ def _relation_hook(
     )
 
 
-def _leadership(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    if not agent.installed or agent.failed or agent.leader or unit.life != "alive":
+def _leadership(situation: _Situation) -> Hook | None:
+    agent = situation.agent
+    if not agent.installed or agent.failed or agent.leader or not situation.is_alive:
         return None
-    return Hook(kind="leader-elected") if state.applications[unit.application].leader == unit.name else None
+    return Hook(kind="leader-elected") if situation.application.leader == agent.unit else None
 
 
-def _next_task(state: State, unit: Unit, agent: Agent) -> HookRun | None:
+def _secrets(situation: _Situation) -> Hook | None:
+    if not (situation.agent.started and situation.is_idle and situation.is_alive):
+        return None
+    return secrets.next_hook(situation.state, situation.agent, situation.now)
+
+
+def _next_task(situation: _Situation) -> HookRun | None:
     """Return a unit's first task; tasks run even while a hook is in error."""
-    if not unit.tasks or not agent.installed:
+    unit = situation.unit
+    if not unit.tasks or not situation.agent.installed:
         return None
-    task = state.tasks[unit.tasks[0]]
+    task = situation.state.tasks[unit.tasks[0]]
     return HookRun(
         unit=unit.name,
         machine=unit.machine,
@@ -129,74 +165,72 @@ def _next_task(state: State, unit: Unit, agent: Agent) -> HookRun | None:
     )
 
 
-def _storage(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    if agent.failed:
+def _storage(situation: _Situation) -> Hook | None:
+    known = situation.agent.storage
+    if situation.agent.failed:
         return None
-    for item in storage.attached(state, unit.name):
-        if item.attachment == "dying" and item.id in agent.storage:
+    for item in storage.attached(situation.state, situation.unit.name):
+        if item.attachment == "dying" and item.id in known:
             return Hook(kind="storage-detaching", storage=item.id)
-        if item.attachment == "alive" and item.provisioned and item.id not in agent.storage and unit.life == "alive":
+        if item.attachment == "alive" and item.provisioned and item.id not in known and situation.is_alive:
             return Hook(kind="storage-attached", storage=item.id)
     return None
 
 
-def _pending(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
+def _pending(situation: _Situation) -> Hook | None:
     """Return the failed hook when its time has come, or the one that must follow."""
+    agent = situation.agent
     if agent.failed:
-        timer = agent.retry_at is not None and agent.retry_at <= now
-        return agent.failed if timer or unit.resolved == "retry" else None
+        is_time = agent.retry_at is not None and agent.retry_at <= situation.now
+        return agent.failed if is_time or situation.unit.resolved == "retry" else None
     if agent.queued and agent.queued.kind == "install":
-        return agent.queued if unit.life == "alive" and _has_its_storage(state, unit, agent) else None
+        return agent.queued if situation.is_alive and _has_its_storage(situation) else None
     return agent.queued
 
 
-def _has_its_storage(state: State, unit: Unit, agent: Agent) -> bool:
-    return all(item.id in agent.storage for item in storage.attached(state, unit.name))
+def _has_its_storage(situation: _Situation) -> bool:
+    expected = storage.attached(situation.state, situation.unit.name)
+    return all(item.id in situation.agent.storage for item in expected)
 
 
-def _ordinary(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    if not _is_idle(agent):
+def _ordinary(situation: _Situation) -> Hook | None:
+    if not situation.is_idle:
         return None
-    if unit.life != "alive":
-        return _relations(state, unit, agent, now) or _teardown(agent)
-    rules: tuple[Callable[[State, Unit, Agent, float], Hook | None], ...] = (
-        _upgrade,
-        _config,
-        _relations,
-        _update_status,
-    )
-    return next((hook for rule in rules if (hook := rule(state, unit, agent, now))), None)
+    rules = (_upgrade, _config, _relations, _update_status) if situation.is_alive else (_relations, _teardown)
+    return next((hook for rule in rules if (hook := rule(situation))), None)
 
 
-def _teardown(agent: Agent) -> Hook | None:
+def _teardown(situation: _Situation) -> Hook | None:
+    agent = situation.agent
     if agent.started and not agent.stopped:
         return Hook(kind="stop")
     return Hook(kind="remove") if agent.installed and not agent.removed else None
 
 
-def _upgrade(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    application = state.applications[unit.application]
-    if agent.charm_url != application.charm_url or agent.modified != application.modified:
-        return Hook(kind="upgrade-charm")
-    return None
+def _upgrade(situation: _Situation) -> Hook | None:
+    agent, application = situation.agent, situation.application
+    is_current = (agent.charm_url, agent.modified) == (application.charm_url, application.modified)
+    return None if is_current else Hook(kind="upgrade-charm")
 
 
-def _config(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    return Hook(kind="config-changed") if agent.config_seen != configuration.fingerprint(state, unit.name) else None
+def _config(situation: _Situation) -> Hook | None:
+    seen = configuration.fingerprint(situation.state, situation.unit.name)
+    return None if situation.agent.config_seen == seen else Hook(kind="config-changed")
 
 
-def _update_status(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    return Hook(kind="update-status") if agent.started and agent.update_status_at <= now else None
+def _update_status(situation: _Situation) -> Hook | None:
+    is_time = situation.agent.update_status_at <= situation.now
+    return Hook(kind="update-status") if situation.agent.started and is_time else None
 
 
-def _relations(state: State, unit: Unit, agent: Agent, now: float) -> Hook | None:
-    for relation in _own_relations(state, unit):
-        known = agent.memberships.get(relation.key)
-        if known and not known.broken:
-            if hook := _next_relation_hook(state, unit, relation, known):
-                return hook
-        elif relation.life != "alive" and unit.name in relation.units:
-            relations.leave(state, relation.id, unit.name)
+def _relations(situation: _Situation) -> Hook | None:
+    unit = situation.unit
+    for relation in _own_relations(situation.state, unit):
+        known = situation.agent.memberships.get(relation.key)
+        if known and (hook := _next_relation_hook(situation.state, unit, relation, known)):
+            return hook
+        if not known and relation.life != "alive":
+            relations.leave(situation.state, relation.id, unit.name)
     return None
 
 
@@ -207,7 +241,7 @@ def _next_relation_hook(state: State, unit: Unit, relation: Relation, known: Mem
     if known.pending_change:
         bag = relation.units.get(known.pending_change)
         return _relation_hook(
-            "relation-changed", relation, unit, known.pending_change, bag.version if bag else 0
+            "relation-changed", relation, unit, known.pending_change, version=bag.version if bag else 0
         )
     for name in sorted(known.members, key=_by_number):
         if name not in remote and (over or name not in known.ghosts):
@@ -248,8 +282,8 @@ def _joined_or_changed(
     names = sorted(remote, key=_by_number)
     for name in names:
         if name not in known.members:
-            return _relation_hook("relation-joined", relation, unit, name, remote[name].version)
+            return _relation_hook("relation-joined", relation, unit, name, version=remote[name].version)
     for name in names:
         if known.members[name] != remote[name].version:
-            return _relation_hook("relation-changed", relation, unit, name, remote[name].version)
+            return _relation_hook("relation-changed", relation, unit, name, version=remote[name].version)
     return None

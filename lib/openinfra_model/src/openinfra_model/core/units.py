@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.core import configuration, find, history, leadership, machines, relations, secrets, storage
+from openinfra_model.core import (
+    configuration,
+    find,
+    history,
+    leadership,
+    machines,
+    relations,
+    secrets,
+    storage,
+)
 from openinfra_model.core.entities import Agent, Hook, Membership, Status, Unit
 from openinfra_model.core.errors import ModelError
 
@@ -15,7 +24,9 @@ if TYPE_CHECKING:
     from openinfra_model.core.state import State
 
 
-def add(state: State, ids: Ids, application: str, count: int, to: tuple[str, ...], now: float) -> list[str]:
+def add(
+    state: State, ids: Ids, application: str, *, count: int, to: tuple[str, ...], now: float
+) -> list[str]:
     """Add units of a principal and return their names.
 
     Raises:
@@ -30,7 +41,8 @@ def add(state: State, ids: Ids, application: str, count: int, to: tuple[str, ...
         raise ModelError("must add at least one unit")
     check_placement(state, owner.base, to)
     return [
-        _add_principal(state, ids, owner, to[index] if index < len(to) else "new", now) for index in range(count)
+        _add_principal(state, ids, owner, to[index] if index < len(to) else "new", now)
+        for index in range(count)
     ]
 
 
@@ -49,20 +61,22 @@ def check_placement(state: State, base: str, to: tuple[str, ...]) -> None:
         if machine.life != "alive":
             raise ModelError(f"machine {placement} is not alive")
         if machine.base != base:
-            raise ModelError(f"base does not match: unit has {base!r}, machine {placement} has {machine.base!r}")
+            raise ModelError(
+                f"base does not match: unit has {base!r}, machine {placement} has {machine.base!r}"
+            )
 
 
 def _add_principal(state: State, ids: Ids, owner: Application, placement: str, now: float) -> str:
     machine = machines.add(state, owner.base, owner.constraints, now) if placement == "new" else placement
-    return _create(state, ids, owner.name, machine, "", now)
+    return _create(state, ids, owner.name, machine=machine, principal="", now=now)
 
 
 def add_subordinate(state: State, ids: Ids, application: str, principal: Unit, now: float) -> str:
     """Add the unit of a subordinate that goes with a principal's unit."""
-    return _create(state, ids, application, principal.machine, principal.name, now)
+    return _create(state, ids, application, machine=principal.machine, principal=principal.name, now=now)
 
 
-def _create(state: State, ids: Ids, application: str, machine: str, principal: str, now: float) -> str:
+def _create(state: State, ids: Ids, application: str, *, machine: str, principal: str, now: float) -> str:
     owner = state.applications[application]
     name = f"{application}/{state.take(f'unit-{application}')}"
     state.units.put(
@@ -81,7 +95,7 @@ def _create(state: State, ids: Ids, application: str, machine: str, principal: s
     )
     for store, directive in configuration.storage_directives(state, owner).items():
         for _ in range(directive.count):
-            storage.create(state, ids, name, store, directive, now)
+            storage.create(state, ids, name, store, directive=directive, now=now)
     if state.machines[machine].present:
         start_agent(state, name, now)
     return name
@@ -119,7 +133,9 @@ def remove(state: State, names: tuple[str, ...], *, destroy_storage: bool, force
         if name not in state.units:
             raise ModelError(f'unit "{name}" does not exist')
         if state.units[name].principal and not force:
-            raise ModelError(f'unit "{name}" is a subordinate: to remove it, remove its relation or its principal')
+            raise ModelError(
+                f'unit "{name}" is a subordinate: to remove it, remove its relation or its principal'
+            )
     for name in names:
         if name in state.units:
             begin_removal(state, name, destroy_storage=destroy_storage, force=force, now=now)

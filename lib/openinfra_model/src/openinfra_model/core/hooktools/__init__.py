@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
+__all__ = ["NAMES", "TOOLS", "ToolResult", "call", "unknown_context"]
+
 TOOLS: dict[str, Tool] = {
     **action.TOOLS,
     **application.TOOLS,
@@ -40,16 +42,18 @@ NAMES = frozenset(TOOLS)
 
 
 def call(
-    state: State, ids: Ids, running: RunningHook, argv: list[str], stdin: str, now: float
+    state: State, ids: Ids, running: RunningHook, argv: list[str], *, stdin: str, now: float
 ) -> ToolResult:
     """Answer one tool in a hook's context."""
     name, *arguments = argv
+    if name not in TOOLS:
+        return ToolResult(exit_code=1, stderr=f'ERROR unknown command "{name}"\n')
+    tool = TOOLS[name]
     try:
-        if name not in TOOLS:
-            raise ToolError(f'unknown command "{name}"')
-        tool = TOOLS[name]
         parsed = parse(tool, arguments)
-        outcome = tool.run(Call(state=state, ids=ids, running=running, arguments=parsed, stdin=stdin, now=now))
+        outcome = tool.run(
+            Call(state=state, ids=ids, running=running, arguments=parsed, stdin=stdin, now=now)
+        )
     except ToolError as error:
         return ToolResult(exit_code=error.exit_code, stdout="", stderr=f"ERROR {error.message}\n")
     if isinstance(outcome, ToolResult):

@@ -120,9 +120,7 @@ TOOLS = {
     "relation-get": Tool(
         run=_relation_get, values=("relation",), switches=("app",), aliases=_ALIASES, format="smart"
     ),
-    "relation-set": Tool(
-        run=_relation_set, values=("relation", "file"), switches=("app",), aliases=_ALIASES
-    ),
+    "relation-set": Tool(run=_relation_set, values=("relation", "file"), switches=("app",), aliases=_ALIASES),
     "relation-model-get": Tool(
         run=_relation_model_get, values=("relation",), aliases=_ALIASES, format="smart"
     ),

@@ -47,7 +47,9 @@ def _storage_add(call: Call) -> None:
         if name not in known:
             raise UsageError(f'invalid storage "{name}"')
         if count and not count.isdigit():
-            raise UsageError(f'cannot parse "{count}" as a count: only a number of instances can be set, as in {name}=1')
+            raise UsageError(
+                f'cannot parse "{count}" as a count: only a number of instances can be set, as in {name}=1'
+            )
         call.running.new_storage[name] = call.running.new_storage.get(name, 0) + int(count or 1)
 
 

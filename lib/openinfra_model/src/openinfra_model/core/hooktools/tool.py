@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +11,8 @@ import yaml
 from openinfra_model.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openinfra_model.core.context import RunningHook
     from openinfra_model.core.entities import Application, Resource, Unit
     from openinfra_model.core.ids import Ids
@@ -130,7 +131,9 @@ def parse(tool: Tool, arguments: list[str]) -> Arguments:
 
 def _boolean(name: str, text: str) -> bool:
     if text not in (*_TRUE, *_FALSE):
-        raise UsageError(f'invalid value "{text}" for option --{name}: strconv.ParseBool: parsing "{text}": invalid syntax')
+        raise UsageError(
+            f'invalid value "{text}" for option --{name}: strconv.ParseBool: parsing "{text}": invalid syntax'
+        )
     return text in _TRUE
 
 
@@ -144,7 +147,10 @@ def _format(found: Arguments) -> str:
 def render(value: Any, form: str) -> str:
     """Return what a tool prints. Smart output is text for text, one line for each item of a list, else YAML."""
     if form == "json":
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=isinstance(value, dict)) + "\n"
+        return (
+            json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=isinstance(value, dict))
+            + "\n"
+        )
     if value is None or value in ("", [], {}):
         return ""
     if isinstance(value, bool) and form == "smart":
@@ -166,7 +172,7 @@ def settings(call: Call, words: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if "file" in call.arguments.values:
         try:
-            content = yaml.safe_load(call.stdin) or {}
+            content: Any = yaml.safe_load(call.stdin) or {}
         except yaml.YAMLError as error:
             raise UsageError(f"cannot parse the settings given with --file: {error}") from error
         if not isinstance(content, dict):
