@@ -18,7 +18,8 @@ from openinfra_model.controller.agents import LINE_LIMIT, Agent, AgentLostError
 from openinfra_model.core import hooktools
 from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
-from openinfra_model.machines.containers import JUJU_DIRECTORY
+from openinfra_model.inside import hook_tool
+from openinfra_model.machines.containers import JUJU_DIRECTORY, prepare_directory
 from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class Runner:
         """Open the machine's socket, where its agent and its hook tools come in."""
         if machine.id in self._servers:
             return
-        path = self._directory(machine) / "controller.socket"
+        path = prepare_directory(self._directory(machine)) / "controller.socket"
         path.unlink(missing_ok=True)
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -233,20 +234,22 @@ class Runner:
 
     async def _accept(self, machine: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection from a machine: an agent's for its life, or a hook tool's for one question."""
-        message = json.loads(await reader.readline() or b"{}")
-        if "hello" in message:
-            await self._serve_agent(machine, Agent(message["hello"], reader, writer))
-        elif "context" in message:
-            writer.write(json.dumps(await self._answer_tool(message)).encode() + b"\n")
+        first = await reader.read(1)
+        if first == b"{":
+            hello = json.loads(first + await reader.readline())["hello"]
+            await self._serve_agent(machine, Agent(hello, reader, writer))
+        elif first:
+            answer = await self._answer_tool(hook_tool.decode(first + await reader.read()))
+            writer.write(hook_tool.encode(answer))
         writer.close()
 
-    async def _answer_tool(self, question: dict[str, Any]) -> dict[str, Any]:
-        context_id = question["context"]
-        result = self.core.tool(context_id, question["argv"], question["stdin"] or "", time.time())
+    async def _answer_tool(self, question: list[str]) -> list[str]:
+        context_id, text, *argv = question
+        result = self.core.tool(context_id, argv, text, time.time())
         self.commit()
         if context_id in self._running:
             await self._do_for_tool(context_id, result)
-        return {"code": result.exit_code, "stdout": result.stdout, "stderr": result.stderr}
+        return [str(result.exit_code), result.stdout, result.stderr]
 
     async def _do_for_tool(self, context_id: str, result: ToolResult) -> None:
         """Do what a tool wants done on the machine."""
@@ -271,7 +274,8 @@ class Runner:
         finally:
             if self._agents.get(machine) is agent:
                 del self._agents[machine]
-                self._spawn(self._expect(machine))
+                if not self._stopping:
+                    self._spawn(self._expect(machine))
 
     def _welcome(self, machine: str, agent: Agent) -> None:
         """Record a machine whose agent said hello."""

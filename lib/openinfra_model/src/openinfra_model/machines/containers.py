@@ -91,9 +91,11 @@ def prepare_directory(directory: Path) -> Path:
         (directory / name).mkdir(parents=True, exist_ok=True)
     for program, target in (("machine_agent.py", "machine-agent"), ("hook_tool.py", "tools/hook-tool")):
         path = directory / target
-        path.write_text(
+        new = path.with_suffix(".new")
+        new.write_text(
             resources.files("openinfra_model.inside").joinpath(program).read_text(encoding="utf-8"),
             encoding="utf-8",
         )
-        path.chmod(0o755)
+        new.chmod(0o755)
+        new.rename(path)  # at no moment is there half a program
     return directory
