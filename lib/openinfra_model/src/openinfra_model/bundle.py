@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from openinfra_model.charm import Charm, CharmError, OptionError
 from openinfra_model.directives import StorageRequest, check_constraints, parse_storage
 from openinfra_model.document import Node, Problems
-from openinfra_model.overlay import Merged, children, merge
+from openinfra_model.overlay import Merged, children, items, merge
 from openinfra_model.pairing import APPLICATION_NAME, End, pair_ends
 
 if TYPE_CHECKING:
@@ -360,26 +360,26 @@ def _read_constraints(node: Node | None, what: str, problems: Problems) -> str:
 def _read_machines(
     merged: Merged, applications: dict[str, Application], problems: Problems
 ) -> dict[str, Machine]:
+    used = {
+        placement.text.removeprefix("lxd:")
+        for node in merged.applications.values()
+        for placement in items(children(node).get("to"))
+    }
     machines: dict[str, Machine] = {}
     for name, node in merged.machines.items():
         what = f'machine "{name}"'
         if not re.fullmatch(_NUMBER, name):
             problems.add(node.key_place, f'invalid machine id "{name}" found in machines: use a number')
-        residents = [application for application in applications.values() if name in application.to]
-        if (
-            not any(f"lxd:{name}" in application.to for application in applications.values())
-            and not residents
-        ):
+        if name not in used:
             problems.add(
                 node.key_place,
                 f"{what} is not referred to by a placement directive: place a unit or remove it",
             )
         base = _read_base(node, merged.default_base, what, problems)
-        for resident in residents:
-            if base and resident.base and base != resident.base:
-                place = merged.applications[resident.name].key_place
+        for resident in applications.values():
+            if name in resident.to and base and resident.base and base != resident.base:
                 problems.add(
-                    place,
+                    merged.applications[resident.name].key_place,
                     f'application "{resident.name}": base does not match: unit has "{resident.base}", machine {name} '
                     f'has "{base}"',
                 )

@@ -69,6 +69,11 @@ def children(node: Node | None) -> dict[str, Node]:
     return node.value if node and isinstance(node.value, dict) else {}
 
 
+def items(node: Node | None) -> list[Node]:
+    """Return the items of a list, none if it is something else."""
+    return node.value if node and isinstance(node.value, list) else []
+
+
 def _check_keys(document: Node, problems: Problems) -> None:
     bundle = problems.mapping(document, "bundle")
     _check_known(bundle, "bundle", _BUNDLE_KEYS, _REFUSED_BUNDLE_KEYS, problems)
@@ -104,12 +109,8 @@ def _first(document: Node) -> Merged:
         default_base=bundle.get("default-base"),
         machines=children(bundle.get("machines")),
         applications=children(bundle.get("applications")),
-        relations=_items(bundle.get("relations")),
+        relations=items(bundle.get("relations")),
     )
-
-
-def _items(node: Node | None) -> list[Node]:
-    return node.value if node and isinstance(node.value, list) else []
 
 
 def _merge_overlay(base: Merged, overlay: dict[str, Node]) -> Merged:
@@ -129,12 +130,12 @@ def _merge_overlay(base: Merged, overlay: dict[str, Node]) -> Merged:
         default_base=overlay.get("default-base", base.default_base),
         machines=base.machines if machines is None or machines.value is None else children(machines),
         applications=applications,
-        relations=[*relations, *_items(overlay.get("relations"))],
+        relations=[*relations, *items(overlay.get("relations"))],
     )
 
 
 def _is_of(relation: Node, application: str) -> bool:
-    return any(end.text.partition(":")[0] == application for end in _items(relation))
+    return any(end.text.partition(":")[0] == application for end in items(relation))
 
 
 def _merge_application(base: Node, overlay: Node) -> Node:

@@ -297,6 +297,15 @@ def test_tells_everything_at_once(site):
     ]
 
 
+def test_a_charm_that_cannot_be_read_is_the_only_problem(site):
+    path = site(
+        bundle=BUNDLE.replace("alpha:\n    charm: ../probe.charm", "alpha:\n    charm: ../absent.charm")
+    )
+
+    (problem,) = problems_of(path)
+    assert problem.startswith('bundle.yaml:4:12: charm path in application "alpha" does not exist')
+
+
 def test_a_limit_of_relations_is_kept(site):
     more = "".join(
         f"  extra{name}: {{charm: ../probe.charm, base: ubuntu@24.04, resources: {{blob: ../blob.bin}}}}\n"
