@@ -1,0 +1,23 @@
+"""What the tests of the shared package use in common."""
+
+import os
+
+import pytest
+
+from openinfra_charm.machine import Machine, use
+from openinfra_charm.testing import MemoryMachine
+
+
+@pytest.fixture
+def machine():
+    """A machine in memory that takes the place of this one."""
+    with use(MemoryMachine()) as machine:
+        yield machine
+
+
+@pytest.fixture
+def real():
+    """This machine itself, for tests in a temporary folder."""
+    if os.geteuid() != 0:
+        pytest.skip("files are given to other users: run these tests as root")
+    return Machine()

@@ -1,0 +1,102 @@
+"""Actions: one module each, their parameters, what they report and how they are refused."""
+
+import json
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import ops
+import pytest
+from ops import testing
+
+from openinfra_charm.actions import ActionError, NoParams, Outcome, perform, require_leader
+
+META = {"name": "probe"}
+ACTIONS = {
+    "add-disk": {"params": {"osd-devices": {"type": "string"}, "wipe": {"type": "boolean"}}},
+    "promote": {},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """As an action's module has them."""
+
+    osd_devices: str
+    wipe: bool = False
+
+    def __post_init__(self):
+        if self.osd_devices == "bad":
+            raise ValueError("osd-devices=bad: expected a path")
+
+
+def add_disk(_charm, params):
+    if params.wipe:
+        raise ActionError("wipe needs confirm")
+    if params.osd_devices == "none":
+        return Outcome(summary="nothing to do")
+    return Outcome(summary=f"added {params.osd_devices}", result={"b": [1], "a": None})
+
+
+def promote(charm, _params):
+    require_leader(charm, "promote")
+    return Outcome(summary="promoted", result=[])
+
+
+class Probe(ops.CharmBase):
+    """A charm with two actions."""
+
+    def __init__(self, framework):
+        super().__init__(framework)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    def _on_action(self, event):
+        perform(self, event)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run an action; return what it reported."""
+    modules = {"actions": {}, "actions.add_disk": {"Params": Params, "run": add_disk}}
+    modules["actions.promote"] = {"Params": NoParams, "run": promote}
+    for name, content in modules.items():
+        module = ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def run(name, *, leader=True, **params):
+        context = testing.Context(Probe, META, actions=ACTIONS)
+        params = {key.replace("_", "-"): value for key, value in params.items()}
+        context.run(context.on.action(name, params=params), testing.State(leader=leader))
+        return context.action_results
+
+    return run
+
+
+def test_what_was_done_is_told_to_people_and_to_programs(run):
+    results = run("add-disk", osd_devices="/dev/sdb")
+    assert results["summary"] == "added /dev/sdb"
+    assert json.loads(results["result"]) == {"a": None, "b": [1]}
+
+
+def test_an_empty_result_is_a_result_and_none_is_not(run):
+    assert run("promote")["result"] == "[]"
+    assert run("add-disk", osd_devices="none") == {"summary": "nothing to do"}
+
+
+def test_a_refusal_fails_the_action_with_its_reason(run):
+    with pytest.raises(testing.ActionFailed, match="wipe needs confirm"):
+        run("add-disk", osd_devices="/dev/sdb", wipe=True)
+
+
+def test_bad_parameters_fail_the_action_before_it_begins(run):
+    with pytest.raises(testing.ActionFailed, match="osd-devices=bad: expected a path"):
+        run("add-disk", osd_devices="bad")
+
+
+def test_off_the_leader_the_command_to_use_is_named(run):
+    with pytest.raises(
+        testing.ActionFailed, match="only the leader can do this: juju run probe/leader promote"
+    ):
+        run("promote", leader=False)

@@ -1,0 +1,298 @@
+"""What units tell each other, and whose turn it is: each unit runs in its own context, as in Juju."""
+
+from datetime import UTC, datetime
+
+import ops
+import ops.hookcmds
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ops import testing
+
+from openinfra_charm.cluster import Cluster, unit_number
+
+META = {"name": "probe", "peers": {"cluster": {"interface": "probe-peers"}}}
+
+
+class Probe(ops.CharmBase):
+    """Runs what the test says instead of a reconcile."""
+
+    step = staticmethod(lambda _cluster: None)
+
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on.update_status, self._on_update_status)
+
+    def _on_update_status(self, _):
+        self.step(Cluster(self, "cluster"))
+
+
+class Model:
+    """Units with the peer data that Juju keeps for them; what a hook writes is seen by the next one."""
+
+    def __init__(self, units=3, leader=0):
+        self.units = {number: {} for number in range(units)}
+        self.app_data = {}
+        self.leader = leader
+        self.unseen = {}
+
+    def run(self, number, step, *, formed=True):
+        """Play one hook of a unit; return what `step` returns."""
+        results = []
+        charm = type("Probe", (Probe,), {"step": staticmethod(lambda cluster: results.append(step(cluster)))})
+        context = testing.Context(charm, META, app_name="probe", unit_id=number)
+        peers = {
+            other: dict(data)
+            for other, data in self.units.items()
+            if other not in {number, *self.unseen.get(number, ())}
+        }
+        relation = testing.PeerRelation(
+            "cluster", local_unit_data=self.units[number], local_app_data=self.app_data, peers_data=peers
+        )
+        state = testing.State(leader=number == self.leader, relations={relation} if formed else set())
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ops.hookcmds, "goal_state", self.goal_state)
+            after = context.run(context.on.update_status(), state)
+        if formed:
+            written = after.get_relation(relation.id)
+            self.units[number], self.app_data = dict(written.local_unit_data), dict(written.local_app_data)
+        return results[0]
+
+    def goal_state(self):
+        goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
+        return ops.hookcmds.GoalState(units={f"probe/{n}": goal for n in self.units}, relations={})
+
+
+@pytest.fixture
+def model():
+    return Model()
+
+
+def request(cluster):
+    return cluster.request_turn("restart")
+
+
+def release(cluster):
+    cluster.release_turn()
+
+
+def grant(cluster):
+    cluster.grant_turn(lambda: True)
+
+
+def holder(cluster):
+    return cluster.turn_holder
+
+
+# Facts
+
+
+def test_before_the_relation_there_is_nothing_and_publishing_is_harmless(model):
+    def look(cluster):
+        cluster.publish(address="10.0.0.1")
+        cluster.publish_shared(fsid="x")
+        return (
+            cluster.formed, cluster.units, cluster.facts("probe/0"), cluster.shared, cluster.request_turn("x"),
+            cluster.turn_reason,
+        )  # fmt: skip
+
+    assert model.run(0, look, formed=False) == (False, ["probe/0"], {}, {}, False, None)
+
+
+def test_facts_are_seen_by_the_other_units_as_they_were(model):
+    model.run(1, lambda cluster: cluster.publish(address="10.0.0.1", disks=["a"], ready=True))
+    facts = model.run(0, lambda cluster: cluster.facts("probe/1"))
+    assert facts == {"address": "10.0.0.1", "disks": ["a"], "ready": True}
+    assert model.run(1, lambda cluster: cluster.facts("probe/1")) == facts
+    assert model.run(0, lambda cluster: cluster.facts("probe/7")) == {}
+
+
+def test_a_fact_is_taken_back(model):
+    model.run(1, lambda cluster: cluster.publish(ready=True))
+    model.run(1, lambda cluster: cluster.publish(ready=None))
+    assert model.run(0, lambda cluster: cluster.facts("probe/1")) == {}
+
+
+def test_what_juju_writes_into_a_units_data_is_not_taken_for_a_fact(model):
+    model.units[1] = {"ingress-address": "10.0.0.1", "answer": "42"}
+    assert model.run(0, lambda cluster: cluster.facts("probe/1")) == {"answer": 42}
+
+
+def test_a_known_fact_is_not_written_again(model, monkeypatch):
+    model.run(0, lambda cluster: cluster.publish(disks={"b": 1, "a": 2}))
+    written = []
+    monkeypatch.setattr(ops.RelationDataContent, "__setitem__", lambda _, key, value: written.append(key))
+    model.run(0, lambda cluster: cluster.publish(disks={"a": 2, "b": 1}, gone=None))
+    assert written == []
+    model.run(0, lambda cluster: cluster.publish(disks={"a": 2}))
+    assert written == ["disks"]
+
+
+def test_only_the_leader_speaks_for_the_application(model):
+    model.run(0, lambda cluster: cluster.publish_shared(fsid="x"))
+    assert model.run(1, lambda cluster: cluster.shared) == {"fsid": "x"}
+    with pytest.raises(testing.errors.UncaughtCharmError, match="RelationDataAccessError"):
+        model.run(1, lambda cluster: cluster.publish_shared(fsid="y"))
+
+
+def test_units_are_in_the_order_of_their_numbers():
+    units = Model(units=11).run(3, lambda cluster: cluster.units)
+    assert units == [f"probe/{number}" for number in range(11)]
+    assert unit_number("probe/10") == 10
+
+
+def test_a_unit_that_was_not_met_yet_is_not_gone(model):
+    model.unseen = {2: {0, 1}}
+    assert model.run(2, lambda cluster: cluster.gone(["probe/0", "probe/1", "probe/9"])) == ["probe/9"]
+    del model.units[1]
+    assert model.run(2, lambda cluster: cluster.gone(["probe/0", "probe/1"])) == ["probe/1"]
+
+
+# The turn
+
+
+def test_the_leader_gives_itself_the_turn_at_once(model):
+    assert model.run(0, request)
+    assert model.run(0, request)
+    assert model.run(1, holder) == "probe/0"
+
+
+def test_another_unit_waits_for_the_leader(model):
+    assert not model.run(1, request)
+    model.run(0, grant)
+    assert model.run(1, request)
+    assert model.run(1, lambda cluster: cluster.turn_reason) == "restart"
+
+
+def test_the_next_one_waits_until_the_first_has_released(model):
+    model.run(1, request)
+    model.run(0, grant)
+    assert not model.run(2, request)
+    assert not model.run(0, request)
+    model.run(1, release)
+    model.run(0, grant)
+    assert model.run(0, holder) == "probe/0"
+    assert not model.run(2, request)
+    model.run(0, release)
+    assert model.run(2, request)
+    model.run(2, release)
+    model.run(0, grant)
+    assert model.run(0, holder) is None
+
+
+def test_a_holder_that_is_down_keeps_the_turn(model):
+    model.run(1, request)
+    model.run(0, grant)
+    for _ in range(3):
+        assert not model.run(0, request)
+        assert not model.run(2, request)
+    assert model.run(1, request)
+
+
+def test_a_holder_that_is_gone_from_the_model_loses_the_turn(model):
+    model.run(1, request)
+    model.run(0, grant)
+    model.run(2, request)
+    del model.units[1]
+    model.run(0, grant)
+    assert model.run(2, request)
+
+
+def test_a_new_leader_that_has_not_met_the_holder_leaves_it_the_turn(model):
+    model.run(1, request)
+    model.run(0, grant)
+    model.units[3] = {}
+    model.leader, model.unseen = 3, {3: {0, 1, 2}}
+    assert not model.run(3, request)
+    assert model.run(1, request)
+
+
+def test_a_new_leader_goes_on_where_the_old_one_was(model):
+    model.run(0, request)
+    model.run(2, request)
+    model.leader = 1
+    model.run(1, grant)
+    assert model.run(0, request)
+    model.run(0, release)
+    model.run(1, grant)
+    assert model.run(2, request)
+
+
+def test_an_old_grant_is_no_answer_to_a_new_request(model):
+    model.run(1, request)
+    model.run(0, grant)
+    model.run(2, request)
+    model.run(1, release)
+    # While unit 1 asks anew, the leader, which has not seen that yet, gives unit 2 the turn.
+    before = dict(model.units[1])
+    assert not model.run(1, request)
+    again, model.units[1] = model.units[1], before
+    model.run(0, grant)
+    model.units[1] = again
+    assert model.run(2, request)
+    assert not model.run(1, request)
+
+
+def test_the_turn_is_kept_back_while_the_others_are_not_healthy(model):
+    model.run(1, request)
+    model.run(0, lambda cluster: cluster.grant_turn(lambda: False))
+    assert model.run(0, holder) is None
+    model.run(0, grant)
+    assert model.run(0, holder) == "probe/1"
+
+
+def test_health_is_asked_only_when_it_matters(model):
+    def unexpected():
+        raise AssertionError("nobody waits")
+
+    model.run(0, lambda cluster: cluster.grant_turn(unexpected))
+    model.run(1, lambda cluster: cluster.grant_turn(unexpected))
+
+
+def test_releasing_what_was_not_asked_for_changes_nothing(model):
+    model.run(1, release)
+    assert (model.units[1], model.app_data) == ({}, {})
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["request", "release", "look", "lead", "leave"]), st.integers(0, 2)),
+    max_size=14,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS)
+def test_at_most_one_unit_interrupts_its_service_whatever_the_order(steps):
+    model = Model()
+    interrupted = set()
+    for step, number in steps:
+        if number not in model.units:
+            continue
+        if step == "request" and model.run(number, request):
+            interrupted.add(number)
+        elif step == "release" and number in interrupted:
+            model.run(number, release)
+            interrupted.discard(number)
+        elif step == "look":
+            model.run(number, grant)
+        elif step == "lead":
+            model.leader = number
+        elif step == "leave" and len(model.units) > 1:
+            del model.units[number]
+            interrupted.discard(number)
+            model.leader = min(model.units) if model.leader == number else model.leader
+        assert len(interrupted) <= 1
+    _everybody_gets_the_turn(model, interrupted)
+
+
+def _everybody_gets_the_turn(model, interrupted):
+    """Each unit that is left is served in the end."""
+    waiting = set(model.units)
+    for _ in range(2 * len(model.units) + 1):
+        for number in sorted(waiting | interrupted):
+            if model.run(number, request):
+                model.run(number, release)
+                waiting.discard(number)
+                interrupted.discard(number)
+        model.run(model.leader, grant)
+    assert waiting == set()

@@ -1,0 +1,274 @@
+"""This machine itself: files in a temporary folder, and small programs."""
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import pytest
+
+from openinfra_charm import machine as machines
+from openinfra_charm.machine import CommandError, Machine, Result
+from openinfra_charm.testing import MemoryMachine
+
+
+def owner_and_mode(path):
+    now = Path(path).stat()
+    return pwd.getpwuid(now.st_uid).pw_name, stat.S_IMODE(now.st_mode)
+
+
+# Processes
+
+
+def test_a_program_gets_its_input_and_environment_and_its_outputs_are_kept():
+    done = Machine().run(
+        "sh", "-c", "cat; echo $GREETING >&2; exit 3", stdin="in", env={"GREETING": "hi"}, check=False
+    )
+    assert done == Result(code=3, stdout="in", stderr="hi\n")
+
+
+def test_a_program_without_input_reads_nothing():
+    assert Machine().run("cat").stdout == ""
+
+
+def test_a_program_that_fails_is_an_error_with_its_words():
+    with pytest.raises(CommandError, match="sh ended with exit code 4: no such luck") as caught:
+        Machine().run("sh", "-c", "echo no such luck >&2; exit 4")
+    assert (caught.value.code, caught.value.argv[0]) == (4, "sh")
+
+
+def test_a_program_that_hangs_is_killed():
+    with pytest.raises(TimeoutError, match=r"sleep did not end within 0\.05 s"):
+        Machine().run("sleep", "60", timeout=0.05)
+
+
+def test_output_that_is_no_text_is_no_error():
+    assert Machine().run("printf", "\\377").stdout == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_library_is_loaded_by_its_name():
+    assert Machine().load_library("json").dumps([]) == "[]"
+    with pytest.raises(ImportError, match="no_such_library"):
+        Machine().load_library("no_such_library")
+
+
+# Files
+
+
+def test_a_file_is_written_once(real, tmp_path):
+    path = str(tmp_path / "new/folder/file")
+    assert real.write(path, "content\n", mode=0o640, user="nobody")
+    before = Path(path).stat()
+    assert not real.write(path, "content\n", mode=0o640, user="nobody")
+    assert Path(path).stat() == before
+    assert real.read(path) == "content\n"
+    assert owner_and_mode(path) == ("nobody", 0o640)
+
+
+@pytest.mark.parametrize(
+    "change", [{"content": "CONTENT"}, {"mode": 0o600}, {"user": "nobody"}, {"group": "daemon"}]
+)
+def test_whatever_differs_is_put_right(real, tmp_path, change):
+    path = str(tmp_path / "file")
+    wanted = {"content": "content", "mode": 0o644, "user": "root", "group": "root"}
+    real.write(path, **wanted)
+    assert real.write(path, **wanted | change)
+    assert not real.write(path, **wanted | change)
+
+
+def test_a_reader_of_the_old_file_keeps_it_whole(real, tmp_path):
+    path = str(tmp_path / "file")
+    real.write(path, "old")
+    with Path(path).open() as reader:
+        real.write(path, "new and longer")
+        assert reader.read() == "old"
+    assert real.list_folder(str(tmp_path)) == ["file"]
+
+
+def test_a_power_loss_before_the_exchange_leaves_the_old_file(real, tmp_path, monkeypatch):
+    path = str(tmp_path / "file")
+    real.write(path, "old")
+
+    def lose_power(_descriptor):
+        raise OSError("power loss")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lose_power)
+        with pytest.raises(OSError, match="power loss"):
+            real.write(path, "new")
+    assert real.read(path) == "old"
+    assert real.write(path, "new")
+    assert real.list_folder(str(tmp_path)) == ["file"]
+
+
+def test_the_content_is_durable_before_the_exchange_and_the_folder_after_it(real, tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (order.append(Path(f"/proc/self/fd/{fd}").readlink().name), fsync(fd))
+    )
+    monkeypatch.setattr(Path, "replace", lambda old, new: (order.append("replace"), replace(old, new)))
+    real.write(str(tmp_path / "file"), "content")
+    assert order == [".file.new", "replace", tmp_path.name]
+
+
+def test_a_secret_is_never_readable_by_others(real, tmp_path, monkeypatch):
+    modes = []
+    write = os.fchmod
+    monkeypatch.setattr(
+        os, "fchmod", lambda fd, mode: (modes.append(stat.S_IMODE(os.fstat(fd).st_mode)), write(fd, mode))
+    )
+    real.write(str(tmp_path / "key"), "secret", mode=0o600)
+    assert modes == [0o600]
+
+
+def test_an_unknown_user_is_an_error_before_anything_is_written(real, tmp_path):
+    with pytest.raises(KeyError, match="no-such-user"):
+        real.write(str(tmp_path / "file"), "content", user="no-such-user")
+    assert real.list_folder(str(tmp_path)) == []
+
+
+def test_what_is_not_there_reads_as_none(tmp_path):
+    assert Machine().read(str(tmp_path / "file")) is None
+    assert Machine().list_folder(str(tmp_path / "folder")) == []
+    assert not Machine().exists(str(tmp_path / "file"))
+
+
+def test_bytes_are_read_from_either_end(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(10)))
+    assert Machine().read_bytes(str(path), 3) == b"\0\1\2"
+    assert Machine().read_bytes(str(path), 3, 8) == b"\x08\x09"
+    assert Machine().read_bytes(str(path), 3, -3) == b"\x07\x08\x09"
+    assert Machine().size(str(path)) == 10
+
+
+def test_files_links_and_folders_are_removed(real, tmp_path):
+    (tmp_path / "folder/below").mkdir(parents=True)
+    (tmp_path / "folder/below/file").write_text("")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    assert real.remove(str(tmp_path / "folder"))
+    assert real.remove(str(tmp_path / "link"))
+    assert not real.remove(str(tmp_path / "link"))
+    assert real.list_folder(str(tmp_path)) == ["kept"]
+
+
+def test_a_folder_is_made_once(real, tmp_path):
+    path = str(tmp_path / "a/b")
+    assert real.make_folder(path, mode=0o700, user="nobody")
+    assert not real.make_folder(path, mode=0o700, user="nobody")
+    assert owner_and_mode(path) == ("nobody", 0o700)
+    assert real.make_folder(path, mode=0o750, user="nobody")
+    assert owner_and_mode(path) == ("nobody", 0o750)
+
+
+def test_a_link_is_made_and_turned(real, tmp_path):
+    path = str(tmp_path / "link")
+    assert real.link(path, "/somewhere")
+    assert not real.link(path, "/somewhere")
+    assert real.exists(path)
+    assert real.link(path, str(tmp_path / "else"))
+    assert real.resolve(path) == str(tmp_path / "else")
+    assert real.list_folder(str(tmp_path)) == ["link"]
+
+
+def test_a_sparse_file_takes_no_room(real, tmp_path):
+    path = str(tmp_path / "image")
+    real.allocate(path, 1 << 30, user="nobody")
+    assert real.size(path) == 1 << 30
+    assert Path(path).stat().st_blocks == 0
+    assert owner_and_mode(path) == ("nobody", 0o600)
+    with pytest.raises(FileExistsError):
+        real.allocate(path, 1)
+
+
+def test_the_owner_is_changed_behind_a_link(real, tmp_path):
+    (tmp_path / "file").write_text("")
+    real.link(str(tmp_path / "link"), "file")
+    real.change_owner(str(tmp_path / "link"), user="nobody", group="daemon")
+    assert (tmp_path / "file").owner() == "nobody"
+    assert (tmp_path / "file").group() == "daemon"
+
+
+def test_a_file_is_no_block_device(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert not Machine().is_block_device(str(tmp_path / "file"))
+    assert not Machine().is_block_device(str(tmp_path / "nothing"))
+    assert not Machine().open_exclusively(str(tmp_path / "nothing"))
+    assert Machine().free_space(str(tmp_path)) > 0
+
+
+# Programs of the system, answered in its place
+
+
+class Recorded(Machine):
+    """This machine with the programs of packages and services answered by a table."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+        self.calls = []
+
+    def run(self, *argv, check=True, **_):
+        self.calls.append(" ".join(argv))
+        answer = self.answers.get(argv[1], "") if len(argv) > 1 else ""
+        result = answer if isinstance(answer, Result) else Result(code=0, stdout=answer, stderr="")
+        if check and result.code:
+            raise CommandError(argv, result.code, result.stderr)
+        return result
+
+
+def test_only_installed_packages_have_a_version():
+    machine = Recorded(**{"-W": "ceph\tinstalled\t18.2.7+ds-1\nold\tconfig-files\t1.0\n"})
+    assert machine.package_versions(["ceph", "old", "never"]) == {"ceph": "18.2.7+ds-1"}
+
+
+def test_packages_start_nothing_while_they_are_installed(real, tmp_path, monkeypatch):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(machines, "NO_START", str(policy))
+    seen = []
+
+    class Watched(Recorded):
+        def run(self, *argv, **options):
+            seen.append((argv[:2], policy.stat().st_mode & 0o777))
+            return super().run(*argv, **options)
+
+    Watched().install_packages(["chrony"])
+    assert seen == [(("dpkg", "--force-confold"), 0o755), (("apt-get", "install"), 0o755)]
+    assert not policy.exists()
+
+
+def test_package_lists_are_renewed_only_when_a_package_is_not_to_be_had(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    machine = Recorded(install=Result(code=100, stdout="", stderr="E: 404"))
+    with pytest.raises(CommandError, match="E: 404"):
+        machine.install_packages(["chrony"])
+    assert [call.split()[1] for call in machine.calls] == ["--force-confold", "install", "update", "install"]
+    assert not (tmp_path / "policy-rc.d").exists()
+
+
+def test_an_operators_policy_is_left_alone(real, tmp_path, monkeypatch):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(machines, "NO_START", str(policy))
+    real.write(str(policy), "#!/bin/sh\nexit 101\n", mode=0o755)
+    Recorded().install_packages(["chrony"])
+    assert policy.exists()
+
+
+def test_services_are_asked_in_one_call():
+    machine = Recorded(show="active\n\ninactive\n", **{"is-enabled": "enabled\ndisabled\n"})
+    assert machine.service_states("a.service", "b.service") == {
+        "a.service": "active",
+        "b.service": "inactive",
+    }
+    assert machine.enabled_services("a.service", "b.service") == {"a.service"}
+    assert machine.service_states() == {}
+    assert machine.enabled_services() == set()
+    assert len(machine.calls) == 2
+
+
+def test_another_machine_takes_this_ones_place_for_a_while():
+    this = machines.this()
+    with machines.use(MemoryMachine()) as other:
+        assert machines.this() is other
+    assert machines.this() is this

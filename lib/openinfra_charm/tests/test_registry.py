@@ -1,0 +1,58 @@
+"""What applications on one machine know of each other."""
+
+import pytest
+
+from openinfra_charm import registry
+
+
+def test_the_first_unit_owns_a_daemon(machine):
+    assert registry.claim(machine, "ceph", "ceph/0") == "ceph/0"
+    assert registry.claim(machine, "ceph", "store/0") == "ceph/0"
+    assert registry.claim(machine, "mysql", "store/0") == "store/0"
+
+
+def test_only_the_owner_can_give_it_up(machine):
+    registry.claim(machine, "ceph", "ceph/0")
+    registry.disclaim(machine, "ceph", "store/0")
+    assert registry.claim(machine, "ceph", "store/0") == "ceph/0"
+    registry.disclaim(machine, "ceph", "ceph/0")
+    assert registry.claim(machine, "ceph", "store/0") == "store/0"
+
+
+def test_only_missing_packages_are_installed(machine):
+    machine.packages["chrony"] = "4.5"
+    assert registry.install(machine, "host", ["logrotate", "chrony"])
+    assert machine.log[-1] == "install logrotate"
+    assert machine.read(f"{registry.PACKAGES}/host") == "chrony\nlogrotate\n"
+    machine.log.clear()
+    assert not registry.install(machine, "host", ["logrotate", "chrony"])
+    assert machine.log == []
+
+
+def test_packages_are_on_record_before_they_are_installed(machine, monkeypatch):
+    def fail(_names):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(machine, "install_packages", fail)
+    with pytest.raises(OSError, match="full"):
+        registry.install(machine, "ceph", ["ceph-mon"])
+    assert machine.read(f"{registry.PACKAGES}/ceph") == "ceph-mon\n"
+
+
+def test_packages_that_another_application_needs_stay(machine):
+    registry.install(machine, "ceph", ["ceph-mon", "python3-rados"])
+    registry.install(machine, "nova", ["python3-rados"])
+    registry.uninstall(machine, "ceph")
+    assert set(machine.packages) == {"python3-rados"}
+    registry.uninstall(machine, "nova")
+    assert machine.packages == {}
+
+
+def test_checks_are_programs_that_come_and_go(machine):
+    for kind in registry.CHECKS:
+        registry.leave_check(machine, kind, "ceph", "python3", "/check.py", kind)
+    path = "/usr/lib/openinfra/safe-to-stop.d/ceph"
+    assert machine.read(path) == "#!/bin/sh\nexec python3 /check.py safe-to-stop\n"
+    assert machine.nodes[path].mode == 0o755
+    registry.remove_checks(machine, "ceph")
+    assert not any(machine.list_folder(f"/usr/lib/openinfra/{kind}.d") for kind in registry.CHECKS)

@@ -1,0 +1,61 @@
+"""Credentials by the ids of their secrets."""
+
+import ops
+import pytest
+from ops import testing
+
+from openinfra_charm import secrets, status
+
+
+class Probe(ops.CharmBase):
+    """Looks and speaks as the tests say."""
+
+
+@pytest.fixture
+def find():
+    """Look a secret up in a hook."""
+
+    def find(secret_id, *known):
+        context = testing.Context(Probe, {"name": "probe"})
+        with context(context.on.update_status(), testing.State(secrets=set(known))) as manager:
+            return secrets.find(manager.charm.model, secret_id)
+
+    return find
+
+
+def test_the_newest_content_is_found(find):
+    secret = testing.Secret({"key": "old"}, latest_content={"key": "new"})
+    assert find(secret.id, secret) == {"key": "new"}
+
+
+@pytest.mark.parametrize("secret_id", [None, "", "secret:d6j1p1l1g3c8s0m5t2k0"])
+def test_what_is_not_there_or_not_granted_is_none(find, secret_id):
+    assert find(secret_id) is None
+
+
+def test_a_bad_option_says_what_was_expected():
+    error = status.ConfigError("monitor-count", 2, "1, 3 or 5")
+    assert str(error) == "config monitor-count=2 cannot be used: expected 1, 3 or 5"
+    assert isinstance(error, status.NeedsOperatorError)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "worst"),
+    [
+        ([], ops.ActiveStatus()),
+        ([ops.ActiveStatus("a note")], ops.ActiveStatus("a note")),
+        ([ops.WaitingStatus("for it"), ops.BlockedStatus("bad")], ops.BlockedStatus("bad")),
+    ],
+)
+def test_the_worst_reason_shows(reasons, worst):
+    class Reporting(ops.CharmBase):
+        def __init__(self, framework):
+            super().__init__(framework)
+            framework.observe(self.on.collect_unit_status, self._on_collect)
+
+        def _on_collect(self, event):
+            status.add_all(event, reasons)
+
+    context = testing.Context(Reporting, {"name": "probe"})
+    state = context.run(context.on.update_status(), testing.State())
+    assert state.unit_status == worst
