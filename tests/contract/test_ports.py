@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -65,3 +66,12 @@ def test_no_two_applications_share_a_port(rows):
             assert not range(
                 max(one.ports.start, other.ports.start), min(one.ports.stop, other.ports.stop)
             ), f"{one} and {other}"
+
+
+def test_ports_that_a_charm_names_are_listed(rows, source):
+    """What stands after a colon or the word port is one, in whatever file."""
+    listed = {port for row in rows if row.application == source.name for port in row.ports}
+    for path in source.path.glob("src/**/*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            named = re.findall(r"(?i)(?::|port[^0-9]{1,3})([0-9]{4,5})\b", path.read_text())
+            assert {int(port) for port in named} <= listed, path
