@@ -1,0 +1,379 @@
+"""The life of applications, units, relations and machines."""
+
+from __future__ import annotations
+
+import pytest
+from openinfra_model.core import Core, Ids, ModelError, State
+
+from .play import BASE, Play, Run, charm
+
+DB = charm("db", provides={"sql": "mysql"}, peers={"cluster": "db-peer"}, config={"size": 3})
+WEB = charm("web", requires={"sql": "mysql"})
+AGENT = charm("agent", subordinate=True, requires={"host": "juju-info"})
+FIRST_HOOKS = ["install", "cluster-relation-created", "leader-elected", "config-changed", "start"]
+
+
+@pytest.fixture
+def play() -> Play:
+    return Play()
+
+
+def test_first_hooks_come_in_order(play):
+    play.deploy(DB)
+    play.settle()
+    assert play.names("db/0") == FIRST_HOOKS
+
+
+def test_only_the_first_unit_leads(play):
+    play.deploy(DB, units=3)
+    play.settle()
+    leaders = [unit for unit in ("db/0", "db/1", "db/2") if "leader-elected" in play.names(unit)]
+    assert leaders == ["db/0"]
+    assert play.core.leader("db") == "db/0"
+
+
+def test_storage_comes_before_install(play):
+    play.deploy(charm("disk", storage={"data": (2, 2)}))
+    play.settle()
+    assert play.names("disk/0")[:3] == ["data-storage-attached", "data-storage-attached", "install"]
+
+
+def test_changes_during_a_hook_are_told_once(play):
+    play.deploy(DB)
+    play.settle()
+    [before] = [len(play.hooks)]
+    for size in ("4", "5", "6"):
+        play.core.set_config("db", {"size": size})
+    play.settle()
+    assert play.hooks[before:] == [("db/0", "config-changed")]
+
+
+def test_setting_what_is_set_is_no_change(play):
+    play.deploy(DB)
+    play.settle()
+    before = len(play.hooks)
+    play.core.set_config("db", {"size": "3"})
+    play.settle()
+    assert play.hooks[before:] == []
+
+
+def test_a_relation_joins_both_sides(play):
+    play.deploy(DB)
+    play.deploy(WEB)
+    play.settle()
+    play.integrate("web", "db")
+    tail = ["sql-relation-created", "sql-relation-joined", "sql-relation-changed"]
+    assert play.names("web/0")[-3:] == tail
+    assert play.names("db/0")[-3:] == tail
+
+
+def test_relation_data_is_told_when_the_hook_has_succeeded():
+    def writer(run: Run) -> int:
+        if run.unit == "db/0" and run.name == "config-changed":
+            run.tool("relation-set", "-r", "1", f"size={run.ask('config-get', 'size')}")
+            return 1 if run.ask("config-get", "size") == 13 else 0
+        return 0
+
+    play = Play(charm=writer)
+    play.deploy(DB)
+    play.deploy(WEB)
+    play.integrate("web", "db")
+    before = len(play.hooks)
+    play.core.set_config("db", {"size": "4"})
+    play.settle()
+    assert play.hooks[before:] == [("db/0", "config-changed"), ("web/0", "sql-relation-changed")]
+    play.core.set_config("db", {"size": "13"})
+    play.settle()
+    assert play.state.relations["1"].units["db/0"].content["size"] == "4"
+
+
+def test_application_data_comes_before_the_unit_joins():
+    def leader(run: Run) -> int:
+        if run.unit == "db/0" and run.name == "sql-relation-created":
+            run.tool("relation-set", "--app", "url=x")
+        return 0
+
+    play = Play(charm=leader)
+    play.deploy(DB)
+    play.deploy(WEB)
+    play.core.integrate("web", "db", now=play.now)
+    play.settle()
+    assert play.names("web/0")[-3:] == ["sql-relation-changed", "sql-relation-joined", "sql-relation-changed"]
+
+
+def test_removing_a_relation_departs_and_breaks(play):
+    play.deploy(DB, units=2)
+    play.deploy(WEB)
+    play.integrate("web", "db")
+    play.core.remove_relation("web", "db", now=play.now)
+    with pytest.raises(ModelError, match="relation web:sql db:sql is dying, but not yet removed"):
+        play.core.integrate("web", "db", now=play.now)
+    play.settle()
+    assert play.names("web/0")[-3:] == ["sql-relation-departed", "sql-relation-departed", "sql-relation-broken"]
+    assert "1" not in play.state.relations
+    play.integrate("web", "db")
+    assert play.names("web/0")[-1] == "sql-relation-changed"
+
+
+def test_a_unit_goes_through_its_last_hooks(play):
+    play.deploy(DB, units=2)
+    play.deploy(WEB)
+    play.integrate("web", "db")
+    play.core.remove_unit(["db/1"], now=play.now)
+    play.settle()
+    assert play.names("db/1")[-5:] == [
+        "sql-relation-departed",
+        "sql-relation-broken",
+        "cluster-relation-departed",
+        "stop",
+        "remove",
+    ]
+    assert "db/1" not in play.state.units
+    assert "1" not in play.state.machines, "the last unit of a machine takes it along"
+    assert play.names("web/0")[-1] == "sql-relation-departed"
+
+
+def test_peers_of_a_unit_that_went_learn_it_at_their_next_start(play):
+    """As Juju 4.0.15: see the recording lifecycle."""
+    seen = []
+
+    def watching(run: Run) -> int:
+        if run.unit == "db/0":
+            seen.append((run.name, run.ask("relation-list", "-r", "0") if run.name != "install" else None))
+        return 0
+
+    play.charm = watching
+    play.deploy(DB, units=2)
+    play.settle()
+    play.core.remove_unit(["db/1"], now=play.now)
+    play.settle()
+    play.core.set_config("db", {"size": "9"})
+    play.settle()
+    assert seen[-1] == ("config-changed", ["db/1"])
+    play.reboot("0")
+    play.settle()
+    assert [name for name, _ in seen[-2:]] == ["start", "cluster-relation-departed"]
+    assert seen[-1][1] == []
+
+
+def test_a_subordinate_lives_with_its_principal(play):
+    play.deploy(DB, units=2)
+    play.deploy(AGENT)
+    play.integrate("agent", "db")
+    assert sorted(unit.principal for unit in play.state.units if unit.application == "agent") == ["db/0", "db/1"]
+    assert play.state.units["agent/0"].machine == play.state.units[play.state.units["agent/0"].principal].machine
+    gone = next(unit.name for unit in play.state.units if unit.principal == "db/1")
+    play.core.remove_unit(["db/1"], now=play.now)
+    play.settle()
+    assert play.names(gone)[-3:] == ["host-relation-broken", "stop", "remove"]
+    assert gone not in play.state.units
+    play.core.remove_relation("agent", "db", now=play.now)
+    play.settle()
+    assert [unit.name for unit in play.state.units] == ["db/0"]
+
+
+def test_a_new_principal_brings_a_subordinate(play):
+    play.deploy(DB)
+    play.deploy(AGENT)
+    play.integrate("agent", "db")
+    play.core.add_unit("db", now=play.now)
+    play.settle()
+    assert {unit.principal for unit in play.state.units if unit.application == "agent"} == {"db/0", "db/1"}
+
+
+def test_a_failed_hook_is_retried_later_and_later():
+    failures = iter([1, 1, 1, 0])
+    play = Play(charm=lambda run: next(failures) if run.name == "start" else 0)
+    play.deploy(WEB)
+    play.settle()
+    assert play.state.agents["web/0"].failed is not None
+    status = play.core.status(play.now)["applications"]["web"]["units"]["web/0"]
+    assert status["workload-status"]["message"] == 'hook failed: "start"'
+    times = []
+    while play.state.agents["web/0"].failed:
+        failed = play.now
+        wake = play.core.wake_at(play.now)
+        assert wake is not None
+        times.append(wake - failed)
+        play.now = wake
+        play.settle()
+    assert times == [5, 10, 20]
+    assert play.names("web/0")[-4:] == ["start"] * 4
+
+
+@pytest.mark.parametrize(("retry", "expected"), [(True, ["start", "start"]), (False, ["start"])])
+def test_resolved_retries_or_goes_on(retry, expected):
+    failures = iter([1, 0])
+    play = Play(charm=lambda run: next(failures) if run.name == "start" else 0)
+    play.deploy(WEB)
+    play.settle()
+    play.core.resolved("web/0", retry=retry)
+    play.settle()
+    assert [name for name in play.names("web/0") if name == "start"] == expected
+    assert play.state.agents["web/0"].started
+    with pytest.raises(ModelError, match='unit "web/0" is not in an error state'):
+        play.core.resolved("web/0")
+
+
+def test_leadership_passes_when_the_lease_is_over(play):
+    play.deploy(DB, units=2)
+    play.settle()
+    play.core.remove_unit(["db/0"], now=play.now)
+    play.settle()
+    assert play.core.leader("db") == ""
+    removed = play.now
+    play.wait(60)
+    assert play.core.leader("db") == "db/1"
+    assert play.state.applications["db"].lease_start - removed <= 60
+    assert play.names("db/1")[-1] == "leader-elected"
+
+
+def test_leadership_stays_over_a_short_outage(play):
+    play.deploy(DB, units=2)
+    play.settle()
+    play.core.machine_down("0", play.now)
+    play.wait(20)
+    play.boot("0")
+    play.wait(120)
+    assert play.core.leader("db") == "db/0"
+
+
+def test_a_machine_that_is_down_loses_its_agents(play):
+    play.deploy(DB, units=2)
+    play.settle()
+    play.core.machine_down("1", play.now)
+    status = play.core.status(play.now)
+    assert status["machines"]["1"]["juju-status"]["current"] == "down"
+    unit = status["applications"]["db"]["units"]["db/1"]
+    assert (unit["workload-status"]["current"], unit["juju-status"]["current"]) == ("unknown", "lost")
+    before = len(play.hooks)
+    play.core.set_config("db", {"size": "8"})
+    play.settle()
+    assert play.hooks[before:] == [("db/0", "config-changed")]
+    play.boot("1")
+    play.settle()
+    assert play.names("db/1")[-2:] == ["start", "config-changed"]
+
+
+def test_survivors_of_a_lost_machine_run_departed(play):
+    play.deploy(DB, units=2)
+    play.settle()
+    play.core.machine_down("1", play.now)
+    with pytest.raises(ModelError, match=r'machine 1 has unit\(s\) "db/1" assigned'):
+        play.core.remove_machine("1", now=play.now)
+    play.core.remove_machine("1", now=play.now, force=True)
+    play.settle()
+    assert play.names("db/0")[-1] == "cluster-relation-departed"
+    assert set(play.core.status(play.now)["machines"]) == {"0"}
+
+
+def test_a_new_charm_is_told_with_upgrade_charm_and_config_changed(play):
+    play.deploy(DB)
+    play.settle()
+    url = play.core.refresh("db", DB, archive="new.charm", now=play.now)
+    play.settle()
+    assert url == "local:db-1"
+    assert play.names("db/0")[-2:] == ["upgrade-charm", "config-changed"]
+
+
+def test_a_new_resource_is_told_with_upgrade_charm():
+    play = Play()
+    play.deploy(charm("app", resources=["blob"]), resources={"blob": ("/a", "one")})
+    play.settle()
+    play.core.attach_resource("app", "blob", "/b", "one")
+    play.settle()
+    assert "upgrade-charm" not in play.names("app/0"), "the same file is no change"
+    play.core.attach_resource("app", "blob", "/b", "two")
+    play.settle()
+    assert play.names("app/0")[-2:] == ["upgrade-charm", "config-changed"]
+
+
+def test_update_status_comes_at_its_interval(play):
+    play.core.set_model_config({"update-status-hook-interval": "10m"}, play.now)
+    play.deploy(WEB)
+    play.settle()
+    play.wait(3600)
+    assert play.names("web/0").count("update-status") == 5
+
+
+def test_an_application_goes_with_all_it_has(play):
+    play.deploy(DB, units=2)
+    play.deploy(WEB)
+    play.deploy(AGENT)
+    play.integrate("web", "db")
+    play.integrate("agent", "db")
+    play.core.remove_application("db", now=play.now)
+    play.settle()
+    assert {application.name for application in play.state.applications} == {"web", "agent"}
+    assert [unit.name for unit in play.state.units] == ["web/0"]
+    assert not len(play.state.relations)
+
+
+def test_a_model_is_destroyed_with_its_machines(play):
+    play.deploy(DB, units=2)
+    play.deploy(WEB)
+    play.core.add_machine(base=BASE, now=play.now)
+    play.integrate("web", "db")
+    play.core.destroy_model(now=play.now)
+    play.settle()
+    assert not len(play.state.applications)
+    assert not len(play.state.machines)
+    assert not len(play.state.units)
+
+
+def test_a_cut_off_hook_is_due_again(play):
+    play.deploy(WEB)
+    play.step()
+    [run] = play.core.due(play.now)
+    context = play.core.begin(run, play.now)
+    play.core.tool(context.id, ["open-port", "80"], "", play.now)
+    play.core.abandon(context.id, play.now)
+    assert play.core.due(play.now) == [run]
+    assert play.state.units["web/0"].ports == ()
+
+
+def test_a_stored_state_is_taken_up_where_it_was(play):
+    play.deploy(DB, units=2)
+    play.deploy(WEB)
+    play.deploy(AGENT)
+    play.core.integrate("web", "db", now=play.now)
+    play.core.integrate("agent", "db", now=play.now)
+    for _ in range(20):
+        play.step()
+    play.store()
+    rows = [(table, key, text) for (table, key), text in play.rows.items()]
+    again = State.load(rows)
+    restarted = Core(again, Ids(__import__("random").Random(2)))
+    restarted.recover(play.now)
+    assert restarted.due(play.now) == play.core.due(play.now)
+    assert restarted.status(play.now) == play.core.status(play.now)
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [
+        (lambda core: core.add_unit("nope", now=0), 'application "nope" not found'),
+        (lambda core: core.add_unit("db", to=["7"], now=0), "machine 7 not found"),
+        (lambda core: core.add_unit("agent", now=0), "is a subordinate"),
+        (lambda core: core.integrate("db", "nope", now=0), 'application "nope" not found'),
+        (lambda core: core.integrate("db:nope", "web", now=0), 'application "db" has no "nope" relation'),
+        (lambda core: core.integrate("db", "db", now=0), "no relations found"),
+        (lambda core: core.remove_relation("db", "web", now=0), 'relation "db web" not found'),
+        (lambda core: core.set_config("db", {"nope": "1"}), 'unknown option "nope"'),
+        (lambda core: core.set_config("db", {"size": "big"}), 'option "size" expected int, got "big"'),
+        (lambda core: core.remove_unit(["db/9"], now=0), 'unit "db/9" does not exist'),
+        (lambda core: core.deploy("db", DB, archive="", base=BASE, now=0), "application already exists"),
+        (lambda core: core.deploy("9db", DB, archive="", base=BASE, now=0), 'invalid application name "9db"'),
+        (lambda core: core.deploy("x", DB, archive="", base="debian@12", now=0), "is not supported by charm"),
+        (lambda core: core.enqueue_action(["db/0"], "nope", {}, 0), 'action "nope" not defined'),
+        (lambda core: core.set_model_config({"update-status-hook-interval": "1s"}, 0), "from 1m to 60m"),
+        (lambda core: core.bind("db", {"sql": "dmz"}), 'space "dmz" not found'),
+    ],
+)
+def test_what_cannot_be_is_refused_with_nothing_changed(play, verb, message):
+    for wanted in (DB, WEB, AGENT):
+        play.deploy(wanted)
+    play.settle()
+    with pytest.raises(ModelError, match=message):
+        verb(play.core)
+    assert play.state.drain() == {}
