@@ -17,14 +17,57 @@ if TYPE_CHECKING:
 Handler = "Callable[[tuple[str, ...], str | None], Result | str | None]"
 
 
+class Disk:
+    """The bytes of a block device or a sparse file: zeros but where something was written.
+
+    `holder` names who has it open for itself alone; `rotates` and `discards` are what the kernel says of it.
+    """
+
+    def __init__(self, size: int, *, rotates: bool = True, discards: bool = False) -> None:
+        self.size = size
+        self.rotates = rotates
+        self.discards = discards
+        self.holder = ""
+        self._written: dict[int, bytes] = {}
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from byte `offset` (negative: from the end)."""
+        start = offset if offset >= 0 else max(self.size + offset, 0)
+        content = bytearray(max(min(size, self.size - start), 0))
+        for place, data in self._written.items():
+            first, last = max(place, start), min(place + len(data), start + len(content))
+            if first < last:
+                content[first - start : last - start] = data[first - place : last - place]
+        return bytes(content)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Put `data` at byte `offset` (negative: from the end)."""
+        start = offset if offset >= 0 else self.size + offset
+        self.erase(start, len(data))
+        self._written[start] = data
+
+    def erase(self, offset: int, length: int) -> None:
+        """Fill a range with zeros."""
+        end = offset + length
+        for place, data in list(self._written.items()):
+            if place < end and offset < place + len(data):
+                del self._written[place]
+                if place < offset:
+                    self._written[place] = data[: offset - place]
+                if place + len(data) > end:
+                    self._written[end] = data[end - place :]
+
+
 @dataclass
 class Node:
-    """What is under a name: text, or a folder (`content` is None), or a link."""
+    """What is under a name: text, or bytes on a disk (`disk`), or a link, or else a folder."""
 
     content: str | None
     mode: int
     owner: tuple[str, str]
     link: str | None = None
+    disk: Disk | None = None
+    is_device: bool = False
 
 
 class MemoryMachine(Machine):
@@ -80,9 +123,9 @@ class MemoryMachine(Machine):
 
     def _follow(self, path: str) -> str:
         node = self.nodes.get(path)
-        return (
-            self._follow(posixpath.join(posixpath.dirname(path), node.link)) if node and node.link else path
-        )
+        if node and node.link:
+            return self._follow(posixpath.normpath(posixpath.join(posixpath.dirname(path), node.link)))
+        return path
 
     def read(self, path: str) -> str | None:
         """Return a text file's content."""
@@ -128,11 +171,43 @@ class MemoryMachine(Machine):
         return True
 
     def allocate(self, path: str, size: int, *, user: str = "root", group: str = "root") -> None:
-        """Make a sparse file; its content reads as its size in words."""
+        """Make a sparse file."""
         if path in self.nodes:
             raise FileExistsError(path)
-        self.nodes[path] = Node(content=f"{size} bytes of nothing", mode=0o600, owner=(user, group))
+        self.nodes[path] = Node(content=None, mode=0o600, owner=(user, group), disk=Disk(size))
         self.log.append(f"allocate {path}")
+
+    def add_disk(self, path: str, disk: Disk) -> None:
+        """Plug a block device in."""
+        self.nodes[path] = Node(content=None, mode=0o660, owner=("root", "disk"), disk=disk, is_device=True)
+
+    def disk(self, path: str) -> Disk:
+        """Return the block device or sparse file under a name or behind a link.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        node = self.nodes.get(self._follow(path))
+        if node is None or node.disk is None:
+            raise FileNotFoundError(path)
+        return node.disk
+
+    def is_block_device(self, path: str) -> bool:
+        """Return whether the path leads to a block device."""
+        node = self.nodes.get(self._follow(path))
+        return node is not None and node.is_device
+
+    def open_exclusively(self, path: str) -> bool:
+        """Return whether there is a block device that nobody holds."""
+        return self.is_block_device(path) and not self.disk(path).holder
+
+    def read_bytes(self, path: str, size: int, offset: int = 0) -> bytes:
+        """Return bytes of a block device or sparse file."""
+        return self.disk(path).read(offset, size)
+
+    def size(self, path: str) -> int:
+        """Return the size of a block device or sparse file."""
+        return self.disk(path).size
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""
