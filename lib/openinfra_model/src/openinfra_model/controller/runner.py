@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # How long an agent may be away before its machine counts as down: it is restarted in a fraction of that.
 _GRACE_SECONDS = 3.0
+_HELLO_SECONDS = 120.0
 _RETRY_SECONDS = 10.0
 _LONGEST_SLEEP_SECONDS = 3600.0
 
@@ -183,17 +184,25 @@ class Runner:
 
     async def _provision(self, machine: Machine) -> None:
         """Make the machine's container; the machine counts as made when its agent says hello."""
-        instance_id = self._instance_id(machine)
         try:
-            await asyncio.to_thread(self._containers.create, instance_id, machine.base)
+            await asyncio.to_thread(self._containers.create, self._instance_id(machine), machine.base)
         except (HostError, LxdError, OSError) as error:
-            self._log.machine(machine.id, "ERROR", str(error))
-            self.core.machine_failed(machine.id, str(error), time.time())
-            self.commit()
-            await asyncio.sleep(_RETRY_SECONDS)
+            await self._fail(machine, str(error))
             return
         await self._listen(machine)
-        await self.wait_until(lambda: machine.id in self._agents, None)
+        if not await self.wait_until(lambda: self._is_settled(machine.id), _HELLO_SECONDS):
+            await self._fail(machine, f"the machine did not come up within {_HELLO_SECONDS:.0f} s")
+
+    def _is_settled(self, machine: str) -> bool:
+        """Tell whether a machine that was made is there, or is no longer wanted."""
+        return machine in self._agents or self.core.state.machines[machine].life != "alive"
+
+    async def _fail(self, machine: Machine, message: str) -> None:
+        """Say why a machine could not be made, and leave it alone for a while."""
+        self._log.machine(machine.id, "ERROR", message)
+        self.core.machine_failed(machine.id, message, time.time())
+        self.commit()
+        await asyncio.sleep(_RETRY_SECONDS)
 
     async def _release(self, machine: Machine) -> None:
         instance_id = self._instance_id(machine)
@@ -358,7 +367,7 @@ class Runner:
                 environment=context.environment,
                 directory=context.working_directory,
                 seconds=context.timeout,
-                tell=lambda stream, line: self._log.unit(run.unit, run.name, _LEVELS[stream], line),
+                tell=lambda stream, line: self._hear(run, stream, line),
             )
         except AgentLostError as error:
             self._log.unit(run.unit, run.name, "ERROR", f"interrupted: {error}")
@@ -372,6 +381,11 @@ class Runner:
             await asyncio.to_thread(unit_files.remove, directory, run.unit)
         self.commit()
         self._wake.set()
+
+    def _hear(self, run: HookRun, stream: str, line: str) -> None:
+        """Log what a hook prints; the output of actions and commands is for the operator who asked, in the results."""
+        if run.kind == "hook":
+            self._log.unit(run.unit, run.name, _LEVELS[stream], line)
 
     def _finish(self, context: HookContext, ended: Ended) -> None:
         now = time.time()
