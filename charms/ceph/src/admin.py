@@ -44,10 +44,23 @@ class Admin:
             UnreachableError: No monitor answered within the time limit.
             CommandRefusedError: The command was refused.
         """
+        return self._send("mon_command", prefix, data, arguments)
+
+    def manager_command(self, prefix: str, **arguments: Any) -> Any:
+        """Send one of those commands of the manager that the monitors do not pass on to it (`osd purge`).
+
+        Raises:
+            UnreachableError: No manager answered within the time limit.
+            CommandRefusedError: The command was refused.
+        """
+        return self._send("mgr_command", prefix, b"", arguments)
+
+    def _send(self, way: str, prefix: str, data: bytes, arguments: dict[str, Any]) -> Any:
         rados = self._machine.load_library("rados")
         request = json.dumps({"prefix": prefix, "format": "json", **arguments})
         try:
-            code, output, message = self._connect(rados).mon_command(request, data, timeout=self._timeout)
+            send = getattr(self._connect(rados), way)
+            code, output, message = send(request, data, timeout=self._timeout)
         except rados.Error as error:
             self.close()
             raise UnreachableError(f"no monitor answers: {error}") from error

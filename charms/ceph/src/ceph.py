@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin import CONFIG, KEYRING, Admin
-from monitor import Monitor, endpoint
+from monitor import Monitor, endpoint, forget_host
 from openinfra_charm import registry, render
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
@@ -36,7 +36,7 @@ class Ceph:
         self.application = application
         self.admin = Admin(machine)
         self.monitor = Monitor(machine, self.admin)
-        self.osds = Osds(machine, self.admin)
+        self.osds = Osds(machine, self.admin, application)
         self.services = Services(machine, application)
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
 
@@ -93,6 +93,18 @@ class Ceph:
             return False
         self.monitor.prepare_manager()
         return True
+
+    def leave_quorum(self) -> None:
+        """Take this machine's monitor and manager out of the cluster, and remove what they kept here.
+
+        The map comes first: of two monitors, the one that stays could not change it alone.
+
+        Raises:
+            UnreachableError: The monitors do not answer; nothing was removed.
+        """
+        forget_host(self.admin, self.monitor.name)
+        self.services.stop(self.monitor.unit, self.monitor.manager_unit)
+        self.monitor.remove()
 
     def apply(self) -> None:
         """Start what should run; what runs with an older configuration is left for `outdated`."""

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import uuid
 from functools import cached_property
 
 import ops
 
 import clients
+import crush
 import disk
 import drain
 import health
@@ -22,8 +23,6 @@ from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from state import Config, Identity, Member, Settings, State, next_monitors
-
-logger = logging.getLogger(__name__)
 
 RESTART_SECONDS = 40
 """How long a hook waits for restarted daemons; the next hook goes on where this one gives up."""
@@ -159,8 +158,7 @@ class CephCharm(ops.CharmBase):
 
     def _leave_quorum(self) -> None:
         if self.ceph.monitor.exists:
-            self.ceph.services.stop(self.ceph.monitor.unit, self.ceph.monitor.manager_unit)
-            self.ceph.monitor.forget()
+            self.ceph.leave_quorum()
             self.cluster.publish(monitor=None)
 
     def _add_disks(self, settings: Settings) -> None:
@@ -185,7 +183,7 @@ class CephCharm(ops.CharmBase):
         hosts: dict[str, str] = self.cluster.shared.get("hosts", {})
         hosts |= {unit: member.hostname for unit, member in self.members.items()}
         if gone := self.cluster.gone(hosts):
-            job = self.jobs.start("jobs.forget_machines", hosts=",".join(hosts[unit] for unit in gone))
+            job = self.jobs.once("jobs.forget_machines", hosts=",".join(hosts[unit] for unit in gone))
             if job.state == "done":
                 hosts = {unit: host for unit, host in hosts.items() if unit not in gone}
         self.cluster.publish_shared(hosts=hosts)
@@ -238,15 +236,21 @@ class CephCharm(ops.CharmBase):
             registry.disclaim(self.machine, DAEMON, self.unit.name)
 
     def _give_up(self, numbers: list[int]) -> None:
+        """Remove OSDs as soon as nothing is lost with them; let their data move if nobody has prepared it."""
         limit = self.machine.now() + STOP_SECONDS
         while why := health.why_data_would_be_lost(self.ceph, numbers):
             if self.machine.now() > limit:
                 raise UnsafeToRemoveError(
-                    f"{why}. Drain first: juju run {self.unit.name} prepare-removal; or give the data up: "
+                    f"{why}. The hook is tried again until they are; or give them up: "
                     f"juju remove-unit --force {self.unit.name}"
                 )
+            with contextlib.suppress(UnreachableError, crush.CrushError):
+                crush.check_spare(self.ceph.admin, numbers)
+                drain.begin(self.ceph.admin, numbers)
             self.machine.sleep(drain.PAUSE)
-        drain.remove(self.ceph, numbers, logger.info, zap=False)
+        for number in numbers:
+            if osd := self.ceph.osds.find(number):
+                self.ceph.osds.remove(osd, self.ceph.services, zap=False)
 
     # Status
 

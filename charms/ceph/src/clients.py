@@ -30,6 +30,7 @@ def serve(charm: CephCharm, settings: Settings) -> None:
             continue
         if not client.takes_secret and not settings.allow_plain_credentials:
             continue
+        charm.cluster.publish_shared(**{_user_key(relation): client.name})
         failures = {request.unit: _carry_out(charm, client.name, request) for request in waiting}
         _hand_out(charm, relation, client)
         for request in waiting:
@@ -38,15 +39,17 @@ def serve(charm: CephCharm, settings: Settings) -> None:
 
 def withdraw(charm: CephCharm, relation: ops.Relation) -> None:
     """Take away the key of a client that is gone; its pools and data stay."""
-    if charm.unit.is_leader():
-        charm.ceph.admin.command("auth rm", entity=f"client.{ceph_client.read_client(relation).name}")
+    name = charm.cluster.shared.get(_user_key(relation))
+    if charm.unit.is_leader() and name:
+        charm.ceph.admin.command("auth rm", entity=f"client.{name}")
         for secret in _secrets(charm, relation):
             secret.remove_all_revisions()
+        charm.cluster.publish_shared(**{_user_key(relation): None})
 
 
-def refused(charm: CephCharm, settings: Settings) -> list[str]:
+def refused(charm: CephCharm) -> list[str]:
     """Return the applications that want their key in plain relation data while that is not allowed."""
-    if settings.allow_plain_credentials:
+    if charm.config["allow-plain-credentials"]:
         return []
     relations = charm.model.relations["client"]
     return [
@@ -59,6 +62,11 @@ def rotate(charm: CephCharm, relation: ops.Relation) -> None:
     client = ceph_client.read_client(relation)
     answer = charm.ceph.admin.command("auth get-or-create-pending", entity=f"client.{client.name}")
     _publish(charm, relation, client, answer[0]["pending_key"])
+
+
+def _user_key(relation: ops.Relation) -> str:
+    """Return under which of the peers' shared facts a client's user is kept: it is asked for when the client is gone."""
+    return f"client-{relation.id}"
 
 
 def _carry_out(charm: CephCharm, name: str, request: ceph_client.Request) -> str | None:

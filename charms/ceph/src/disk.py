@@ -122,12 +122,15 @@ def make_file(machine: Machine, text: str, uuid: str) -> str:
 
 
 def list_devices(machine: Machine) -> list[dict[str, Any]]:
-    """Return the machine's whole block devices: path, size in bytes, model, whether it rotates, mount points."""
-    columns = "PATH,SIZE,MODEL,ROTA,TYPE,MOUNTPOINTS"
+    """Return the machine's whole block devices: path, size in bytes, model, whether it rotates.
+
+    A container sees all devices of its host in /sys; only those that it has in /dev are its own.
+    """
+    columns = "PATH,SIZE,MODEL,ROTA"
     listed = json.loads(
         machine.run("lsblk", "-J", "-b", "-d", "-o", columns).stdout or '{"blockdevices": []}'
     )
-    return [device for device in listed["blockdevices"] if device["size"]]
+    return [d for d in listed["blockdevices"] if d["size"] and machine.is_block_device(d["path"])]
 
 
 def _rotates(machine: Machine, path: str) -> bool:

@@ -25,13 +25,22 @@ def empty(machine: Machine, admin: Admin, numbers: list[int], report: Callable[[
     Raises:
         UnreachableError: The monitors do not answer.
     """
-    for number in numbers:
-        admin.command("osd crush reweight", name=f"osd.{number}", weight=0.0)
+    begin(admin, numbers)
     while not is_safe_to_destroy(admin, numbers):
         usage = admin.command("status")["pgmap"]
         left = usage.get("misplaced_objects", 0) + usage.get("degraded_objects", 0)
         report(f"data is moving off OSDs {_names(numbers)}: {left} objects to go")
         machine.sleep(PAUSE)
+
+
+def begin(admin: Admin, numbers: list[int]) -> None:
+    """Let data move off OSDs.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    for number in numbers:
+        admin.command("osd crush reweight", name=f"osd.{number}", weight=0.0)
 
 
 def remove(
@@ -74,7 +83,8 @@ def forget_machine(machine: Machine, admin: Admin, host: str, report: Callable[[
         admin.command("osd out", ids=[str(number) for number in numbers])
         empty(machine, admin, numbers, report)
     for number in numbers:
-        admin.command("osd purge", id=number, yes_i_really_mean_it=True)
+        # Ceph's manager asks once more whether it is safe.
+        admin.manager_command("osd purge", id=number, yes_i_really_mean_it=True)
     admin.command("osd crush rm", name=host)
 
 

@@ -122,14 +122,8 @@ class Monitor:
         except UnreachableError:
             return False
 
-    def forget(self) -> None:
-        """Take this machine's monitor out of the cluster's map and remove its store and its manager's key.
-
-        Raises:
-            UnreachableError: The monitors do not answer; nothing was removed.
-        """
-        if self.exists:
-            forget_host(self._admin, self.name)
+    def remove(self) -> None:
+        """Remove the stopped monitor's store and the manager's key."""
         self._machine.remove(self._folder)
         self._machine.remove(self._manager_folder)
 

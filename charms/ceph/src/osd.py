@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from openinfra_charm.service import Services
 
 FOLDER = "/var/lib/ceph/osd"
-RECORDS = "/var/lib/openinfra/ceph/osds"
 UP_SECONDS = 30
 
 
@@ -49,9 +48,10 @@ class Osds:
     made is found and undone.
     """
 
-    def __init__(self, machine: Machine, admin: Admin) -> None:
+    def __init__(self, machine: Machine, admin: Admin, application: str) -> None:
         self._machine = machine
         self._admin = admin
+        self._folder = f"/var/lib/openinfra/{application}/osds"
 
     def all(self) -> list[Osd]:
         """Return this machine's OSDs that serve, by number."""
@@ -94,7 +94,7 @@ class Osds:
                 raise disk.DiskError(f"{path}: not empty: {'; '.join(reasons)}")
         for old in self._records():
             if (old.device, old.phase) == (device, "removed"):
-                self._machine.remove(f"{RECORDS}/{old.uuid}.json")
+                self._machine.remove(f"{self._folder}/{old.uuid}.json")
         osd = Osd(uuid=identity, device=device, db_device=db_device)
         self._save(osd)
         try:
@@ -106,33 +106,41 @@ class Osds:
         self._save(osd)
         return osd
 
-    def clean_up(self) -> None:
+    def clean_up(self, keep: int | None = None) -> None:
         """Undo what a crash left half made.
+
+        Args:
+            keep: The number of an OSD that is being replaced: it stays in the cluster, destroyed.
 
         Raises:
             UnreachableError: The monitors do not answer.
         """
         for osd in self._records():
             if osd.phase == "making":
-                self._undo(osd)
+                self._undo(osd, keep=keep)
 
     def remove(self, osd: Osd, services: Services, *, zap: bool, keep_number: bool = False) -> None:
-        """Take a drained OSD out of the cluster for good, and erase its device if asked to.
+        """Take an OSD that holds nothing out of the cluster for good, and erase its device if asked to.
+
+        Whether it holds nothing is for the caller to find out (`is_safe_to_destroy`).
 
         Raises:
             DiskError: The device could not be erased; the OSD is out nevertheless.
-        CommandRefusedError: Ceph does not let it go: it may hold the only copy of something.
+            UnreachableError: The monitors do not answer.
         """
         # From here on no hook starts it again.
         self._save(dataclasses.replace(osd, phase="leaving"))
         services.stop(osd.unit)
-        if osd.number in self._admin.command("osd ls"):
-            # Ceph asks once more whether it is safe.
-            prefix = "osd destroy" if keep_number else "osd purge"
-            self._admin.command(prefix, id=osd.number, yes_i_really_mean_it=True)
-        self._machine.remove(f"{FOLDER}/ceph-{osd.number}")
+        self._drop(osd.number, keep_number=keep_number)
         self._save(dataclasses.replace(osd, phase="removed"))
         self._clear(osd, zap=zap)
+
+    def _drop(self, number: int, *, keep_number: bool) -> None:
+        if number in self._admin.command("osd ls"):
+            self._admin.command("osd down", ids=[str(number)], definitely_dead=True)
+            prefix = "osd destroy-actual" if keep_number else "osd purge-actual"
+            self._admin.command(prefix, id=number, yes_i_really_mean_it=True)
+        self._machine.remove(f"{FOLDER}/ceph-{number}")
 
     def _make(self, osd: Osd, device_class: str, number: int | None) -> Osd:
         key = new_key()
@@ -162,27 +170,25 @@ class Osds:
     def _undo(self, osd: Osd, keep: int | None = None) -> None:
         known = self._admin.command("osd dump")["osds"]
         for number in (entry["osd"] for entry in known if entry["uuid"] == osd.uuid):
-            command = "osd purge-actual" if keep is None else "osd destroy-actual"
-            self._admin.command(command, id=number, yes_i_really_mean_it=True)
-            self._machine.remove(f"{FOLDER}/ceph-{number}")
+            self._drop(number, keep_number=number == keep)
         self._clear(osd, zap=True)
-        self._machine.remove(f"{RECORDS}/{osd.uuid}.json")
+        self._machine.remove(f"{self._folder}/{osd.uuid}.json")
 
     def _clear(self, osd: Osd, *, zap: bool) -> None:
         for path in filter(None, (osd.device, osd.db_device)):
             if path.startswith(f"{disk.FILE_FOLDER}/"):
                 self._machine.remove(path)
-            elif zap:
+            elif zap and self._machine.is_block_device(path):
                 disk.erase(self._machine, path)
 
     def _records(self) -> list[Osd]:
-        names = self._machine.list_folder(RECORDS)
-        texts = [self._machine.read(f"{RECORDS}/{name}") for name in names if name.endswith(".json")]
+        names = self._machine.list_folder(self._folder)
+        texts = [self._machine.read(f"{self._folder}/{name}") for name in names if name.endswith(".json")]
         return [Osd(**json.loads(text)) for text in texts if text]
 
     def _save(self, osd: Osd) -> None:
         text = json.dumps(dataclasses.asdict(osd), indent=1, sort_keys=True)
-        self._machine.write(f"{RECORDS}/{osd.uuid}.json", text + "\n")
+        self._machine.write(f"{self._folder}/{osd.uuid}.json", text + "\n")
 
 
 def is_safe_to_destroy(admin: Admin, numbers: list[int]) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import ops
 
+import clients
 import crush
 import health
 from admin import UnreachableError
@@ -34,6 +35,10 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
             f"{error}; most monitors are down: start their machines, see get-quorum-status"
         )
         return
+    for name in clients.refused(charm):
+        yield ops.BlockedStatus(
+            f"{name} wants its key in plain relation data: set allow-plain-credentials=true, or use a client with secrets"
+        )
     if status["health"]["status"] == "HEALTH_ERR":
         yield ops.BlockedStatus(f"HEALTH_ERR: {'; '.join(words)}; see get-health")
     notes = [f"{status['health']['status']}: {'; '.join(words)}"] if words else []

@@ -127,7 +127,8 @@ def next_monitors(current: list[str], members: dict[str, Member], limit: int) ->
 
     The next one is added only when all that are there have been in quorum, and only on the way to an odd number:
     three units that are ready let one monitor become two and, as soon as those agree, three. A unit that leaves
-    gives its monitor up only when the others are complete without it.
+    gives its monitor up only when the others are complete without it. When units are lost, two monitors stay two:
+    a majority of two may be gone with either, but the cluster's maps are not on a single disk.
 
     Args:
         current: The units that run monitors or are about to; the founder is the first.

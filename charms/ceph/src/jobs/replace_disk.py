@@ -25,6 +25,7 @@ def run(job: Job, osd_id: str, device: str, weight: str) -> str:
     """
     ceph = Ceph(job.machine, job.application)
     number = int(osd_id)
+    ceph.osds.clean_up(keep=number)
     old = ceph.osds.find(number)
     try:
         if old and old.device != device and ceph.machine.service_states(old.unit)[old.unit] == "active":

@@ -64,6 +64,13 @@ class Jobs:
         self._launch(record)
         return record
 
+    def once(self, module: str, **arguments: str) -> Record:
+        """Start `module`'s job unless it runs or has been done; return how it stands."""
+        for record in reversed(self.all()):
+            if (record.module, record.arguments, record.state) == (module, arguments, "done"):
+                return record
+        return self.start(module, **arguments)
+
     def all(self) -> list[Record]:
         """Return all jobs that are on record, the oldest first."""
         names = [name.removesuffix(".json") for name in self._machine.list_folder(self._folder)]

@@ -1,0 +1,82 @@
+"""The bundle deployed once, for all tests of this folder, by whatever `juju` the options name.
+
+Against our engine: pytest tests/integration (the default). Against a Juju controller on LXD:
+pytest tests/integration --juju juju --lxd-dir /var/snap/lxd/common/lxd (archives packed before).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import jubilant
+import pytest
+
+from .site import Site
+
+ROOT = Path(__file__).parents[2]
+OVERLAY = Path(__file__).parent / "overlay.yaml"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--juju", default=str(ROOT / "openinfra"), help="the juju program: our engine or Juju's own")
+    parser.addoption("--lxd-dir", default="/var/lib/openinfra/lxd", help="where the cloud's LXD has its socket")
+    parser.addoption("--model", default="integration", help="the model to use, or to make where there is none")
+    parser.addoption("--keep-model", action="store_true", help="leave the model and use it again next time")
+
+
+@pytest.fixture(scope="session")
+def site(request) -> Site:
+    """The model with the bundle deployed, and the power switch of its machines."""
+    model = request.config.getoption("--model")
+    juju = jubilant.Juju(model=model, cli_binary=request.config.getoption("--juju"), wait_timeout=600)
+    site = Site(juju, Path(request.config.getoption("--lxd-dir")))
+    if not site.exists():
+        site.pack(ROOT)
+        juju.add_model(model)
+        juju.model_config({"update-status-hook-interval": "1m"})
+        juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), "--overlay", str(OVERLAY))
+    yield site
+    if not request.config.getoption("--keep-model"):
+        juju.destroy_model(model, destroy_storage=True, force=True)
+
+
+@pytest.fixture(scope="session")
+def juju(site) -> jubilant.Juju:
+    return site.juju
+
+
+@pytest.fixture(scope="session")
+def cloud(site) -> Site:
+    """The site with all units active and an OSD or two on each of them."""
+    site.settle()
+    for unit in site.units("ceph"):
+        if site.osds_of(unit):
+            continue
+        site.juju.run(unit, "add-disk", {"osd-devices": "file:3G,file:3G"}, wait=120)
+    site.wait_for_health()
+    return site
+
+
+class Controller:
+    """Our engine's controller process, which any command starts again."""
+
+    PID = Path("/run/openinfra/controller.pid")
+
+    def kill(self) -> None:
+        os.kill(int(self.PID.read_text()), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Without a controller: nothing must call the juju program in the block."""
+        self.kill()
+        yield
+
+
+@pytest.fixture(scope="session")
+def controller(request) -> Controller:
+    if Path(request.config.getoption("--juju")) != ROOT / "openinfra":
+        pytest.skip("NOT RUN: only our own engine's controller can be killed from here")
+    return Controller()

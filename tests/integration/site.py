@@ -1,0 +1,193 @@
+"""An operator's and a power plug's view of a deployed model: nothing here knows whose engine runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jubilant
+
+SETTLE_SECONDS = 600
+HEALTH_SECONDS = 300
+
+
+class Site:
+    """A model, its units and its machines."""
+
+    def __init__(self, juju: jubilant.Juju, lxd_dir: Path) -> None:
+        self.juju = juju
+        self._lxd_dir = lxd_dir
+        self._instances: dict[str, str] = {}
+
+    # The model
+
+    def exists(self) -> bool:
+        try:
+            self.juju.status()
+        except jubilant.CLIError:
+            return False
+        return True
+
+    def pack(self, root: Path) -> None:
+        subprocess.run([root / "openinfra", "pack"], check=True)
+
+    def settle(self, seconds: float = SETTLE_SECONDS) -> jubilant.Status:
+        """Wait until every unit is active and every agent idle."""
+        return self.juju.wait(
+            lambda status: jubilant.all_active(status) and jubilant.all_agents_idle(status),
+            timeout=seconds,
+            delay=1,
+            successes=2,
+        )
+
+    def units(self, application: str) -> list[str]:
+        units = self.juju.status().get_units(application)
+        return sorted(units, key=lambda unit: int(unit.split("/")[1]))
+
+    def leader(self, application: str) -> str:
+        units = self.juju.status().get_units(application)
+        return next(name for name, unit in units.items() if unit.leader)
+
+    def machine_of(self, unit: str) -> str:
+        return self.juju.status().get_units(unit.split("/")[0])[unit].machine
+
+    def hostname_of(self, unit: str) -> str:
+        return self.juju.status().machines[self.machine_of(unit)].hostname
+
+    def run(self, unit: str, action: str, **params):
+        """Run an action; return its `result` (JSON), or its results where it has none."""
+        wanted = {key.replace("_", "-"): value for key, value in params.items()}
+        task = self.juju.run(unit, action, wanted, wait=180)
+        return json.loads(task.results["result"]) if "result" in task.results else task.results
+
+    def refused(self, unit: str, action: str, **params) -> str:
+        """Run an action that must fail; return its message."""
+        wanted = {key.replace("_", "-"): value for key, value in params.items()}
+        try:
+            task = self.juju.run(unit, action, wanted, wait=180)
+        except jubilant.TaskError as error:
+            return error.task.message
+        except jubilant.CLIError as error:
+            return error.stderr
+        raise AssertionError(f"{action} {wanted} was not refused: {task.results}")
+
+    def poke(self, unit: str, hook: str = "update-status") -> None:
+        """Run one more hook of a unit, as if Juju had fired it."""
+        self.juju.exec(f"env JUJU_DISPATCH_PATH=hooks/{hook} ./dispatch", unit=unit, wait=120)
+
+    def wait_for_job(self, unit: str, job_id: str, seconds: float = 300) -> str:
+        """Wait for a job to end well; return its last words."""
+        limit = time.monotonic() + seconds
+        while True:
+            (job,) = self.run(unit, "show-job", job_id=job_id)
+            if job["state"] == "done":
+                return job["progress"]
+            assert job["state"] in {"running", "interrupted"}, job
+            assert time.monotonic() < limit, f"{job_id} did not end: {job}"
+            if job["state"] == "interrupted":
+                self.poke(unit)
+            time.sleep(3)
+
+    # The machines. They are found once by their unit, so that all of this works while the model is away.
+
+    def instance(self, unit: str) -> str:
+        """The LXD container that a unit lives in."""
+        if unit not in self._instances:
+            self._instances[unit] = self.juju.status().machines[self.machine_of(unit)].instance_id
+        return self._instances[unit]
+
+    def power_off(self, *units: str) -> None:
+        """Cut the power of units' machines, all at once."""
+        self._each(units, lambda name: self._lxc("stop", "--force", name))
+
+    def power_on(self, *units: str) -> None:
+        self._each(units, lambda name: self._lxc("start", name))
+
+    def destroy(self, unit: str) -> None:
+        """Let a unit's machine be gone, with all that was on it."""
+        self._lxc("delete", "--force", self.instance(unit))
+
+    def shell(self, unit: str, command: str, *, check: bool = True) -> str:
+        """Run a shell command on a unit's machine as root."""
+        return self._lxc("exec", self.instance(unit), "--", "sh", "-c", command, check=check).stdout
+
+    def _each(self, units, action) -> None:
+        names = [self.instance(unit) for unit in units]
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(action, names))
+
+    def _lxc(self, *arguments: str, check: bool = True):
+        env = {**os.environ, "LXD_DIR": str(self._lxd_dir)}
+        done = subprocess.run(["lxc", *arguments], capture_output=True, text=True, env=env, check=False, timeout=300)
+        assert not check or done.returncode == 0, f"lxc {arguments}: {done.stderr or done.stdout}"
+        return done
+
+    # Ceph, as a client or an administrator on one of the machines sees it
+
+    def ceph(self, unit: str, *words: str):
+        """Return the answer to a command, or None where the monitors do not answer."""
+        command = f"ceph --connect-timeout 10 {' '.join(words)} --format json 2>/dev/null"
+        return json.loads(self.shell(unit, command, check=False) or "null")
+
+    def osds_of(self, unit: str) -> list[int]:
+        return [osd["number"] for osd in self.run(unit, "list-disks")["osds"]]
+
+    def wait_for_health(self, unit: str | None = None, seconds: float = HEALTH_SECONDS) -> None:
+        """Wait until no data lack a copy and nothing but a nearly full disk of the test's host is amiss."""
+        at = unit or self.units("ceph")[0]
+        limit = time.monotonic() + seconds
+        while True:
+            status = self.ceph(at, "status")
+            if status is None:
+                assert time.monotonic() < limit, "the monitors do not answer"
+                continue
+            checks = set(status["health"]["checks"]) - {"MON_DISK_LOW", "RECENT_CRASH"}
+            clean = all(
+                set(group["state_name"].split("+")) <= {"active", "clean", "scrubbing", "deep"}
+                for group in status["pgmap"].get("pgs_by_state", [])
+            )
+            osds = status["osdmap"]
+            if clean and not checks and osds["num_osds"] == osds["num_up_osds"] == osds["num_in_osds"]:
+                return
+            assert time.monotonic() < limit, f"the cluster did not become healthy: {status['health']}, {status['pgmap']}"
+            time.sleep(2)
+
+
+LOAD = Path(__file__).parent / "load.py"
+
+
+class Load:
+    """Objects written and read all the time on one machine, each acknowledged write remembered."""
+
+    def __init__(self, site: Site, unit: str, pool: str) -> None:
+        self._site, self._unit, self._pool = site, unit, pool
+
+    def start(self) -> None:
+        script = LOAD.read_text()
+        self._site.shell(self._unit, f"cat > /root/load.py <<'END'\n{script}\nEND\nrm -f /root/load.log")
+        self._site.shell(self._unit, f"systemd-run --quiet --unit=load python3 /root/load.py write {self._pool}")
+
+    def stop(self) -> dict:
+        """Stop; return how many writes were acknowledged, and the longest time between two of them in seconds."""
+        self._site.shell(self._unit, "systemctl stop load", check=False)
+        return json.loads(self._site.shell(self._unit, "python3 /root/load.py summary x"))
+
+    def verify(self) -> int:
+        """Read every acknowledged object again and compare; return how many there were."""
+        return int(self._site.shell(self._unit, f"python3 /root/load.py verify {self._pool}"))
+
+
+@contextlib.contextmanager
+def load(site: Site, unit: str, pool: str):
+    """Load on the cluster for as long as the block runs."""
+    running = Load(site, unit, pool)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()

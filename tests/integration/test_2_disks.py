@@ -1,0 +1,118 @@
+"""Disks come and go, and none is taken that may hold something."""
+
+import pytest
+
+IMAGES = "/var/tmp/disks"
+
+
+class Loops:
+    """Loop devices on a unit's machine, over sparse files."""
+
+    def __init__(self, site, unit):
+        self._site, self._unit, self.made = site, unit, []
+
+    def make(self, size: str, prepare: str = "true") -> str:
+        """Make a device; `prepare` is a shell command that sees it as $D."""
+        image = f"{IMAGES}/{len(self.made)}"
+        command = f"mkdir -p {IMAGES} && truncate -s {size} {image} && D=$(losetup -f --show {image}) && {prepare} >&2 && echo $D"
+        device = self._site.shell(self._unit, command).strip()
+        self.made.append(device)
+        return device
+
+    def remove(self):
+        for device in self.made:
+            self._site.shell(self._unit, f"umount {device}; losetup -d {device}", check=False)
+        self._site.shell(self._unit, f"rm -rf {IMAGES}", check=False)
+
+
+@pytest.fixture(scope="module")
+def loops(cloud):
+    loops = Loops(cloud, "ceph/0")
+    yield loops
+    loops.remove()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        ("mkfs.ext4 -q $D", "ext4"),
+        ("mkfs.ext4 -q $D && mount $D /mnt", "in use"),
+        ("echo label: gpt | sfdisk -q $D", "gpt"),
+        ("head -c 4096 /dev/urandom > $D", "data in its first or last MiB"),
+        ("printf 'bluestore block device\\n' | dd of=$D bs=1M seek=1024 conv=notrunc status=none", "label at 1 GiB"),
+    ],
+)
+def test_a_device_that_is_not_empty_is_refused(cloud, loops, prepare, reason):
+    device = loops.make("2G", prepare)
+    before = cloud.osds_of("ceph/0")
+    message = cloud.refused("ceph/0", "add-disk", osd_devices=device)
+    assert device in message
+    assert reason in message
+    assert cloud.osds_of("ceph/0") == before
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"osd-devices": "/dev/nothing"}, "there is no such device"),
+        ({"osd-devices": "/etc/hostname"}, "not a block device"),
+        ({"osd-devices": "file:10"}, "not a size"),
+        ({"osd-devices": ""}, "empty"),
+        ({"osd-device": "/dev/loop9"}, "osd-device"),
+        ({"osd-devices": "/dev/loop9,/dev/loop9"}, "twice"),
+        ({"osd-devices": "/dev/loop9", "wipe": True, "confirm": "/dev/loop8"}, "confirm=/dev/loop9"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(cloud, params, reason):
+    assert reason in cloud.refused("ceph/0", "add-disk", **params)
+
+
+def test_good_disks_are_added_beside_a_bad_one_and_twice_is_harmless(cloud, loops):
+    good, bad = loops.make("2G"), loops.make("2G", "mkfs.ext4 -q $D")
+    before = set(cloud.osds_of("ceph/0"))
+    message = cloud.refused("ceph/0", "add-disk", osd_devices=f"{good},{bad}")
+    assert f"{good}: is osd." in message
+    added = set(cloud.osds_of("ceph/0")) - before
+    assert len(added) == 1
+    (again,) = cloud.run("ceph/0", "add-disk", osd_devices=good)
+    assert (again["state"], again["osd-id"]) == ("present", added.pop())
+    cloud.wait_for_health()
+
+
+def test_a_full_disk_is_taken_only_after_it_was_named_twice(cloud, loops):
+    device = loops.make("2G", "mkfs.ext4 -q $D")
+    (added,) = cloud.run("ceph/0", "add-disk", osd_devices=device, wipe=True, confirm=device)
+    assert added["state"] == "added"
+    cloud.wait_for_health()
+
+
+def test_a_disk_with_data_is_drained_and_removed(cloud):
+    cloud.shell("ceph/1", "rados -p probe bench 5 write --no-cleanup -b 65536 >/dev/null")
+    number = cloud.osds_of("ceph/0")[-1]
+    assert "not an OSD of ceph/1" in cloud.refused("ceph/1", "remove-disk", osd_ids=str(number))
+    assert "move" in str(cloud.run("ceph/0", "remove-disk", osd_ids=str(number), dry_run=True))
+    job = cloud.run("ceph/0", "remove-disk", osd_ids=str(number), zap=True)["job-id"]
+    cloud.wait_for_job("ceph/0", job)
+    assert number not in cloud.osds_of("ceph/0")
+    assert number not in cloud.ceph("ceph/1", "osd", "ls")
+    cloud.wait_for_health()
+
+
+def test_a_replaced_disk_keeps_its_number(cloud, loops):
+    number = cloud.osds_of("ceph/0")[0]
+    job = cloud.run("ceph/0", "replace-disk", osd_id=number, device=loops.make("3G"))["job-id"]
+    cloud.wait_for_job("ceph/0", job)
+    assert number in cloud.osds_of("ceph/0")
+    cloud.wait_for_health()
+
+
+def test_a_disk_in_use_is_never_zapped(cloud):
+    device = next(d["path"] for d in cloud.run("ceph/0", "list-disks")["devices"] if d["osd-id"] is not None)
+    assert "remove-disk" in cloud.refused("ceph/0", "zap-disk", devices=device, confirm=device)
+    assert "confirm=" in cloud.refused("ceph/0", "zap-disk", devices=device, confirm="yes")
+
+
+def test_no_disk_can_be_removed_that_leaves_too_few_for_the_copies(cloud):
+    numbers = ",".join(map(str, cloud.osds_of("ceph/2")))
+    assert "copies on different hosts" in cloud.refused("ceph/2", "remove-disk", osd_ids=numbers)
+    assert "copies on different hosts" in cloud.refused("ceph/2", "prepare-removal")

@@ -1,0 +1,132 @@
+"""Units and machines come and go, and options change, while clients write."""
+
+import threading
+import time
+
+from .site import load
+
+
+class Watch:
+    """Looks at the cluster all the time and remembers which hosts had an OSD down together."""
+
+    def __init__(self, site, unit):
+        self._site, self._unit = site, unit
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.hosts_down_together: set[frozenset[str]] = set()
+        self.looks = 0
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self):
+        while not self._stop.wait(0.3):
+            tree = self._site.ceph(self._unit, "osd", "tree")
+            if tree is None:
+                continue
+            self.looks += 1
+            nodes = {node["id"]: node for node in tree["nodes"]}
+            hosts = [node for node in nodes.values() if node["type"] == "host"]
+            down = {h["name"] for h in hosts if any(nodes[c]["status"] == "down" for c in h["children"])}
+            self.hosts_down_together.add(frozenset(down))
+
+
+def test_a_restart_goes_from_unit_to_unit(cloud):
+    before = {unit: started(cloud, unit) for unit in cloud.units("ceph")}
+    with load(cloud, "ceph/0", "probe") as clients, Watch(cloud, "ceph/0") as watch:
+        cloud.juju.config("ceph", {"osd-memory-target": "900M"})
+        cloud.settle()
+        seen = clients.stop()
+        assert clients.verify() == seen["writes"] > 0
+    after = {unit: started(cloud, unit) for unit in cloud.units("ceph")}
+    assert all(set(before[unit].values()).isdisjoint(after[unit].values()) for unit in before)
+    assert watch.looks > 10
+    assert max(map(len, watch.hosts_down_together)) == 1
+    cloud.wait_for_health()
+
+
+def test_a_unit_is_added_and_removed(cloud):
+    cloud.juju.cli("add-unit", "ceph")
+    cloud.settle()
+    (new,) = set(cloud.units("ceph")) - {"ceph/0", "ceph/1", "ceph/2"}
+    host = cloud.hostname_of(new)
+    cloud.run(new, "add-disk", osd_devices="file:3G")
+    cloud.wait_for_health()
+    job = cloud.run(new, "prepare-removal")["job-id"]
+    cloud.wait_for_job(new, job)
+    cloud.juju.remove_unit(new)
+    cloud.juju.wait(lambda status: new not in status.get_units("ceph"), timeout=180)
+    assert host not in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}
+    cloud.settle()
+    cloud.wait_for_health()
+
+
+def test_a_unit_with_data_is_not_let_go_unprepared(cloud):
+    """Juju's removal cannot be refused: the hook fails with the reason until the data are safe."""
+    cloud.juju.cli("add-unit", "ceph")
+    cloud.settle()
+    new = cloud.units("ceph")[-1]
+    cloud.run(new, "add-disk", osd_devices="file:3G,file:3G")
+    cloud.wait_for_health()
+    cloud.juju.remove_unit(new)
+    cloud.juju.wait(lambda status: new not in status.get_units("ceph"), timeout=400)
+    cloud.settle()
+    cloud.wait_for_health()
+
+
+def test_a_destroyed_machine_is_replaced(cloud):
+    lost = next(unit for unit in cloud.units("ceph")[1:] if unit != cloud.leader("ceph"))
+    host, machine, osds = cloud.hostname_of(lost), cloud.machine_of(lost), set(cloud.osds_of(lost))
+    with load(cloud, "ceph/0", "probe") as clients:
+        cloud.destroy(lost)
+        cloud.juju.cli("remove-machine", "--force", "--no-prompt", machine)
+        cloud.juju.cli("add-unit", "ceph")
+        cloud.juju.wait(lambda status: lost not in status.get_units("ceph"), timeout=180)
+        cloud.settle()
+        new = cloud.units("ceph")[-1]
+        cloud.run(new, "add-disk", osd_devices="file:3G,file:3G")
+        limit = time.monotonic() + 240
+        while host in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}:
+            assert time.monotonic() < limit, f"{host} is still in the cluster"
+            time.sleep(3)
+        seen = clients.stop()
+        assert clients.verify() == seen["writes"] > 0
+    for unit in cloud.units("ceph"):
+        cloud.poke(unit)
+    cloud.settle()
+    cloud.wait_for_health()
+    entities = {entry["entity"] for entry in cloud.ceph("ceph/0", "auth", "ls")["auth_dump"]}
+    assert f"mgr.{host}" not in entities
+    assert not entities & {f"osd.{number}" for number in osds - set(cloud.ceph("ceph/0", "osd", "ls"))}
+    quorum = cloud.run("ceph/0", "get-quorum-status")
+    assert host not in quorum["monitors"]
+    assert len(quorum["quorum"]) == 3
+
+
+def test_a_rolling_reboot_stops_before_the_second_machine_when_an_osd_stays_down(cloud):
+    first = cloud.units("ceph")[0]
+    number = cloud.osds_of(first)[0]
+    cloud.shell(first, f"systemctl mask --now --runtime=no ceph-osd@{number} 2>/dev/null || systemctl mask --now ceph-osd@{number}")
+    boots = {unit: booted(cloud, unit) for unit in cloud.units("ceph")}
+    cloud.juju.run(cloud.leader("host"), "reboot", wait=120)
+    time.sleep(60)
+    rebooted = [unit for unit in boots if booted(cloud, unit) != boots[unit]]
+    assert len(rebooted) <= 1
+    cloud.shell(first, f"systemctl unmask ceph-osd@{number}; systemctl start ceph-osd@{number}")
+
+
+def started(cloud, unit) -> dict[str, str]:
+    """When each OSD and monitor of a unit was started last."""
+    names = "'ceph-osd@*' 'ceph-mon@*'"
+    shown = cloud.shell(unit, f"systemctl show --property=Id,ActiveEnterTimestampMonotonic {names}")
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
+    return {block["Id"]: f"{block['Id']} {block['ActiveEnterTimestampMonotonic']}" for block in blocks}
+
+
+def booted(cloud, unit) -> str:
+    return cloud.shell(unit, "systemctl show --property=UserspaceTimestampMonotonic --value")
