@@ -62,7 +62,9 @@ class Service:
         """Host the models until `stop`."""
         async with self._tasks:
             for uuid in self._store.models():
-                self._host(Core(State.load(self._store.load(uuid)), _ids()))
+                core = Core(State.load(self._store.load(uuid)), _ids())
+                core.recover(time.time())
+                self._host(core).commit()
             await self._stop.wait()
             for runner in self._runners.values():
                 runner.stop()
