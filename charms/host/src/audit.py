@@ -15,21 +15,22 @@ if TYPE_CHECKING:
     from state import Config
 
 Severity = Literal["low", "medium", "high"]
-_LEAST_SPACE = 2 * 1024**3
+_LEAST_SPACE = 2048
+"""MiB."""
 _UPGRADE = "juju run UNIT upgrade-packages"
 _REBOOT = "juju run UNIT reboot"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was looked at; a `remedy` is there for what failed, and a reason for what does not apply."""
+    """One thing that was looked at; a reason is there for what failed or does not apply, a remedy for what failed."""
 
     id: str
     severity: Severity
     title: str
     state: Literal["pass", "fail", "not-applicable"]
-    remedy: str = ""
     reason: str = ""
+    remedy: str = ""
 
 
 def findings(host: Host, config: Config) -> list[Finding]:
@@ -48,11 +49,11 @@ def findings(host: Host, config: Config) -> list[Finding]:
     ]
 
 
-def _finding(identity: str, severity: Severity, title: str, problem: object, remedy: str) -> Finding:
-    """Return a finding that failed where `problem` is anything but empty."""
+def _finding(identity: str, severity: Severity, title: str, problem: str, remedy: str) -> Finding:
+    """Return a finding that failed if there is a problem."""
     if not problem:
         return Finding(id=identity, severity=severity, title=title, state="pass")
-    return Finding(id=identity, severity=severity, title=title, state="fail", remedy=remedy)
+    return Finding(id=identity, severity=severity, title=title, state="fail", reason=problem, remedy=remedy)
 
 
 def _not_applicable(identity: str, severity: Severity, title: str, reason: str) -> Finding:
@@ -65,9 +66,10 @@ def _kernel_settings(host: Host, config: Config) -> Iterator[Finding]:
         if objection := host.kernel_objection(key, value):
             yield _not_applicable(identity, "medium", title, objection)
         else:
-            differs = host.kernel_value(key) != value
+            now = host.kernel_value(key)
+            problem = "" if now == value else f"it is {now}"
             yield _finding(
-                identity, "medium", title, differs, f"find what else sets it: sysctl {key}={value}"
+                identity, "medium", title, problem, f"find what else sets it; sysctl {key}={value}"
             )
 
 
@@ -75,11 +77,12 @@ def _time(host: Host) -> Finding:
     title = "The clock follows time servers"
     if host.in_container:
         return _not_applicable("time", "medium", title, "the clock belongs to the container's host")
-    # 503: the fourth field of chronyc's CSV is the stratum, 0 while no server has been reached.
+    # The third field is the stratum, 0 while no server has been reached.
     tracking = host.machine.run("chronyc", "-n", "-c", "tracking", check=False).stdout.split(",")
-    synchronised = len(tracking) > 2 and tracking[2] != "0"  # noqa: PLR2004
+    reached = len(tracking) > 2 and tracking[2] != "0"  # noqa: PLR2004
+    problem = "" if reached else "no server has been reached"
     return _finding(
-        "time", "medium", title, not synchronised, "juju config APPLICATION ntp-servers=...; chronyc sources"
+        "time", "medium", title, problem, "juju config APPLICATION ntp-servers=...; chronyc sources"
     )
 
 
@@ -99,66 +102,57 @@ def _sshd(host: Host, config: Config) -> Iterator[Finding]:
         reason = "the config option ssh-password-login allows it"
         yield _not_applicable("ssh-passwords", "high", passwords, reason)
     else:
-        allowed = "yes" in {
-            effective.get("passwordauthentication"),
-            effective.get("kbdinteractiveauthentication"),
-        }
-        yield _finding(
-            "ssh-passwords",
-            "high",
-            passwords,
-            allowed,
-            "give an account an authorized key; see sshd_config.d",
-        )
-    yield _finding("ssh-root", "high", root, effective.get("permitrootlogin") == "yes", "see sshd_config.d")
+        options = ("passwordauthentication", "kbdinteractiveauthentication")
+        allowed = " and ".join(option for option in options if effective.get(option) == "yes")
+        problem = f"sshd has {allowed} on" if allowed else ""
+        remedy = "give an account an authorized key; look into sshd_config.d"
+        yield _finding("ssh-passwords", "high", passwords, problem, remedy)
+    problem = "sshd has permitrootlogin on" if effective.get("permitrootlogin") == "yes" else ""
+    yield _finding("ssh-root", "high", root, problem, "give root an authorized key; look into sshd_config.d")
 
 
 def _accounts(host: Host) -> Iterator[Finding]:
     shadow = [line.split(":") for line in (host.machine.read("/etc/shadow") or "").splitlines()]
-    empty = [row[0] for row in shadow if len(row) > 1 and not row[1]]
-    yield _finding(
-        "empty-passwords", "high", "Every account's password is set or locked", empty,
-        f"passwd --lock {' '.join(empty)}",
-    )  # fmt: skip
+    empty = " ".join(row[0] for row in shadow if row[1:2] == [""])
+    title = "Every account's password is set or locked"
+    yield _finding("empty-passwords", "high", title, empty, f"passwd --lock {empty}")
     rows = [line.split(":") for line in (host.machine.read("/etc/passwd") or "").splitlines()]
-    others = [row[0] for row in rows if row[2:3] == ["0"] and row[0] != "root"]
+    others = " ".join(row[0] for row in rows if row[2:3] == ["0"] and row[0] != "root")
     yield _finding(
-        "superusers", "high", "root is the only account with user id 0", others, f"remove {' '.join(others)}"
+        "superusers", "high", "root is the only account with user id 0", others, f"remove {others}"
     )
 
 
 def _packages(host: Host, config: Config) -> Iterator[Finding]:
     pending = updates.pending(host.machine, host.needed_packages())
     names = ", ".join(update.package for update in pending if update.security)
-    yield _finding(
-        "security-updates", "high", f"No security update waits: {names or 'none'}", names, _UPGRADE
-    )
-    yield _finding(
-        "automatic-updates", "medium", "Security updates install by themselves", not config.security_updates,
-        "juju config APPLICATION security-updates=true",
-    )  # fmt: skip
+    yield _finding("security-updates", "high", "No security update waits", names, _UPGRADE)
+    off = "" if config.security_updates else "the config option security-updates is off"
+    remedy = "juju config APPLICATION security-updates=true"
+    yield _finding("automatic-updates", "medium", "Security updates install by themselves", off, remedy)
     outdated = host.machine.run("needrestart", "-b", "-r", "l").stdout
     services = ", ".join(re.findall(r"^NEEDRESTART-SVC: (\S+)", outdated, re.MULTILINE))
+    yield _finding("outdated-code", "medium", "No service runs older code", services, _UPGRADE)
     yield _finding(
-        "outdated-code", "medium", f"No service runs older code: {services or 'none'}", services, _UPGRADE
+        "reboot", "medium", "No restart of the machine is due", _restart_due(host, outdated), _REBOOT
     )
+
+
+def _restart_due(host: Host, needrestart: str) -> str:
+    if host.machine.exists("/run/reboot-required"):
+        return "an upgraded package asks for it (/run/reboot-required)"
     # 3: a newer kernel is installed than the one that runs (README.batch.md of needrestart).
-    newer_kernel = re.search(r"^NEEDRESTART-KSTA: 3$", outdated, re.MULTILINE)
-    reboot = host.machine.exists("/run/reboot-required") or (newer_kernel and not host.in_container)
-    yield _finding("reboot", "medium", "No restart of the machine is due", reboot, _REBOOT)
+    newer = re.search(r"^NEEDRESTART-KSTA: 3$", needrestart, re.MULTILINE)
+    return "a newer kernel is installed" if newer and not host.in_container else ""
 
 
 def _system(host: Host) -> Iterator[Finding]:
     shown = host.machine.run("systemctl", "list-units", "--state=failed", "--plain", "--no-legend").stdout
-    failed = ", ".join(line.split()[0] for line in shown.splitlines() if line.strip())
+    failed = " ".join(line.split()[0] for line in shown.splitlines() if line.strip())
     yield _finding(
-        "failed-units",
-        "medium",
-        f"No systemd unit has failed: {failed or 'none'}",
-        failed,
-        "systemctl status UNIT",
+        "failed-units", "medium", "No systemd unit has failed", failed, f"systemctl status {failed}"
     )
-    full = host.machine.free_space("/") < _LEAST_SPACE
-    yield _finding(
-        "disk-space", "high", "At least 2 GiB are free on /", full, "du --one-file-system --max-depth=2 /"
-    )
+    free = host.machine.free_space("/") // 1024**2
+    problem = f"{free} MiB are" if free < _LEAST_SPACE else ""
+    remedy = "du --one-file-system --max-depth=2 /"
+    yield _finding("disk-space", "high", f"At least {_LEAST_SPACE} MiB are free on /", problem, remedy)

@@ -29,9 +29,11 @@ State = Literal["waiting", "restarting", "upgrading", "entered", "verifying", "f
 _HEALTHY_WITHIN = 900
 """Seconds after a start in which all applications must have become healthy."""
 _LOOK_FOR = 20
-"""Seconds that one hook looks whether they have: others want to run on this machine too."""
-_PAUSE = 5
+"""Seconds that one hook looks whether what it waits for has come: others want to run on this machine too."""
+_PAUSE = 2
 """Seconds between two looks."""
+_NEXT_HOOK = 10
+"""Seconds until the next hook, which looks again."""
 _JUJU_EXEC = "/usr/bin/juju-exec"
 
 
@@ -211,7 +213,11 @@ class Roll:
             self._verify(request)
 
     def _follow_upgrade(self, request: Request) -> None:
-        job = self._jobs.find(request.job)
+        until = self._machine.now() + _LOOK_FOR
+        while (
+            (job := self._jobs.find(request.job)) and job.state == "running" and self._machine.now() < until
+        ):
+            self._machine.sleep(_PAUSE)
         if job is None or job.state == "failed":
             reason = job.progress if job else f"the record of job {request.job} is gone"
             self._keep(request.failed(f"upgrade: {reason}", "waiting"))
@@ -251,7 +257,7 @@ class Roll:
         if self._machine.exists(_JUJU_EXEC):
             self._machine.run(
                 "systemd-run", "--quiet", "--collect", f"--unit={self._unit.replace('/', '-')}-wake",
-                f"--on-active={_PAUSE}", _JUJU_EXEC, "-u", self._unit,
+                f"--on-active={_NEXT_HOOK}", _JUJU_EXEC, "-u", self._unit,
                 "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
                 check=False,  # one that is on its way already is enough
             )  # fmt: skip

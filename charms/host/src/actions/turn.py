@@ -23,8 +23,8 @@ def require_no_request(charm: HostCharm, *units: str) -> None:
     if requests:
         busy = ", ".join(f"{unit} ({request.kind}, {request.state})" for unit, request in requests.items())
         raise ActionError(
-            f"there is a request already: {busy}. Let it end, or drop what waits or has failed: "
-            f"juju run {charm.app.name}/leader cancel-roll"
+            f"there is a request already: {busy}. Let it end (maintenance: mode=leave), or drop what waits or has "
+            f"failed: juju run {charm.app.name}/leader cancel-roll"
         )
 
 

@@ -98,7 +98,9 @@ class Model:
 
     def goal_state(self):
         goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
-        return ops.hookcmds.GoalState(units={f"host/{number}": goal for number in self.unit_data}, relations={})
+        return ops.hookcmds.GoalState(
+            units={f"host/{number}": goal for number in self.unit_data}, relations={}
+        )
 
     def add_unit(self):
         number = len(self.machines)

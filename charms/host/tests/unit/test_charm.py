@@ -194,6 +194,7 @@ def test_an_audit_finds_what_is_wrong(model, lone, program, answer, finding):
     lone.handlers[program] = lambda *_: answer
     found = findings(model)
     assert [name for name, each in found.items() if each["state"] == "fail"] == [finding]
+    assert found[finding]["reason"]
     assert found[finding]["remedy"]
 
 
