@@ -7,7 +7,16 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from openinfra_model.charm import ActionSpec, Base, Charm, Endpoint, Option, ResourceSpec, StorageSpec
+from openinfra_model.charm import (
+    ActionSpec,
+    Base,
+    Charm,
+    Endpoint,
+    Option,
+    OptionType,
+    ResourceSpec,
+    StorageSpec,
+)
 from openinfra_model.core import Core, Ids, State
 from openinfra_model.core.entities import Network
 
@@ -26,7 +35,7 @@ def charm(name: str, *, subordinate: bool = False, **parts: Any) -> Charm:
         for endpoint, interface in parts.get(role, {}).items():
             scope = "container" if subordinate and role == "requires" else "global"
             endpoints[endpoint] = Endpoint(name=endpoint, role=role, interface=interface, scope=scope)
-    kinds = {bool: "boolean", int: "int", float: "float", str: "string"}
+    kinds: dict[type, OptionType] = {bool: "boolean", int: "int", float: "float", str: "string"}
     config = {
         key: Option(name=key, type=kinds[type(default)], default=default)
         for key, default in parts.get("config", {}).items()
@@ -48,7 +57,8 @@ def charm(name: str, *, subordinate: bool = False, **parts: Any) -> Charm:
             for store, (least, most) in parts.get("storage", {}).items()
         },
         resources={
-            resource: ResourceSpec(name=resource, filename=f"{resource}.bin") for resource in parts.get("resources", ())
+            resource: ResourceSpec(name=resource, filename=f"{resource}.bin")
+            for resource in parts.get("resources", ())
         },
     )
 
@@ -150,9 +160,15 @@ class Play:
         for machine in self.core.machines_to_release():
             self.core.machine_released(machine.id)
         for machine in self.core.machines_wanted():
-            network = Network(address=f"10.0.0.{int(machine.id) + 1}", cidr="10.0.0.0/24", gateway="10.0.0.254")
+            network = Network(
+                address=f"10.0.0.{int(machine.id) + 1}", cidr="10.0.0.0/24", gateway="10.0.0.254"
+            )
             self.core.machine_provisioned(
-                machine.id, instance_id=f"i-{machine.id}", hostname=f"h-{machine.id}", network=network, now=self.now
+                machine.id,
+                instance_id=f"i-{machine.id}",
+                hostname=f"h-{machine.id}",
+                network=network,
+                now=self.now,
             )
             self.boot(machine.id)
         for item in self.core.storage_wanted():

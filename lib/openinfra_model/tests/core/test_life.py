@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from openinfra_model.core import Core, Ids, ModelError, State
 
 from .play import BASE, Play, Run, charm
@@ -109,7 +110,11 @@ def test_removing_a_relation_departs_and_breaks(play):
     with pytest.raises(ModelError, match="relation web:sql db:sql is dying, but not yet removed"):
         play.core.integrate("web", "db", now=play.now)
     play.settle()
-    assert play.names("web/0")[-3:] == ["sql-relation-departed", "sql-relation-departed", "sql-relation-broken"]
+    assert play.names("web/0")[-3:] == [
+        "sql-relation-departed",
+        "sql-relation-departed",
+        "sql-relation-broken",
+    ]
     assert "1" not in play.state.relations
     play.integrate("web", "db")
     assert play.names("web/0")[-1] == "sql-relation-changed"
@@ -160,8 +165,13 @@ def test_a_subordinate_lives_with_its_principal(play):
     play.deploy(DB, units=2)
     play.deploy(AGENT)
     play.integrate("agent", "db")
-    assert sorted(unit.principal for unit in play.state.units if unit.application == "agent") == ["db/0", "db/1"]
-    assert play.state.units["agent/0"].machine == play.state.units[play.state.units["agent/0"].principal].machine
+    assert sorted(unit.principal for unit in play.state.units if unit.application == "agent") == [
+        "db/0",
+        "db/1",
+    ]
+    assert (
+        play.state.units["agent/0"].machine == play.state.units[play.state.units["agent/0"].principal].machine
+    )
     gone = next(unit.name for unit in play.state.units if unit.principal == "db/1")
     play.core.remove_unit(["db/1"], now=play.now)
     play.settle()
