@@ -1,0 +1,627 @@
+"""A software twin of Ceph: monitors, OSDs and their data as far as the charm can tell them from the real ones.
+
+Played: the bootstrap of monitors from their stores and maps, quorum by majority, joining and removal; keys with
+pending ones; OSDs from `osd new` over `--mkfs` to their purge, with what the monitors refuse; placement of pools'
+groups on failure domains, their copies, and recovery while time passes; whether OSDs may stop or be destroyed; the
+commands that only a manager answers.
+
+Left out: the network between machines (each running daemon reaches all others), elections and clocks (a majority
+that runs agrees at once), capabilities, placement by Ceph's own hash (groups go where a simpler hash puts them),
+erasure coding, device classes in rules, objects (a pool has bytes and groups, no content), full OSDs, and OSDs that
+are marked out because they were down for long.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import zlib
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from programs import CephMachine
+
+CONFIG = "/etc/ceph/ceph.conf"
+LABEL = b"bluestore block device\n"
+MANAGERS = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop", "osd purge", "osd destroy"})
+"""Commands that the monitors pass on to the active manager (Ceph: src/mgr/MgrCommands.h)."""
+
+
+class RadosError(Exception):
+    """As `rados.Error`."""
+
+
+class Refused(Exception):  # noqa: N818  it is the monitors' answer
+    """A command that the monitors refuse, with the errno."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@dataclass
+class Auth:
+    """A Ceph user's key, the one that will take its place, and its capabilities."""
+
+    key: str
+    caps: list[str] = field(default_factory=list)
+    pending: str = ""
+
+
+@dataclass
+class Osd:
+    """An OSD as the monitors know it. `weight` is in TiB, as CRUSH counts."""
+
+    number: int
+    uuid: str
+    host: str = ""
+    weight: float = 0
+    up: bool = False
+    inside: bool = True
+    destroyed: bool = False
+
+
+@dataclass
+class Rule:
+    """A CRUSH rule: copies go to different domains of a kind."""
+
+    number: int
+    name: str
+    kind: str
+
+
+@dataclass
+class Pool:
+    """A replicated pool; `groups` holds, for each placement group, the OSDs with a whole copy."""
+
+    number: int
+    name: str
+    size: int
+    min_size: int
+    rule: int
+    groups: list[set[int]]
+    applications: list[str] = field(default_factory=list)
+    stored: int = 0
+
+
+class Cluster:
+    """One Ceph cluster, shared by the machines that run its daemons.
+
+    What tests turn: `stuck` names monitors that never get into quorum, `recovers` whether data move at all,
+    `checks` are health checks to show. What tests read: `founders`, the monitors that began a cluster (more than
+    one would be two clusters), and `lost`, the groups whose last copy went with an OSD.
+    """
+
+    def __init__(self) -> None:
+        self.machines: list[CephMachine] = []
+        self.monitors: dict[str, str] = {}
+        self.founders: list[str] = []
+        self.stuck: set[str] = set()
+        self.auth: dict[str, Auth] = {}
+        self.osds: dict[int, Osd] = {}
+        self.rules: list[Rule] = []
+        self.pools: list[Pool] = []
+        self.config: dict[tuple[str, str], str] = {}
+        self.flags: set[str] = set()
+        self.checks: dict[str, str] = {}
+        self.recovers = True
+        self.lost: list[str] = []
+        self.commands: list[str] = []
+        self._fsid = ""
+        self._joined: set[str] = set()
+        self._hosts_once: set[str] = set()
+        self._keys = 0
+
+    # Daemons
+
+    def tick(self) -> None:
+        """Let daemons notice which of them run: monitors form or join the quorum, OSDs come up or go down."""
+        stores = self._running_stores()
+        if not self.monitors:
+            self._found(stores)
+        for name, store in stores.items():
+            joins = store["id"] not in self._joined and name not in self.monitors and name not in self.stuck
+            if (
+                joins
+                and self.quorum
+                and store["fsid"] == self._fsid
+                and store["key"] == self.auth["mon."].key
+            ):
+                self.monitors[name] = store["address"]
+                self._joined.add(store["id"])
+        running = {osd.number: machine for machine in self.machines for osd in self._bootable(machine)}
+        for osd in self.osds.values():
+            osd.up = bool(self.quorum) and osd.number in running
+            if osd.up and not osd.host:
+                machine = running[osd.number]
+                osd.host = machine.name
+                osd.weight = osd.weight or machine.osd_disk(osd.number).size / (1 << 40)
+        if self.has_manager and self.osds and not any(pool.name == ".mgr" for pool in self.pools):
+            self._add_pool(".mgr", groups=1)
+        for pool in self.pools:
+            for index, holders in enumerate(pool.groups):
+                if not holders:
+                    holders |= {number for number in self._placed(pool, index) if self.osds[number].up}
+
+    def recover(self) -> None:
+        """Let data move to where they belong, as far as OSDs are up."""
+        for pool in self.pools if self.recovers else ():
+            for index, holders in enumerate(pool.groups):
+                target = self._placed(pool, index)
+                if self._live(holders):
+                    holders |= self._live(target)
+                if len(target) == pool.size and self._live(target) == set(target):
+                    holders &= set(target)
+
+    @property
+    def quorum(self) -> list[str]:
+        """The monitors that agree; none without a majority."""
+        running = self._running_stores()
+        names = sorted(name for name in self.monitors if name in running and name not in self.stuck)
+        return names if 2 * len(names) > len(self.monitors) else []
+
+    @property
+    def has_manager(self) -> bool:
+        """Whether a manager serves: its key is known and its service runs."""
+        managers = (
+            f"mgr.{machine.name}" for machine in self.machines if machine.runs(f"ceph-mgr@{machine.name}")
+        )
+        return bool(self.quorum) and any(entity in self.auth for entity in managers)
+
+    def _running_stores(self) -> dict[str, dict[str, Any]]:
+        stores = {machine.name: machine.monitor_store() for machine in self.machines}
+        runs = {machine.name: machine.runs(f"ceph-mon@{machine.name}") for machine in self.machines}
+        return {name: store for name, store in stores.items() if store and runs[name]}
+
+    def _found(self, stores: dict[str, dict[str, Any]]) -> None:
+        """Begin the cluster with a monitor whose map names nobody else."""
+        for name, store in stores.items():
+            if store["monitors"] == {name: store["address"]} and name not in self.stuck:
+                self.monitors = {name: store["address"]}
+                self.founders.append(name)
+                self._joined.add(store["id"])
+                self._fsid = store["fsid"]
+                self.auth = {"mon.": Auth(key=store["key"]), "client.admin": Auth(key=store["admin-key"])}
+                self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
+                return
+
+    def _bootable(self, machine: CephMachine) -> list[Osd]:
+        """Return the OSDs that run on a machine, with the right key and the right device."""
+        found = [self.osds[number] for number in machine.running_osds() if number in self.osds]
+        return [
+            osd
+            for osd in found
+            if not osd.destroyed
+            and machine.osd_disk(osd.number).read(0, 60).startswith(LABEL + osd.uuid.encode())
+            and machine.keyring_key(f"/var/lib/ceph/osd/ceph-{osd.number}/keyring") == self.auth[f"osd.{osd.number}"].key
+        ]  # fmt: skip
+
+    # Placement
+
+    def _placed(self, pool: Pool, index: int) -> list[int]:
+        """Return where CRUSH wants a group's copies."""
+        return self.place(pool.rule, pool.size, pool.number, index)
+
+    def place(self, rule: int, size: int, pool: int, index: int) -> list[int]:
+        """Return the OSDs for a group: different domains, in an order that only the names decide."""
+        kind = next(known.kind for known in self.rules if known.number == rule)
+        usable = [
+            osd for osd in self.osds.values() if osd.weight and osd.inside and osd.host and not osd.destroyed
+        ]
+        usable.sort(key=lambda osd: zlib.crc32(f"{pool}.{index} {osd.number}".encode()))
+        chosen: dict[Any, int] = {}
+        for osd in usable:
+            chosen.setdefault(osd.number if kind == "osd" else osd.host, osd.number)
+        return list(chosen.values())[:size]
+
+    def _live(self, numbers: Any) -> set[int]:
+        return {number for number in numbers if number in self.osds and self.osds[number].up}
+
+    def _state(self, pool: Pool, index: int) -> str:
+        live, target = self._live(pool.groups[index]), set(self._placed(pool, index))
+        if not live:
+            return "stale+down" if pool.groups[index] else "unknown"
+        if len(live) < pool.min_size:
+            return "undersized+degraded+peered"
+        if live >= target and len(target) == pool.size:
+            return "active+clean"
+        return "active+remapped+backfilling" if len(live) >= pool.size else "active+undersized+degraded"
+
+    def states(self) -> dict[str, int]:
+        """Return how many groups are in each state."""
+        found = [self._state(pool, index) for pool in self.pools for index in range(len(pool.groups))]
+        return {state: found.count(state) for state in sorted(set(found))}
+
+    def _add_pool(self, name: str, *, groups: int, size: int = 0, rule: int = 0) -> Pool:
+        size = size or int(self._option("osd_pool_default_size", "3"))
+        least = min(size, int(self._option("osd_pool_default_min_size", "2")))
+        number = 1 + max((pool.number for pool in self.pools), default=0)
+        pool = Pool(
+            number=number,
+            name=name,
+            size=size,
+            min_size=least,
+            rule=rule,
+            groups=[set() for _ in range(groups)],
+        )
+        self.pools.append(pool)
+        return pool
+
+    def _option(self, name: str, default: str) -> str:
+        leader = next(machine for machine in self.machines if machine.name == self.quorum[0])
+        found = re.search(rf"^{name} = (.+)$", leader.read(CONFIG) or "", re.MULTILINE)
+        return found[1] if found else default
+
+    # Commands
+
+    def command(self, request: str, data: bytes) -> tuple[int, bytes, str]:
+        """Carry out what `mon_command` was called with; return the code, the output and the message.
+
+        Raises:
+            RadosError: It could not be carried out in time.
+        """
+        arguments = json.loads(request)
+        prefix = arguments.pop("prefix")
+        del arguments["format"]
+        self.tick()
+        if not self.quorum or (prefix in MANAGERS and not self.has_manager):
+            raise RadosError("[errno 110] timed out")
+        handler = getattr(self, f"_do_{prefix.replace(' ', '_').replace('-', '_')}", None)
+        if handler is None:
+            return -errno.EINVAL, b"", "command not known"
+        self.commands.append(prefix)
+        if data:
+            arguments["data"] = data
+        try:
+            answer = handler(**arguments)
+        except Refused as error:
+            return -error.code, b"", str(error)
+        self.tick()
+        return 0, b"" if answer is None else json.dumps(answer).encode(), ""
+
+    def new_key(self) -> str:
+        """Return a key that is like no other."""
+        self._keys += 1
+        return f"twin-key-{self._keys}=="
+
+    def _osd(self, number: int) -> Osd:
+        if number not in self.osds:
+            raise Refused(errno.ENOENT, f"osd.{number} does not exist")
+        return self.osds[number]
+
+    def _pool(self, name: str) -> Pool:
+        found = next((pool for pool in self.pools if pool.name == name), None)
+        if found is None:
+            raise Refused(errno.ENOENT, f"unrecognized pool '{name}'")
+        return found
+
+    # Monitors
+
+    def _do_quorum_status(self) -> Any:
+        return {
+            "quorum_names": self.quorum,
+            "quorum_leader_name": self.quorum[0],
+            "monmap": self._do_mon_dump(),
+        }
+
+    def _do_mon_dump(self) -> Any:
+        return {"fsid": self._fsid, "mons": [{"name": name} for name in sorted(self.monitors)]}
+
+    def _do_mon_remove(self, name: str) -> None:
+        if self.monitors.keys() == {name}:
+            raise Refused(errno.EINVAL, f"error: removal of last monitor mon.{name} refused")
+        self.monitors.pop(name, None)
+
+    def _do_status(self) -> Any:
+        states = self.states()
+        objects = sum(count for state, count in states.items() if not state.startswith("active+clean"))
+        return {
+            "health": self._health(),
+            "osdmap": {"num_osds": len(self.osds), "num_up_osds": len(self._live(self.osds))},
+            "pgmap": {
+                "pgs_by_state": [{"state_name": state, "count": count} for state, count in states.items()],
+                **({"misplaced_objects": objects} if objects else {}),
+            },
+        }
+
+    def _do_health(self, detail: str) -> Any:
+        assert detail == "detail"
+        return self._health()
+
+    def _health(self) -> dict[str, Any]:
+        states = self.states()
+        checks = dict(self.checks)
+        if down := len(self.osds) - len(self._live(self.osds)):
+            checks["OSD_DOWN"] = f"{down} osds down"
+        if missing := len(self.monitors) - len(self.quorum):
+            checks["MON_DOWN"] = f"{missing}/{len(self.monitors)} mons down"
+        if degraded := sum(count for state, count in states.items() if "degraded" in state):
+            checks["PG_DEGRADED"] = f"Degraded data redundancy: {degraded} pgs undersized"
+        words = {
+            name: {"severity": "HEALTH_WARN", "summary": {"message": text, "count": 1}, "muted": False}
+            for name, text in checks.items()
+        }
+        return {"status": "HEALTH_WARN" if words else "HEALTH_OK", "checks": words, "mutes": []}
+
+    def _do_config_set(self, who: str, name: str, value: str) -> None:
+        self.config[who, name] = value
+
+    def _do_config_rm(self, who: str, name: str) -> None:
+        self.config.pop((who, name), None)
+
+    # Keys
+
+    def _entry(self, entity: str) -> list[dict[str, str]]:
+        known = self.auth.get(entity)
+        if known is None:
+            raise Refused(errno.ENOENT, f"failed to find {entity} in keyring")
+        pending = {"pending_key": known.pending} if known.pending else {}
+        return [{"entity": entity, "key": known.key, **pending}]
+
+    def _do_auth_get(self, entity: str) -> Any:
+        return self._entry(entity)
+
+    def _do_auth_get_or_create(self, entity: str, caps: list[str]) -> Any:
+        known = self.auth.setdefault(entity, Auth(key=self.new_key(), caps=caps))
+        if known.caps != caps:
+            raise Refused(errno.EINVAL, f"key for {entity} exists but cap {caps[0]} does not match")
+        return self._entry(entity)
+
+    def _do_auth_get_or_create_pending(self, entity: str) -> Any:
+        self._entry(entity)
+        self.auth[entity].pending = self.auth[entity].pending or self.new_key()
+        return self._entry(entity)
+
+    def _do_auth_caps(self, entity: str, caps: list[str]) -> None:
+        self._entry(entity)
+        self.auth[entity].caps = caps
+
+    def _do_auth_rm(self, entity: str) -> None:
+        self.auth.pop(entity, None)
+
+    def admits(self, entity: str, key: str | None) -> bool:
+        """Return whether a client gets in; a pending key that is used takes the old one's place."""
+        known = self.auth.get(entity)
+        if known and known.pending and key == known.pending:
+            known.key, known.pending = known.pending, ""
+        return known is not None and key == known.key
+
+    # OSDs
+
+    def _do_osd_new(self, uuid: str, data: bytes, id: int | None = None) -> Any:  # noqa: A002  Ceph's name
+        same = next((osd for osd in self.osds.values() if osd.uuid == uuid), None)
+        if same:
+            return {"osdid": same.number}
+        if id is not None and not self._osd(id).destroyed:
+            raise Refused(errno.EEXIST, f"osd id {id} exists")
+        number = id if id is not None else next(n for n in range(len(self.osds) + 1) if n not in self.osds)
+        old = self.osds.get(number, Osd(number=number, uuid=""))
+        # A destroyed OSD's place in CRUSH is kept for its successor.
+        self.osds[number] = Osd(number=number, uuid=uuid, host=old.host, weight=old.weight, inside=old.inside)
+        self.auth[f"osd.{number}"] = Auth(key=json.loads(data)["cephx_secret"])
+        return {"osdid": number}
+
+    def _do_osd_ls(self) -> Any:
+        return sorted(self.osds)
+
+    def _do_osd_dump(self) -> Any:
+        entries = sorted(self.osds.values(), key=lambda osd: osd.number)
+        return {
+            "osds": [{"osd": o.number, "uuid": o.uuid, "up": int(o.up), "in": int(o.inside)} for o in entries]
+        }
+
+    def _do_osd_tree(self) -> Any:
+        hosts = sorted({osd.host for osd in self.osds.values() if osd.host} | self._empty_hosts)
+        buckets = [
+            {
+                "id": -2 - index, "name": host, "type": "host",
+                "children": sorted(osd.number for osd in self.osds.values() if osd.host == host),
+            }
+            for index, host in enumerate(hosts)
+        ]  # fmt: skip
+        leaves = [
+            {
+                "id": osd.number, "name": f"osd.{osd.number}", "type": "osd",
+                "crush_weight": osd.weight, "reweight": float(osd.inside), "status": "up" if osd.up else "down",
+            }
+            for osd in self.osds.values() if osd.host
+        ]  # fmt: skip
+        root = {"id": -1, "name": "default", "type": "root", "children": [bucket["id"] for bucket in buckets]}
+        return {"nodes": [root, *buckets, *leaves], "stray": []}
+
+    @property
+    def _empty_hosts(self) -> set[str]:
+        """CRUSH keeps a host that its last OSD has left, until it is removed."""
+        return self._hosts_once - {osd.host for osd in self.osds.values()}
+
+    def _do_osd_df(self) -> Any:
+        nodes = []
+        for osd in self.osds.values():
+            held = sum(
+                p.stored / len(p.groups) for p in self.pools for holders in p.groups if osd.number in holders
+            )
+            kib = int(held) >> 10
+            nodes.append(
+                {
+                    "id": osd.number, "kb": int(osd.weight * (1 << 30)), "kb_used": kib, "kb_used_data": kib,
+                    "reweight": float(osd.inside),
+                }
+            )  # fmt: skip
+        return {"nodes": nodes}
+
+    def _do_osd_in(self, ids: list[str]) -> None:
+        for number in ids:
+            self._osd(int(number)).inside = True
+
+    def _do_osd_out(self, ids: list[str]) -> None:
+        for number in ids:
+            self._osd(int(number)).inside = False
+
+    def _do_osd_set(self, key: str) -> None:
+        self.flags.add(key)
+
+    def _do_osd_unset(self, key: str) -> None:
+        self.flags.discard(key)
+
+    def _do_osd_crush_reweight(self, name: str, weight: float) -> None:
+        self._osd(int(name.removeprefix("osd."))).weight = weight
+
+    def _do_osd_crush_rm(self, name: str) -> None:
+        if name not in self._empty_hosts:
+            raise Refused(errno.ENOTEMPTY, f"(39) Directory not empty: {name}")
+        self._hosts_once.discard(name)
+
+    def _do_osd_safe_to_destroy(self, ids: list[str]) -> None:
+        numbers = {int(number) for number in ids} & self.osds.keys()
+        clean = self.states().keys() <= {"active+clean"}
+        for pool in self.pools:
+            for index, holders in enumerate(pool.groups):
+                acting = self._live(holders) if not clean else set()
+                if numbers & (set(self._placed(pool, index)) | acting):
+                    raise Refused(errno.EBUSY, f"OSD(s) {ids} have groups currently mapped to them.")
+        if not clean and any(not self.osds[number].up for number in numbers):
+            raise Refused(
+                errno.EAGAIN, f"OSD(s) {ids} have no reported stats, and not all PGs are active+clean"
+            )
+
+    def _do_osd_ok_to_stop(self, ids: list[str]) -> None:
+        stopping = {int(number) for number in ids}
+        for pool in self.pools:
+            for index, holders in enumerate(pool.groups):
+                live = self._live(holders)
+                if live & stopping and len(live - stopping) < pool.min_size:
+                    raise Refused(
+                        errno.EBUSY, f"unsafe to stop osd(s): group {pool.number}.{index} would be offline"
+                    )
+
+    def _do_osd_purge(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
+        if id in self.osds:
+            self._do_osd_safe_to_destroy([str(id)])
+            self._do_osd_purge_actual(id, yes_i_really_mean_it)
+
+    def _do_osd_destroy(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
+        self._do_osd_safe_to_destroy([str(id)])
+        self._do_osd_destroy_actual(id, yes_i_really_mean_it)
+
+    def _do_osd_purge_actual(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
+        if id not in self.osds:
+            return
+        self._drop_copies(id, sure=yes_i_really_mean_it)
+        del self.osds[id]
+
+    def _do_osd_destroy_actual(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
+        self._drop_copies(id, sure=yes_i_really_mean_it)
+        self.osds[id].destroyed = True
+
+    def _drop_copies(self, number: int, *, sure: bool) -> None:
+        osd = self._osd(number)
+        if not sure:
+            raise Refused(errno.EPERM, "this is irreversible; pass --yes-i-really-mean-it")
+        if osd.up:
+            raise Refused(errno.EBUSY, f"osd.{number} is not `down`.")
+        self.auth.pop(f"osd.{number}", None)
+        if osd.host:
+            self._hosts_once.add(osd.host)
+        for pool in self.pools:
+            for index, holders in enumerate(pool.groups):
+                if holders == {number} and pool.stored:
+                    self.lost.append(f"{pool.name}:{index}")
+                holders.discard(number)
+
+    # Rules and pools
+
+    def _do_osd_crush_rule_dump(self) -> Any:
+        return [
+            {
+                "rule_id": rule.number,
+                "rule_name": rule.name,
+                "steps": [
+                    {"op": "take", "item_name": "default"},
+                    {"op": "choose_firstn" if rule.kind == "osd" else "chooseleaf_firstn", "type": rule.kind},
+                    {"op": "emit"},
+                ],
+            }
+            for rule in self.rules
+        ]
+
+    def _do_osd_crush_rule_create_replicated(self, name: str, root: str, type: str, **_: str) -> None:  # noqa: A002
+        assert root == "default"
+        self.rules.append(Rule(number=1 + max(rule.number for rule in self.rules), name=name, kind=type))
+
+    def _do_osd_pool_ls(self, detail: str = "") -> Any:
+        if not detail:
+            return [pool.name for pool in self.pools]
+        return [
+            {
+                "pool_id": pool.number, "pool_name": pool.name, "type": 1, "size": pool.size,
+                "min_size": pool.min_size, "pg_num": len(pool.groups), "pg_placement_num": len(pool.groups),
+                "crush_rule": pool.rule, "application_metadata": {name: {} for name in pool.applications},
+            }
+            for pool in self.pools
+        ]  # fmt: skip
+
+    def _do_osd_pool_create(
+        self, pool: str, pool_type: str, pg_num: int = 0, pgp_num: int = 0, size: int = 0, rule: str = ""
+    ) -> None:
+        assert (pool_type, pg_num) == ("replicated", pgp_num)
+        groups = pg_num or int(self._option("osd_pool_default_pg_num", "32"))
+        number = next((known.number for known in self.rules if known.name == rule), 0)
+        self._add_pool(pool, groups=groups, size=size, rule=number)
+
+    def _do_osd_pool_delete(self, pool: str, pool2: str, yes_i_really_really_mean_it: bool) -> None:
+        if (pool, yes_i_really_really_mean_it) != (pool2, True):
+            raise Refused(errno.EPERM, "WARNING: this will *PERMANENTLY DESTROY* all data stored in the pool")
+        if self.config.get(("mon", "mon_allow_pool_delete")) != "true":
+            raise Refused(errno.EPERM, "pool deletion is disabled; set mon_allow_pool_delete")
+        self.pools.remove(self._pool(pool))
+
+    def _do_osd_pool_set(self, pool: str, var: str, val: str) -> None:
+        assert var == "crush_rule"
+        self._pool(pool).rule = next(rule.number for rule in self.rules if rule.name == val)
+
+    def _do_osd_pool_application_enable(self, pool: str, app: str) -> None:
+        self._pool(pool).applications.append(app)
+
+    def _do_df(self) -> Any:
+        return {
+            "pools": [
+                {
+                    "name": pool.name, "id": pool.number,
+                    "stats": {"stored": pool.stored, "bytes_used": pool.stored * pool.size, "objects": pool.stored >> 22},
+                }
+                for pool in self.pools
+            ]
+        }  # fmt: skip
+
+
+def rados(cluster: Cluster, machine: CephMachine) -> SimpleNamespace:
+    """Return what a program on a machine imports as `rados`."""
+
+    class Rados:
+        """A client that finds the monitors by the machine's configuration, and shows the keyring's key."""
+
+        def __init__(self, conffile: str, name: str, conf: dict[str, str]) -> None:
+            self._config = machine.read(conffile) or ""
+            self._name = name
+            self._keyring = conf["keyring"]
+
+        def connect(self, timeout: float) -> None:
+            assert timeout > 0
+            cluster.tick()
+            hosts = set(re.findall(r"v2:\[?([^],]+?)\]?:3300", self._config))
+            if not hosts & {cluster.monitors[name] for name in cluster.quorum}:
+                raise RadosError("[errno 110] error connecting to the cluster")
+            if not cluster.admits(self._name, machine.keyring_key(self._keyring)):
+                raise RadosError("[errno 13] error connecting to the cluster")
+
+        def mon_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
+            assert timeout > 0
+            return cluster.command(request, data)
+
+        def shutdown(self) -> None:
+            """Nothing to close."""
+
+    return SimpleNamespace(Rados=Rados, Error=RadosError)
