@@ -130,7 +130,7 @@ class Play:
 
     def step(self) -> bool:
         """Play the next thing that is due; say whether there was one."""
-        self._make_world()
+        self.make_world()
         due = self.core.due(self.now)
         if not due:
             return bool(self.core.machines_to_release() or self.core.storage_to_release())
@@ -138,8 +138,13 @@ class Play:
         return True
 
     def play(self, run: HookRun) -> Finished:
-        context = self.core.begin(run, self.now)
+        return self.end(self.begin(run))
+
+    def begin(self, run: HookRun) -> HookContext:
         self.hooks.append((run.unit, run.name))
+        return self.core.begin(run, self.now)
+
+    def end(self, context: HookContext) -> Finished:
         code = self.charm(Run(self.core, context, self.now))
         self.now += 1
         return self.core.finish(context.id, code, self.now)
@@ -154,7 +159,8 @@ class Play:
         self.now = max(self.now, end)
         self.settle()
 
-    def _make_world(self) -> None:
+    def make_world(self) -> None:
+        """Make and take away what the core asks for."""
         for item in self.core.storage_to_release():
             self.core.storage_released(item.id)
         for machine in self.core.machines_to_release():

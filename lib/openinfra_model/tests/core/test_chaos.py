@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,8 @@ from .play import BASE, Play, Run, charm, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from openinfra_model.core import HookContext
 
 STEPS = 120
 RUNS_THAT_WRITE = 60
@@ -45,6 +47,8 @@ class Charm:
         return int(self.random.random() < 0.05)
 
     def write(self, run: Run) -> None:
+        if run.unit not in run.core.state.units:
+            return
         relations = [relation for endpoint in ENDPOINTS for relation in run.ask("relation-ids", endpoint)]
         number = self.random.randrange(4)
         own = run.ask("secret-ids") or []
@@ -76,6 +80,7 @@ class Operator:
 
     play: Play
     random: random.Random
+    running: list[HookContext] = field(default_factory=list)
 
     def act(self) -> None:
         verbs = [
@@ -133,6 +138,7 @@ class Operator:
         elif self.maybe(0.2):
             self.play.core.remove_machine(machine.id, force=True, now=self.play.now)
         else:
+            self.cut_off(machine.id)
             self.play.core.machine_down(machine.id, self.play.now)
 
     def storage(self) -> None:
@@ -153,10 +159,25 @@ class Operator:
             self.play.core.deploy("db", DB, archive="db.charm", base=BASE, now=self.play.now)
 
     def hooks(self) -> None:
+        """Let time pass, begin hooks, end some of them: the rest goes on while the operator acts."""
         if self.maybe(0.1):
-            self.play.wait(self.random.randrange(400))
+            self.play.now += self.random.randrange(400)
         for _ in range(self.random.randrange(12)):
-            self.play.step()
+            self.play.make_world()
+            due = self.play.core.due(self.play.now)
+            if due and self.maybe(0.6):
+                self.running.append(self.play.begin(self.random.choice(due)))
+            elif self.running:
+                self.play.end(self.running.pop(self.random.randrange(len(self.running))))
+
+    def cut_off(self, machine: str) -> None:
+        for context in [context for context in self.running if context.run.machine == machine]:
+            self.running.remove(context)
+            self.play.core.abandon(context.id, self.play.now)
+
+    def finish(self) -> None:
+        for context in self.running:
+            self.play.end(context)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -171,6 +192,7 @@ def test_a_model_survives_anything(seed):
         operator.act()
         play.core.status(play.now)
         assert_stored(play)
+    operator.finish()
     assert_quiet_in_the_end(play)
 
 

@@ -375,7 +375,7 @@ class Core:
     def tool(self, context_id: str, argv: Sequence[str], stdin: str, now: float) -> ToolResult:
         """Answer a hook tool: `argv[0]` is its name. What it writes waits for the end of the hook."""
         running = self._contexts.get(context_id)
-        if running is None:
+        if running is None or running.unit not in self.state.units:
             return hooktools.unknown_context(context_id)
         return hooktools.call(self.state, self._ids, running, list(argv), stdin=stdin, now=now)
 

@@ -125,7 +125,7 @@ def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float
             problem = str(error)
     if run.hook is None:
         return _finish_task(state, running, ended, problem, now)
-    if ended.code or problem:
+    if (ended.code or problem) and progress.has_subject(state, run.hook):
         message = progress.fail(state, run.unit, run.hook, now)
         return Finished(failed=True, message=f"{message}: {problem}" if problem else message)
     progress.complete(state, ids, run.unit, run.hook, config_seen=running.config_seen, now=now)

@@ -16,6 +16,13 @@ FIRST_RETRY_SECONDS = 5.0
 LAST_RETRY_SECONDS = 300.0
 
 
+def has_subject(state: State, hook: Hook) -> bool:
+    """Say whether what a hook is about is still there; otherwise it cannot be in error for long."""
+    return (hook.relation is None or str(hook.relation) in state.relations) and (
+        not hook.storage or hook.storage in state.storage
+    )
+
+
 def complete(state: State, ids: Ids, name: str, hook: Hook, *, config_seen: str, now: float) -> None:
     """Record that a hook succeeded or was passed over. `config_seen` is the fingerprint from when it began."""
     agent = state.agents[name]

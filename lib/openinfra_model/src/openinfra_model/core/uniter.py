@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from openinfra_model.core import actions, configuration, find, relations, secrets, storage, units
 from openinfra_model.core.context import HookRun
 from openinfra_model.core.entities import Hook, Membership
-from openinfra_model.core.progress import complete
+from openinfra_model.core.progress import complete, has_subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,15 +87,9 @@ def _hook_run(unit: Unit, hook: Hook) -> HookRun:
 def _skip(state: State, ids: Ids, name: str, now: float) -> None:
     """Pass over a failed hook that the operator resolved so, or whose subject is gone."""
     unit, agent = state.units[name], state.agents[name]
-    if agent.failed and (unit.resolved == "no-retry" or not _is_meaningful(state, agent.failed)):
+    if agent.failed and (unit.resolved == "no-retry" or not has_subject(state, agent.failed)):
         seen = configuration.fingerprint(state, name)
         complete(state, ids, name, agent.failed, config_seen=seen, now=now)
-
-
-def _is_meaningful(state: State, hook: Hook) -> bool:
-    return (hook.relation is None or str(hook.relation) in state.relations) and (
-        not hook.storage or hook.storage in state.storage
-    )
 
 
 def _reboot(situation: _Situation) -> Hook | None:
