@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_model.cli.client import CliError
@@ -92,16 +93,9 @@ def scp(client: Client, arguments: argparse.Namespace) -> int:
         raise CliError(f"name one source and one destination, got {shlex.join(files)!r}")
     source, destination = files
     if ":" in destination:
-        command = [
-            "push",
-            "--recursive",
-            "--uid",
-            _USER_ID,
-            "--gid",
-            _USER_ID,
-            source,
-            _remote(client, destination),
-        ]
+        # a single file becomes the user's; LXD copies directories with their owners only
+        owned = ["--recursive"] if Path(source).is_dir() else ["--uid", _USER_ID, "--gid", _USER_ID]
+        command = ["push", *owned, source, _remote(client, destination)]
     else:
         command = ["pull", "--recursive", _remote(client, source), destination]
     return subprocess.run(["lxc", "file", *command], env=_environment(client), check=False).returncode
