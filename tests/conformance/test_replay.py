@@ -14,12 +14,16 @@ one, but for what Juju itself leaves open:
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
 
-from . import probes
+from openinfra_model.core import ToolResult
+
+from . import probes, recording
+from .compare import Names, Situation, compare_tool
 from .replay import Replay
 from .scenarios import SCENARIOS
 
@@ -67,8 +71,16 @@ def test_hooks_come_in_the_order_of_juju(replay):
         assert played == expected
 
 
-def test_a_difference_would_be_seen(replay):
-    """The comparison itself: another address in the recording must be noticed."""
-    unit, runs = next(iter(replay.recorded.items()))
-    altered = [run.subject for run in runs[1:]]
-    assert canonical(altered) != canonical(replay.played[unit])
+@pytest.mark.parametrize("change", [{"exit_code": 1}, {"output": ["sub/7"]}, {"error": "ERROR no"}])
+def test_a_difference_would_be_seen(replay, change):
+    """The comparison itself: an altered answer is noticed, the recorded one is not."""
+    call = recording.ToolCall(command="relation-list --format=json", exit_code=0, output=["beta/0"], error="")
+    situation = Situation(names=Names(), state=replay.state, unit="alpha/0", previous="", joining="")
+    result = ToolResult(stdout='["beta/0"]\n')
+    assert list(compare_tool(call, result, situation)) == []
+    assert list(compare_tool(dataclasses.replace(call, **change), result, situation)) != []
+
+
+def test_another_order_would_be_seen(replay):
+    for unit in replay.recorded:
+        assert canonical(reversed(replay.played[unit])) != canonical(replay.played[unit])

@@ -222,7 +222,6 @@ class Membership:
     """
 
     created: bool = False
-    broken: bool = False
     members: Mapping[str, int] = field(default_factory=dict[str, int])
     applications: Mapping[str, int] = field(default_factory=dict[str, int])
     pending_change: str = ""

@@ -116,27 +116,28 @@ def _forget_installing(state: State, name: str, now: float) -> None:
 def _relation(state: State, name: str, hook: Hook) -> None:
     agent = state.agents[name]
     key = str(hook.relation)
-    known = agent.memberships.get(key, Membership())
+    memberships = {other: known for other, known in agent.memberships.items() if other != key}
+    is_over = hook.kind == "relation-broken" or key not in state.relations
+    if not is_over:
+        memberships[key] = _told(agent.memberships.get(key, Membership()), hook)
+    state.agents.put(replace(agent, memberships=memberships))
+    if is_over:
+        relations.leave(state, int(key), name)
+
+
+def _told(known: Membership, hook: Hook) -> Membership:
+    """Return what a charm knows of a relation after a hook."""
     match hook.kind, hook.remote_unit:
         case "relation-created", _:
-            known = replace(known, created=True)
+            return replace(known, created=True)
         case "relation-joined", unit:
-            known = replace(known, members={**known.members, unit: hook.version}, pending_change=unit)
+            return replace(known, members={**known.members, unit: hook.version}, pending_change=unit)
         case "relation-changed", "":
             seen = {**known.applications, hook.remote_application: hook.version}
-            known = replace(known, applications=seen)
+            return replace(known, applications=seen)
         case "relation-changed", unit:
-            known = replace(known, members={**known.members, unit: hook.version}, pending_change="")
-        case "relation-departed", unit:
-            rest = {member: version for member, version in known.members.items() if member != unit}
-            known = replace(
-                known, members=rest, ghosts=tuple(ghost for ghost in known.ghosts if ghost != unit)
-            )
-        case _:
-            known = replace(known, broken=True)
-    memberships = {**agent.memberships, key: known}
-    if known.broken:
-        del memberships[key]
-    state.agents.put(replace(agent, memberships=memberships))
-    if known.broken and key in state.relations:
-        relations.leave(state, int(key), name)
+            return replace(known, members={**known.members, unit: hook.version}, pending_change="")
+        case _, unit:
+            members = {member: version for member, version in known.members.items() if member != unit}
+            ghosts = tuple(ghost for ghost in known.ghosts if ghost != unit)
+            return replace(known, members=members, ghosts=ghosts)

@@ -232,11 +232,15 @@ def leave_all(state: State, name: str) -> None:
 
 
 def settle(state: State, number: int) -> None:
-    """Drop a dying relation that nobody is in any longer, and the rights that were bound to it."""
+    """Drop a dying relation that nobody is in any longer, what agents know of it and the rights bound to it."""
     relation = state.relations.get(str(number))
     if relation is None or relation.life == "alive" or relation.units:
         return
     state.relations.remove(relation.key)
+    for agent in state.agents:
+        if relation.key in agent.memberships:
+            others = {key: known for key, known in agent.memberships.items() if key != relation.key}
+            state.agents.put(replace(agent, memberships=others))
     for secret in state.secrets:
         kept = tuple(grant for grant in secret.grants if grant.relation != number)
         if kept != secret.grants:
