@@ -14,12 +14,20 @@ class Loops:
     def make(self, size: str, prepare: str = "true") -> str:
         """Make a device; `prepare` is a shell command that sees it as $D."""
         image = f"{IMAGES}/{len(self.made)}"
-        command = f"mkdir -p {IMAGES} && truncate -s {size} {image} && D=$(losetup -f --show {image}) && {prepare} >&2 && echo $D"
+        command = f"mkdir -p {IMAGES} && truncate -s {size} {image} && D=$(losetup -f --show {image}) && {{ {prepare}; }} >&2 && echo $D"
         device = self._site.shell(self._unit, command).strip()
         self.made.append(device)
         return device
 
     def remove(self):
+        """Take the OSDs that live on them out of the cluster, then the devices."""
+        disks = self._site.run(self._unit, "list-disks")["osds"]
+        numbers = ",".join(str(osd["number"]) for osd in disks if osd["device"] in self.made)
+        if numbers:
+            self._site.run(self._unit, "add-disk", osd_devices="file:3G")
+            job = self._site.run(self._unit, "remove-disk", osd_ids=numbers)["job-id"]
+            self._site.wait_for_job(self._unit, job)
+            self._site.wait_for_health()
         for device in self.made:
             self._site.shell(self._unit, f"umount {device}; losetup -d {device}", check=False)
         self._site.shell(self._unit, f"rm -rf {IMAGES}", check=False)

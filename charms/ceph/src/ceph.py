@@ -137,8 +137,12 @@ class Ceph:
 
     def is_ready(self) -> bool:
         """Return whether each daemon that was started here runs."""
+        return not self.dead()
+
+    def dead(self) -> list[str]:
+        """Return the daemons that should run here and do not."""
         states = self.machine.service_states(*self.services.units)
-        return all(state == "active" for state in states.values())
+        return [unit.removesuffix(".service") for unit, state in states.items() if state != "active"]
 
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""

@@ -50,8 +50,8 @@ def why_not_to_stop(ceph: Ceph) -> str | None:
 
 def why_not_ready(ceph: Ceph) -> str | None:
     """Return why this machine does not serve in full yet; None if it does and nothing is being repaired."""
-    if not ceph.is_ready():
-        return "a daemon does not run; see systemctl list-units 'ceph*'"
+    if dead := ceph.dead():
+        return f"{', '.join(dead)} does not run"
     try:
         if ceph.monitor.exists and not ceph.monitor.in_quorum():
             return "the monitor is not in quorum"

@@ -24,8 +24,9 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
     if charm.ceph.paused:
         yield ops.MaintenanceStatus(f"paused; start it again: juju run {charm.unit.name} resume")
         return
-    if not charm.ceph.is_ready():
-        yield ops.BlockedStatus("a daemon does not run; see juju ssh ... journalctl -u 'ceph-*'")
+    if dead := charm.ceph.dead():
+        why = f"see juju ssh {charm.unit.name} journalctl -u {dead[0]}"
+        yield ops.BlockedStatus(f"{', '.join(dead)} does not run; {why}; a dead disk: replace-disk, or remove-disk")
     try:
         status = charm.ceph.admin.command("status")
         words = health.reasons(status)
