@@ -39,8 +39,8 @@ def remove(state: State, machine_id: str, *, force: bool, now: float) -> None:
     machine = find.machine(state, machine_id)
     hosted = find.units_on(state, machine_id)
     if hosted and not force:
-        names = ",".join(unit.name for unit in hosted)
-        raise ModelError(f'machine {machine_id} has unit(s) "{names}" assigned')
+        names = ", ".join(f'"{unit.name}"' for unit in hosted)
+        raise ModelError(f"removing machine failed: machine {machine_id} has unit(s) {names} assigned")
     state.machines.put(replace(machine, life="dead", agent=Status(current="stopped", since=now)))
     # Subordinates go first: the units they depend on are still there to be left.
     for unit in sorted(hosted, key=lambda unit: not unit.principal):

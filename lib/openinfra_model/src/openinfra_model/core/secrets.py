@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import calendar
+import itertools
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from openinfra_model.core.entities import Consumer, Grant, Hook, Secret, SecretR
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from openinfra_model.core.entities import Agent
     from openinfra_model.core.ids import Ids
@@ -138,42 +139,43 @@ def remove_revision(state: State, secret: Secret, revision: int | None) -> None:
 
 
 def next_hook(state: State, agent: Agent, now: float) -> Hook | None:
-    """Return the next hook about a secret of a unit that has started."""
-    for secret in state.secrets:
-        hook = _owner_hook(secret, agent, now) if manages(state, agent.unit, secret) else None
-        if hook := hook or _consumer_hook(secret, agent):
-            return hook
-    return None
-
-
-def _owner_hook(secret: Secret, agent: Agent, now: float) -> Hook | None:
-    if secret.rotate_at is not None and secret.rotate_at <= now:
-        return Hook(kind="secret-rotate", secret=f"secret:{secret.id}", secret_label=secret.label)
-    for number, revision in sorted(secret.revisions.items()):
-        if revision.expires is not None and revision.expires <= now:
-            return Hook(
-                kind="secret-expired",
-                secret=f"secret:{secret.id}",
-                secret_revision=number,
-                secret_label=secret.label,
-            )
-        if revision.obsolete and f"{secret.id}/{number}" not in agent.secrets_seen:
-            return Hook(
-                kind="secret-remove", secret=secret.id, secret_revision=number, secret_label=secret.label
-            )
-    return None
-
-
-def _consumer_hook(secret: Secret, agent: Agent) -> Hook | None:
-    consumer = secret.consumers.get(agent.unit)
-    if consumer is None or agent.secrets_seen.get(secret.id, 0) >= secret.latest:
-        return None
-    return Hook(
-        kind="secret-changed",
-        secret=f"secret:{secret.id}",
-        secret_label=consumer.label,
-        version=secret.latest,
+    """Return the next hook about a secret (the order is that of internal/worker/uniter/secrets/resolver.go)."""
+    managed = [secret for secret in state.secrets if manages(state, agent.unit, secret)]
+    hooks = itertools.chain(
+        (hook for secret in managed for hook in _expired(secret, now)),
+        (_hook("secret-rotate", secret) for secret in managed if _is_over(secret.rotate_at, now)),
+        (hook for secret in state.secrets for hook in _changed(secret, agent)),
+        (hook for secret in managed for hook in _obsolete(secret, agent)),
     )
+    return next(hooks, None)
+
+
+def _is_over(moment: float | None, now: float) -> bool:
+    return moment is not None and moment <= now
+
+
+def _hook(kind: str, secret: Secret, revision: int = 0) -> Hook:
+    return Hook(kind=kind, secret=f"secret:{secret.id}", secret_revision=revision, secret_label=secret.label)
+
+
+def _expired(secret: Secret, now: float) -> Iterator[Hook]:
+    for number, revision in sorted(secret.revisions.items()):
+        if _is_over(revision.expires, now):
+            yield _hook("secret-expired", secret, number)
+
+
+def _changed(secret: Secret, agent: Agent) -> Iterator[Hook]:
+    consumer = secret.consumers.get(agent.unit)
+    if consumer and agent.secrets_seen.get(secret.id, 0) < secret.latest:
+        hook = _hook("secret-changed", secret)
+        yield replace(hook, secret_label=consumer.label, version=secret.latest)
+
+
+def _obsolete(secret: Secret, agent: Agent) -> Iterator[Hook]:
+    for number, revision in sorted(secret.revisions.items()):
+        if revision.obsolete and f"{secret.id}/{number}" not in agent.secrets_seen:
+            # Only this hook has the bare id in its environment, as recorded.
+            yield replace(_hook("secret-remove", secret, number), secret=secret.id)
 
 
 def hook_done(state: State, name: str, hook: Hook, now: float) -> None:

@@ -137,15 +137,15 @@ def _leadership(situation: _Situation) -> Hook | None:
 
 
 def _secrets(situation: _Situation) -> Hook | None:
-    if not (situation.agent.started and situation.is_idle and situation.is_alive):
+    if not (situation.agent.installed and situation.is_idle and situation.is_alive):
         return None
     return secrets.next_hook(situation.state, situation.agent, situation.now)
 
 
 def _next_task(situation: _Situation) -> HookRun | None:
-    """Return a unit's first task; tasks run even while a hook is in error."""
-    unit = situation.unit
-    if not unit.tasks or not situation.agent.installed:
+    """Return a unit's first task; tasks run even while a hook is in error, but not before a queued one."""
+    unit, agent = situation.unit, situation.agent
+    if not unit.tasks or (agent.queued and not agent.failed):
         return None
     task = situation.state.tasks[unit.tasks[0]]
     return HookRun(
@@ -160,13 +160,18 @@ def _next_task(situation: _Situation) -> HookRun | None:
 
 
 def _storage(situation: _Situation) -> Hook | None:
-    known = situation.agent.storage
-    if situation.agent.failed:
+    agent = situation.agent
+    if agent.failed or (agent.queued and agent.installed):
         return None
     for item in storage.attached(situation.state, situation.unit.name):
-        if item.attachment == "dying" and item.id in known:
+        if item.attachment == "dying" and item.id in agent.storage:
             return Hook(kind="storage-detaching", storage=item.id)
-        if item.attachment == "alive" and item.provisioned and item.id not in known and situation.is_alive:
+        if (
+            item.attachment == "alive"
+            and item.provisioned
+            and item.id not in agent.storage
+            and situation.is_alive
+        ):
             return Hook(kind="storage-attached", storage=item.id)
     return None
 
