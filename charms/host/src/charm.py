@@ -41,6 +41,7 @@ class HostCharm(ops.CharmBase):
             framework.observe(event, self._reconcile)
         for name in self.meta.actions:
             framework.observe(self.on[name].action, self._on_action)
+        framework.observe(self.on.start, self._on_start)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
 
@@ -52,9 +53,12 @@ class HostCharm(ops.CharmBase):
             self.host.render(config)
             self.host.apply(config)
             self.host.start()
-            self.unit.set_workload_version(self.host.version())
         self.jobs.resume()
         self.roll.step()
+
+    def _on_start(self, _: ops.StartEvent) -> None:
+        # A unit starts again with its machine, so this is where another version shows.
+        self.unit.set_workload_version(self.host.version())
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         if self._owner == self.unit.name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from functools import cached_property
@@ -24,6 +25,7 @@ CHRONY = "/etc/chrony/chrony.conf"
 SSHD = "/etc/ssh/sshd_config.d/10-openinfra.conf"
 APT = "/etc/apt/apt.conf.d/90openinfra"
 NEEDRESTART = "/etc/needrestart/conf.d/90-openinfra.conf"
+_FILES = (SYSCTL, LIMITS, JOURNALD, SSHD, APT, NEEDRESTART)
 
 _PACKAGES = ("logrotate", "needrestart", "unattended-upgrades")
 _TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "logrotate.timer")
@@ -49,6 +51,7 @@ class Host:
         self._folder = f"/var/lib/openinfra/{application}"
         # Under /run, so that the next kernel is asked again.
         self._refusals = f"/run/openinfra/{application}/refused-settings.json"
+        self._rendered = f"{self._folder}/rendered"
         self._services = Services(machine, application)
 
     # Verbs
@@ -60,7 +63,9 @@ class Host:
 
     def render(self, config: Config) -> frozenset[str]:
         """Write the configuration files; return those that changed. One that sshd would refuse is not written."""
-        settings = {key: value for key, value in config.sysctl.items() if not self._out_of_reach(key)}
+        if self._is_rendered(config):
+            return frozenset()
+        settings = self._settings_in_reach(config)
         files = [
             self._file(SYSCTL, "sysctl.conf.j2", settings=settings),
             self._file(LIMITS, "limits.conf.j2", limits=config.limits),
@@ -74,9 +79,13 @@ class Host:
         ]
         if not self.in_container:
             files.append(self._file(CHRONY, "chrony.conf.j2", servers=config.ntp_servers))
-        if self.has_sshd and not self.ssh_problem(config):
+        problem = self.ssh_problem(config)
+        if self.has_sshd and not problem:
             files.append(self._ssh_file(config))
-        return render.write(self.machine, *files)
+        changed = render.write(self.machine, *files)
+        if not problem:
+            self.machine.write(self._rendered, self._fingerprint(config))
+        return changed
 
     def apply(self, config: Config) -> None:
         """Let the kernel and the services take up what was rendered; those that have already are left alone."""
@@ -84,9 +93,8 @@ class Host:
         self._take_up(self._service(_JOURNALD_UNIT, JOURNALD), self._services.restart)
         if not self.in_container:
             self._take_up(self._service(_CHRONY_UNIT, CHRONY), self._services.restart)
-        if self.has_sshd and self.machine.service_states(_SSH_UNIT)[_SSH_UNIT] == "active":
-            # A reload keeps the sessions, and the old sshd where the new configuration should fail after all.
-            self._take_up(self._service(_SSH_UNIT, SSHD), self._services.reload)
+        if self.has_sshd:
+            self._take_up(self._service(_SSH_UNIT, SSHD), self._reload_if_active)
 
     def start(self) -> list[str]:
         """Start what does not run yet; return the units that were started."""
@@ -112,19 +120,11 @@ class Host:
         Packages stay: they are part of an ordinary machine. So do chrony's servers, that time goes on, and what the
         kernel was told, until it starts again.
         """
-        for path in (
-            SYSCTL,
-            LIMITS,
-            JOURNALD,
-            SSHD,
-            APT,
-            NEEDRESTART,
-            f"{registry.PACKAGES}/{self._application}",
-        ):
+        for path in (*_FILES, f"{registry.PACKAGES}/{self._application}"):
             self.machine.remove(path)
         self.machine.restart_services(_JOURNALD_UNIT)
-        if self.has_sshd and self.machine.service_states(_SSH_UNIT)[_SSH_UNIT] == "active":
-            self.machine.reload_services(_SSH_UNIT)
+        if self.has_sshd:
+            self._reload_if_active(self._service(_SSH_UNIT, SSHD))
         self.machine.remove(self._folder)
 
     # Facts
@@ -173,6 +173,9 @@ class Host:
         refused = self._refused().get(key) == value
         return self._out_of_reach(key) or (f"the kernel refuses the value {value}" if refused else "")
 
+    def _settings_in_reach(self, config: Config) -> dict[str, str]:
+        return {key: value for key, value in config.sysctl.items() if not self._out_of_reach(key)}
+
     def _out_of_reach(self, key: str) -> str:
         if self.in_container and not key.startswith("net."):
             return "it belongs to the container's host"
@@ -205,29 +208,31 @@ class Host:
 
     def ssh_problem(self, config: Config) -> str:
         """Return why sshd refuses the configuration that it should have; empty where it does not."""
+        if not self.has_sshd or self._is_rendered(config):
+            return ""
         wanted = self._ssh_file(config)
-        if not self.has_sshd or self.machine.read(SSHD) == wanted.content:
+        if self.machine.read(SSHD) == wanted.content:
             return ""
         self.machine.write(_SSHD_CANDIDATE, f"{wanted.content}Include /etc/ssh/sshd_config\n")
         # Without it sshd tests nothing; its service makes it only while it runs.
         if not self.machine.exists("/run/sshd"):
             self.machine.make_folder("/run/sshd")
         tested = self.machine.run(_SSHD_PROGRAM, "-t", "-f", _SSHD_CANDIDATE, check=False)
-        return tested.stderr.strip() if tested.code else ""
+        return " ".join(tested.stderr.split()) if tested.code else ""
 
-    def accounts_with_keys(self) -> set[str]:
+    def accounts_with_keys(self) -> list[str]:
         """Return the accounts that can log in over SSH with a key."""
         rows = (line.split(":") for line in (self.machine.read("/etc/passwd") or "").splitlines())
         homes = {row[0]: row[5] for row in rows if len(row) > 5}  # noqa: PLR2004  passwd(5)
-        return {
+        return [
             account
             for account, home in homes.items()
             if (self.machine.read(f"{home}/.ssh/authorized_keys") or "").strip()
-        }
+        ]
 
     def _ssh_file(self, config: Config) -> render.File:
         accounts = self.accounts_with_keys()
-        root_login = "no" if config.ssh_root_login == "no" and accounts - {"root"} else "prohibit-password"
+        root_login = "no" if config.ssh_root_login == "no" and accounts != ["root"] else "prohibit-password"
         return self._file(
             SSHD,
             "sshd.conf.j2",
@@ -258,6 +263,30 @@ class Host:
         """Restart or reload a service unless it runs with what its file holds now."""
         if service.unit not in self._services.units or self._services.outdated([service]):
             act(service)
+
+    def _reload_if_active(self, service: Service) -> None:
+        # A reload keeps the sessions, and the old sshd where the new configuration should fail after all. One that
+        # waits for its socket reads its configuration when it starts.
+        if self.machine.service_states(service.unit)[service.unit] == "active":
+            self._services.reload(service)
+
+    def _is_rendered(self, config: Config) -> bool:
+        """Return whether the files are what this configuration makes, without rendering them."""
+        return self.machine.read(self._rendered) == self._fingerprint(config)
+
+    def _fingerprint(self, config: Config) -> str:
+        """Return a digest of all that the files are made of, and of the files."""
+        made_of = (
+            config,
+            self._settings_in_reach(config),
+            self._kept_packages(),
+            self.accounts_with_keys(),
+            self.in_container,
+            self.has_sshd,
+            [template.read_text() for template in sorted(_TEMPLATES.iterdir())],
+            [self.machine.read(path) for path in (*_FILES, CHRONY)],
+        )
+        return hashlib.sha256(repr(made_of).encode()).hexdigest()
 
     def _file(self, path: str, name: str, **values: Any) -> render.File:
         content = render.template(_TEMPLATES, name, application=self._application, **values)

@@ -94,9 +94,14 @@ class Roll:
         fact = self._cluster.facts(unit).get("request")
         return Request(**fact) if fact else None
 
+    @property
+    def members(self) -> list[str]:
+        """The units that take part: one a machine, without those that stand by."""
+        return [unit for unit in self._cluster.units if "seen" in self._cluster.facts(unit)]
+
     def units_in(self, *states: State) -> list[str]:
         """Return the units whose request is in one of these states."""
-        requests = {unit: self.request_of(unit) for unit in self._cluster.units}
+        requests = {unit: self.request_of(unit) for unit in self.members}
         return [unit for unit, request in requests.items() if request and request.state in states]
 
     def make_request(self, kind: Kind, *, reboot: bool = False) -> None:

@@ -36,11 +36,11 @@ def ask(charm: HostCharm, kind: Kind, action: str, *, all_units: bool, reboot: b
     """
     if all_units:
         require_leader(charm, f"{action} all-units=true")
-        require_no_request(charm, *charm.cluster.units)
+        require_no_request(charm, *charm.roll.members)
         charm.roll.order_all(kind, reboot=reboot)
         return Outcome(
             summary=f"{kind} of all machines is queued, one after another: juju status tells how it goes",
-            result={"units": charm.cluster.units, "job": None},
+            result={"units": charm.roll.members, "job": None},
         )
     unit = charm.unit.name
     require_no_request(charm, unit)

@@ -89,6 +89,7 @@ class Model:
         self.unit_data = {}
         self.app_data = {}
         self.statuses = {}
+        self.versions = {}
         self.leader = 0
         self.restarts = []
         self.restart_asked = False
@@ -130,6 +131,7 @@ class Model:
         written = (after.local_unit_data, after.local_app_data) != (self.unit_data[number], self.app_data)
         self.unit_data[number], self.app_data = dict(after.local_unit_data), dict(after.local_app_data)
         self.statuses[number] = outcome.unit_status
+        self.versions[number] = outcome.workload_version
         return others if written else {}
 
     def _restart_if_asked(self, number, to_tell):

@@ -58,6 +58,11 @@ def test_a_second_reconcile_changes_nothing(model):
     assert (model.unit_data[1], model.app_data) == before
 
 
+def test_the_version_is_that_of_the_system(model):
+    model.run(0, model.on.start())
+    assert model.versions[0] == "24.04"
+
+
 def test_a_wrong_option_blocks_and_changes_nothing(model):
     machine = model.machines[0]
     machine.log.clear()
@@ -114,8 +119,10 @@ def test_a_machine_has_one_unit(model):
 
 def test_a_machine_with_two_units_restarts_once(model):
     share_machine(model, 0, 1)
+    model.unit_data[1] = {}
     model.run(1, model.on.config_changed())
     model.action(0, "reboot", all_units=True)
+    assert json.loads(model.context.action_results["result"])["units"] == ["host/0", "host/2"]
     assert sorted(model.restarts) == [0, 2]
 
 

@@ -57,6 +57,16 @@ def test_only_what_has_changed_is_taken_up(machine, config):
     assert changes == [f"write {host.CHRONY}", "restart chrony.service"]
 
 
+def test_what_someone_else_changed_is_put_right(machine, config):
+    settle(machine, config)
+    before = machine.read(host.LIMITS)
+    machine.write(host.LIMITS, "* soft nofile 1\n")
+    machine.write("/proc/sys/kernel/panic", "0\n")
+    settle(machine, config)
+    assert machine.read(host.LIMITS) == before
+    assert machine.read("/proc/sys/kernel/panic") == "10\n"
+
+
 def test_a_hook_that_died_after_writing_is_finished_by_the_next(machine, config):
     settle(machine, config)
     changed = dataclasses.replace(
