@@ -41,7 +41,8 @@ def install(machine: Machine, application: str, packages: Iterable[str]) -> bool
     """Install what is missing of an application's packages, and record them as needed; return whether it did."""
     wanted = sorted(packages)
     machine.write(f"{PACKAGES}/{application}", "".join(f"{name}\n" for name in wanted))
-    missing = [name for name in wanted if name not in machine.package_versions(wanted)]
+    installed = machine.package_versions(wanted)
+    missing = [name for name in wanted if name not in installed]
     if missing:
         machine.install_packages(missing)
     return bool(missing)
