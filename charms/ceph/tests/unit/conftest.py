@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import ops
 import ops.hookcmds
@@ -24,6 +25,8 @@ from openinfra_charm.machine import use  # noqa: E402
 
 PEERS = 1
 """The id of the peer relation."""
+HOOK_SECONDS = 60
+"""The longest that a hook or an action may take."""
 TRIAL = {"failure-domain": "osd", "osd-pool-default-pg-num": 8}
 """Options for clusters small enough to be seen through."""
 
@@ -70,7 +73,7 @@ class Model:
         self.machines[number] = programs.CephMachine(self.ceph, number)
         self.unit_data[number] = {}
         self.run(number, self.on.install(), formed=False)
-        self.run(number, lambda relation: self.on.relation_created(relation))
+        self.run(number, self.on.relation_created)
         self.run(number, self.on.config_changed())
         return self.machines[number]
 
@@ -79,7 +82,7 @@ class Model:
         for number in list(self.unit_data):
             self.run(number, self.on.config_changed())
 
-    def action(self, number, name, **params):
+    def action(self, number, name, /, **params):
         """Run an action; return its results, with `result` decoded."""
         params = {key.replace("_", "-"): value for key, value in params.items()}
         self.run(number, self.on.action(name, params=params))
@@ -148,8 +151,9 @@ class Model:
             networks=self._networks(number),
             storages=self.storages.get(number, ()),
         )
-        with use(self.machines[number]):
-            after = self.context.run(event(relations[relation]) if callable(event) else event, state)
+        machine = self.machines[number]
+        with use(machine), machine.waiting(HOOK_SECONDS):
+            after = self.context.run(_event(event, relations.get(relation)), state)
         self.hooks.append(number)
         self.statuses[number] = after.unit_status
         self.secrets = after.secrets
@@ -218,12 +222,19 @@ class Model:
         return pool
 
 
+def _event(event, relation) -> Any:
+    return event(relation) if callable(event) else event
+
+
 @pytest.fixture
 def deploy(monkeypatch):
     """Return a function that deploys the charm."""
-    return lambda units=1, **options: Model(
-        monkeypatch, units, TRIAL | {name.replace("_", "-"): value for name, value in options.items()}
-    )
+
+    def deploy(units=1, **options):
+        changed = {option.replace("_", "-"): value for option, value in options.items()}
+        return Model(monkeypatch, units, TRIAL | changed)
+
+    return deploy
 
 
 @pytest.fixture

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 import shlex
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import twin
+
+from admin import UnreachableError
 from openinfra_charm import job
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Disk, MemoryMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
 GIB = 1 << 30
 SIGNATURES = {
@@ -26,10 +31,15 @@ SIGNATURES = {
 DAEMON = re.compile(r"ceph-(mon|mgr|osd)@(.+)\.service")
 
 
+class OutOfPatienceError(Exception):
+    """A hook has waited for longer than a hook may, or a job for longer than anything takes here."""
+
+
 class CephMachine(MemoryMachine):
     """A machine of the cluster. Its Ceph is `version`; its disks are what tests plug in.
 
-    `broken` maps a program's name to what it says when it fails, for tests of what is then undone.
+    `broken` maps a program's name to what it says when it fails, for tests of what is then undone; `patience` is how
+    many seconds may still be waited.
     """
 
     def __init__(self, cluster: twin.Cluster, number: int, version: str = "18.2.7+ds-1") -> None:
@@ -37,6 +47,7 @@ class CephMachine(MemoryMachine):
         self.cluster = cluster
         self.address = f"10.0.0.{10 + number}"
         self.powered = True
+        self.patience = math.inf
         self.broken: dict[str, str] = {}
         self.version = version
         cluster.machines.append(self)
@@ -104,12 +115,16 @@ class CephMachine(MemoryMachine):
         self.start_services(*sorted(self.enabled))
 
     def run_jobs(self) -> list[int]:
-        """Run the jobs that systemd has started, to their ends; return their exit codes."""
+        """Run the jobs that systemd has started; return their exit codes."""
         codes = []
         for unit in [unit for unit, state in self.services.items() if "-job-" in unit and state == "active"]:
             application, _, job_id = unit.removesuffix(".service").partition("-job-")
-            with use(self):
-                codes.append(job.main(application, job_id))
+            with use(self), self.waiting(3600):
+                try:
+                    codes.append(job.main(application, job_id))
+                except UnreachableError:
+                    # The traceback goes to the journal, and systemd forgets the unit.
+                    codes.append(1)
             self.services[unit] = "inactive"
         return codes
 
@@ -157,8 +172,20 @@ class CephMachine(MemoryMachine):
     def sleep(self, seconds: float) -> None:
         """Let time pass, in which data move."""
         super().sleep(seconds)
+        self.patience -= seconds
+        if self.patience < 0:
+            raise OutOfPatienceError
         self.cluster.tick()
         self.cluster.recover()
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Generator[None]:
+        """Let nobody wait for longer than this."""
+        self.patience = seconds
+        try:
+            yield
+        finally:
+            self.patience = math.inf
 
     def _systemctl(self, argv: list[str], _stdin: str | None) -> None:
         verb, unit = argv[1:]
@@ -196,7 +223,7 @@ class CephMachine(MemoryMachine):
         return content["fsid"], content["monitors"]
 
     def _ceph_mon(self, argv: list[str], _stdin: str | None) -> Result | None:
-        options = dict(zip(argv[1:], argv[2:], strict=False))
+        options = _options(argv)
         path = f"/var/lib/ceph/mon/ceph-{options['-i']}/store.db"
         if "--extract-monmap" in options:
             self._save_map(options["--extract-monmap"], self.cluster._fsid, self.cluster.monitors)
@@ -238,7 +265,7 @@ class CephMachine(MemoryMachine):
         return None
 
     def _ceph_osd(self, argv: list[str], _stdin: str | None) -> Result | None:
-        options = dict(zip(argv[1:], argv[2:], strict=False))
+        options = _options(argv)
         folder, uuid = options["--osd-data"], options["--osd-uuid"]
         self._load_map(options["--monmap"])
         device = self.resolve(f"{folder}/block")
@@ -257,7 +284,7 @@ class CephMachine(MemoryMachine):
             kind = argv[argv.index("--create-replicated-rule") + 3]
             self.write(argv[argv.index("-o") + 1], json.dumps([kind]))
             return None
-        options = dict(zip(argv, argv[1:], strict=False))
+        options = _options(argv)
         rule = int(options["--rule"])
         planned = [
             twin.Rule(number=1 + len(self.cluster.rules), name="planned", kind=kind) for kind in source
@@ -297,7 +324,7 @@ class CephMachine(MemoryMachine):
 
     def _blkdiscard(self, argv: list[str], _stdin: str | None) -> Result | None:
         disk = self.disk(argv[-1])
-        options = dict(zip(argv, argv[1:], strict=False))
+        options = _options(argv)
         if "-z" not in argv and not disk.discards:
             return Result(code=1, stdout="", stderr="BLKDISCARD ioctl failed: Operation not supported")
         disk.erase(int(options.get("-o", 0)), int(options.get("-l", disk.size)))
@@ -311,6 +338,11 @@ class CephMachine(MemoryMachine):
             if node.disk and node.is_device
         ]
         return json.dumps({"blockdevices": devices})
+
+
+def _options(argv: list[str]) -> dict[str, str]:
+    """Return what follows each word: for an option its value."""
+    return dict(itertools.pairwise(argv))
 
 
 def _host(endpoints: str) -> str:

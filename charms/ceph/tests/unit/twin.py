@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 CONFIG = "/etc/ceph/ceph.conf"
 LABEL = b"bluestore block device\n"
-MANAGERS = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop", "osd purge", "osd destroy"})
-"""Commands that the monitors pass on to the active manager (Ceph: src/mgr/MgrCommands.h)."""
+PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop"})
+"""Commands that the monitors pass on to the active manager."""
+MANAGERS = PASSED_ON | {"osd purge", "osd destroy"}
+"""Commands that the active manager takes from clients itself (Ceph: src/mgr/MgrCommands.h)."""
 
 
 class RadosError(Exception):
@@ -144,7 +146,7 @@ class Cluster:
         for pool in self.pools:
             for index, holders in enumerate(pool.groups):
                 if not holders:
-                    holders |= {number for number in self._placed(pool, index) if self.osds[number].up}
+                    holders.update(self._live(self._placed(pool, index)))
 
     def recover(self) -> None:
         """Let data move to where they belong, as far as OSDs are up."""
@@ -152,9 +154,9 @@ class Cluster:
             for index, holders in enumerate(pool.groups):
                 target = self._placed(pool, index)
                 if self._live(holders):
-                    holders |= self._live(target)
+                    holders.update(self._live(target))
                 if len(target) == pool.size and self._live(target) == set(target):
-                    holders &= set(target)
+                    holders.intersection_update(target)
 
     @property
     def quorum(self) -> list[str]:
@@ -257,8 +259,8 @@ class Cluster:
 
     # Commands
 
-    def command(self, request: str, data: bytes) -> tuple[int, bytes, str]:
-        """Carry out what `mon_command` was called with; return the code, the output and the message.
+    def command(self, request: str, data: bytes, *, to_manager: bool) -> tuple[int, bytes, str]:
+        """Carry out a command to the monitors or the manager; return the code, the output and the message.
 
         Raises:
             RadosError: It could not be carried out in time.
@@ -267,10 +269,11 @@ class Cluster:
         prefix = arguments.pop("prefix")
         del arguments["format"]
         self.tick()
-        if not self.quorum or (prefix in MANAGERS and not self.has_manager):
+        if not self.quorum or ((to_manager or prefix in PASSED_ON) and not self.has_manager):
             raise RadosError("[errno 110] timed out")
         handler = getattr(self, f"_do_{prefix.replace(' ', '_').replace('-', '_')}", None)
-        if handler is None:
+        is_known = prefix in MANAGERS if to_manager else prefix not in MANAGERS - PASSED_ON
+        if handler is None or not is_known:
             return -errno.EINVAL, b"", "command not known"
         self.commands.append(prefix)
         if data:
@@ -460,6 +463,11 @@ class Cluster:
         for number in ids:
             self._osd(int(number)).inside = False
 
+    def _do_osd_down(self, ids: list[str], definitely_dead: bool = False) -> None:
+        """An OSD that runs says at once that it is not down."""
+        for number in ids:
+            self._osd(int(number)).up = False
+
     def _do_osd_set(self, key: str) -> None:
         self.flags.add(key)
 
@@ -564,7 +572,7 @@ class Cluster:
         ]  # fmt: skip
 
     def _do_osd_pool_create(
-        self, pool: str, pool_type: str, pg_num: int = 0, pgp_num: int = 0, size: int = 0, rule: str = ""
+        self, *, pool: str, pool_type: str, pg_num: int = 0, pgp_num: int = 0, size: int = 0, rule: str = ""
     ) -> None:
         assert (pool_type, pg_num) == ("replicated", pgp_num)
         groups = pg_num or int(self._option("osd_pool_default_pg_num", "32"))
@@ -619,7 +627,11 @@ def rados(cluster: Cluster, machine: CephMachine) -> SimpleNamespace:
 
         def mon_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
             assert timeout > 0
-            return cluster.command(request, data)
+            return cluster.command(request, data, to_manager=False)
+
+        def mgr_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
+            assert timeout > 0
+            return cluster.command(request, data, to_manager=True)
 
         def shutdown(self) -> None:
             """Nothing to close."""
