@@ -1,0 +1,89 @@
+"""What a hook costs that has nothing to do: the charm's part, the engine's part, and a hook tool's."""
+
+import itertools
+import statistics
+
+from .figures import Figure
+
+ROUNDS = 15
+TOOL_CALLS = 40
+HOOK_LIMIT = 1.3
+TOOL_LIMIT_MS = 25
+
+TIMED_HOOK = """
+begun=$EPOCHREALTIME
+env JUJU_DISPATCH_PATH=hooks/config-changed ./dispatch-charm >/dev/null 2>/tmp/hook-error || { cat /tmp/hook-error >&2; exit 1; }
+echo "$begun $EPOCHREALTIME"
+"""
+TIMED_TOOL = f"""
+for _ in $(seq {TOOL_CALLS}); do
+    begun=$EPOCHREALTIME
+    is-leader >/dev/null
+    echo "$begun $EPOCHREALTIME"
+done
+"""
+
+
+def durations(site, unit: str, script: str) -> list[float]:
+    """Run a script that prints pairs of times on a unit; return their differences in seconds."""
+    lines = site.juju.exec(script, unit=unit, wait=60).stdout.splitlines()
+    return [float(ended) - float(begun) for begun, ended in (line.split() for line in lines)]
+
+
+def median_hooks(site, *units: str) -> dict[str, float]:
+    """Run a hook with nothing to do on each of the units in turn; return the median of each, in seconds."""
+    seen = {unit: [] for unit in units}
+    for _ in range(ROUNDS):
+        for unit in units:
+            seen[unit] += durations(site, unit, TIMED_HOOK)
+    return {unit: statistics.median(values) for unit, values in seen.items()}
+
+
+def test_a_hook_with_nothing_to_do(deployed, beside, figures):
+    site = deployed.site
+    host = next(hook.unit for hook in deployed.machines["ceph/0"] if hook.application == "host")
+    seconds = median_hooks(site, beside, "ceph/0", host)
+    for unit in ("ceph/0", host):
+        name = unit.split("/")[0]
+        figures.check(
+            Figure(
+                what=f"A hook of {name} with nothing to do",
+                measured=seconds[unit] * 1000,
+                baseline=seconds[beside] * 1000,
+                of="a bare ops charm's hook in the same container",
+                unit="ms",
+                budget=HOOK_LIMIT,
+            )
+        )
+
+
+def test_a_hook_tool(deployed, beside, figures):
+    figures.check(
+        Figure(
+            what="A hook tool, from its start to its end",
+            measured=statistics.median(durations(deployed.site, beside, TIMED_TOOL)) * 1000,
+            baseline=TOOL_LIMIT_MS,
+            of="the limit",
+            unit="ms",
+            budget=1,
+        )
+    )
+
+
+def test_the_engine_between_two_hooks(bare, figures):
+    """From the end of one dispatch to the begin of the next, where a machine has several to run at once."""
+    gaps = [
+        later.begun - earlier.ended
+        for hooks in bare.machines.values()
+        for earlier, later in itertools.pairwise(hooks)
+    ]
+    figures.check(
+        Figure(
+            what="The engine between two hooks of a machine",
+            measured=statistics.median(gaps) * 1000,
+            baseline=statistics.median(hook.seconds for hook in bare.hooks) * 1000,
+            of="a bare hook, while three machines run theirs",
+            unit="ms",
+            budget=1,
+        )
+    )
