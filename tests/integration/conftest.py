@@ -21,9 +21,15 @@ OVERLAY = Path(__file__).parent / "overlay.yaml"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--juju", default=str(ROOT / "openinfra"), help="the juju program: our engine or Juju's own")
-    parser.addoption("--lxd-dir", default="/var/lib/openinfra/lxd", help="where the cloud's LXD has its socket")
-    parser.addoption("--model", default="integration", help="the model to use, or to make where there is none")
+    parser.addoption(
+        "--juju", default=str(ROOT / "openinfra"), help="the juju program: our engine or Juju's own"
+    )
+    parser.addoption(
+        "--lxd-dir", default="/var/lib/openinfra/lxd", help="where the cloud's LXD has its socket"
+    )
+    parser.addoption(
+        "--model", default="integration", help="the model to use, or to make where there is none"
+    )
     parser.addoption("--keep-model", action="store_true", help="leave the model and use it again next time")
 
 

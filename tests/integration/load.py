@@ -5,13 +5,15 @@
 """
 
 import hashlib
+import itertools
 import json
 import os
+import pathlib
 import random
 import sys
 import time
 
-LOG = "/root/load.log"
+LOG = pathlib.Path("/root/load.log")
 
 
 def content(number: int) -> bytes:
@@ -19,7 +21,7 @@ def content(number: int) -> bytes:
 
 
 def acknowledged() -> list[tuple[int, float]]:
-    with open(LOG) as log:
+    with LOG.open() as log:
         rows = [line.split() for line in log if line.endswith("\n")]
     return [(int(number), float(at)) for number, at in rows]
 
@@ -36,7 +38,7 @@ def write(name: str) -> None:
     ioctx = pool(name)
     end = time.time() + 600
     number = 0
-    with open(LOG, "a") as log:
+    with LOG.open("a") as log:
         while time.time() < end:
             ioctx.write_full(f"object-{number}", content(number))
             log.write(f"{number} {time.time()}\n")
@@ -53,13 +55,14 @@ def verify(name: str) -> None:
     rows = acknowledged()
     for number, _ in rows:
         assert ioctx.read(f"object-{number}", 1 << 20) == content(number), f"object-{number} differs"
-    print(len(rows))
+    sys.stdout.write(f"{len(rows)}\n")
 
 
 def summary(_name: str) -> None:
     times = [at for _, at in acknowledged()]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    print(json.dumps({"writes": len(times), "longest-gap": max(gaps, default=0)}))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    summary = {"writes": len(times), "longest-gap": max(gaps, default=0)}
+    sys.stdout.write(json.dumps(summary))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Site:
         return next(name for name, unit in units.items() if unit.leader)
 
     def machine_of(self, unit: str) -> str:
-        return self.juju.status().get_units(unit.split("/")[0])[unit].machine
+        return self.juju.status().get_units(unit.split("/", maxsplit=1)[0])[unit].machine
 
     def hostname_of(self, unit: str) -> str:
         return self.juju.status().machines[self.machine_of(unit)].hostname
@@ -123,7 +123,15 @@ class Site:
 
     def _lxc(self, *arguments: str, check: bool = True):
         env = {**os.environ, "LXD_DIR": str(self._lxd_dir)}
-        done = subprocess.run(["lxc", *arguments], capture_output=True, text=True, env=env, check=False, timeout=300)
+        done = subprocess.run(
+            ["lxc", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=env,
+            check=False,
+            timeout=300,
+        )
         assert not check or done.returncode == 0, f"lxc {arguments}: {done.stderr or done.stdout}"
         return done
 
@@ -154,7 +162,9 @@ class Site:
             osds = status["osdmap"]
             if clean and not checks and osds["num_osds"] == osds["num_up_osds"] == osds["num_in_osds"]:
                 return
-            assert time.monotonic() < limit, f"the cluster did not become healthy: {status['health']}, {status['pgmap']}"
+            assert time.monotonic() < limit, (
+                f"the cluster did not become healthy: {status['health']}, {status['pgmap']}"
+            )
             time.sleep(2)
 
 
@@ -170,7 +180,9 @@ class Load:
     def start(self) -> None:
         script = LOAD.read_text()
         self._site.shell(self._unit, f"cat > /root/load.py <<'END'\n{script}\nEND\nrm -f /root/load.log")
-        self._site.shell(self._unit, f"systemd-run --quiet --unit=load python3 /root/load.py write {self._pool}")
+        self._site.shell(
+            self._unit, f"systemd-run --quiet --unit=load python3 /root/load.py write {self._pool}"
+        )
 
     def stop(self) -> dict:
         """Stop; return how many writes were acknowledged, and the longest time between two of them in seconds."""

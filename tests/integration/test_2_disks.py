@@ -47,7 +47,10 @@ def loops(cloud):
         ("mkfs.ext4 -q $D && mount $D /mnt", "in use"),
         ("echo label: gpt | sfdisk -q $D", "gpt"),
         ("head -c 4096 /dev/urandom > $D", "data in its first or last MiB"),
-        ("printf 'bluestore block device\\n' | dd of=$D bs=1M seek=1024 conv=notrunc status=none", "label at 1 GiB"),
+        (
+            "printf 'bluestore block device\\n' | dd of=$D bs=1M seek=1024 conv=notrunc status=none",
+            "label at 1 GiB",
+        ),
     ],
 )
 def test_a_device_that_is_not_empty_is_refused(cloud, loops, prepare, reason):

@@ -111,7 +111,10 @@ def test_a_destroyed_machine_is_replaced(cloud):
 def test_a_rolling_reboot_stops_before_the_second_machine_when_an_osd_stays_down(cloud):
     first = cloud.units("ceph")[0]
     number = cloud.osds_of(first)[0]
-    cloud.shell(first, f"systemctl mask --now --runtime=no ceph-osd@{number} 2>/dev/null || systemctl mask --now ceph-osd@{number}")
+    cloud.shell(
+        first,
+        f"systemctl mask --now --runtime=no ceph-osd@{number} 2>/dev/null || systemctl mask --now ceph-osd@{number}",
+    )
     boots = {unit: booted(cloud, unit) for unit in cloud.units("ceph")}
     cloud.juju.run(cloud.leader("host"), "reboot", wait=120)
     time.sleep(60)
@@ -124,7 +127,9 @@ def started(cloud, unit) -> dict[str, str]:
     """When each OSD and monitor of a unit was started last."""
     names = "'ceph-osd@*' 'ceph-mon@*'"
     shown = cloud.shell(unit, f"systemctl show --property=Id,ActiveEnterTimestampMonotonic {names}")
-    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")
+    ]
     return {block["Id"]: f"{block['Id']} {block['ActiveEnterTimestampMonotonic']}" for block in blocks}
 
 
