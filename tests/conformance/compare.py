@@ -173,6 +173,19 @@ def _compare_units(expected: Any, found: Any, situation: Situation) -> Iterator[
             yield f"{name} has {sorted(found[name])}, recorded {sorted(expected[name])}"
 
 
+# What changes with the leader, or holds text of the moment.
+_PASSING = {"leader", "open-ports", "message", "charm-version", "version", "workload-version", "data"}
+
+
+def shape(value: Any) -> Any:
+    """Return which keys a structure has, and of which kind its values are."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items() if key not in _PASSING}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return type(value).__name__
+
+
 def narrowed(status: dict[str, Any], applications: set[str]) -> dict[str, Any]:
     """Return a status as `juju status APPLICATION` shows it, if these are not all applications."""
     if applications == status["applications"].keys():

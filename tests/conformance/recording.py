@@ -62,12 +62,12 @@ def subject(environment: dict[str, str]) -> tuple[str, ...]:
 def load(scenario: str) -> dict[str, list[Dispatch]]:
     """Return the runs of each unit in a scenario, in their order."""
     return {
-        _unit(path): _coalesced([_dispatch(line) for line in path.read_text().splitlines()])
+        unit_of(path): coalesced([parse(line) for line in path.read_text().splitlines()])
         for path in _files(scenario)
     }
 
 
-def _coalesced(runs: list[Dispatch]) -> list[Dispatch]:
+def coalesced(runs: list[Dispatch]) -> list[Dispatch]:
     """Drop what Juju 4.0.15 did twice: a change of the configuration ran config-changed two times in a row."""
     kept: list[Dispatch] = []
     for run in runs:
@@ -81,11 +81,13 @@ def _files(scenario: str) -> list[Path]:
     return sorted((ROOT / scenario).glob("*.jsonl"))
 
 
-def _unit(path: Path) -> str:
+def unit_of(path: Path) -> str:
+    """Return the unit that wrote a log."""
     return path.stem.replace("-", "/")
 
 
-def _dispatch(line: str) -> Dispatch:
+def parse(line: str) -> Dispatch:
+    """Read one line of a log."""
     row = json.loads(line)
     return Dispatch(
         time=row["t"],

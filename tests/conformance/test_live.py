@@ -1,0 +1,129 @@
+"""The engine on real machines runs the probes as a real Juju 4.0.15 did.
+
+On machines the order of concurrent events is not the recording's: which unit leads, and with it who opened a port and
+whose application data there is, may differ. So what must hold whatever comes first is compared: which hooks a unit runs,
+the order of its first and last ones, the names of its variables, and for each tool of the same unit in the same run and
+role the exit code, the error text and the shape of the output.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from . import recording
+from .compare import MACHINE_VARIABLES, normalised, shape
+from .live import Live, model
+from .scenarios import SCENARIOS
+
+pytestmark = pytest.mark.skipif(
+    "OPENINFRA_LIVE" not in os.environ, reason="NOT RUN: makes machines on this host; set OPENINFRA_LIVE=1"
+)
+
+PROGRAM = Path(__file__).parents[2] / "openinfra"
+LXD_DIRECTORY = Path("/var/lib/openinfra/lxd")
+# Hooks that depend on who leads, on what arrives together, or on a clock.
+CIRCUMSTANTIAL = ("leader-elected", "secret-", "update-status", "juju-exec")
+# Tools whose answer depends on who leads, on what others did so far, or on the machine.
+CHANGING = ("goal-state", "opened-ports", "open-port", "close-port", "secret-", "status-get", "relation-get")
+
+
+@pytest.fixture(scope="module", params=SCENARIOS)
+def live(request, tmp_path_factory):
+    name = f"conformance-{request.param}"
+    with model(name, PROGRAM) as juju:
+        driver = Live(
+            scenario=request.param,
+            juju=juju,
+            lxd_dir=LXD_DIRECTORY,
+            directory=tmp_path_factory.mktemp(name),
+        )
+        SCENARIOS[request.param](driver)
+        driver.collect()
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def recorded(live):
+    return recording.load(live.scenario)
+
+
+def test_views_have_the_structure_of_juju(live):
+    assert live.differences == []
+
+
+def test_units_run_the_hooks_of_juju(live, recorded):
+    assert live.runs.keys() == recorded.keys()
+    for unit, runs in recorded.items():
+        expected, found = (essential(entries) for entries in (runs, live.runs[unit]))
+        if unit.startswith("sub/") and ("remove", "", "", "", "", "", "", "") in found:
+            # Juju 4.0.15 removed a subordinate's unit before its last hook.
+            found.discard(("remove", "", "", "", "", "", "", ""))
+        assert found == expected, unit
+
+
+def essential(runs: list[recording.Dispatch]) -> set[tuple[str, ...]]:
+    """Return which hooks ran, without those that depend on what came first."""
+    return {
+        run.subject
+        for run in runs
+        if not run.subject[0].startswith(CIRCUMSTANTIAL) and not is_application_change(run)
+    }
+
+
+def is_application_change(run: recording.Dispatch) -> bool:
+    return run.name.endswith("-relation-changed") and not run.environment["JUJU_REMOTE_UNIT"]
+
+
+def test_first_hooks_come_in_the_order_of_juju(live, recorded):
+    for unit, runs in recorded.items():
+        assert first_kinds(live.runs[unit]) == first_kinds(runs), unit
+
+
+def first_kinds(runs: list[recording.Dispatch]) -> list[str]:
+    """Return the hooks up to the first start, the relations' in their order."""
+    names = [run.name.removeprefix("hooks/") for run in runs]
+    first = list(takewhile(lambda name: name != "start", names))
+    created = sorted(name for name in first if name.endswith("-relation-created"))
+    others = [name for name in first if not name.endswith("-relation-created") and name != "leader-elected"]
+    return [*others, *created]
+
+
+def test_the_environment_is_that_of_juju(live, recorded):
+    for unit, run, expected in common_runs(live, recorded):
+        names = set(run.environment) - MACHINE_VARIABLES
+        assert set(expected.environment) - MACHINE_VARIABLES <= names, f"{unit} {run.name}"
+
+
+def test_tools_answer_as_those_of_juju(live, recorded):
+    compared = 0
+    for unit, run, expected in common_runs(live, recorded):
+        answers = {tool.command: tool for tool in run.tools}
+        for tool in expected.tools:
+            if tool.command in answers and not tool.command.startswith(CHANGING):
+                answer = answers[tool.command]
+                compared += 1
+                where = f"{unit} {run.name} {tool.command}"
+                assert (answer.exit_code, normalised(answer.error)) == (
+                    tool.exit_code,
+                    normalised(tool.error),
+                ), where
+                assert shape(answer.output) == shape(tool.output), where
+    assert compared > 100
+
+
+def common_runs(live, recorded):
+    """Yield each run that the recording has too, where the unit had the same role, once."""
+    for unit, runs in live.runs.items():
+        expected = {run.subject: run for run in reversed(recorded[unit])}
+        for run in runs:
+            other = expected.pop(run.subject, None)
+            if other and is_leader(run) == is_leader(other):
+                yield unit, run, other
+
+
+def is_leader(run: recording.Dispatch) -> bool:
+    return next(tool.output for tool in run.tools if tool.command.startswith("is-leader"))
