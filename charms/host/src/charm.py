@@ -47,6 +47,7 @@ class HostCharm(ops.CharmBase):
 
     def _reconcile(self, _: ops.EventBase) -> None:
         if not self._claim():
+            self.roll.lead()
             return
         if isinstance(config := self._config(), Config):
             self.host.install()
@@ -61,16 +62,13 @@ class HostCharm(ops.CharmBase):
         self.unit.set_workload_version(self.host.version())
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        if self._owner == self.unit.name:
+        if self.owner == self.unit.name:
             self.jobs.stop()
             self.host.stop()
             self.host.remove()
             registry.disclaim(self.machine, _BASELINE, self.unit.name)
 
     def _on_action(self, event: ops.ActionEvent) -> None:
-        if self._owner != self.unit.name:
-            event.fail(f"{self._owner or 'no unit yet'} manages this machine: run the action there")
-            return
         actions.perform(self, event)
 
     def _config(self) -> Config | ConfigError:
@@ -82,7 +80,8 @@ class HostCharm(ops.CharmBase):
     # One unit a machine
 
     @property
-    def _owner(self) -> str:
+    def owner(self) -> str:
+        """The unit that manages the machine; empty before the first hook has ended."""
         return (self.machine.read(f"{registry.OWNERS}/{_BASELINE}") or "").strip()
 
     def _claim(self) -> bool:
@@ -103,9 +102,9 @@ class HostCharm(ops.CharmBase):
         status.add_all(event, self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
-        if self._owner not in {"", self.unit.name}:
+        if self.owner not in {"", self.unit.name}:
             yield ops.BlockedStatus(
-                f"{self._owner} manages this machine: remove this unit's relation to its principal"
+                f"{self.owner} manages this machine: remove this unit's relation to its principal"
             )
             return
         if request := self.roll.request:

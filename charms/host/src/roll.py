@@ -138,8 +138,9 @@ class Roll:
     def _order(self, verb: str, **details: Any) -> None:
         orders = {**self._orders, verb: {"number": self._newest_order + 1, **details}}
         self._cluster.publish_shared(orders=orders)
-        self._obey()
-        self._wake()
+        if self._unit in self.members:
+            self._obey()
+            self._wake()
 
     @property
     def _orders(self) -> dict[str, dict[str, Any]]:
@@ -155,9 +156,13 @@ class Roll:
     # Steps
 
     def step(self) -> None:
-        """Obey what is new and go as far as it goes now; call this in every hook."""
+        """Obey what is new and go as far as it goes now; call this in every hook of a unit that manages a machine."""
         self._obey()
         self._go_on()
+        self.lead()
+
+    def lead(self) -> None:
+        """As the leader, give the turn to who is next; call this in every hook, also of a unit that stands by."""
         self._cluster.grant_turn(lambda: True)
 
     def _obey(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import checks
-from actions.turn import require_no_request
+from actions.turn import require_no_request, require_owner
 from openinfra_charm.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def _ask(charm: HostCharm) -> Outcome:
 
 
 def _enter(charm: HostCharm) -> Outcome:
+    require_owner(charm)
     require_no_request(charm, charm.unit.name)
     if reasons := checks.failures(charm.machine, "safe-to-stop"):
         raise ActionError(f"not safe to stop: {checks.sentence(reasons)}")

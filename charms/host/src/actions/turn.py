@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from roll import Kind
 
 
+def require_owner(charm: HostCharm) -> None:
+    """Refuse on a unit that only stands by.
+
+    Raises:
+        ActionError: Another unit manages the machine.
+    """
+    if charm.owner != charm.unit.name:
+        raise ActionError(f"{charm.owner or 'no unit yet'} manages this machine: run the action there")
+
+
 def require_no_request(charm: HostCharm, *units: str) -> None:
     """Refuse while one of the units wants or has its turn already.
 
@@ -43,6 +53,7 @@ def ask(charm: HostCharm, kind: Kind, action: str, *, all_units: bool, reboot: b
             result={"units": charm.roll.members, "job": None},
         )
     unit = charm.unit.name
+    require_owner(charm)
     require_no_request(charm, unit)
     charm.roll.make_request(kind, reboot=reboot)
     request = charm.roll.request

@@ -113,8 +113,6 @@ def test_a_machine_has_one_unit(model):
         "host/0 manages this machine: remove this unit's relation to its principal"
     )
     assert machine.log == []
-    with pytest.raises(ActionFailed, match="host/0 manages this machine: run the action there"):
-        model.action(1, "reboot", all_units=False)
 
 
 def test_a_machine_with_two_units_restarts_once(model):
@@ -124,6 +122,34 @@ def test_a_machine_with_two_units_restarts_once(model):
     model.action(0, "reboot", all_units=True)
     assert json.loads(model.context.action_results["result"])["units"] == ["host/0", "host/2"]
     assert sorted(model.restarts) == [0, 2]
+
+
+def test_a_unit_that_stands_by_can_still_lead(model):
+    share_machine(model, 0, 1)
+    model.unit_data[1] = {}
+    model.leader = 1
+    model.run(1, model.on.config_changed())
+    model.machines[2].leave_check("safe-to-stop", "ceph", "one OSD is down")
+    model.action(1, "reboot", all_units=True)
+    assert model.restarts == [0]
+    model.machines[2].leave_check("safe-to-stop", "ceph")
+    model.action(1, "resume-roll")
+    assert model.restarts == [0, 2]
+    assert "seen" not in model.unit_data[1]
+
+
+@pytest.mark.parametrize(
+    ("action", "params"),
+    [
+        ("reboot", {"all_units": False}),
+        ("upgrade-packages", {"all_units": False, "reboot": False}),
+        ("maintenance", {"mode": "enter"}),
+    ],
+)
+def test_a_unit_that_stands_by_does_not_take_the_turn(model, action, params):
+    share_machine(model, 0, 1)
+    with pytest.raises(ActionFailed, match="host/0 manages this machine: run the action there"):
+        model.action(1, action, **params)
 
 
 def test_the_second_unit_takes_over_when_the_first_is_removed(model):
