@@ -160,4 +160,5 @@ def main(application: str, job_id: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+    # As a program this module is `__main__`, whose JobError is not the one that jobs import and raise.
+    raise SystemExit(importlib.import_module("openinfra_charm.job").main(*sys.argv[1:]))
