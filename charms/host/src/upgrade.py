@@ -31,8 +31,10 @@ def run(job: Job) -> str:
 
 
 def _upgrade(job: Job) -> str:
-    job.report("finishing what was interrupted, fetching the package lists")
-    _run(job, "dpkg", "--force-confold", "--configure", "-a")
+    job.report("fetching the package lists")
+    if job.machine.run("dpkg", "--audit").stdout:
+        # A power loss left packages half installed; until they are not, apt-get does nothing else.
+        _run(job, "dpkg", "--force-confold", "--configure", "-a")
     _run(job, "apt-get", *_OPTIONS, "update")
     found = updates.pending(job.machine, {})
     job.report(f"upgrading {len(found)} packages")
