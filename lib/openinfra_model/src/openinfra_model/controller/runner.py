@@ -178,6 +178,7 @@ class Runner:
             finally:
                 self._in_hand.discard(machine.id)
             self.commit()
+            self._wake.set()  # hooks may have waited for the machine, though nothing in the model has changed
 
         self._in_hand.add(machine.id)
         self._spawn(do())
