@@ -1,10 +1,12 @@
 """Machines in memory around a twin of Ceph, and the model that plays the charm's hooks on them."""
 
+import copy
 import dataclasses
 import json
 import sys
 from collections import deque
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ sys.path[:0] = [str(CHARM / "src"), str(HERE)]
 import programs  # noqa: E402  found on the path of the line above
 import twin  # noqa: E402
 
+from charm import CephCharm  # noqa: E402
 from openinfra_charm.machine import use  # noqa: E402
 
 PEERS = 1
@@ -37,11 +40,8 @@ class Model:
     Hooks are played one after the other; whoever sees changed peer data gets `relation-changed` for it.
     """
 
-    def __init__(self, monkeypatch, units, config):
-        from charm import CephCharm
-
+    def __init__(self, units, config):
         self.context = testing.Context(CephCharm, app_name="ceph")
-        self.on = self.context.on
         self.ceph = twin.Cluster()
         self.config = dict(config)
         self.machines = {}
@@ -55,10 +55,17 @@ class Model:
         self.hooks = []
         self.leader = 0
         self._due = deque()
-        # The hook tool that ops.testing does not play.
-        monkeypatch.setattr(ops.hookcmds, "goal_state", self._goal_state)
         for _ in range(units):
             self.add_unit()
+
+    @property
+    def on(self):
+        return self.context.on
+
+    def copy(self):
+        """Return a second application that is where this one is, and goes its own way."""
+        context = testing.Context(CephCharm, app_name="ceph")
+        return copy.deepcopy(self, {id(self.context): context})
 
     def _goal_state(self):
         goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
@@ -88,6 +95,22 @@ class Model:
         self.run(number, self.on.action(name, params=params))
         results = dict(self.context.action_results or {})
         return results | ({"result": json.loads(results["result"])} if "result" in results else {})
+
+    def refuse(self, number, name, /, **params):
+        """Run an action that fails and must not have changed anything; return its words."""
+        self.log()
+        before = self.snapshot()
+        with pytest.raises(testing.ActionFailed) as refused:
+            self.action(number, name, **params)
+        assert self.log() == []
+        assert self.snapshot() == before
+        return refused.value.message
+
+    def snapshot(self):
+        """Return all that an action could change, but for the machines' own."""
+        ceph = self.ceph
+        known = (ceph.osds, ceph.pools, ceph.rules, ceph.auth, ceph.flags, ceph.config, ceph.monitors)
+        return copy.deepcopy((*known, self.app_data, self.unit_data))
 
     def destroy_machine(self, number):
         """Lose a machine for good; Juju removes its unit by force, and no hook of it runs."""
@@ -152,7 +175,9 @@ class Model:
             storages=self.storages.get(number, ()),
         )
         machine = self.machines[number]
-        with use(machine), machine.waiting(HOOK_SECONDS):
+        with pytest.MonkeyPatch.context() as patched, use(machine), machine.waiting(HOOK_SECONDS):
+            # The hook tool that ops.testing does not play.
+            patched.setattr(ops.hookcmds, "goal_state", self._goal_state)
             after = self.context.run(_event(event, relations.get(relation)), state)
         self.hooks.append(number)
         self.statuses[number] = after.unit_status
@@ -227,29 +252,70 @@ def _event(event, relation) -> Any:
 
 
 @pytest.fixture
-def deploy(monkeypatch):
+def deploy():
     """Return a function that deploys the charm."""
 
     def deploy(units=1, **options):
         changed = {option.replace("_", "-"): value for option, value in options.items()}
-        return Model(monkeypatch, units, TRIAL | changed)
+        return Model(units, TRIAL | changed)
 
     return deploy
 
 
-@pytest.fixture
-def one(deploy):
-    """One unit, with options for trials."""
-    return deploy()
+# What many tests begin with is deployed once, and copied for each.
 
 
-@pytest.fixture
-def three(deploy):
-    """Three units with a disk each, and copies on all three machines."""
-    model = deploy(3, failure_domain="host")
+@cache
+def _one():
+    return Model(1, TRIAL)
+
+
+@cache
+def _three():
+    model = Model(3, TRIAL | {"failure-domain": "host"})
     for number in range(3):
         model.add_osd(number)
     return model
+
+
+@cache
+def _full():
+    model = _three().copy()
+    model.fill()
+    model.update_status()
+    return model
+
+
+@cache
+def _four():
+    model = _full().copy()
+    model.add_unit()
+    model.add_osd(3)
+    return model
+
+
+@pytest.fixture
+def one():
+    """One unit, with options for trials."""
+    return _one().copy()
+
+
+@pytest.fixture
+def three():
+    """Three units with a disk each, and copies on all three machines."""
+    return _three().copy()
+
+
+@pytest.fixture
+def full():
+    """Three units with a disk and data each."""
+    return _full().copy()
+
+
+@pytest.fixture
+def four():
+    """A fourth unit with a disk, so that one can be spared."""
+    return _four().copy()
 
 
 @pytest.fixture(scope="session")

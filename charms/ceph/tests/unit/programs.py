@@ -14,11 +14,11 @@ import twin
 
 from admin import UnreachableError
 from openinfra_charm import job
-from openinfra_charm.machine import Result, use
+from openinfra_charm.machine import CommandError, Result, use
 from openinfra_charm.testing import Disk, MemoryMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Generator, Iterable
 
 GIB = 1 << 30
 SIGNATURES = {
@@ -51,22 +51,21 @@ class CephMachine(MemoryMachine):
         self.broken: dict[str, str] = {}
         self.version = version
         cluster.machines.append(self)
-        self.libraries["rados"] = twin.rados(cluster, self)
-        programs: dict[str, Callable[..., Result | str | None]] = {
+        self.libraries["rados"] = twin.Library(cluster, self)
+        self.handlers |= {
             "blkdiscard": self._blkdiscard, "blkid": self._blkid, "ceph": self._ceph, "ceph-mon": self._ceph_mon,
-            "ceph-osd": self._ceph_osd, "chown": lambda *_: None, "crushtool": self._crushtool, "lsblk": self._lsblk,
+            "ceph-osd": self._ceph_osd, "chown": self._chown, "crushtool": self._crushtool, "lsblk": self._lsblk,
             "monmaptool": self._monmaptool, "systemctl": self._systemctl, "systemd-run": self._systemd_run,
             "wipefs": self._wipefs,
         }  # fmt: skip
-        self.handlers |= {name: self._breakable(program) for name, program in programs.items()}
 
-    def _breakable(self, program: Callable[..., Result | str | None]) -> Callable[..., Result | str | None]:
-        def run(argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
-            if argv[0] in self.broken:
-                return Result(code=1, stdout="", stderr=self.broken[argv[0]])
-            return program(list(argv), stdin)
-
-        return run
+    def run(self, *argv: str, check: bool = True, **options: Any) -> Result:
+        """Run a program, unless it is broken."""
+        if argv[0] not in self.broken:
+            return super().run(*argv, check=check, **options)
+        if check:
+            raise CommandError(argv, 1, self.broken[argv[0]])
+        return Result(code=1, stdout="", stderr=self.broken[argv[0]])
 
     # What the cluster asks of a machine
 
@@ -187,20 +186,20 @@ class CephMachine(MemoryMachine):
         finally:
             self.patience = math.inf
 
-    def _systemctl(self, argv: list[str], _stdin: str | None) -> None:
+    def _systemctl(self, argv: tuple[str, ...], _stdin: str | None) -> None:
         verb, unit = argv[1:]
         self.services[unit] = "active" if verb == "start" else "inactive"
         self.log.append(f"{verb} {unit}")
         self._look_after([unit] if verb == "start" else [])
 
-    def _systemd_run(self, argv: list[str], _stdin: str | None) -> None:
+    def _systemd_run(self, argv: tuple[str, ...], _stdin: str | None) -> None:
         unit = next(word for word in argv if word.startswith("--unit=")).removeprefix("--unit=")
         self.services[unit] = "active"
         self.log.append(f"run {unit}")
 
     # Ceph's programs
 
-    def _monmaptool(self, argv: list[str], _stdin: str | None) -> Result | str | None:
+    def _monmaptool(self, argv: tuple[str, ...], _stdin: str | None) -> Result | str | None:
         path = argv[-1]
         if "--create" in argv:
             fsid = argv[argv.index("--fsid") + 1]
@@ -222,7 +221,7 @@ class CephMachine(MemoryMachine):
         content = json.loads(self.read(path) or "")
         return content["fsid"], content["monitors"]
 
-    def _ceph_mon(self, argv: list[str], _stdin: str | None) -> Result | None:
+    def _ceph_mon(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         options = _options(argv)
         path = f"/var/lib/ceph/mon/ceph-{options['-i']}/store.db"
         if "--extract-monmap" in options:
@@ -253,18 +252,21 @@ class CephMachine(MemoryMachine):
             "domain": "osd" if "osd_crush_chooseleaf_type = 0" in config else "host",
         }
 
-    def _ceph(self, argv: list[str], _stdin: str | None) -> Result | None:
+    def _ceph(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         if not self.cluster.quorum:
             return Result(code=1, stdout="", stderr="[errno 110] RADOS timed out")
         path = argv[argv.index("-o") + 1]
-        if argv[1:3] == ["mon", "getmap"]:
+        if argv[1:3] == ("mon", "getmap"):
             self._save_map(path, self.cluster._fsid, self.cluster.monitors)
         else:
-            assert argv[1:3] == ["osd", "getcrushmap"]
+            assert argv[1:3] == ("osd", "getcrushmap")
             self.write(path, json.dumps([]))
         return None
 
-    def _ceph_osd(self, argv: list[str], _stdin: str | None) -> Result | None:
+    def _chown(self, _argv: tuple[str, ...], _stdin: str | None) -> None:
+        """Nobody asks for the owners of what is only for a moment."""
+
+    def _ceph_osd(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         options = _options(argv)
         folder, uuid = options["--osd-data"], options["--osd-uuid"]
         self._load_map(options["--monmap"])
@@ -277,7 +279,7 @@ class CephMachine(MemoryMachine):
         self.write(f"{folder}/fsid", f"{uuid}\n", user="ceph", group="ceph")
         return None
 
-    def _crushtool(self, argv: list[str], _stdin: str | None) -> str | None:
+    def _crushtool(self, argv: tuple[str, ...], _stdin: str | None) -> str | None:
         """Plan a rule, or show where rules put groups; a map is the list of the rules planned on it."""
         source = json.loads(self.read(argv[argv.index("-i") + 1]) or "")
         if "--create-replicated-rule" in argv:
@@ -306,12 +308,12 @@ class CephMachine(MemoryMachine):
         disk = self.disk(path)
         return [name for (place, magic), name in SIGNATURES.items() if disk.read(place, len(magic)) == magic]
 
-    def _blkid(self, argv: list[str], _stdin: str | None) -> Result:
+    def _blkid(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
         found = self._signatures(argv[-1])
         words = f"{argv[-1]}: {found[0]}\n" if found else ""
         return Result(code=0 if found else 2, stdout=words, stderr="")
 
-    def _wipefs(self, argv: list[str], _stdin: str | None) -> str:
+    def _wipefs(self, argv: tuple[str, ...], _stdin: str | None) -> str:
         path = argv[-1]
         if "-n" in argv:
             return "".join(f"{name}\n" for name in self._signatures(path))
@@ -322,7 +324,7 @@ class CephMachine(MemoryMachine):
         self.log.append(f"wipe {path}")
         return ""
 
-    def _blkdiscard(self, argv: list[str], _stdin: str | None) -> Result | None:
+    def _blkdiscard(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         disk = self.disk(argv[-1])
         options = _options(argv)
         if "-z" not in argv and not disk.discards:
@@ -331,7 +333,7 @@ class CephMachine(MemoryMachine):
         self.log.append(shlex.join(argv))
         return None
 
-    def _lsblk(self, _argv: list[str], _stdin: str | None) -> str:
+    def _lsblk(self, _argv: tuple[str, ...], _stdin: str | None) -> str:
         devices = [
             {"path": path, "size": node.disk.size, "model": None, "rota": node.disk.rotates}
             for path, node in self.nodes.items()
@@ -340,7 +342,7 @@ class CephMachine(MemoryMachine):
         return json.dumps({"blockdevices": devices})
 
 
-def _options(argv: list[str]) -> dict[str, str]:
+def _options(argv: tuple[str, ...]) -> dict[str, str]:
     """Return what follows each word: for an option its value."""
     return dict(itertools.pairwise(argv))
 

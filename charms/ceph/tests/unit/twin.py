@@ -18,7 +18,6 @@ import json
 import re
 import zlib
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -605,35 +604,48 @@ class Cluster:
         }  # fmt: skip
 
 
-def rados(cluster: Cluster, machine: CephMachine) -> SimpleNamespace:
-    """Return what a program on a machine imports as `rados`."""
+class Library:
+    """What a program on a machine imports as `rados`."""
 
-    class Rados:
-        """A client that finds the monitors by the machine's configuration, and shows the keyring's key."""
+    Error = RadosError
 
-        def __init__(self, conffile: str, name: str, conf: dict[str, str]) -> None:
-            self._config = machine.read(conffile) or ""
-            self._name = name
-            self._keyring = conf["keyring"]
+    def __init__(self, cluster: Cluster, machine: CephMachine) -> None:
+        self._cluster = cluster
+        self._machine = machine
 
-        def connect(self, timeout: float) -> None:
-            assert timeout > 0
-            cluster.tick()
-            hosts = set(re.findall(r"v2:\[?([^],]+?)\]?:3300", self._config))
-            if not hosts & {cluster.monitors[name] for name in cluster.quorum}:
-                raise RadosError("[errno 110] error connecting to the cluster")
-            if not cluster.admits(self._name, machine.keyring_key(self._keyring)):
-                raise RadosError("[errno 13] error connecting to the cluster")
+    def Rados(self, conffile: str, name: str, conf: dict[str, str]) -> Client:  # noqa: N802  the library's name
+        """Make a client that finds the monitors by the machine's configuration, and shows the keyring's key."""
+        config = self._machine.read(conffile) or ""
+        return Client(self._cluster, config, name, self._machine.keyring_key(conf["keyring"]))
 
-        def mon_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
-            assert timeout > 0
-            return cluster.command(request, data, to_manager=False)
 
-        def mgr_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
-            assert timeout > 0
-            return cluster.command(request, data, to_manager=True)
+class Client:
+    """A `rados.Rados`."""
 
-        def shutdown(self) -> None:
-            """Nothing to close."""
+    def __init__(self, cluster: Cluster, config: str, name: str, key: str | None) -> None:
+        self._cluster = cluster
+        self._hosts = set(re.findall(r"v2:\[?([^],]+?)\]?:3300", config))
+        self._name = name
+        self._key = key
 
-    return SimpleNamespace(Rados=Rados, Error=RadosError)
+    def connect(self, timeout: float) -> None:
+        """Reach a monitor in quorum and be let in."""
+        assert timeout > 0
+        self._cluster.tick()
+        if not self._hosts & {self._cluster.monitors[name] for name in self._cluster.quorum}:
+            raise RadosError("[errno 110] error connecting to the cluster")
+        if not self._cluster.admits(self._name, self._key):
+            raise RadosError("[errno 13] error connecting to the cluster")
+
+    def mon_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
+        """Send a command to the monitors."""
+        assert timeout > 0
+        return self._cluster.command(request, data, to_manager=False)
+
+    def mgr_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
+        """Send a command to the active manager."""
+        assert timeout > 0
+        return self._cluster.command(request, data, to_manager=True)
+
+    def shutdown(self) -> None:
+        """Nothing to close."""
