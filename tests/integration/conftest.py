@@ -34,7 +34,7 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def site(request) -> Site:
+def site(request):
     """The model with the bundle deployed, and the power switch of its machines."""
     model = request.config.getoption("--model")
     juju = jubilant.Juju(model=model, cli_binary=request.config.getoption("--juju"), wait_timeout=600)

@@ -27,7 +27,7 @@ def acknowledged() -> list[tuple[int, float]]:
 
 
 def pool(name: str):
-    import rados
+    import rados  # pyright: ignore[reportMissingImports]  the machine has it
 
     cluster = rados.Rados(conffile="/etc/ceph/ceph.conf", name="client.admin")
     cluster.connect(timeout=60)

@@ -9,6 +9,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jubilant
 
@@ -59,7 +60,7 @@ class Site:
     def hostname_of(self, unit: str) -> str:
         return self.juju.status().machines[self.machine_of(unit)].hostname
 
-    def run(self, unit: str, action: str, **params):
+    def run(self, unit: str, action: str, **params) -> Any:
         """Run an action; return its `result` (JSON), or its results where it has none."""
         wanted = {key.replace("_", "-"): value for key, value in params.items()}
         task = self.juju.run(unit, action, wanted, wait=180)

@@ -24,6 +24,7 @@ from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from state import Config, Identity, Member, Settings, State, next_monitors
 
+LEAVING = ops.MaintenanceStatus("leaving the cluster")
 RESTART_SECONDS = 40
 """How long a hook waits for restarted daemons; the next hook goes on where this one gives up."""
 STOP_SECONDS = 45
@@ -61,7 +62,11 @@ class CephCharm(ops.CharmBase):
 
     # The recipe
 
-    def _on_change(self, _event: ops.EventBase) -> None:
+    def _on_change(self, event: ops.EventBase) -> None:
+        if isinstance(event, ops.RelationDepartedEvent) and event.departing_unit == self.unit:
+            # The relation forgets the peers one by one; what this machine knows of them is needed until it has left.
+            self._missing.append(LEAVING)
+            return
         try:
             self._reconcile()
         except status.NeedsOperatorError as error:
@@ -85,6 +90,9 @@ class CephCharm(ops.CharmBase):
         state = self._gather(settings)
         if state is None:
             return
+        if not state.monitors:
+            self._missing.append(ops.WaitingStatus("for a monitor on another unit"))
+            return
         self.ceph.render(state)
         if self.ceph.paused:
             return
@@ -92,9 +100,6 @@ class CephCharm(ops.CharmBase):
             self.cluster.publish(monitor=True)
         elif not state.runs_monitor:
             self._leave_quorum()
-        if not self.ceph.monitor.exists and not any(member.monitor for member in state.monitors):
-            self._missing.append(ops.WaitingStatus("for the first monitor, which another unit starts"))
-            return
         if not self.jobs.unfinished():
             self.ceph.osds.clean_up()
             self._add_disks(settings)
@@ -111,15 +116,15 @@ class CephCharm(ops.CharmBase):
         if identity is None:
             self._found_cluster()
             return None
-        me = self.members[self.unit.name]
-        chosen = [self.members[unit] for unit in self.cluster.shared["monitors"] if unit in self.members]
+        me, shared = self.members[self.unit.name], self.cluster.shared
+        chosen = [self.members[unit] for unit in shared["monitors"] if unit in self.members]
         return State(
             settings=settings,
             identity=identity,
             member=me,
             monitors=tuple(member for member in chosen if member.monitor or member == me),
             runs_monitor=me in chosen,
-            founds_cluster=self.cluster.shared["founder"] == self.unit.name and not me.monitor,
+            founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared,
         )
 
     def _found_cluster(self) -> None:
@@ -151,10 +156,14 @@ class CephCharm(ops.CharmBase):
             )
 
     def _choose_monitors(self, settings: Settings) -> None:
-        """As the leader, let one more unit run a monitor when all that should are in quorum."""
+        """As the leader, let one more unit run a monitor when all that should are in quorum.
+
+        This is reached only with a monitor there: from now on nobody founds the cluster a second time.
+        """
         if self.unit.is_leader():
             current: list[str] = self.cluster.shared["monitors"]
-            self.cluster.publish_shared(monitors=next_monitors(current, self.members, settings.monitor_count))
+            wanted = next_monitors(current, self.members, settings.monitor_count)
+            self.cluster.publish_shared(monitors=wanted, founded=True)
 
     def _leave_quorum(self) -> None:
         if self.ceph.monitor.exists:
@@ -223,6 +232,7 @@ class CephCharm(ops.CharmBase):
 
     def _on_stop(self, _event: ops.StopEvent) -> None:
         """Leave the cluster; fail, for Juju to retry, as long as data or quorum would be lost."""
+        self._missing.append(LEAVING)
         self.jobs.stop()
         self._give_up([osd.number for osd in self.ceph.osds.all()])
         others = any(member.monitor for unit, member in self.members.items() if unit != self.unit.name)
@@ -231,6 +241,7 @@ class CephCharm(ops.CharmBase):
         self.ceph.stop()
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
+        self._missing.append(LEAVING)
         if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
             self.ceph.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
@@ -274,18 +285,7 @@ class CephCharm(ops.CharmBase):
     def members(self) -> dict[str, Member]:
         """The units that have said where they are, by name."""
         facts = {unit: self.cluster.facts(unit) for unit in self.cluster.units}
-        return {
-            unit: Member(
-                unit=unit,
-                hostname=known["hostname"],
-                public_address=known["public_address"],
-                cluster_address=known["cluster_address"],
-                monitor=known.get("monitor", False),
-                leaving=known.get("leaving", False),
-            )
-            for unit, known in facts.items()
-            if "hostname" in known
-        }
+        return {unit: Member.parse(unit, known) for unit, known in facts.items() if "hostname" in known}
 
 
 if __name__ == "__main__":

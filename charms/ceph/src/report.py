@@ -26,7 +26,9 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
         return
     if dead := charm.ceph.dead():
         why = f"see juju ssh {charm.unit.name} journalctl -u {dead[0]}"
-        yield ops.BlockedStatus(f"{', '.join(dead)} does not run; {why}; a dead disk: replace-disk, or remove-disk")
+        yield ops.BlockedStatus(
+            f"{', '.join(dead)} does not run; {why}; a dead disk: replace-disk, or remove-disk"
+        )
     try:
         status = charm.ceph.admin.command("status")
         words = health.reasons(status)

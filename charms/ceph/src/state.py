@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.cluster import unit_number
 from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter")
@@ -105,8 +109,20 @@ class Member:
     hostname: str
     public_address: str
     cluster_address: str
-    monitor: bool = False
-    leaving: bool = False
+    monitor: bool
+    leaving: bool
+
+    @classmethod
+    def parse(cls, unit: str, facts: Mapping[str, Any]) -> Member:
+        """Read what a unit has published of itself."""
+        return cls(
+            unit=unit,
+            hostname=facts["hostname"],
+            public_address=facts["public_address"],
+            cluster_address=facts["cluster_address"],
+            monitor=facts.get("monitor", False),
+            leaving=facts.get("leaving", False),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -319,14 +319,14 @@ class Machine:
         self.run("systemctl", "enable", "--quiet", *units)
 
     def start_services(self, *units: str) -> None:
-        """Start units; those that run already are left alone."""
+        """Start units; those that run already are left alone. One that cannot start shows it by its state."""
         self.run("systemctl", "reset-failed", *units, check=False)
-        self.run("systemctl", "start", *units)
+        self.run("systemctl", "start", *units, check=False)
 
     def restart_services(self, *units: str) -> None:
-        """Stop and start units."""
+        """Stop and start units. One that cannot start again shows it by its state."""
         self.run("systemctl", "reset-failed", *units, check=False)
-        self.run("systemctl", "restart", *units)
+        self.run("systemctl", "restart", *units, check=False)
 
     def reload_services(self, *units: str) -> None:
         """Let units read their configuration again without a stop."""
