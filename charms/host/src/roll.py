@@ -230,7 +230,7 @@ class Roll:
             self._machine.sleep(_PAUSE)
         if job is None or job.state == "failed":
             reason = job.progress if job else f"the record of job {request.job} is gone"
-            self._keep(request.failed(f"upgrade: {reason}", "waiting"))
+            self._keep(request.failed(reason, "waiting"))
         elif job.state != "done":
             self._wake()
         else:

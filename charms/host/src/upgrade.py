@@ -25,9 +25,8 @@ def run(job: Job) -> str:
     try:
         return _upgrade(job)
     except (CommandError, TimeoutError) as error:
-        raise JobError(
-            f"{error}. Mend it on the machine (apt-get --fix-broken install), then resume"
-        ) from error
+        told = " ".join(str(error).split())
+        raise JobError(f"{told} (on the machine, try apt-get --fix-broken install)") from error
 
 
 def _upgrade(job: Job) -> str:

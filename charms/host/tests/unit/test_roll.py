@@ -237,9 +237,7 @@ def test_an_upgrade_that_fails_stops_the_roll_and_can_be_resumed(model, jobs_run
     model.update_status()
     finish_job(model, 0, state="failed", progress="apt-get ended with exit code 100")
     model.update_status()
-    assert model.statuses[2].message.startswith(
-        "upgrade stopped at host/0: upgrade: apt-get ended with exit code 100"
-    )
+    assert model.statuses[2].message.startswith("upgrade stopped at host/0: apt-get ended with exit code 100")
     model.action(0, "resume-roll")
     model.update_status()
     for number in range(3):
