@@ -25,6 +25,7 @@ NORMALISED = (
     (re.compile(r"https://[0-9.]+:17070"), "CONTROLLER"),
     (re.compile(r"for application [^:]+:"), "for application APPLICATION:"),
 )
+_SUBORDINATE = re.compile(r"^sub/\d+$")
 _SECRET = re.compile(r"\b[0-9a-v]{20}\b")
 
 
@@ -178,9 +179,13 @@ _PASSING = {"leader", "open-ports", "message", "charm-version", "version", "work
 
 
 def shape(value: Any) -> Any:
-    """Return which keys a structure has, and of which kind its values are."""
+    """Return which keys a structure has, and of which kind its values are.
+
+    Which number a subordinate's unit has depends on which principal came first.
+    """
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items() if key not in _PASSING}
+        kept = {key: shape(item) for key, item in value.items() if key not in _PASSING}
+        return {_SUBORDINATE.sub("sub/N", str(key)): item for key, item in kept.items()}
     if isinstance(value, list):
         return [shape(item) for item in value]
     return type(value).__name__

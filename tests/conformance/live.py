@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -16,13 +17,14 @@ import pytest
 import yaml
 
 from . import probes, recording
-from .compare import narrowed, shape
+from .compare import compare_structure, narrowed, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from .scenarios import Outcome
 
+_UNIT = re.compile(r"\bsub/\d+\b")
 SETTLE_SECONDS = 300
 RESTING = ("idle", "lost")
 
@@ -37,6 +39,7 @@ class Live:
     directory: Path
     runs: dict[str, list[recording.Dispatch]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+    _logs: dict[str, list[str]] = field(default_factory=dict)
 
     # The operator
 
@@ -113,6 +116,7 @@ class Live:
     def remove_machine(self, machine: str) -> None:
         self.collect()
         self.juju.cli("remove-machine", "--no-prompt", "--force", machine)
+        self.juju.wait(lambda status: machine not in status.machines, timeout=SETTLE_SECONDS)
 
     # The machines
 
@@ -147,8 +151,11 @@ class Live:
         for machine in self.juju.status().machines.values():
             command = 'for log in /var/log/probe/*.jsonl; do echo "$log"; cat "$log"; done'
             shown = self._lxc("exec", machine.instance_id, "--", "sh", "-c", command)
-            for unit, group in _by_unit(shown.splitlines()):
-                self.runs[unit] = recording.coalesced([recording.parse(line) for line in group])
+            self._logs.update(_by_unit(shown.splitlines()))
+        names = _recorded_names(self._logs, self.scenario)
+        for unit, lines in self._logs.items():
+            renamed = [_UNIT.sub(lambda match: names.get(match[0], match[0]), line) for line in lines]
+            self.runs[names[unit]] = recording.coalesced([recording.parse(line) for line in renamed])
 
     # Views
 
@@ -159,11 +166,15 @@ class Live:
 
     def compare_unit(self, unit: str, recorded: str) -> None:
         expected = yaml.safe_load((recording.ROOT / self.scenario / recorded).read_text())
-        self._compare(recorded, expected, yaml.safe_load(self.juju.cli("show-unit", unit)))
+        found = yaml.safe_load(self.juju.cli("show-unit", unit))
+        for shown in (expected, found):
+            shown[unit]["relation-info"].sort(key=lambda relation: relation["relation-id"])
+        self._compare(recorded, expected, found)
 
     def _compare(self, recorded: str, expected: Any, found: Any) -> None:
-        if shape(expected) != shape(found):
-            self.differences.append(f"{recorded}: {shape(found)}, recorded {shape(expected)}")
+        self.differences += [
+            f"{recorded}: {text}" for text in compare_structure(shape(expected), shape(found))
+        ]
 
 
 def _is_resting(status: jubilant.Status) -> bool:
@@ -181,6 +192,19 @@ def _by_unit(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     starts = [index for index, line in enumerate(lines) if line.startswith("/")]
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         yield recording.unit_of(Path(lines[start])), lines[start + 1 : end]
+
+
+def _recorded_names(logs: Mapping[str, list[str]], scenario: str) -> dict[str, str]:
+    """Return what the recording calls each unit: a subordinate's number depends on which principal came first."""
+    numbers = {
+        _principal(runs[0]): unit for unit, runs in recording.load(scenario).items() if _principal(runs[0])
+    }
+    found = {unit: _principal(recording.parse(lines[0])) for unit, lines in logs.items()}
+    return {unit: numbers[principal] if principal else unit for unit, principal in found.items()}
+
+
+def _principal(run: recording.Dispatch) -> str:
+    return run.environment["JUJU_PRINCIPAL_UNIT"]
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ def _check(state: State, wish: Deployment) -> None:
     if wish.charm.subordinate and wish.to:
         raise ModelError("subordinate application must be deployed without placement")
     if wish.base.partition("@")[0] not in {base.name for base in wish.charm.bases}:
-        raise ModelError(f"base {wish.base!r} is not supported by charm {wish.charm.name!r}")
+        raise ModelError(f'base "{wish.base}" is not supported by charm "{wish.charm.name}"')
     units.check_placement(state, wish.base, wish.to)
     for kind, given, known in (
         ("storage", wish.storage, wish.charm.storage),

@@ -95,7 +95,8 @@ def _skip(state: State, ids: Ids, name: str, now: float) -> None:
 def _reboot(situation: _Situation) -> Hook | None:
     agent = situation.agent
     boot_id = situation.state.machines[situation.unit.machine].boot_id
-    return Hook(kind="start") if agent.started and situation.is_idle and agent.boot_id != boot_id else None
+    is_up = agent.started and not agent.stopped and situation.is_idle
+    return Hook(kind="start") if is_up and agent.boot_id != boot_id else None
 
 
 def _created(situation: _Situation) -> Hook | None:

@@ -62,7 +62,7 @@ def check_placement(state: State, base: str, to: tuple[str, ...]) -> None:
             raise ModelError(f"machine {placement} is not alive")
         if machine.base != base:
             raise ModelError(
-                f"base does not match: unit has {base!r}, machine {placement} has {machine.base!r}"
+                f'base does not match: unit has "{base}", machine {placement} has "{machine.base}"'
             )
 
 
