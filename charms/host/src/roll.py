@@ -41,9 +41,9 @@ _JUJU_EXEC = "/usr/bin/juju-exec"
 class Request:
     """What a unit wants its turn for, and how far that is.
 
-    `order` is the newest order when it was made; `reboot` tells that a reboot follows; `boot` identifies the start of the machine that a reboot ends;
-    `since` is when verifying began, in seconds of the machine's clock; a failed request has a `reason` and goes on
-    with `resume` when it is resumed.
+    `order` is the newest order when it was made; `reboot` tells that a reboot follows the upgrade; `boot` identifies
+    the start of the machine that a reboot ends; `since` is when verifying began, in seconds of the machine's clock; a
+    failed request has a `reason` and goes on with `resume` when it is resumed.
     """
 
     kind: Kind
@@ -81,6 +81,7 @@ class Roll:
         self._jobs = jobs
         self._unit = unit
         self._reboot = reboot
+        self._until = machine.now() + _LOOK_FOR
 
     # Requests
 
@@ -105,21 +106,18 @@ class Roll:
         return [unit for unit, request in requests.items() if request and request.state in states]
 
     def make_request(self, kind: Kind, *, reboot: bool = False) -> None:
-        """Ask for the turn; all but a reboot begins at once where it is free."""
+        """Ask for the turn, in an action; all but a reboot begins at once where it is free."""
         self._keep(Request(kind=kind, reboot=reboot, order=self._newest_order))
         self._cluster.request_turn(kind)
-        if kind == "reboot":
-            self._wake()
-        else:
-            self._go_on()
+        self._go_on(in_action=True)
 
     def leave_maintenance(self) -> None:
-        """End maintenance; the turn goes on as soon as all applications are healthy."""
+        """End maintenance, in an action; the turn goes on as soon as all applications are healthy."""
         if (request := self.request) and request.state == "waiting":
             self._finish()
         elif request:
             self._verify(request)
-            self._go_on()
+            self._go_on(in_action=True)
 
     # Orders, given by the leader
 
@@ -186,12 +184,14 @@ class Roll:
             self._keep(Request(kind=roll["kind"], reboot=roll["reboot"], order=roll["number"]))
             self._cluster.request_turn(roll["kind"])
 
-    def _go_on(self) -> None:
+    def _go_on(self, *, in_action: bool = False) -> None:
         """Take the request through its states until it has to wait for something."""
         before = None
         while (request := self.request) and request != before:
             before = request
             match request.state:
+                case "waiting" | "restarting" if in_action and request.kind == "reboot":
+                    self._wake()  # Juju restarts a machine at the end of a hook only
                 case "waiting":
                     self._begin(request)
                 case "restarting":
@@ -223,10 +223,7 @@ class Roll:
             self._verify(request)
 
     def _follow_upgrade(self, request: Request) -> None:
-        until = self._machine.now() + _LOOK_FOR
-        while (
-            (job := self._jobs.find(request.job)) and job.state == "running" and self._machine.now() < until
-        ):
+        while (job := self._jobs.find(request.job)) and job.state == "running" and self._has_time():
             self._machine.sleep(_PAUSE)
         if job is None or job.state == "failed":
             reason = job.progress if job else f"the record of job {request.job} is gone"
@@ -240,8 +237,7 @@ class Roll:
         self._keep(dataclasses.replace(request, state="verifying", since=self._machine.now()))
 
     def _look(self, request: Request) -> None:
-        until = self._machine.now() + _LOOK_FOR
-        while (reasons := checks.failures(self._machine, "after-start")) and self._machine.now() < until:
+        while (reasons := checks.failures(self._machine, "after-start")) and self._has_time():
             self._machine.sleep(_PAUSE)
         if not reasons and request.reboot:
             # The turn is still this unit's: what the upgrade began, a restart completes.
@@ -254,6 +250,9 @@ class Roll:
             )
         else:
             self._wake()
+
+    def _has_time(self) -> bool:
+        return self._machine.now() < self._until
 
     def _finish(self) -> None:
         self._cluster.publish(request=None)

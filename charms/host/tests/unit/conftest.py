@@ -93,9 +93,14 @@ class Model:
         self.leader = 0
         self.restarts = []
         self.restart_asked = False
+        self.in_action = False
         # What ops.testing does not play.
-        monkeypatch.setattr(ops.Unit, "reboot", lambda _: setattr(self, "restart_asked", True))
+        monkeypatch.setattr(ops.Unit, "reboot", lambda _: self.ask_restart())
         monkeypatch.setattr(ops.hookcmds, "goal_state", self.goal_state)
+
+    def ask_restart(self):
+        assert not self.in_action, "juju-reboot is not supported when running an action"
+        self.restart_asked = True
 
     def goal_state(self):
         goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
@@ -145,7 +150,11 @@ class Model:
     def action(self, number, name, **params):
         """Run an action; return its summary. It is the last thing that happens before the others are told."""
         params = {key.replace("_", "-"): value for key, value in params.items()}
-        to_tell = self._play(number, self.on.action(name, params=params))
+        self.in_action = True
+        try:
+            to_tell = self._play(number, self.on.action(name, params=params))
+        finally:
+            self.in_action = False
         summary = (self.context.action_results or {})["summary"]
         self._restart_if_asked(number, to_tell)
         return summary

@@ -232,6 +232,21 @@ def test_an_upgrade_may_end_with_a_restart_in_the_same_turn(model, jobs_run):
     assert holder(model) is None
 
 
+def test_an_upgrade_that_is_done_within_the_action_restarts_in_a_hook(model):
+    machine = model.machines[0]
+
+    def start(argv, _stdin):
+        if any("-job-" in word for word in argv):
+            machine.services["host-job-upgrade-1.service"] = "active"
+            finish_job(model, 0)
+
+    machine.handlers["systemd-run"] = start
+    model.action(0, "upgrade-packages", all_units=False, reboot=True)
+    assert model.restarts == []
+    model.update_status()
+    assert model.restarts == [0]
+
+
 def test_an_upgrade_that_fails_stops_the_roll_and_can_be_resumed(model, jobs_run):
     model.action(0, "upgrade-packages", all_units=True, reboot=False)
     model.update_status()
