@@ -26,6 +26,7 @@ RELEASES = {18: "reef", 19: "squid", 20: "tentacle"}
 NO_BCRYPT = frozenset({18})
 """Releases whose manager loads its modules in sub-interpreters, where bcrypt (PyO3) cannot be loaded."""
 SHIM = "/usr/lib/openinfra/ceph-mgr"
+OSD_DEVICE = "/usr/lib/openinfra/ceph-osd-device"
 
 
 class Ceph:
@@ -63,7 +64,7 @@ class Ceph:
         files = [
             File(path=CONFIG, content=config),
             File(path=KEYRING, content=keyring, mode=0o600),
-            File(path="/usr/lib/openinfra/ceph-osd-device", content=_text("files/osd-device"), mode=0o755),
+            File(path=OSD_DEVICE, content=_text("files/osd-device"), mode=0o755),
             File(path=_drop_in("ceph-osd@"), content=_text("files/ceph-osd.conf")),
             File(path=_drop_in("ceph-mon@"), content=_text("files/ceph-mon.conf")),
         ]
@@ -151,6 +152,7 @@ class Ceph:
             for name in self.machine.list_folder(path):
                 self.machine.remove(f"{path}/{name}")
         self.machine.remove(SHIM)
+        self.machine.remove(OSD_DEVICE)
         for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@"):
             self.machine.remove(_drop_in(unit))
         registry.remove_checks(self.machine, self.application)

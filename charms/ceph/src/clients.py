@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from state import Settings
 
 PERMISSIONS = {"set-key-permissions", "add-permissions-to-key"}
+RESERVED = {"admin", "crash"}
+CAPS = ["mon", 'profile rbd, allow command "osd blocklist"', "osd", "profile rbd", "mgr", "profile rbd"]
 
 
 def serve(charm: CephCharm, settings: Settings) -> None:
@@ -30,9 +33,11 @@ def serve(charm: CephCharm, settings: Settings) -> None:
             continue
         if not client.takes_secret and not settings.allow_plain_credentials:
             continue
-        charm.cluster.publish_shared(**{_user_key(relation): client.name})
-        failures = {request.unit: _carry_out(charm, client.name, request) for request in waiting}
-        _hand_out(charm, relation, client)
+        why = _objection(charm, relation, client.name)
+        failures = {r.unit: why or _carry_out(charm, client.name, r) for r in waiting}
+        if not why:
+            charm.cluster.publish_shared(**{_user_key(relation): client.name})
+            _hand_out(charm, relation, client)
         for request in waiting:
             ceph_client.answer(relation, charm.unit, request, failures[request.unit])
 
@@ -69,28 +74,51 @@ def _user_key(relation: ops.Relation) -> str:
     return f"client-{relation.id}"
 
 
+def _objection(charm: CephCharm, relation: ops.Relation, name: str) -> str | None:
+    """Return why a client cannot have the Ceph user it names: it is Ceph's own, or another client's."""
+    if name in RESERVED or name.startswith("bootstrap-"):
+        return f"application-name={name}: Ceph's own user; name another"
+    shared = charm.cluster.shared
+    users = {
+        key: value
+        for key, value in shared.items()
+        if key.startswith("client-") and key != _user_key(relation)
+    }
+    return f"application-name={name}: another client's user; name another" if name in users.values() else None
+
+
 def _carry_out(charm: CephCharm, name: str, request: ceph_client.Request) -> str | None:
     """Carry a request out; return why it could not be, if so."""
-    entity = f"client.{name}"
-    caps = ["mon", 'profile rbd, allow command "osd blocklist"', "osd", "profile rbd", "mgr", "profile rbd"]
     try:
-        charm.ceph.admin.command("auth get-or-create", entity=entity, caps=caps)
+        _make_user(charm, f"client.{name}")
         for operation in request.operations:
             kind = operation.get("op")
             if kind == "create-pool":
                 _create_pool(charm, operation)
             elif kind in PERMISSIONS:
+                if (other := operation.get("client", name)) != name:
+                    return f"client={other}: this relation can only change {name}"
                 wanted = [str(word) for word in operation["permissions"]]
-                charm.ceph.admin.command(
-                    "auth caps", entity=f"client.{operation.get('client', name)}", caps=wanted
-                )
+                charm.ceph.admin.command("auth caps", entity=f"client.{name}", caps=wanted)
             else:
                 return f"unknown operation {kind!r}; known are create-pool, {', '.join(sorted(PERMISSIONS))}"
     except CommandRefusedError as error:
         return str(error)
     except KeyError as error:
         return f"an operation lacks {error}"
+    except (AttributeError, TypeError, ValueError) as error:
+        return f"an operation has a value that cannot be used: {error}"
     return None
+
+
+def _make_user(charm: CephCharm, entity: str) -> None:
+    """Make a user with the rights of a block device client; one that is there keeps the rights it has."""
+    try:
+        charm.ceph.admin.command("auth get", entity=entity)
+    except CommandRefusedError as error:
+        if error.code != errno.ENOENT:
+            raise
+        charm.ceph.admin.command("auth get-or-create", entity=entity, caps=CAPS)
 
 
 def _create_pool(charm: CephCharm, operation: Mapping[str, Any]) -> None:

@@ -109,8 +109,8 @@ class Member:
     hostname: str
     public_address: str
     cluster_address: str
-    monitor: bool
-    leaving: bool
+    monitor: bool = False
+    leaving: bool = False
 
     @classmethod
     def parse(cls, unit: str, facts: Mapping[str, Any]) -> Member:
