@@ -96,6 +96,8 @@ def test_a_client_may_name_its_user_and_take_secrets():
         '{"request-id": "x", "ops": []}',
         '{"api-version": 1, "request-id": "x", "ops": {}}',
         '{"api-version": 1, "request-id": "x"}',
+        '{"api-version": 1, "request-id": "x", "ops": ["create-pool"]}',
+        '{"api-version": 1, "request-id": "x", "ops": [null]}',
     ],
 )
 def test_a_request_of_another_version_or_form_is_passed_over(text):

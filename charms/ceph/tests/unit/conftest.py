@@ -26,8 +26,12 @@ import twin  # noqa: E402
 from charm import CephCharm  # noqa: E402
 from openinfra_charm.machine import use  # noqa: E402
 
-PEERS = 1
-"""The id of the peer relation."""
+if yaml.__with_libyaml__:
+    # ops.testing writes the charm's metadata anew for each hook; this way it takes no time worth naming.
+    vars(yaml)["SafeDumper"] = yaml.CSafeDumper
+
+PEERS = 1_000_000
+"""The id of the peer relation, beyond those that ops.testing counts out for clients."""
 HOOK_SECONDS = 60
 """The longest that a hook or an action may take."""
 TRIAL = {"failure-domain": "osd", "osd-pool-default-pg-num": 8}

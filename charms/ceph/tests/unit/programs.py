@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
 GIB = 1 << 30
+JOB_SECONDS = 300
+"""Longer than any job takes here, where data move at once."""
 SIGNATURES = {
     (0x438, b"\x53\xef"): 'TYPE="ext4"',
     (0x200, b"EFI PART"): 'PTTYPE="gpt"',
@@ -118,7 +120,7 @@ class CephMachine(MemoryMachine):
         codes = []
         for unit in [unit for unit, state in self.services.items() if "-job-" in unit and state == "active"]:
             application, _, job_id = unit.removesuffix(".service").partition("-job-")
-            with use(self), self.waiting(3600):
+            with use(self), self.waiting(JOB_SECONDS):
                 try:
                     codes.append(job.main(application, job_id))
                 except UnreachableError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -147,7 +147,10 @@ def read_access(
 
 def _parse(unit: str, text: str) -> Request | None:
     body = _load(text, dict)
-    if body.get("api-version") != API_VERSION or not isinstance(body.get("ops"), list):
+    operations = body.get("ops")
+    if body.get("api-version") != API_VERSION or not isinstance(operations, list):
+        return None
+    if not all(isinstance(operation, dict) for operation in cast("list[Any]", operations)):
         return None
     return Request(unit=unit, request_id=str(body.get("request-id", "")), operations=tuple(body["ops"]))
 
