@@ -28,7 +28,7 @@ from openinfra_charm.machine import use  # noqa: E402
 
 if yaml.__with_libyaml__:
     # ops.testing writes the charm's metadata anew for each hook; this way it takes no time worth naming.
-    vars(yaml)["SafeDumper"] = yaml.CSafeDumper
+    setattr(yaml, "SafeDumper", yaml.CSafeDumper)  # noqa: B010  pyright takes it for final
 
 PEERS = 1_000_000
 """The id of the peer relation, beyond those that ops.testing counts out for clients."""
@@ -56,7 +56,6 @@ class Model:
         self.client_data = {}
         self.storages = {}
         self.statuses = {}
-        self.hooks = []
         self.leader = 0
         self._due = deque()
         for _ in range(units):
@@ -183,7 +182,6 @@ class Model:
             # The hook tool that ops.testing does not play.
             patched.setattr(ops.hookcmds, "goal_state", self._goal_state)
             after = self.context.run(_event(event, relations.get(relation)), state)
-        self.hooks.append(number)
         self.statuses[number] = after.unit_status
         self.secrets = after.secrets
         for client in self.clients if formed else ():

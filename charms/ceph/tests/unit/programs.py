@@ -227,7 +227,7 @@ class CephMachine(MemoryMachine):
         options = _options(argv)
         path = f"/var/lib/ceph/mon/ceph-{options['-i']}/store.db"
         if "--extract-monmap" in options:
-            self._save_map(options["--extract-monmap"], self.cluster._fsid, self.cluster.monitors)
+            self._save_map(options["--extract-monmap"], self.cluster.fsid, self.cluster.monitors)
         elif "--inject-monmap" in options:
             assert not self.runs(f"ceph-mon@{self.name}"), "a map is injected into a stopped monitor"
             _, self.cluster.monitors = self._load_map(options["--inject-monmap"])
@@ -259,7 +259,7 @@ class CephMachine(MemoryMachine):
             return Result(code=1, stdout="", stderr="[errno 110] RADOS timed out")
         path = argv[argv.index("-o") + 1]
         if argv[1:3] == ("mon", "getmap"):
-            self._save_map(path, self.cluster._fsid, self.cluster.monitors)
+            self._save_map(path, self.cluster.fsid, self.cluster.monitors)
         else:
             assert argv[1:3] == ("osd", "getcrushmap")
             self.write(path, json.dumps([]))

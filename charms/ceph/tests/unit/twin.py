@@ -111,7 +111,7 @@ class Cluster:
         self.recovers = True
         self.lost: list[str] = []
         self.commands: list[str] = []
-        self._fsid = ""
+        self.fsid = ""
         self._joined: set[str] = set()
         self._hosts_once: set[str] = set()
         self._keys = 0
@@ -125,12 +125,7 @@ class Cluster:
             self._found(stores)
         for name, store in stores.items():
             joins = store["id"] not in self._joined and name not in self.monitors and name not in self.stuck
-            if (
-                joins
-                and self.quorum
-                and store["fsid"] == self._fsid
-                and store["key"] == self.auth["mon."].key
-            ):
+            if joins and self.quorum and store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key:
                 self.monitors[name] = store["address"]
                 self._joined.add(store["id"])
         running = {osd.number: machine for machine in self.machines for osd in self._bootable(machine)}
@@ -184,7 +179,7 @@ class Cluster:
                 self.monitors = {name: store["address"]}
                 self.founders.append(name)
                 self._joined.add(store["id"])
-                self._fsid = store["fsid"]
+                self.fsid = store["fsid"]
                 self.auth = {"mon.": Auth(key=store["key"]), "client.admin": Auth(key=store["admin-key"])}
                 self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
                 return
@@ -310,7 +305,7 @@ class Cluster:
         }
 
     def _do_mon_dump(self) -> Any:
-        return {"fsid": self._fsid, "mons": [{"name": name} for name in sorted(self.monitors)]}
+        return {"fsid": self.fsid, "mons": [{"name": name} for name in sorted(self.monitors)]}
 
     def _do_mon_remove(self, name: str) -> None:
         if self.monitors.keys() == {name}:
