@@ -86,10 +86,12 @@ def parse(name: str, chosen: Verb, words: list[str]) -> argparse.Namespace:
 
 def seconds(text: str) -> float:
     """Read a duration as Go writes it (`90s`, `1m30s`), or a plain number of seconds."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|$)", text)
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise argparse.ArgumentTypeError(f'invalid duration "{text}": write it as 90s or 1m30s')
-    return sum(float(number) * _UNIT_SECONDS.get(unit, 1.0) for number, unit in parts)
+    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
 
 
 def pairs(words: Iterable[str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ POOL = "default"
 OWNED = {"user.openinfra": "true"}
 
 _START = """\
-umount -R /sys/fs/cgroup
+if mountpoint -q /sys/fs/cgroup; then umount -R /sys/fs/cgroup; fi
 mount -t cgroup2 none /sys/fs/cgroup
 mkdir -p /var/lib/lxcfs
 lxcfs --pidfile "$1/lxcfs.pid" /var/lib/lxcfs &
@@ -111,11 +111,12 @@ def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
             "bridge.mtu": str(host.default_mtu()),
         }
         lxd.request("POST", "/1.0/networks", {"name": network, "type": "bridge", "config": settings | OWNED})
-    body = {key: profile[key] for key in ("config", "description", "devices")}
-    if lxd.exists(f"/1.0/profiles/{PROFILE}"):
-        lxd.request("PUT", f"/1.0/profiles/{PROFILE}", body)
-    else:
-        lxd.request("POST", "/1.0/profiles", {"name": PROFILE, **body})
+    wanted = {key: profile[key] for key in ("config", "description", "devices")}
+    path = f"/1.0/profiles/{PROFILE}"
+    if not lxd.exists(path):
+        lxd.request("POST", "/1.0/profiles", {"name": PROFILE, **wanted})
+    elif any(lxd.request("GET", path)[key] != value for key, value in wanted.items()):
+        lxd.request("PUT", path, wanted)
 
 
 def _clear(lxd: Lxd) -> None:

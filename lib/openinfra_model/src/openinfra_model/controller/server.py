@@ -1,0 +1,45 @@
+"""The controller's socket: one line of JSON from the command line, one back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from openinfra_model.charm import CharmError
+from openinfra_model.controller.agents import LINE_LIMIT, AgentLostError
+from openinfra_model.core.errors import ModelError
+from openinfra_model.document import DocumentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openinfra_model.controller.service import Service
+
+
+async def serve(service: Service, path: Path) -> None:
+    """Host the models and answer at `path` until the service is stopped."""
+    path.unlink(missing_ok=True)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        if line:
+            writer.write(json.dumps(await _answer(service, json.loads(line))).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(service.run())
+        await asyncio.sleep(0)  # the models are loaded before the first question
+        server = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
+        path.chmod(0o600)
+    server.close()
+    path.unlink()
+
+
+async def _answer(service: Service, question: dict[str, Any]) -> dict[str, Any]:
+    """Answer `verb`, `model` and `arguments` with `result` or `error`."""
+    try:
+        return {"result": await service.call(question["verb"], question["model"], question["arguments"])}
+    except (ModelError, CharmError, DocumentError, AgentLostError) as error:
+        return {"error": str(error)}

@@ -1,0 +1,224 @@
+"""The command line: its verbs, what it refuses, and Juju's formats."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from openinfra_model import cli
+from openinfra_model.cli import client as clients
+from openinfra_model.cli import verb as verbs
+from openinfra_model.cli.output import table
+from openinfra_model.cli.status_table import status_table
+from openinfra_model.controller.service import CORE_VERBS
+from openinfra_model.core import Core
+
+from . import charms
+
+RECORDED = Path(__file__).parents[4] / "tests/conformance/juju-trace"
+
+# What jubilant and the tests of the charms call, and an operator knows from Juju.
+JUJU_VERBS = """
+    actions add-machine add-model add-secret add-storage add-unit attach-resource bind cancel-task config constraints
+    controllers debug-log deploy destroy-model detach-storage exec expose grant-secret integrate machines model-config
+    models operations refresh relate remove-application remove-machine remove-relation remove-secret remove-storage
+    remove-unit resolved resources revoke-secret run scp secrets set-constraints show-application show-model
+    show-operation show-secret show-status-log show-task show-unit ssh status storage switch trust unexpose
+    update-secret version
+""".split()
+OWN_VERBS = ["down", "graph", "pack", "test", "up", "watch"]
+
+
+def test_the_verbs_are_those_of_juju_and_six_of_our_own():
+    assert sorted(name for names in cli.MODULES.values() for name in names) == sorted(
+        [*JUJU_VERBS, *OWN_VERBS]
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in cli.MODULES.items() for name in names]
+)
+def test_every_verb_is_declared_where_it_is_looked_for_and_explains_itself(module, name):
+    found = importlib.import_module(f"openinfra_model.cli.{module}")
+    chosen = verbs.VERBS[name]
+    assert chosen.run.__module__ == found.__name__
+    assert chosen.run.__doc__
+    with pytest.raises(SystemExit) as ended:
+        verbs.parse(name, chosen, ["--help"])
+    assert ended.value.code == 0
+
+
+def test_every_verb_of_the_core_that_the_controller_passes_on_exists():
+    assert not [name for name in CORE_VERBS if not callable(getattr(Core, name, None))]
+
+
+def test_the_status_table_is_jujus_to_the_letter():
+    status = json.loads((RECORDED / "lifecycle/status1.json").read_text())
+    assert status_table(status).splitlines() == (RECORDED / "lifecycle/status1.txt").read_text().splitlines()
+
+
+def test_an_empty_model_says_so():
+    model = {"name": "m", "controller": "c", "cloud": "x", "region": "y", "version": "4"}
+    shown = status_table({"model": model, "machines": {}, "applications": {}})
+    assert shown.endswith('Model "m" is empty.')
+
+
+def test_tables_align_and_carry_no_trailing_spaces():
+    assert table([("Name", "Count", "Why"), ("a", 1, ""), ("long", 20, "so")], right=(1,)).splitlines() == [
+        "Name  Count  Why",
+        "a         1",
+        "long     20  so",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("1m30s", 90), ("2h", 7200), ("500ms", 0.5), ("1.5m", 90)]
+)
+def test_durations_are_read_as_go_writes_them(text, expected):
+    assert verbs.seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5x", "m", "1m2"])
+def test_other_durations_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="write it as 90s"):
+        verbs.seconds(text)
+
+
+def test_a_value_can_be_a_files_content(tmp_path):
+    file = tmp_path / "value"
+    file.write_text("a=b")
+    assert verbs.pairs([f"key=@{file}", "other=x=y"]) == {"key": "a=b", "other": "x=y"}
+
+
+@pytest.mark.parametrize("word", ["nothing", "=value", "key=@/no/such/file"])
+def test_other_pairs_are_refused(word):
+    with pytest.raises(clients.CliError):
+        verbs.pairs([word])
+
+
+@pytest.fixture
+def openinfra(controller, monkeypatch, capsys):
+    """Run a command line against the controller of straw; return exit code, output and errors."""
+    monkeypatch.setattr(
+        clients, "Client", lambda model="", _paths=None: type(controller.client)(model, controller.paths)
+    )
+    monkeypatch.delenv("JUJU_MODEL", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["openinfra", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def test_an_unknown_verb_is_refused(openinfra):
+    code, _, errors = openinfra("frobnicate")
+    assert code == 2
+    assert errors.startswith("ERROR unrecognized command: openinfra frobnicate\n")
+
+
+def test_an_unknown_option_is_refused(openinfra):
+    assert openinfra("status", "--frobnicate")[::2] == (2, "ERROR unrecognized arguments: --frobnicate\n")
+
+
+def test_the_version_is_one_that_jubilant_reads(openinfra):
+    shown = json.loads(openinfra("version", "--format", "json", "--all")[1])
+    assert shown["version"].startswith("4.0.")
+
+
+def test_a_model_is_added_chosen_and_named_in_jujus_long_form(openinfra):
+    assert openinfra("add-model", "one")[0] == 0
+    assert openinfra("add-model", "two", "--no-switch")[0] == 0
+    assert openinfra("switch")[1] == "openinfra:admin/one\n"
+    assert (
+        json.loads(openinfra("status", "-m", "openinfra:admin/two", "--format", "json")[1])["model"]["name"]
+        == "two"
+    )
+    assert openinfra("switch", "nowhere") == (1, "", 'ERROR model "nowhere" not found\n')
+
+
+def test_a_charm_is_deployed_configured_and_related_by_command(openinfra, tmp_path):
+    archive = charms.build(tmp_path)
+    openinfra("add-model", "m")
+    assert openinfra("deploy", str(archive), "mine", "--config", "seconds=3", "-n", "2")[0] == 0
+    assert openinfra("config", "mine", "seconds")[1] == "3\n"
+    assert openinfra("config", "mine", "seconds=4", "reboot=true")[0] == 0
+    assert json.loads(openinfra("config", "mine", "--format", "json")[1])["settings"]["seconds"]["value"] == 4
+    assert openinfra("config", "mine", "--reset", "seconds")[0] == 0
+    assert openinfra("config", "mine", "seconds")[1] == "0\n"
+    assert "mine/1" in openinfra("status")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("deploy", "./missing.charm"), 'no charm was found at "./missing.charm"'),
+        (("deploy", "/tmp"), "deploying from directory '/tmp' is not supported"),
+        (("deploy", "ARCHIVE", "--config", "nothing=1"), 'unknown option "nothing"'),
+        (("deploy", "ARCHIVE", "--config", "seconds=many"), 'option "seconds" expected int, got "many"'),
+        (("deploy", "ARCHIVE", "--storage", "nothing=1G"), 'has no store called "nothing"'),
+        (("deploy", "ARCHIVE", "--to", "77"), "machine 77 not found"),
+        (("deploy", "ARCHIVE", "--resource", "blob=/no/such/file"), "cannot read '/no/such/file'"),
+        (("config", "nobody"), 'application "nobody" not found'),
+        (("run", "nobody/0", "show"), 'unit "nobody/0" not found'),
+        (("run", "show"), "no action specified"),
+        (("exec", "ls"), "You must specify a target"),
+        (("remove-unit", "nobody/0"), "nobody/0"),
+        (("integrate", "nobody", "noone"), 'application "nobody" not found'),
+        (("show-unit", "nobody/0"), 'unit "nobody/0" not found'),
+        (("ssh", "nobody/0"), 'unit or machine "nobody/0" not found'),
+        (("scp", "one"), "name one source and one destination"),
+        (("add-machine", "lxd:0"), "placements and disks need Juju"),
+        (("add-secret", "empty"), "missing secret value"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(openinfra, controller, tmp_path, words, message):
+    archive = charms.build(tmp_path)
+    openinfra("add-model", "m")
+    before = controller.client.call("status")
+
+    code, output, errors = openinfra(*(str(archive) if word == "ARCHIVE" else word for word in words))
+
+    assert (code, output) == (1, "")
+    assert errors.startswith("ERROR ")
+    assert message in errors
+    after = controller.client.call("status")
+    assert (after["applications"], after["machines"]) == (before["applications"], before["machines"])
+
+
+def test_a_broken_archive_is_refused_with_its_name(openinfra, tmp_path):
+    broken = tmp_path / "broken.charm"
+    broken.write_bytes(b"no archive")
+    openinfra("add-model", "m")
+    code, _, errors = openinfra("deploy", str(broken))
+    assert code == 1
+    assert str(broken) in errors
+
+
+def test_destroying_asks_first_and_without_a_terminal_the_answer_is_no(openinfra, monkeypatch, controller):
+    openinfra("add-model", "m")
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))
+    code, _, errors = openinfra("destroy-model", "m")
+    assert code == 1
+    assert "aborted" in errors
+    assert controller.client.call("models")["models"]
+
+
+def test_secrets_come_and_go_by_command(openinfra):
+    openinfra("add-model", "m")
+    uri = openinfra("add-secret", "login", "password=hunter2")[1].strip()
+    assert uri.startswith("secret:")
+    shown = json.loads(openinfra("show-secret", "login", "--reveal", "--format", "json")[1])
+    assert "hunter2" in json.dumps(shown)
+    assert "hunter2" not in openinfra("show-secret", "login")[1]
+    assert openinfra("remove-secret", "login")[0] == 0
+    assert json.loads(openinfra("secrets", "--format", "json")[1]) == {}

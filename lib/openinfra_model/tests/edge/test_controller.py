@@ -1,0 +1,258 @@
+"""The controller with machines of straw: what is deployed runs, what is killed is taken up, what is refused is not begun."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+import pytest
+import yaml
+from openinfra_model.cli.client import CliError
+
+from . import charms
+
+SECONDS = 20
+
+
+def deploy(controller, tmp_path, **changes):
+    arguments = {
+        "charm": str(charms.build(tmp_path)),
+        "application": "",
+        "base": "",
+        "units": 1,
+        "to": [],
+        "config": {},
+        "storage": {},
+        "resources": {},
+        "trust": False,
+        "constraints": "",
+        "bindings": {},
+    }
+    return controller.client.call("deploy", **arguments | changes)
+
+
+@pytest.fixture
+def model(controller, tmp_path):
+    """A model with one unit of the tiny charm, settled."""
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    deploy(controller, tmp_path)
+    wait(controller, is_settled)
+    return controller
+
+
+def status_of(controller, unit="tiny/0"):
+    return controller.client.call("status")["applications"]["tiny"]["units"][unit]
+
+
+def is_settled(controller) -> bool:
+    activity = controller.client.call("activity")
+    return status_of(controller)["workload-status"]["current"] == "active" and not any(activity.values())
+
+
+def wait(controller, condition) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition(controller):
+        assert time.monotonic() < deadline, (status_of(controller), controller.client.call("activity"))
+        time.sleep(0.02)
+
+
+def dispatched(controller) -> list[str]:
+    return [run["env"].get("JUJU_DISPATCH_PATH", "") for run in controller.machines.runs if "run" in run]
+
+
+def test_a_unit_runs_its_first_hooks_and_settles(model):
+    assert dispatched(model)[:4] == [
+        "hooks/install",
+        "hooks/leader-elected",
+        "hooks/config-changed",
+        "hooks/start",
+    ]
+    assert status_of(model)["public-address"] == "10.0.0.7"
+    assert [line.partition(" ")[2] for line in model.machines.created] == ["ubuntu@24.04"]
+
+
+def test_the_files_of_the_unit_are_there_when_its_hook_runs(controller, tmp_path):
+    seen = []
+
+    def look(_tool, _environment, request) -> int:
+        machine = next((controller.paths.state / "machines").iterdir())
+        seen.append((machine / request["cwd"].removeprefix("/var/lib/juju/") / "dispatch").exists())
+        return 0
+
+    controller.machines.charm = look
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    deploy(controller, tmp_path)
+    wait(controller, lambda _: len(seen) > 3)
+    assert all(seen)
+
+
+def test_a_restarted_controller_knows_the_model_and_runs_no_hook_again(model):
+    before = dispatched(model)
+    instance = model.client.call("instance", target="tiny/0")
+    model.stop()
+    model.machines.power_off(instance)
+
+    model.start()
+    model.machines.power_on(instance, "first boot")
+    wait(model, is_settled)
+
+    assert dispatched(model) == before
+
+
+def test_a_machine_that_was_rebooted_runs_start_again(model):
+    instance = model.client.call("instance", target="tiny/0")
+    model.machines.restart(instance)
+    wait(model, lambda model: dispatched(model).count("hooks/start") == 2)
+
+
+def test_a_machine_that_goes_away_is_down_and_its_hook_runs_again(model):
+    instance = model.client.call("instance", target="tiny/0")
+    hanging = threading.Event()
+
+    def hang(_tool, environment, _request) -> int:
+        if environment["JUJU_DISPATCH_PATH"] == "hooks/config-changed":
+            hanging.set()
+            threading.Event().wait(SECONDS)
+        return 0
+
+    model.machines.charm = hang
+    model.client.call("set_config", application="tiny", values={"seconds": "1"})
+    assert hanging.wait(SECONDS)
+    model.machines.power_off(instance)
+    wait(model, lambda model: status_of(model)["juju-status"]["current"] == "lost")
+
+    model.machines.charm = lambda *_: 0
+    model.machines.power_on(instance, "first boot")
+    wait(model, lambda model: dispatched(model)[-2:] == ["hooks/config-changed", "hooks/config-changed"])
+
+
+def test_one_hook_at_a_time_on_a_machine_and_many_on_many(controller, tmp_path):
+    running, at_once = [], []
+
+    def count(_tool, environment, _request) -> int:
+        running.append(environment["JUJU_MACHINE_ID"])
+        at_once.append(tuple(running))
+        time.sleep(0.02)
+        running.remove(environment["JUJU_MACHINE_ID"])
+        return 0
+
+    controller.machines.charm = count
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    machines = [controller.client.call("add_machine", base="ubuntu@24.04") for _ in range(2)]
+    deploy(controller, tmp_path, units=4, to=machines * 2)
+    wait(
+        controller, lambda controller: len(at_once) > 12 and not controller.client.call("activity")["running"]
+    )
+    assert all(len(set(machines)) == len(machines) for machines in at_once)
+    assert any(len(machines) == 2 for machines in at_once)
+
+
+def test_a_hook_that_fails_shows_in_the_status_and_in_the_log(model):
+    model.machines.charm = lambda *_: 1
+    model.client.call("set_config", application="tiny", values={"seconds": "1"})
+    wait(model, lambda model: status_of(model)["workload-status"]["current"] == "error")
+    with open(model.client.call("log_file")) as log:
+        assert 'ERROR unit.tiny/0.config-changed hook failed: "config-changed"' in log.read()
+
+
+def test_what_a_charm_logs_is_in_the_log(model):
+    model.machines.charm = lambda tool, *_: tool("juju-log", "-l", "WARNING", "look here") and 0
+    model.client.call("set_config", application="tiny", values={"seconds": "1"})
+    wait(model, is_settled)
+    with open(model.client.call("log_file")) as log:
+        assert "WARNING unit.tiny/0.juju-log look here" in log.read()
+
+
+def test_a_cancelled_action_is_stopped_on_the_machine(model):
+    begun = threading.Event()
+
+    def hang(*_: object) -> int:
+        begun.set()
+        threading.Event().wait(0.5)
+        return 143
+
+    model.machines.charm = hang
+    operation = model.client.call("enqueue_action", unit_names=["tiny/0"], action="show", parameters={})
+    assert begun.wait(SECONDS)
+    (task,) = model.client.call("wait_for_operation", operation=operation, seconds=0)["tasks"].values()
+    model.client.call("cancel_task", task=task["id"])
+    answer = model.client.call("wait_for_operation", operation=operation, seconds=SECONDS)
+    assert any("stop" in request for request in model.machines.runs)
+    assert answer["tasks"]["tiny/0"]["status"] in {"cancelled", "aborted"}
+
+
+def test_waiting_for_an_operation_ends_when_its_time_is_over(model):
+    model.machines.charm = lambda *_: threading.Event().wait(2) or 0
+    operation = model.client.call("enqueue_action", unit_names=["tiny/0"], action="show", parameters={})
+    answer = model.client.call("wait_for_operation", operation=operation, seconds=0.1)
+    assert not answer["ended"]
+
+
+def write_bundle(tmp_path, **application):
+    archive = charms.build(tmp_path)
+    (tmp_path / "blob").write_text("a blob")
+    tiny = {
+        "charm": str(archive),
+        "base": "ubuntu@24.04",
+        "num_units": 1,
+        "to": ["0"],
+        "resources": {"blob": "./blob"},
+    }
+    document = {
+        "applications": {"tiny": tiny | application},
+        "machines": {"0": {"base": "ubuntu@24.04"}},
+    }
+    path = tmp_path / "bundle.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def test_a_bundle_twice_changes_nothing_and_then_only_what_is_new(controller, tmp_path):
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    first = controller.client.call("deploy_bundle", path=write_bundle(tmp_path), overlays=[])
+    assert first == ["add new machine 0", "deploy application tiny from charm tiny"]
+    assert controller.client.call("deploy_bundle", path=write_bundle(tmp_path), overlays=[]) == []
+
+    grown = write_bundle(tmp_path, num_units=2, to=["0", "0"], options={"seconds": 3})
+    assert controller.client.call("deploy_bundle", path=grown, overlays=[]) == [
+        "set application options for tiny: seconds",
+        "add unit tiny/1",
+    ]
+    assert status_of(controller, "tiny/1")["machine"] == "0"
+
+
+def test_a_bundle_that_is_refused_in_its_middle_changes_nothing(controller, tmp_path):
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    with pytest.raises(CliError, match="cannot place a unit in a container"):
+        controller.client.call("deploy_bundle", path=write_bundle(tmp_path, to=["lxd:0"]), overlays=[])
+    assert controller.client.call("status")["machines"] == {}
+    assert controller.client.call("status")["applications"] == {}
+
+
+def test_a_destroyed_model_leaves_no_row_and_no_log(model):
+    log = model.client.call("log_file")
+    model.client.call("destroy_model", force=True, wait=True)
+    deadline = time.monotonic() + SECONDS
+    while model.client.call("models")["models"]:
+        assert time.monotonic() < deadline
+    with sqlite3.connect(model.paths.database) as connection:
+        assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
+    with pytest.raises(FileNotFoundError):
+        open(log)
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "under_score", "a b"])
+def test_a_models_name_is_checked(controller, name):
+    with pytest.raises(CliError, match="is not a valid name"):
+        controller.client.call("add_model", name=name, config={}, switch=True)
+
+
+def test_without_a_model_the_operator_is_told_how_to_add_one(controller):
+    with pytest.raises(CliError, match="add-model"):
+        controller.client.call("status")
+
+
+def test_an_unknown_verb_is_refused(controller):
+    with pytest.raises(CliError, match="does not know 'drain'"):
+        controller.client.call("drain")
