@@ -75,10 +75,10 @@ start_monitor() {
 found() {
     inside "$1" "
         cd /var/lib/ceph/keys
-        ceph-authtool -q --create-keyring mon --gen-key -n mon. --cap mon 'allow *'
-        ceph-authtool -q --create-keyring /etc/ceph/ceph.client.admin.keyring --gen-key -n client.admin \
+        ceph-authtool --create-keyring mon --gen-key -n mon. --cap mon 'allow *' >/dev/null
+        ceph-authtool --create-keyring /etc/ceph/ceph.client.admin.keyring --gen-key -n client.admin \
             --cap mon 'allow *' --cap osd 'allow *' --cap mds 'allow *' --cap mgr 'allow *'
-        ceph-authtool -q mon --import-keyring /etc/ceph/ceph.client.admin.keyring
+        ceph-authtool mon --import-keyring /etc/ceph/ceph.client.admin.keyring
         monmaptool --create --fsid $fsid --addv $1 '[v2:$(address "$1"):3300,v1:$(address "$1"):6789]' \
             --enable-all-features --set-min-mon-release \$(ceph --version | cut -d' ' -f5) map >/dev/null
     "

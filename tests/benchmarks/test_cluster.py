@@ -45,8 +45,8 @@ def wait_until_filled(site, osd: int) -> None:
     """Wait until an OSD holds placement groups and nothing moves any more."""
     limit = time.monotonic() + 3 * ADD_DISK_LIMIT
     while True:
-        held = next(node["pgs"] for node in site.ceph("ceph/0", "osd", "df")["nodes"] if node["id"] == osd)
-        if held:
+        nodes = site.ceph("ceph/0", "osd", "df")["nodes"]
+        if any(node["id"] == osd and node["pgs"] for node in nodes):
             site.wait_for_health()
             return
         assert time.monotonic() < limit, f"osd.{osd} got no placement group"
@@ -58,7 +58,9 @@ def test_memory_of_the_idle_control_plane(deployed, figures):
     machines = {
         unit: resident(site.shell(unit, "ps -eo rss=,comm=").splitlines()) for unit in site.units("ceph")
     }
-    listing = subprocess.run(["ps", "-eo", "rss=,args="], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["ps", "-ww", "-eo", "rss=,args="], capture_output=True, text=True, check=True
+    ).stdout
     engine = resident(
         f"{line.split()[0]} {name.split()[0]}"
         for line in listing.splitlines()
