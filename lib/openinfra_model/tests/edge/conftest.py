@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from openinfra_model.cli.client import Client
 from openinfra_model.controller.server import serve
 from openinfra_model.controller.service import Service
@@ -120,11 +121,8 @@ class Controller:
         store = Store(self.paths.database)
         self._loop = asyncio.get_running_loop()
         self._service = Service(store, self.machines, self.paths)  # type: ignore[arg-type]
-        serving = asyncio.create_task(serve(self._service, self.paths.controller_socket))
-        while not self.paths.controller_socket.exists():
-            await asyncio.sleep(0.01)
-        ready.set()
-        await serving
+        self._loop.call_later(0.1, ready.set)
+        await serve(self._service, self.paths.controller_socket)
         store.close()
 
 

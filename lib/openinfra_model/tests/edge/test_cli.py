@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
 from pathlib import Path
 
 import pytest
+
 from openinfra_model import cli
 from openinfra_model.cli import client as clients
 from openinfra_model.cli import verb as verbs
@@ -21,14 +23,62 @@ from . import charms
 RECORDED = Path(__file__).parents[4] / "tests/conformance/juju-trace"
 
 # What jubilant and the tests of the charms call, and an operator knows from Juju.
-JUJU_VERBS = """
-    actions add-machine add-model add-secret add-storage add-unit attach-resource bind cancel-task config constraints
-    controllers debug-log deploy destroy-model detach-storage exec expose grant-secret integrate machines model-config
-    models operations refresh relate remove-application remove-machine remove-relation remove-secret remove-storage
-    remove-unit resolved resources revoke-secret run scp secrets set-constraints show-application show-model
-    show-operation show-secret show-status-log show-task show-unit ssh status storage switch trust unexpose
-    update-secret version
-""".split()
+JUJU_VERBS = [
+    "actions",
+    "add-machine",
+    "add-model",
+    "add-secret",
+    "add-storage",
+    "add-unit",
+    "attach-resource",
+    "bind",
+    "cancel-task",
+    "config",
+    "constraints",
+    "controllers",
+    "debug-log",
+    "deploy",
+    "destroy-model",
+    "detach-storage",
+    "exec",
+    "expose",
+    "grant-secret",
+    "integrate",
+    "machines",
+    "model-config",
+    "models",
+    "operations",
+    "refresh",
+    "relate",
+    "remove-application",
+    "remove-machine",
+    "remove-relation",
+    "remove-secret",
+    "remove-storage",
+    "remove-unit",
+    "resolved",
+    "resources",
+    "revoke-secret",
+    "run",
+    "scp",
+    "secrets",
+    "set-constraints",
+    "show-application",
+    "show-model",
+    "show-operation",
+    "show-secret",
+    "show-status-log",
+    "show-task",
+    "show-unit",
+    "ssh",
+    "status",
+    "storage",
+    "switch",
+    "trust",
+    "unexpose",
+    "update-secret",
+    "version",
+]
 OWN_VERBS = ["down", "graph", "pack", "test", "up", "watch"]
 
 
@@ -206,7 +256,7 @@ def test_a_broken_archive_is_refused_with_its_name(openinfra, tmp_path):
 
 def test_destroying_asks_first_and_without_a_terminal_the_answer_is_no(openinfra, monkeypatch, controller):
     openinfra("add-model", "m")
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     code, _, errors = openinfra("destroy-model", "m")
     assert code == 1
     assert "aborted" in errors

@@ -156,6 +156,5 @@ def test_no_secret_of_the_store_is_readable_by_others():
     assert modes
     assert not any(modes.values())
     assert not Path("/run/openinfra/controller.socket").stat().st_mode & 0o077
-    assert subprocess.run(
-        ["runuser", "-u", "nobody", "--", "ls", "/var/lib/openinfra"], capture_output=True
-    ).returncode
+    look = ["runuser", "-u", "nobody", "--", "ls", "/var/lib/openinfra"]
+    assert subprocess.run(look, capture_output=True, check=False).returncode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+
 from openinfra_model.store import Store, StoreError
 
 

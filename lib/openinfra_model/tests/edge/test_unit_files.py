@@ -6,6 +6,7 @@ import os
 import zipfile
 
 import pytest
+
 from openinfra_model.controller import unit_files
 
 from . import charms

@@ -80,11 +80,11 @@ class Runner:
             while not self._stopping:
                 self._wake.clear()
                 self._step()
-                async with self._progress:
-                    self._progress.notify_all()
+                await self._tell_waiters()
                 if self.is_gone():
                     break
                 await self._sleep()
+            await self._tell_waiters()
         for server in self._servers.values():
             server.close()
 
@@ -139,6 +139,10 @@ class Runner:
             "status": "failed" if ended.code is None else "completed",
             "results": {"return-code": ended.code or 0, "stdout": ended.stdout, "stderr": ended.stderr},
         }
+
+    async def _tell_waiters(self) -> None:
+        async with self._progress:
+            self._progress.notify_all()
 
     async def _sleep(self) -> None:
         """Wait for a change or for the model's next timer."""
@@ -195,8 +199,8 @@ class Runner:
             await self._fail(machine, f"the machine did not come up within {_HELLO_SECONDS:.0f} s")
 
     def _is_settled(self, machine: str) -> bool:
-        """Tell whether a machine that was made is there, or is no longer wanted."""
-        return machine in self._agents or self.core.state.machines[machine].life != "alive"
+        """Tell whether a machine that was made is there, or need not be waited for."""
+        return self._stopping or machine in self._agents or self.core.state.machines[machine].life != "alive"
 
     async def _fail(self, machine: Machine, message: str) -> None:
         """Say why a machine could not be made, and leave it alone for a while."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model.charm import CharmError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 async def serve(service: Service, path: Path) -> None:
     """Host the models and answer at `path` until the service is stopped."""
-    path.unlink(missing_ok=True)
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = await reader.readline()
@@ -31,10 +31,22 @@ async def serve(service: Service, path: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(service.run())
         await asyncio.sleep(0)  # the models are loaded before the first question
-        server = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
-        path.chmod(0o600)
+        server = await asyncio.start_unix_server(accept, sock=_bind(path), limit=LINE_LIMIT)
     server.close()
-    path.unlink()
+    _remove(path)
+
+
+def _bind(path: Path) -> socket.socket:
+    """Bind a socket that only root can connect to, in the place of one that a killed controller left."""
+    _remove(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound.bind(str(path))
+    path.chmod(0o600)
+    return bound
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 async def _answer(service: Service, question: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Agent:
         for line in self._connection.makefile("r", encoding="utf-8"):
             request = json.loads(line)
             if "run" in request:
-                threading.Thread(target=self._run, args=(request,), daemon=True).start()
+                self._run(request)
             else:
                 self._stop(request["stop"])
 
@@ -89,7 +89,10 @@ class Agent:
             self._send({"output": number, "stream": "stderr", "text": f"{error}\n"})
             self._send({"exit": number, "code": 127})
             return
-        self._processes[number] = process
+        self._processes[number] = process  # before the next request, which may be to stop it
+        threading.Thread(target=self._wait, args=(number, process), daemon=True).start()
+
+    def _wait(self, number: str, process: subprocess.Popen[bytes]) -> None:
         readers = [
             threading.Thread(target=self._copy, args=(number, name, stream), daemon=True)
             for name, stream in (("stdout", process.stdout), ("stderr", process.stderr))

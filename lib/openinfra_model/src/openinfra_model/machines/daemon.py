@@ -77,6 +77,9 @@ def stop(paths: Paths) -> None:
     if not host.has_systemd():
         _end(paths)
         shutil.rmtree(lxd.directory, ignore_errors=True)
+        # LXD takes its chains out of the firewall and leaves the empty table; it is no error if there is none
+        subprocess.run(["nft", "delete", "table", "inet", "lxd"], check=False, capture_output=True)
+    loops.detach_deleted()
     host.restore_limits(paths.state / "sysctl.json")
 
 
@@ -146,7 +149,7 @@ def _end(paths: Paths) -> None:
                 os.kill(pid, signal.SIGTERM)
                 if not _within(_STOP_SECONDS, lambda pid=pid, name=name: not _is_running(pid, name)):
                     os.kill(pid, signal.SIGKILL)
-            pid_file.unlink()
+            pid_file.unlink(missing_ok=True)  # lxcfs removes its own
 
 
 def _is_running(pid: int, name: str) -> bool:

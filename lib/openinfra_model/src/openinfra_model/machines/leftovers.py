@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_model import host
+from openinfra_model.machines import loops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,10 +56,9 @@ def _network() -> Iterator[str]:
 
 
 def _loops(paths: Paths) -> Iterator[str]:
-    for record in Path("/sys/block").glob("loop*/loop/backing_file"):
-        name = record.read_text(encoding="utf-8").strip()
-        if name.startswith(str(paths.state)) or name.endswith("(deleted)"):
-            yield f"loop device /dev/{record.parts[3]}: {name}"
+    for device, name in loops.attached():
+        if name.startswith(str(paths.state)) or name.endswith(" (deleted)"):
+            yield f"loop device {device}: {name}"
 
 
 def _files(paths: Paths, *, with_cache: bool) -> Iterator[str]:

@@ -39,11 +39,25 @@ def detach(candidates: Callable[[str], Iterable[Path]]) -> None:
         candidates: from a backing file's name, as the machine that attached it sees it, to where that file would be
             on the host. The device is the machine's if one of them is the very file.
     """
-    for record in Path("/sys/block").glob("loop*/loop/backing_file"):
-        device = Path("/dev", record.parts[3])
-        name = record.read_text(encoding="utf-8").rstrip("\n")
+    for device, name in attached():
         with device.open("rb") as stream:
             status = fcntl.ioctl(stream, _LOOP_GET_STATUS64, bytes(_STATUS_BYTES))
             _, inode = struct.unpack_from("QQ", status)
             if any(path.exists() and path.stat().st_ino == inode for path in candidates(name)):
                 fcntl.ioctl(stream, _LOOP_CLR_FD)
+
+
+def detach_deleted() -> None:
+    """Detach the loop devices whose file is deleted: nothing tells any more which machine attached them."""
+    for device, name in attached():
+        if name.endswith(" (deleted)"):
+            with device.open("rb") as stream:
+                fcntl.ioctl(stream, _LOOP_CLR_FD)
+
+
+def attached() -> list[tuple[Path, str]]:
+    """List the loop devices in use with the names of their backing files."""
+    return [
+        (Path("/dev", record.parts[3]), record.read_text(encoding="utf-8").rstrip("\n"))
+        for record in Path("/sys/block").glob("loop*/loop/backing_file")
+    ]
