@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from .scenarios import Outcome
 
-_UNIT = re.compile(r"\bsub/\d+\b")
+# As a name (sub/0) and in paths (unit-sub-0).
+_SUBORDINATE = re.compile(r"\bsub([/-])(\d+)\b")
 SETTLE_SECONDS = 300
 RESTING = ("idle", "lost")
 
@@ -154,7 +155,7 @@ class Live:
             self._logs.update(_by_unit(shown.splitlines()))
         names = _recorded_names(self._logs, self.scenario)
         for unit, lines in self._logs.items():
-            renamed = [_UNIT.sub(lambda match: names.get(match[0], match[0]), line) for line in lines]
+            renamed = [_renamed(line, names) for line in lines]
             self.runs[names[unit]] = recording.coalesced([recording.parse(line) for line in renamed])
 
     # Views
@@ -201,6 +202,10 @@ def _recorded_names(logs: Mapping[str, list[str]], scenario: str) -> dict[str, s
     }
     found = {unit: _principal(recording.parse(lines[0])) for unit, lines in logs.items()}
     return {unit: numbers[principal] if principal else unit for unit, principal in found.items()}
+
+
+def _renamed(line: str, names: Mapping[str, str]) -> str:
+    return _SUBORDINATE.sub(lambda match: names[f"sub/{match[2]}"].replace("/", match[1]), line)
 
 
 def _principal(run: recording.Dispatch) -> str:

@@ -134,7 +134,8 @@ def common_runs(live, recorded):
         expected = {run.subject: run for run in reversed(recorded[unit])}
         for run in runs:
             other = expected.pop(run.subject, None)
-            if other and is_leader(run) == is_leader(other):
+            circumstantial = run.subject[0].startswith(CIRCUMSTANTIAL)
+            if other and not circumstantial and is_leader(run) == is_leader(other):
                 yield unit, run, other
 
 
