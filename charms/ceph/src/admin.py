@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,9 @@ class Admin:
         except rados.Error as error:
             self.close()
             raise UnreachableError(f"no monitor answers: {error}") from error
+        if code == -errno.ETIMEDOUT:
+            self.close()
+            raise UnreachableError(f"no monitor answered {prefix!r} within {self._timeout} s")
         if code < 0:
             raise CommandRefusedError(prefix, -code, message)
         return json.loads(output) if output.strip() else None

@@ -7,6 +7,7 @@ application data, which the leader writes. Values are JSON.
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -37,11 +38,23 @@ class Cluster:
         """Whether the peer relation is there."""
         return self._relation is not None
 
-    @property
+    @cached_property
     def units(self) -> list[str]:
-        """The names of all units that are there, this one included, by number."""
-        names: list[str] = [unit.name for unit in self._relation.units] if self._relation else []
+        """The names of all units that are there, this one included, by number.
+
+        Juju 4.0 tells peers of a unit's orderly removal neither by an event nor by leaving it out of the relation;
+        what the model's goal state does not have is gone.
+        """
+        if self._relation is None or not self._relation.units:
+            return [self._unit.name]
+        planned = self._planned
+        names: list[str] = [unit.name for unit in self._relation.units if unit.name in planned]
         return sorted([self._unit.name, *names], key=unit_number)
+
+    @cached_property
+    def _planned(self) -> frozenset[str]:
+        """The application's units that the model has, also those that are on their way out."""
+        return frozenset(ops.hookcmds.goal_state().units)
 
     def gone(self, units: Iterable[str]) -> list[str]:
         """Return those units that are no longer in the model.
@@ -50,10 +63,7 @@ class Cluster:
         unknown; the model's goal state decides.
         """
         unseen = sorted(set(units) - set(self.units), key=unit_number)
-        if not unseen:
-            return []
-        planned = ops.hookcmds.goal_state().units
-        return [unit for unit in unseen if unit not in planned]
+        return [unit for unit in unseen if unit not in self._planned]
 
     def facts(self, unit: str) -> dict[str, Any]:
         """Return what a unit has published; nothing for a unit that is not there."""
