@@ -32,11 +32,16 @@ class Figure:
     def row(self) -> tuple[str, ...]:
         return (
             self.what,
-            f"{self.measured:.3g} {self.unit}",
-            f"{self.baseline:.3g} {self.unit}: {self.of}",
+            f"{number(self.measured)} {self.unit}",
+            f"{number(self.baseline)} {self.unit}: {self.of}",
             f"{self.ratio:.2f}",
             f"{self.budget:.2f}{'' if self.ratio <= self.budget else ' (missed)'}",
         )
+
+
+def number(value: float) -> str:
+    """Write a number with three digits that matter, and never fewer than it has before the point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 class Figures:

@@ -19,7 +19,7 @@ def test_add_disk_to_active_and_clean(deployed, figures):
         site.juju.run(unit, "add-disk", {"osd-devices": "file:3G"}, wait=120)
     site.wait_for_health()
     site.run("ceph/0", "create-pool", name="data", app_name="benchmark")
-    site.shell("ceph/0", "rados -p data bench 8 write --no-cleanup -b 1M >/dev/null")
+    site.shell("ceph/0", "rados -p data bench 60 write --no-cleanup -b 1M --max-objects 300 >/dev/null")
     site.wait_for_health()
     begun = time.monotonic()
     (added,) = site.run("ceph/0", "add-disk", osd_devices="file:3G")
