@@ -43,12 +43,11 @@ class Cluster:
         """The names of all units that are there, this one included, by number.
 
         Juju 4.0 tells peers of a unit's orderly removal neither by an event nor by leaving it out of the relation;
-        what the model's goal state does not have is gone.
+        what the model's goal state does not have is gone. (A subordinate's goal state has no units, not even its own.)
         """
-        if self._relation is None or not self._relation.units:
-            return [self._unit.name]
-        planned = self._planned
-        names: list[str] = [unit.name for unit in self._relation.units if unit.name in planned]
+        names: list[str] = [unit.name for unit in self._relation.units] if self._relation else []
+        if names and self._unit.name in self._planned:
+            names = [name for name in names if name in self._planned]
         return sorted([self._unit.name, *names], key=unit_number)
 
     @cached_property
