@@ -13,9 +13,9 @@ LOOKS = [
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]
-RECORDER = """\
+RECORDER = r"""
 #!/bin/sh
-echo "${0##*/} $*" >> /tmp/recorder/log
+printf '%s\n' "$(printf '%s ' "${0##*/}" "$@" | tr '\n' ' ')" >> /tmp/recorder/log
 PATH=$(echo "$PATH" | sed 's|/tmp/recorder/bin:||')
 exec "${0##*/}" "$@"
 """
@@ -60,7 +60,7 @@ def test_one_more_hook_runs_no_program_that_changes_something(cloud, application
     cloud.shell(
         unit,
         "rm -rf /tmp/recorder; mkdir -p /tmp/recorder/bin; "
-        f"cat > /tmp/recorder/recorder <<'END'\n{RECORDER}END\nchmod +x /tmp/recorder/recorder; "
+        f"cat > /tmp/recorder/recorder <<'END'\n{RECORDER.lstrip()}END\nchmod +x /tmp/recorder/recorder; "
         f"for d in /var/lib/juju/tools/unit-{unit.replace('/', '-')} /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do "
         "for p in $d/*; do n=${p##*/}; case $n in sh|sed|dash|env|python3*) ;; *) ln -sf ../recorder /tmp/recorder/bin/$n;; esac; "
         "done; done",
