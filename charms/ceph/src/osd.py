@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from openinfra_charm.service import Services
 
 FOLDER = "/var/lib/ceph/osd"
-UP_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

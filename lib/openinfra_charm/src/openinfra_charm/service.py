@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 
     from openinfra_charm.machine import Machine
 
-HARDENED = """\
-NoNewPrivileges=yes
-PrivateTmp=yes
-ProtectHome=yes
-ProtectControlGroups=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictSUIDSGID=yes
-"""
-"""Sandboxing that every daemon we write a unit for can live with (systemd.exec(5))."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
