@@ -181,9 +181,13 @@ _PASSING = {"leader", "open-ports", "message", "charm-version", "version", "work
 def shape(value: Any) -> Any:
     """Return which keys a structure has, and of which kind its values are.
 
-    Which number a subordinate's unit has depends on which principal came first.
+    Which number a subordinate's unit has depends on which principal came first; which unit and machine
+    an added storage is attached to, on who leads.
     """
     if isinstance(value, dict):
+        if "attachments" in value:
+            attachments = {kind: list(holders.values()) for kind, holders in value["attachments"].items()}
+            value = {**value, "attachments": attachments}
         kept = {key: shape(item) for key, item in value.items() if key not in _PASSING}
         return {_SUBORDINATE.sub("sub/N", str(key)): item for key, item in kept.items()}
     if isinstance(value, list):

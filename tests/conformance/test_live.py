@@ -29,6 +29,9 @@ LXD_DIRECTORY = Path("/var/lib/openinfra/lxd")
 CIRCUMSTANTIAL = ("leader-elected", "secret-", "update-status", "actions/", "juju-exec")
 # What the action adds on the leader.
 STORAGE_OF_THE_LEADER = "data/2"
+# It stays at the first hook that fails: how many of the remote units it has met until then is chance.
+ENDS_IN_ERROR = ("secrets", "beta/0")
+MEETING = ("-relation-joined", "-relation-changed")
 # Tools whose answer depends on who leads, on what others did so far, or on the machine.
 CHANGING = (
     "goal-state",
@@ -70,6 +73,10 @@ def test_units_run_the_hooks_of_juju(live, recorded):
     assert live.runs.keys() == recorded.keys()
     for unit, runs in recorded.items():
         expected, found = (essential(entries) for entries in (runs, live.runs[unit]))
+        if (live.scenario, unit) == ENDS_IN_ERROR:
+            expected, found = (
+                {hook for hook in hooks if not hook[0].endswith(MEETING)} for hooks in (expected, found)
+            )
         if unit.startswith("sub/"):
             # Juju 4.0.15 removed a subordinate's unit before its last hook.
             found.discard(("remove", "", "", "", "", "", "", ""))

@@ -55,7 +55,12 @@ class Site:
         return next(name for name, unit in units.items() if unit.leader)
 
     def machine_of(self, unit: str) -> str:
-        return self.juju.status().get_units(unit.split("/", maxsplit=1)[0])[unit].machine
+        """The machine that a unit is on; a subordinate's is its principal's."""
+        applications = self.juju.status().apps.values()
+        principals = ((name, principal) for app in applications for name, principal in app.units.items())
+        return next(
+            principal.machine for name, principal in principals if unit in {name, *principal.subordinates}
+        )
 
     def hostname_of(self, unit: str) -> str:
         return self.juju.status().machines[self.machine_of(unit)].hostname

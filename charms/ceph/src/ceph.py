@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Ceph:
         self.monitor = Monitor(machine, self.admin)
         self.osds = Osds(machine, self.admin, application)
         self.services = Services(machine, application)
+        self._templates = render.Templates(machine, application, HERE / "templates")
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
 
     def install(self) -> None:
@@ -49,17 +51,20 @@ class Ceph:
 
     def version(self) -> str:
         """Return the installed version, such as `18.2.7`."""
-        full = self.machine.package_versions(("ceph-common",)).get("ceph-common", "")
-        return re.split(r"[+~-]", full)[0]
+        return re.split(r"[+~-]", self._package_version)[0]
+
+    @cached_property
+    def _package_version(self) -> str:
+        return self.machine.package_versions(("ceph-common",)).get("ceph-common", "")
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""
-        config = render.template(
-            HERE / "templates", "ceph.conf.j2",
+        config = self._templates.fill(
+            "ceph.conf.j2",
             application=self.application,
             monitors=sorted({endpoint(member.public_address) for member in state.monitors}),
             state=state,
-        )  # fmt: skip
+        )
         keyring = f"[client.admin]\n\tkey = {state.identity.admin_key}\n"
         files = [
             File(path=CONFIG, content=config),
@@ -88,6 +93,8 @@ class Ceph:
         Raises:
             UnreachableError: The monitors that are there do not answer.
         """
+        if self.monitor.has_manager and self.monitor.in_quorum():
+            return True
         self.monitor.prepare(state, RELEASES[self._major()])
         self.services.ensure_running([Service(unit=self.monitor.unit, inputs=self._options())])
         if not self.monitor.wait_for_quorum():

@@ -52,6 +52,8 @@ class CephCharm(ops.CharmBase):
             *(getattr(self.on["client"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.update_status, self._tell_version)
         framework.observe(self.on["client"].relation_broken, self._on_client_broken)
         framework.observe(self.on.osd_devices_storage_detaching, self._on_storage_detaching)
         framework.observe(self.on.stop, self._on_stop)
@@ -83,7 +85,6 @@ class CephCharm(ops.CharmBase):
                 f"{owner} runs Ceph on this machine already: remove one of the two"
             )
         self.ceph.install()
-        self.unit.set_workload_version(self.ceph.version())
         if not self.cluster.formed:
             return
         self._publish_member()
@@ -213,9 +214,13 @@ class CephCharm(ops.CharmBase):
             return
         if self.cluster.turn_reason and health.wait_until_ready(self.ceph, RESTART_SECONDS):
             self.cluster.release_turn()
-        self.cluster.grant_turn(lambda: True)
+        self.cluster.grant_turn()
 
     # The other events
+
+    def _tell_version(self, _event: ops.EventBase) -> None:
+        """Tell the version where it may have changed: packages are upgraded beside the model."""
+        self.unit.set_workload_version(self.ceph.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:
         actions.perform(self, event)

@@ -26,12 +26,6 @@ def is_clean(status: dict[str, Any]) -> bool:
     return all(set(group["state_name"].split("+")) <= GOOD for group in groups)
 
 
-def is_available(status: dict[str, Any]) -> bool:
-    """Return whether every placement group serves, from the answer to `status`."""
-    groups = status["pgmap"].get("pgs_by_state", [])
-    return all("active" in group["state_name"].split("+") for group in groups)
-
-
 def why_not_to_stop(ceph: Ceph) -> str | None:
     """Return why this machine's daemons must not stop now; None if clients would not notice."""
     try:

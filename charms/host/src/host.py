@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from functools import cached_property
@@ -35,7 +34,6 @@ _JOURNALD_UNIT = "systemd-journald.service"
 _SSHD_PROGRAM = "/usr/sbin/sshd"
 _SSHD_CANDIDATE = "/run/openinfra/sshd_config"
 _SYSTEMD_SYSCTL = "/usr/lib/systemd/systemd-sysctl"
-_TEMPLATES = Path(__file__).parent / "templates"
 # The kinds of containers that systemd-detect-virt(1) knows.
 _CONTAINER = re.compile(
     "openvz|lxc|lxc-libvirt|systemd-nspawn|docker|podman|rkt|wsl|proot|pouch|container-other"
@@ -51,8 +49,8 @@ class Host:
         self._folder = f"/var/lib/openinfra/{application}"
         # Under /run, so that the next kernel is asked again.
         self._refusals = f"/run/openinfra/{application}/refused-settings.json"
-        self._rendered = f"{self._folder}/rendered"
         self._services = Services(machine, application)
+        self._templates = render.Templates(machine, application, Path(__file__).parent / "templates")
 
     # Verbs
 
@@ -63,8 +61,6 @@ class Host:
 
     def render(self, config: Config) -> frozenset[str]:
         """Write the configuration files; return those that changed. One that sshd would refuse is not written."""
-        if self._is_rendered(config):
-            return frozenset()
         settings = self._settings_in_reach(config)
         files = [
             self._file(SYSCTL, "sysctl.conf.j2", settings=settings),
@@ -79,13 +75,9 @@ class Host:
         ]
         if not self.in_container:
             files.append(self._file(CHRONY, "chrony.conf.j2", servers=config.ntp_servers))
-        problem = self.ssh_problem(config)
-        if self.has_sshd and not problem:
+        if self.has_sshd and not self.ssh_problem(config):
             files.append(self._ssh_file(config))
-        changed = render.write(self.machine, *files)
-        if not problem:
-            self.machine.write(self._rendered, self._fingerprint(config))
-        return changed
+        return render.write(self.machine, *files)
 
     def apply(self, config: Config) -> None:
         """Let the kernel and the services take up what was rendered; those that have already are left alone."""
@@ -208,7 +200,7 @@ class Host:
 
     def ssh_problem(self, config: Config) -> str:
         """Return why sshd refuses the configuration that it should have; empty where it does not."""
-        if not self.has_sshd or self._is_rendered(config):
+        if not self.has_sshd:
             return ""
         wanted = self._ssh_file(config)
         if self.machine.read(SSHD) == wanted.content:
@@ -270,24 +262,6 @@ class Host:
         if self.machine.service_states(service.unit)[service.unit] == "active":
             self._services.reload(service)
 
-    def _is_rendered(self, config: Config) -> bool:
-        """Return whether the files are what this configuration makes, without rendering them."""
-        return self.machine.read(self._rendered) == self._fingerprint(config)
-
-    def _fingerprint(self, config: Config) -> str:
-        """Return a digest of all that the files are made of, and of the files."""
-        made_of = (
-            config,
-            self._settings_in_reach(config),
-            self._kept_packages(),
-            self.accounts_with_keys(),
-            self.in_container,
-            self.has_sshd,
-            [template.read_text() for template in sorted(_TEMPLATES.iterdir())],
-            [self.machine.read(path) for path in (*_FILES, CHRONY)],
-        )
-        return hashlib.sha256(repr(made_of).encode()).hexdigest()
-
     def _file(self, path: str, name: str, **values: Any) -> render.File:
-        content = render.template(_TEMPLATES, name, application=self._application, **values)
+        content = self._templates.fill(name, application=self._application, **values)
         return render.File(path=path, content=content)

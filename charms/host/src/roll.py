@@ -161,7 +161,7 @@ class Roll:
 
     def lead(self) -> None:
         """As the leader, give the turn to who is next; call this in every hook, also of a unit that stands by."""
-        self._cluster.grant_turn(lambda: True)
+        self._cluster.grant_turn()
 
     def _obey(self) -> None:
         seen = self._cluster.facts(self._unit).get("seen")

@@ -77,7 +77,7 @@ def release(cluster):
 
 
 def grant(cluster):
-    cluster.grant_turn(lambda: True)
+    cluster.grant_turn()
 
 
 def holder(cluster):
@@ -231,22 +231,6 @@ def test_an_old_grant_is_no_answer_to_a_new_request(model):
     model.units[1] = again
     assert model.run(2, request)
     assert not model.run(1, request)
-
-
-def test_the_turn_is_kept_back_while_the_others_are_not_healthy(model):
-    model.run(1, request)
-    model.run(0, lambda cluster: cluster.grant_turn(lambda: False))
-    assert model.run(0, holder) is None
-    model.run(0, grant)
-    assert model.run(0, holder) == "probe/1"
-
-
-def test_health_is_asked_only_when_it_matters(model):
-    def unexpected():
-        raise AssertionError("nobody waits")
-
-    model.run(0, lambda cluster: cluster.grant_turn(unexpected))
-    model.run(1, lambda cluster: cluster.grant_turn(unexpected))
 
 
 def test_releasing_what_was_not_asked_for_changes_nothing(model):

@@ -234,8 +234,15 @@ def test_packages_start_nothing_while_they_are_installed(real, tmp_path, monkeyp
             return super().run(*argv, **options)
 
     Watched().install_packages(["chrony"])
-    assert seen == [(("dpkg", "--force-confold"), 0o755), (("apt-get", "install"), 0o755)]
+    assert seen == [(("dpkg", "--audit"), 0o755), (("apt-get", "install"), 0o755)]
     assert not policy.exists()
+
+
+def test_what_a_power_loss_interrupted_is_finished_first(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    machine = Recorded(**{"--audit": "The following packages are only half configured"})
+    machine.install_packages(["chrony"])
+    assert [call.split()[1] for call in machine.calls] == ["--audit", "--force-confold", "install"]
 
 
 def test_package_lists_are_renewed_only_when_a_package_is_not_to_be_had(real, tmp_path, monkeypatch):
@@ -243,7 +250,7 @@ def test_package_lists_are_renewed_only_when_a_package_is_not_to_be_had(real, tm
     machine = Recorded(install=Result(code=100, stdout="", stderr="E: 404"))
     with pytest.raises(CommandError, match="E: 404"):
         machine.install_packages(["chrony"])
-    assert [call.split()[1] for call in machine.calls] == ["--force-confold", "install", "update", "install"]
+    assert [call.split()[1] for call in machine.calls] == ["--audit", "install", "update", "install"]
     assert not (tmp_path / "policy-rc.d").exists()
 
 

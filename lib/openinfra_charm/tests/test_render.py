@@ -1,22 +1,47 @@
 """Configuration files from templates."""
 
+import sys
+
 import jinja2
 import pytest
 
 from openinfra_charm import render
-from openinfra_charm.render import File
+from openinfra_charm.render import File, Templates
 
 
-def test_a_template_is_filled_in_as_it_stands(tmp_path):
+@pytest.fixture
+def fill(machine, tmp_path):
+    return Templates(machine, "probe", tmp_path).fill
+
+
+def test_a_template_is_filled_in_as_it_stands(fill, tmp_path):
     (tmp_path / "x.conf.j2").write_text("[a]\n{% if on %}\n  key = {{ value }}\n{% endif %}\nend\n")
-    assert render.template(tmp_path, "x.conf.j2", on=True, value="<&>") == "[a]\n  key = <&>\nend\n"
-    assert render.template(tmp_path, "x.conf.j2", on=False) == "[a]\nend\n"
+    assert fill("x.conf.j2", on=True, value="<&>") == "[a]\n  key = <&>\nend\n"
+    assert fill("x.conf.j2", on=False) == "[a]\nend\n"
 
 
-def test_a_forgotten_value_is_an_error(tmp_path):
+def test_a_forgotten_value_is_an_error(fill, tmp_path):
     (tmp_path / "x.conf.j2").write_text("{{ value }}\n")
     with pytest.raises(jinja2.UndefinedError, match="value"):
-        render.template(tmp_path, "x.conf.j2")
+        fill("x.conf.j2")
+
+
+def test_what_has_not_changed_is_not_filled_in_again(fill, tmp_path, monkeypatch):
+    (tmp_path / "x.conf.j2").write_text("{% include 'part.j2' %} {{ value }}\n")
+    (tmp_path / "part.j2").write_text("one")
+    first = fill("x.conf.j2", value=1)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "jinja2", None)
+        assert fill("x.conf.j2", value=1) == first
+    assert fill("x.conf.j2", value=2) == "one 2\n"
+    (tmp_path / "part.j2").write_text("two")
+    assert fill("x.conf.j2", value=2) == "two 2\n"
+
+
+def test_what_was_filled_in_is_roots_alone(fill, machine, tmp_path):
+    (tmp_path / "x.conf.j2").write_text("key = {{ key }}\n")
+    fill("x.conf.j2", key="secret")
+    assert machine.nodes["/var/lib/openinfra/probe/templates/x.conf.j2"].mode == 0o600
 
 
 def test_only_what_changed_is_told(machine):

@@ -44,7 +44,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
         _add(charm, params, name, db_names[index] if db_names else "") for index, name in enumerate(names)
     ]
     charm.ceph.apply()
-    words = "; ".join(f"{entry['device']}: {entry['message']}" for entry in report)
+    words = "; ".join(entry["message"] for entry in report)
     if any(entry["state"] == "refused" for entry in report):
         raise ActionError(words)
     return Outcome(summary=words, result=report)
@@ -79,12 +79,14 @@ def _add(charm: CephCharm, params: Params, name: str, db_name: str) -> dict[str,
                 "device": name,
                 "state": "present",
                 "osd-id": there.number,
-                "message": f"is osd.{there.number} already",
+                "message": f"{name}: is osd.{there.number} already",
             }
         if params.wipe:
             for device in filter(charm.machine.is_block_device, (path, db_path)):
                 disk.erase(charm.machine, device)
         osd = osds.create(path, db_device=db_path, device_class=params.device_class)
     except (disk.DiskError, UnreachableError, CommandRefusedError, CommandError) as error:
-        return {"device": name, "state": "refused", "message": str(error)}
-    return {"device": name, "state": "added", "osd-id": osd.number, "message": f"is osd.{osd.number} now"}
+        message = str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}"
+        return {"device": name, "state": "refused", "message": message}
+    message = f"{name}: is osd.{osd.number} now"
+    return {"device": name, "state": "added", "osd-id": osd.number, "message": message}

@@ -17,7 +17,7 @@ def test_add_disk_makes_an_osd_that_serves(three):
     results = three.action(1, "add-disk", osd_devices="/dev/sdc")
     assert results["summary"] == "/dev/sdc: is osd.3 now"
     assert results["result"] == [
-        {"device": "/dev/sdc", "message": "is osd.3 now", "osd-id": 3, "state": "added"}
+        {"device": "/dev/sdc", "message": "/dev/sdc: is osd.3 now", "osd-id": 3, "state": "added"}
     ]
     osd = three.ceph.osds[3]
     assert (osd.up, osd.host) == (True, "machine-1")
@@ -57,7 +57,7 @@ def test_add_disk_that_fails_for_one_leaves_the_others_done(one):
     with pytest.raises(testing.ActionFailed) as failed:
         one.action(0, "add-disk", osd_devices="/dev/sdb,/dev/sdc,/dev/sdd")
     assert "/dev/sdb: is osd.0 now" in failed.value.message
-    assert "/dev/sdc: /dev/sdc: not empty: has a signature (ext4)" in failed.value.message
+    assert "; /dev/sdc: not empty: has a signature (ext4); " in failed.value.message
     assert "/dev/sdd: is osd.1 now" in failed.value.message
     assert sorted(one.ceph.osds) == [0, 1]
     assert all(osd.up for osd in one.ceph.osds.values())

@@ -246,21 +246,21 @@ def test_a_wrong_key_is_not_let_in(running):
 
 
 @pytest.mark.parametrize(
-    ("states", "clean", "available"),
+    ("states", "clean"),
     [
-        ([], True, True),
-        (["active+clean"], True, True),
-        (["active+clean+scrubbing+deep", "active+clean+snaptrim_wait"], True, True),
-        (["active+clean", "active+undersized+degraded"], False, True),
-        (["active+remapped+backfilling"], False, True),
-        (["active+clean", "undersized+degraded+peered"], False, False),
-        (["stale+down"], False, False),
-        (["unknown"], False, False),
+        ([], True),
+        (["active+clean"], True),
+        (["active+clean+scrubbing+deep", "active+clean+snaptrim_wait"], True),
+        (["active+clean", "active+undersized+degraded"], False),
+        (["active+remapped+backfilling"], False),
+        (["active+clean", "undersized+degraded+peered"], False),
+        (["stale+down"], False),
+        (["unknown"], False),
     ],
 )
-def test_what_groups_say(states, clean, available):
+def test_what_groups_say(states, clean):
     status = {"pgmap": {"pgs_by_state": [{"state_name": state, "count": 1} for state in states]}}
-    assert (health.is_clean(status), health.is_available(status)) == (clean, available)
+    assert health.is_clean(status) == clean
 
 
 def test_muted_checks_are_not_told():

@@ -267,7 +267,7 @@ def test_an_audit_changes_nothing(model, lone):
 def test_jobs_are_shown(model, lone):
     lone.handlers["systemd-run"] = lambda *_: ""
     model.action(0, "upgrade-packages", all_units=False, reboot=False)
-    assert model.action(0, "show-job", job="upgrade-1").startswith("upgrade-1: ")
-    assert "upgrade-1: " in model.action(0, "show-job", job="")
-    with pytest.raises(ActionFailed, match="host/0 has no job 'upgrade-9'; known: upgrade-1"):
-        model.action(0, "show-job", job="upgrade-9")
+    assert model.action(0, "show-job", job_id="upgrade-1").startswith("upgrade-1: ")
+    assert "upgrade-1: " in model.action(0, "show-job", job_id="")
+    with pytest.raises(ActionFailed, match="job-id=upgrade-9: there is no such job on host/0; there are: upgrade-1"):
+        model.action(0, "show-job", job_id="upgrade-9")

@@ -14,7 +14,7 @@ import ops
 import ops.hookcmds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 _WANTED = "turn-wanted"
 _NUMBER = "turn-number"
@@ -109,28 +109,24 @@ class Cluster:
         if self.turn_reason is None:
             number = self.facts(self._unit.name).get(_NUMBER, 0) + 1
             self.publish(**{_WANTED: reason, _NUMBER: number})
-        self.grant_turn(lambda: True)
+        self.grant_turn()
         return self._holds_turn(self._unit.name)
 
     def release_turn(self) -> None:
         """Say that this unit serves again."""
         if self.turn_reason is not None:
             self.publish(**{_WANTED: None})
-            self.grant_turn(lambda: True)
+            self.grant_turn()
 
-    def grant_turn(self, others_healthy: Callable[[], bool]) -> None:
-        """As the leader, pass the turn on when it is free; call this in every reconcile.
-
-        Args:
-            others_healthy: Whether the application can do without one more unit; asked only when it matters.
-        """
+    def grant_turn(self) -> None:
+        """As the leader, pass the turn on when it is free; call this in every reconcile."""
         if not self._unit.is_leader() or self._relation is None:
             return
         holder = self.turn_holder
         if holder and (self._holds_turn(holder) or (holder not in self.units and not self.gone([holder]))):
             return
         waiting = [unit for unit in self.units if _WANTED in self.facts(unit)]
-        successor = waiting[0] if waiting and others_healthy() else None
+        successor = waiting[0] if waiting else None
         number = self.facts(successor)[_NUMBER] if successor else None
         self.publish_shared(**{_HOLDER: successor, _GRANTED: number})
 

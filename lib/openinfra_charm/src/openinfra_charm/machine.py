@@ -272,8 +272,9 @@ class Machine:
             "Dpkg::Options::=--force-confold",
         )
         with self._services_held():
-            # An interrupted dpkg (a power loss) refuses all work until it has been finished.
-            self.run("dpkg", "--force-confold", "--configure", "-a", env=env, timeout=600)
+            if self.run("dpkg", "--audit", check=False).stdout:
+                # An interrupted dpkg (a power loss) refuses all work until it has been finished.
+                self.run("dpkg", "--force-confold", "--configure", "-a", env=env, timeout=600)
             done = self.run("apt-get", "install", *options, *wanted, env=env, timeout=900, check=False)
             if done.code:
                 self.run("apt-get", "update", "-q", env=env, timeout=300)

@@ -56,17 +56,19 @@ class Services:
         A service that runs with something outdated is left alone: see `restart`.
         """
         wanted = tuple(services)
-        units = [service.unit for service in wanted]
+        states = self._machine.service_states(*(service.unit for service in wanted))
+        started = [
+            unit for unit, state in states.items() if state not in {"active", "activating", "reloading"}
+        ]
+        changed = [s for s in wanted if s.unit in started or self._started_with(s) is None]
+        units = [service.unit for service in changed]
         enabled = self._machine.enabled_services(*units)
         if missing := [unit for unit in units if unit not in enabled]:
             self._machine.enable_services(*missing)
-        states = self._machine.service_states(*units)
-        started = [unit for unit in units if states[unit] not in {"active", "activating", "reloading"}]
         if started:
             self._machine.start_services(*started)
-        for service in wanted:
-            if service.unit in started or self._started_with(service) is None:
-                self._record(service)
+        for service in changed:
+            self._record(service)
         return started
 
     def restart(self, service: Service) -> None:
