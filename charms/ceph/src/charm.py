@@ -22,17 +22,13 @@ from openinfra_charm import actions, registry, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
-from state import Config, Identity, Member, Settings, State, next_monitors
+from state import Config, Identity, Member, Settings, State, next_monitors, runs_monitor
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 RESTART_SECONDS = 40
 """How long a hook waits for restarted daemons; the next hook goes on where this one gives up."""
 STOP_SECONDS = 45
 """How long a hook waits for data to be safe before it fails, for Juju to try again."""
-
-
-class UnsafeToRemoveError(Exception):
-    """Data or quorum would be lost; Juju retries the hook until it is safe, or an operator forces it."""
 
 
 class CephCharm(ops.CharmBase):
@@ -70,13 +66,13 @@ class CephCharm(ops.CharmBase):
             self._missing.append(LEAVING)
             return
         try:
-            self._reconcile()
+            self._reconcile(event)
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
             self._missing.append(ops.WaitingStatus(f"the Ceph monitors: {error}"))
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         settings = Settings.parse(self.load_config(Config))
         owner = registry.claim(self.machine, DAEMON, self.unit.name)
@@ -107,7 +103,7 @@ class CephCharm(ops.CharmBase):
         self.ceph.apply()
         self._choose_monitors(settings)
         self.jobs.resume()
-        self._forget_departed()
+        self._forget_departed(event)
         self._restart_outdated()
         clients.serve(self, settings)
 
@@ -119,12 +115,13 @@ class CephCharm(ops.CharmBase):
             return None
         me, shared = self.members[self.unit.name], self.cluster.shared
         chosen = [self.members[unit] for unit in shared["monitors"] if unit in self.members]
+        joins = runs_monitor(me, chosen)
         return State(
             settings=settings,
             identity=identity,
             member=me,
-            monitors=tuple(member for member in chosen if member.monitor or member == me),
-            runs_monitor=me in chosen,
+            monitors=tuple(member for member in chosen if member.monitor or (joins and member == me)),
+            runs_monitor=joins,
             founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared,
         )
 
@@ -157,7 +154,7 @@ class CephCharm(ops.CharmBase):
             )
 
     def _choose_monitors(self, settings: Settings) -> None:
-        """As the leader, let one more unit run a monitor when all that should are in quorum.
+        """As the leader, name the units that run monitors; each makes its own when those before it are in quorum.
 
         This is reached only with a monitor there: from now on nobody founds the cluster a second time.
         """
@@ -186,8 +183,8 @@ class CephCharm(ops.CharmBase):
             except disk.DiskError as error:
                 self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
 
-    def _forget_departed(self) -> None:
-        """As the leader, clean up after units whose machines are gone."""
+    def _forget_departed(self, event: ops.EventBase) -> None:
+        """As the leader, remember every unit's host, and clean up after units whose machines are gone."""
         if not self.unit.is_leader():
             return
         hosts: dict[str, str] = self.cluster.shared.get("hosts", {})
@@ -196,7 +193,9 @@ class CephCharm(ops.CharmBase):
             job = self.jobs.once("jobs.forget_machines", hosts=",".join(hosts[unit] for unit in gone))
             if job.state == "done":
                 hosts = {unit: host for unit, host in hosts.items() if unit not in gone}
-        self.cluster.publish_shared(hosts=hosts)
+        # Units that come together are noted together: each note wakes all of them.
+        if self.cluster.planned <= hosts.keys() or isinstance(event, ops.UpdateStatusEvent):
+            self.cluster.publish_shared(hosts=hosts)
 
     def _restart_outdated(self) -> None:
         """Restart what runs with an older configuration, one unit of the application at a time."""
@@ -256,7 +255,7 @@ class CephCharm(ops.CharmBase):
         limit = self.machine.now() + STOP_SECONDS
         while why := health.why_data_would_be_lost(self.ceph, numbers):
             if self.machine.now() > limit:
-                raise UnsafeToRemoveError(
+                raise drain.UnsafeToRemoveError(
                     f"{why}. The hook is tried again until they are; or give them up: "
                     f"juju remove-unit --force {self.unit.name}"
                 )

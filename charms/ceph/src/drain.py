@@ -19,6 +19,10 @@ PAUSE = 3
 """Seconds between two looks at a cluster that is moving data."""
 
 
+class UnsafeToRemoveError(Exception):
+    """Data would be lost; Juju retries the hook until it is safe, or an operator forces it."""
+
+
 def empty(machine: Machine, admin: Admin, numbers: list[int], report: Callable[[str], None]) -> None:
     """Move all data off OSDs, and return when each could be destroyed without a copy less.
 

@@ -139,12 +139,11 @@ class State:
 
 
 def next_monitors(current: list[str], members: dict[str, Member], limit: int) -> list[str]:
-    """Return which units shall run monitors, given those that do: at most one more, or one less, than now.
+    """Return which units shall run monitors, given those that do; each joins when all before it are in quorum.
 
-    The next one is added only when all that are there have been in quorum, and only on the way to an odd number:
-    three units that are ready let one monitor become two and, as soon as those agree, three. A unit that leaves
-    gives its monitor up only when the others are complete without it. When units are lost, two monitors stay two:
-    a majority of two may be gone with either, but the cluster's maps are not on a single disk.
+    Monitors are added on the way to an odd number only, and when all that are there have been in quorum. A unit that
+    leaves gives its monitor up, one at a time, only when the others are complete without it. When units are lost, two
+    monitors stay two: a majority of two may be gone with either, but the cluster's maps are not on a single disk.
 
     Args:
         current: The units that run monitors or are about to; the founder is the first.
@@ -157,10 +156,16 @@ def next_monitors(current: list[str], members: dict[str, Member], limit: int) ->
     if not all(members[unit].monitor for unit in kept):
         return kept
     lasting = [unit for unit in kept if unit in staying]
-    if len(lasting) < goal and (spare := [unit for unit in staying if unit not in kept]):
-        return [*kept, spare[0]]
+    if len(lasting) < goal:
+        spare = [unit for unit in staying if unit not in kept]
+        return [*kept, *spare[: goal - len(lasting)]]
     surplus = [unit for unit in kept if unit not in staying] or lasting[limit:]
     return [unit for unit in kept if unit != surplus[-1]] if surplus and lasting else kept
+
+
+def runs_monitor(member: Member, chosen: list[Member]) -> bool:
+    """Return whether a unit runs a monitor or is to join with one now: all chosen before it have been in quorum."""
+    return member in chosen and (member.monitor or all(m.monitor for m in chosen[: chosen.index(member)]))
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ def test_a_monitor_that_does_not_join_keeps_the_next_one_back(deploy):
     model.add_unit()
     model.update_status()
     assert monitors(model) == ["machine-0"]
-    assert model.shared["monitors"] == ["ceph/0", "ceph/1"]
+    assert model.shared["monitors"] == ["ceph/0", "ceph/1", "ceph/2"]
     model.ceph.stuck = set()
     model.update_status()
     assert monitors(model) == ["machine-0", "machine-1", "machine-2"]

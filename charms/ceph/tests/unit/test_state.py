@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openinfra_charm.status import ConfigError
-from state import Config, Member, Settings, next_monitors, parse_size, split
+from state import Config, Member, Settings, next_monitors, parse_size, runs_monitor, split
 
 
 @pytest.fixture
@@ -116,14 +116,14 @@ def names(*numbers):
     [
         pytest.param([0], members(0, monitors=[0]), 3, [0], id="one unit, one monitor"),
         pytest.param([0], members(0, 1, monitors=[0]), 3, [0], id="two units are no odd number"),
-        pytest.param([0], members(0, 1, 2, monitors=[0]), 3, [0, 1], id="three units: the second"),
+        pytest.param([0], members(0, 1, 2, monitors=[0]), 3, [0, 1, 2], id="three units: the others"),
         pytest.param([0], members(0, 1, 2), 3, [0], id="not before the first is in quorum"),
         pytest.param([0, 1], members(0, 1, 2, monitors=[0]), 3, [0, 1], id="not before the second is in quorum"),
         pytest.param([0, 1], members(0, 1, 2, monitors=[0, 1]), 3, [0, 1, 2], id="the third"),
         pytest.param([0, 1, 2], members(0, 1, 2, 3, monitors=[0, 1, 2]), 3, [0, 1, 2], id="no fourth"),
-        pytest.param([0, 1, 2], members(*range(5), monitors=[0, 1, 2]), 5, [0, 1, 2, 3], id="on the way to five"),
+        pytest.param([0, 1, 2], members(*range(5), monitors=[0, 1, 2]), 5, [0, 1, 2, 3, 4], id="five"),
         pytest.param([0, 1, 2], members(*range(5), monitors=[0, 1, 2]), 3, [0, 1, 2], id="no more than wanted"),
-        pytest.param([0], members(0, 2, 10, monitors=[0]), 3, [0, 2], id="by number, not by name"),
+        pytest.param([0], members(0, 2, 10, monitors=[0]), 3, [0, 2, 10], id="by number, not by name"),
         pytest.param([0, 1, 2], members(0, 2, 3, monitors=[0, 2]), 3, [0, 2, 3], id="one for one that is gone"),
         pytest.param([0, 1, 2], members(0, 1, 2, 3, monitors=[0, 1, 2], leaving=[1]), 3, [0, 1, 2, 3],
                      id="first the successor of one that leaves"),
@@ -137,7 +137,7 @@ def names(*numbers):
         pytest.param([0, 1, 2], members(0, 1, monitors=[0, 1]), 3, [0, 1], id="two that are left stay two"),
     ],
 )  # fmt: skip
-def test_one_more_or_one_less(current, there, limit, then):
+def test_which_units_shall_run_monitors(current, there, limit, then):
     assert next_monitors(names(*current), there, limit) == names(*then)
 
 
@@ -151,12 +151,22 @@ def applications(draw):
 
 
 @given(applications())
-def test_it_is_one_step_at_a_time_and_never_none(application):
+def test_they_leave_one_at_a_time_and_never_all(application):
     chosen, numbers, leaving, limit = application
     before = names(*chosen)
     after = next_monitors(before, members(*numbers, monitors=chosen, leaving=leaving), limit)
-    assert len(set(before) ^ set(after)) <= 1
+    assert len(set(before) - set(after)) <= 1
     assert after
+
+
+@pytest.mark.parametrize(
+    ("in_quorum", "run"),
+    [([], [0]), ([0], [0, 1]), ([0, 1], [0, 1, 2]), ([0, 2], [0, 1, 2]), ([1, 2], [0, 1, 2])],
+)
+def test_they_join_one_after_another(in_quorum, run):
+    there = members(0, 1, 2, 3, monitors=in_quorum)
+    chosen = [there[unit] for unit in names(0, 1, 2)]
+    assert [unit for unit, member in there.items() if runs_monitor(member, chosen)] == names(*run)
 
 
 @given(applications())

@@ -269,5 +269,7 @@ def test_jobs_are_shown(model, lone):
     model.action(0, "upgrade-packages", all_units=False, reboot=False)
     assert model.action(0, "show-job", job_id="upgrade-1").startswith("upgrade-1: ")
     assert "upgrade-1: " in model.action(0, "show-job", job_id="")
-    with pytest.raises(ActionFailed, match="job-id=upgrade-9: there is no such job on host/0; there are: upgrade-1"):
+    with pytest.raises(
+        ActionFailed, match="job-id=upgrade-9: there is no such job on host/0; there are: upgrade-1"
+    ):
         model.action(0, "show-job", job_id="upgrade-9")

@@ -46,12 +46,12 @@ class Cluster:
         what the model's goal state does not have is gone. (A subordinate's goal state has no units, not even its own.)
         """
         names: list[str] = [unit.name for unit in self._relation.units] if self._relation else []
-        if names and self._unit.name in self._planned:
-            names = [name for name in names if name in self._planned]
+        if names and self._unit.name in self.planned:
+            names = [name for name in names if name in self.planned]
         return sorted([self._unit.name, *names], key=unit_number)
 
     @cached_property
-    def _planned(self) -> frozenset[str]:
+    def planned(self) -> frozenset[str]:
         """The application's units that the model has, also those that are on their way out."""
         return frozenset(ops.hookcmds.goal_state().units)
 
@@ -62,7 +62,7 @@ class Cluster:
         unknown; the model's goal state decides.
         """
         unseen = sorted(set(units) - set(self.units), key=unit_number)
-        return [unit for unit in unseen if unit not in self._planned]
+        return [unit for unit in unseen if unit not in self.planned]
 
     def facts(self, unit: str) -> dict[str, Any]:
         """Return what a unit has published; nothing for a unit that is not there."""
