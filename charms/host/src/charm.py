@@ -128,7 +128,8 @@ class HostCharm(ops.CharmBase):
                 job = self.jobs.find(request.job)
                 return ops.MaintenanceStatus(f"{request.job}: {job.progress if job else 'unknown'}")
             case "verifying":
-                return ops.MaintenanceStatus("waiting until all applications of the machine are healthy")
+                waiting = "waiting until all applications of the machine are healthy"
+                return ops.MaintenanceStatus(": ".join(filter(None, (waiting, self.roll.awaited))))
             case "entered":
                 return ops.MaintenanceStatus(
                     f"in maintenance: juju run {self.unit.name} maintenance mode=leave"

@@ -82,6 +82,8 @@ class Roll:
         self._unit = unit
         self._reboot = reboot
         self._until = machine.now() + _LOOK_FOR
+        self.awaited = ""
+        """What this hook has found to be unhealthy still, in words."""
 
     # Requests
 
@@ -249,6 +251,7 @@ class Roll:
                 request.failed(f"not healthy after its start: {checks.sentence(reasons)}", "verifying")
             )
         else:
+            self.awaited = checks.sentence(reasons)
             self._wake()
 
     def _has_time(self) -> bool:

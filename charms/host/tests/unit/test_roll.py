@@ -122,7 +122,7 @@ def test_the_next_machine_waits_until_all_are_healthy(model):
     model.action(0, "reboot", all_units=True)
     assert model.restarts == [0]
     assert model.statuses[0] == ops.MaintenanceStatus(
-        "waiting until all applications of the machine are healthy"
+        "waiting until all applications of the machine are healthy: ceph: OSD 3 is not up"
     )
     assert model.statuses[1] == ops.WaitingStatus("reboot waits for host/0")
     model.machines[0].leave_check("after-start", "ceph")

@@ -272,3 +272,13 @@ def test_secrets_come_and_go_by_command(openinfra):
     assert "hunter2" not in openinfra("show-secret", "login")[1]
     assert openinfra("remove-secret", "login")[0] == 0
     assert json.loads(openinfra("secrets", "--format", "json")[1]) == {}
+
+
+def test_the_log_is_shown_by_unit_and_severity_with_messages_of_several_lines(openinfra, controller):
+    openinfra("add-model", "m")
+    first = "unit-tiny-0: 2026-11-22 20:00:00 ERROR unit.tiny/0.install Traceback:\n\nRuntimeError: (no level) here\n"
+    second = "unit-tiny-1: 2026-11-22 20:00:01 INFO unit.tiny/1.juju-log hello\n"
+    Path(controller.client.call("log_file")).write_text(first + second)
+    assert openinfra("debug-log", "--no-tail")[1] == first + second
+    assert openinfra("debug-log", "--no-tail", "--level", "ERROR")[1] == first
+    assert openinfra("debug-log", "--no-tail", "--include", "tiny/1")[1] == second

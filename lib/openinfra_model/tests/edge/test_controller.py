@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from openinfra_model.cli.client import CliError
+from openinfra_model.inside import hook_tool
 
 from . import charms
 
@@ -65,6 +66,35 @@ def log_of(controller) -> str:
 
 def dispatched(controller) -> list[str]:
     return [run["env"].get("JUJU_DISPATCH_PATH", "") for run in controller.machines.runs if "run" in run]
+
+
+def juju_exec(controller, *words):
+    """Run juju-exec on the machine of tiny/0."""
+    path = controller.paths.machine(controller.client.call("instance", target="tiny/0")) / "controller.socket"
+    return hook_tool.ask(str(path), ["", "", "juju-exec", *words])
+
+
+def test_a_machine_runs_a_command_in_the_context_of_its_unit(model):
+    seen = []
+
+    def charm(tool, environment, request):
+        seen.append((request["argv"][-1], environment["JUJU_UNIT_NAME"], tool("is-leader")[1]))
+        return 4
+
+    model.machines.charm = charm
+    assert juju_exec(model, "-u", "tiny/0", "./dispatch now") == ["4", "", ""]
+    assert seen == [("./dispatch now", "tiny/0", "True\n")]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["-u", "tiny/7", "true"], "1", 'ERROR unit "tiny/7" not found on this machine\n'),
+        (["tiny/0"], "2", "ERROR usage: juju-exec [-u] UNIT COMMAND\n"),
+    ],
+)
+def test_a_machine_that_asks_wrongly_is_told_so(model, words, code, problem):
+    assert juju_exec(model, *words) == [code, "", problem]
 
 
 def test_a_unit_runs_its_first_hooks_and_settles(model):

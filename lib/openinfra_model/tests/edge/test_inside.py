@@ -107,6 +107,19 @@ def test_outside_a_hook_a_tool_says_so(tmp_path):
     assert done.stderr == "ERROR is-leader works inside a hook only: JUJU_CONTEXT_ID is not set\n"
 
 
+def test_juju_exec_needs_no_hook(tmp_path, monkeypatch):
+    tool = tmp_path / "juju-exec"
+    tool.symlink_to(hook_tool.__file__)
+    server = ToolServer(tmp_path / "controller.socket", ["3", "out\n", ""])
+    monkeypatch.setattr(hook_tool, "MACHINE_SOCKET", server.address)
+    monkeypatch.setattr(sys, "argv", [str(tool), "-u", "tiny/0", "true"])
+    with pytest.raises(SystemExit) as ended:
+        hook_tool.main()
+    server.close()
+    assert ended.value.code == 3
+    assert server.question == ["", "", "juju-exec", "-u", "tiny/0", "true"]
+
+
 class Machine:
     """An agent in a thread, and the controller's end of its connection."""
 

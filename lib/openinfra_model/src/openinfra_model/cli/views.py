@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import deque
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from openinfra_model.cli.client import Client
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+# As `controller.log` writes it.
+_HEAD = re.compile(rf"(?P<entity>\S+): [\d-]+ [\d:]+ (?P<level>{'|'.join(_LEVELS)}) ")
 
 
 @verb(
@@ -85,9 +88,14 @@ def debug_log(client: Client, arguments: argparse.Namespace) -> None:
     tags = {word for name in wanted for word in (name, f"unit-{name}", f"machine-{name}")}
     levels = frozenset(_LEVELS[_LEVELS.index(arguments.level) :])
 
+    shown = False
+
     def matches(line: str) -> bool:
-        entity, _, level = line.split(" ", maxsplit=1)[0].rstrip(":"), *line.split(" ")[2:4]
-        return level in levels and (not tags or entity in tags)
+        """Return whether a line is wanted; one that goes on with a message, as a traceback does, is as its first."""
+        nonlocal shown
+        if head := _HEAD.match(line):
+            shown = head["level"] in levels and (not tags or head["entity"] in tags)
+        return shown
 
     with path.open(encoding="utf-8") as log:
         lines = [line for line in log if matches(line)]

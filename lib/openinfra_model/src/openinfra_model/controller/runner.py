@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from openinfra_model import host
 from openinfra_model.controller import unit_files
 from openinfra_model.controller.agents import LINE_LIMIT, Agent, AgentLostError
-from openinfra_model.core import hooktools
+from openinfra_model.core import actions, hooktools
 from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
 from openinfra_model.inside import hook_tool
@@ -253,12 +253,33 @@ class Runner:
             hello = json.loads(first + await reader.readline())["hello"]
             await self._serve_agent(machine, Agent(hello, reader, writer))
         elif first:
-            answer = await self._answer_tool(hook_tool.decode(first + await reader.read()))
+            context_id, text, *argv = hook_tool.decode(first + await reader.read())
+            answer = (
+                await self._answer_tool(context_id, text, argv)
+                if context_id
+                else await self._execute_for_machine(machine, argv[1:])
+            )
             writer.write(hook_tool.encode(answer))
         writer.close()
 
-    async def _answer_tool(self, question: list[str]) -> list[str]:
-        context_id, text, *argv = question
+    async def _execute_for_machine(self, machine: str, arguments: list[str]) -> list[str]:
+        """Answer `juju-exec [-u] UNIT COMMAND`, run on a machine outside of any hook, as Juju's own does there."""
+        words = arguments[1:] if arguments[:1] in (["-u"], ["--unit"]) else arguments
+        if len(words) < 2:  # noqa: PLR2004
+            return ["2", "", "ERROR usage: juju-exec [-u] UNIT COMMAND\n"]
+        unit = self.core.state.units.get(words[0])
+        if unit is None or unit.machine != machine:
+            return ["1", "", f'ERROR unit "{words[0]}" not found on this machine\n']
+        operation = self.core.enqueue_exec([unit.name], " ".join(words[1:]), now=time.time(), parallel=False)
+        self.commit()
+        (task,) = self.core.state.operations[operation].tasks
+        await self.wait_until(lambda: self.core.state.tasks[task].status in actions.ENDED, None)
+        results = self.core.show_task(task).get("results", {})
+        return [
+            str(results.get("return-code", 1)), results.get("stdout", ""), results.get("stderr", "")
+        ]  # fmt: skip
+
+    async def _answer_tool(self, context_id: str, text: str, argv: list[str]) -> list[str]:
         result = self.core.tool(context_id, argv, text, time.time())
         self.commit()
         if context_id in self._running:

@@ -15,6 +15,7 @@ from openinfra_model.charm import Charm, OptionError
 from openinfra_model.controller import deployment
 from openinfra_model.controller.log import ModelLog
 from openinfra_model.controller.runner import Runner
+from openinfra_model.core import actions
 from openinfra_model.core.core import Core
 from openinfra_model.core.errors import ModelError
 from openinfra_model.core.ids import Ids
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _CURRENT_MODEL = "current-model"
 _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_ENDED = frozenset({"completed", "failed", "cancelled", "aborted", "error"})
 
 # Methods of the core that the command line may call as they are; `now` is added where they want it.
 CORE_VERBS = frozenset(
@@ -208,7 +208,7 @@ class Service:
         tasks = runner.core.state.tasks
         numbers = runner.core.state.operations[operation].tasks
         ended = await runner.wait_until(
-            lambda: all(tasks[number].status in _ENDED for number in numbers), seconds
+            lambda: all(tasks[number].status in actions.ENDED for number in numbers), seconds
         )
         shown = {tasks[number].unit: runner.core.show_task(number) for number in numbers}
         return {"ended": ended, "tasks": shown}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from openinfra_model.core.state import State
 
 EXEC = "juju-exec"
+ENDED = frozenset({"completed", "failed", "cancelled", "aborted", "error"})
+"""The states of a task that is over."""
 NANOSECONDS = 1_000_000_000
 
 

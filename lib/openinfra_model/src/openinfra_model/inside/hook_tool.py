@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -IS
-"""Every hook tool: hands its command line to the controller and shows the answer.
+"""Every hook tool, and juju-exec: hands its command line to the controller and shows the answer.
 
 Both messages are netstrings (https://cr.yp.to/proto/netstrings.txt) up to the end of the stream. The question is the
-hook's context (JUJU_CONTEXT_ID), the text for standard input, the tool's name and its arguments; the answer is the exit
-code, standard output and standard error.
+hook's context (JUJU_CONTEXT_ID; empty for juju-exec, which works anywhere on the machine), the text for standard input,
+the tool's name and its arguments; the answer is the exit code, standard output and standard error.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ import binascii
 import os
 import sys
 
+MACHINE_SOCKET = "/var/lib/juju/controller.socket"
+
 
 def main() -> None:
     """Run the tool that this file was called as."""
     name = sys.argv[0].rpartition("/")[2]
     try:
         arguments, text = read_file_option([with_file_content(word) for word in sys.argv[1:]])
-        question = [os.environ["JUJU_CONTEXT_ID"], text, name, *arguments]
-        code, output, errors = ask(os.environ["JUJU_AGENT_SOCKET_ADDRESS"], question)
+        if name == "juju-exec":
+            context, address = "", MACHINE_SOCKET
+        else:
+            context, address = os.environ["JUJU_CONTEXT_ID"], os.environ["JUJU_AGENT_SOCKET_ADDRESS"]
+        code, output, errors = ask(address, [context, text, name, *arguments])
     except KeyError as missing:
         sys.exit(f"ERROR {name} works inside a hook only: {missing.args[0]} is not set")
     except (OSError, ValueError) as error:

@@ -93,6 +93,7 @@ _CUSTOMISE = (
     'chroot "$1" useradd --create-home --shell /bin/bash --groups sudo ubuntu',
     'systemctl --quiet --root "$1" enable systemd-networkd systemd-resolved openinfra-machine',
     'ln -sf ../run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"',
+    'ln -s /var/lib/juju/tools/hook-tool "$1/usr/bin/juju-exec"',
     'printf "127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n" >"$1/etc/hosts"',
     ': >"$1/etc/machine-id"',
 )
