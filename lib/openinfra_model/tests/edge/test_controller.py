@@ -142,6 +142,26 @@ def test_a_machine_that_was_rebooted_runs_start_again(model):
     wait(model, lambda model: dispatched(model).count("hooks/start") == 2)
 
 
+def test_a_machine_that_takes_its_time_to_come_back_is_rebooted_once(model, monkeypatch):
+    restarts = []
+
+    def restart(instance_id):
+        restarts.append(instance_id)
+        model.machines.power_off(instance_id)
+        threading.Timer(0.5, model.machines.power_on, (instance_id, f"boot {len(restarts)}")).start()
+
+    def reboot(tool, environment, _request):
+        if environment["JUJU_DISPATCH_PATH"] == "hooks/config-changed" and not restarts:
+            tool("juju-reboot")
+        return 0
+
+    monkeypatch.setattr(model.machines, "restart", restart)
+    model.machines.charm = reboot
+    model.client.call("set_config", application="tiny", values={"seconds": "1"})
+    wait(model, lambda model: dispatched(model).count("hooks/start") == 2)
+    assert len(restarts) == 1
+
+
 def test_a_machine_that_goes_away_is_down_and_its_hook_runs_again(model):
     instance = model.client.call("instance", target="tiny/0")
     hanging = threading.Event()

@@ -227,6 +227,13 @@ class Runner:
         except (LxdError, OSError) as error:
             self._log.machine(machine.id, "ERROR", str(error))
             await asyncio.sleep(_RETRY_SECONDS)
+            return
+        # Until its agent has said hello again, it would seem to want its reboot still.
+        await self.wait_until(lambda: self._has_rebooted(machine.id), _HELLO_SECONDS)
+
+    def _has_rebooted(self, machine: str) -> bool:
+        found = self.core.state.machines.get(machine)
+        return self._stopping or found is None or not found.reboot_wanted
 
     async def _listen(self, machine: Machine) -> None:
         """Open the machine's socket, where its agent and its hook tools come in."""
