@@ -18,9 +18,9 @@ from ops import testing
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
-sys.path[:0] = [str(CHARM / "src"), str(HERE)]
+sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twin"), str(HERE)]
 
-import programs  # noqa: E402  found on the path of the line above
+import machines  # noqa: E402  found on the path of the line above
 import twin  # noqa: E402
 
 from charm import CephCharm  # noqa: E402
@@ -80,7 +80,7 @@ class Model:
 
     def add_unit(self):
         number = len(self.machines)
-        self.machines[number] = programs.CephMachine(self.ceph, number)
+        self.machines[number] = machines.CephMachine(self.ceph, number)
         self.unit_data[number] = {}
         self.run(number, self.on.install(), formed=False)
         self.run(number, self.on.relation_created)

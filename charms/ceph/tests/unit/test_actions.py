@@ -474,7 +474,7 @@ def test_the_administrators_key_is_rotated_under_way(full):
     new = full.ceph.auth["client.admin"].key
     assert new != old
     for machine in full.machines.values():
-        assert machine.keyring_key("/etc/ceph/ceph.client.admin.keyring") == new
+        assert machine.ceph.keyring_key("/etc/ceph/ceph.client.admin.keyring") == new
     assert {status.name for status in full.statuses.values()} == {"active"}
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 import pytest
-from programs import CephMachine
+from machines import CephMachine
 from twin import CONFIG, Cluster
 
 import health
@@ -172,7 +172,7 @@ def test_all_is_gone_after_removal(running):
 
 
 def test_the_founder_begins_a_cluster_with_the_models_keys(running):
-    cluster = running.machine.cluster
+    cluster = running.machine.ceph.cluster
     assert cluster.founders == ["machine-0"]
     assert (cluster.auth["mon."].key, cluster.auth["client.admin"].key) == ("mon-key==", "admin-key==")
     assert not running.machine.exists("/var/lib/ceph/openinfra/found")
@@ -182,7 +182,7 @@ def test_a_store_that_a_crash_left_half_made_is_made_anew(ceph, state):
     ceph.render(state)
     ceph.machine.write("/var/lib/ceph/mon/ceph-machine-0/store.db", "half")
     assert ceph.run_monitor(state)
-    assert ceph.machine.cluster.founders == ["machine-0"]
+    assert ceph.machine.ceph.cluster.founders == ["machine-0"]
 
 
 def test_a_monitor_that_could_not_be_made_is_made_by_the_next_hook(ceph, state):
@@ -204,7 +204,7 @@ def test_a_joiner_makes_nothing_while_the_others_do_not_answer(ceph, state):
 
 
 def test_a_monitor_that_stays_out_of_quorum_is_waited_for_only_so_long(ceph, state):
-    ceph.machine.cluster.stuck.add("machine-0")
+    ceph.machine.ceph.cluster.stuck.add("machine-0")
     ceph.render(state)
     before = ceph.machine.now()
     assert not ceph.run_monitor(state)

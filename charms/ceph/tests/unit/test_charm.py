@@ -36,7 +36,7 @@ def test_before_the_peer_relation_there_is_nothing_but_packages(deploy):
 
 
 def _machine(model):
-    from programs import CephMachine
+    from machines import CephMachine
 
     return CephMachine(model.ceph, 0)
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from programs import CephMachine
+from machines import CephMachine
 from twin import LABEL, Cluster
 
 import disk

@@ -125,63 +125,44 @@ class Machine:
         The new content is complete and durable under a temporary name before it takes the file's place, so
         that a reader or a power loss sees the old file or the new one. Missing folders are made.
         """
-        target = Path(path)
-        owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
         data = content.encode()
-        with contextlib.suppress(FileNotFoundError):
-            now = target.stat()
-            same = (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid) == (mode, *owner)
-            if same and now.st_size == len(data) and target.read_bytes() == data:
-                return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.new")
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            os.fchown(descriptor, *owner)
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        beside.replace(target)
-        _sync_folder(target.parent)
+        if self._attributes(path) == (mode, user, group, len(data)) and self._content(path) == data:
+            return False
+        folder, beside = _folder(path), _beside(path)
+        self._make_parents(folder)
+        self._unlink(beside)
+        self._make_file(beside, data, mode, user, group)
+        self._sync(beside)
+        self._rename(beside, path)
+        self._sync(folder)
         return True
 
     def remove(self, path: str) -> bool:
         """Remove a file, a link or a whole folder; return whether there was one."""
-        target = Path(path)
-        if target.is_symlink() or target.is_file():
-            target.unlink()
-        elif target.is_dir():
-            shutil.rmtree(target)
-        else:
+        if not self._remove_tree(path):
             return False
-        _sync_folder(target.parent)
+        self._sync(_folder(path))
         return True
 
     def make_folder(self, path: str, *, mode: int = 0o755, user: str = "root", group: str = "root") -> bool:
         """Make a folder with this mode and owner; return whether anything changed."""
-        target = Path(path)
+        if (self._attributes(path) or ())[:3] == (mode, user, group):
+            return False
+        self._make_parents(path)
         owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
-        with contextlib.suppress(FileNotFoundError):
-            now = target.stat()
-            if (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid) == (mode, *owner):
-                return False
-        target.mkdir(parents=True, exist_ok=True)
-        os.chown(target, *owner)
-        target.chmod(mode)
+        os.chown(path, *owner)
+        Path(path).chmod(mode)
         return True
 
     def link(self, path: str, target: str) -> bool:
         """Make `path` a symbolic link to `target`; return whether anything changed."""
-        name = Path(path)
-        if name.is_symlink() and str(name.readlink()) == target:
+        if self._link_target(path) == target:
             return False
-        beside = name.with_name(f".{name.name}.new")
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(target)
-        beside.replace(name)
-        _sync_folder(name.parent)
+        beside = _beside(path)
+        self._unlink(beside)
+        self._make_link(beside, target)
+        self._rename(beside, path)
+        self._sync(_folder(path))
         return True
 
     def allocate(self, path: str, size: int, *, user: str = "root", group: str = "root") -> None:
@@ -190,12 +171,69 @@ class Machine:
         Raises:
             FileExistsError: There is something under that name.
         """
+        self._make_file(path, b"", 0o600, user, group, size=size)
+        self._sync(path)
+        self._sync(_folder(path))
+
+    # What these are made of. A machine in memory has its own, and so loses at a power loss what was not synced.
+
+    def _attributes(self, path: str) -> tuple[int, str, str, int] | None:
+        """Return a file's mode, user, group and size; None where nothing is."""
+        try:
+            now = Path(path).stat()
+        except FileNotFoundError:
+            return None
+        return (stat.S_IMODE(now.st_mode), _user_name(now.st_uid), _group_name(now.st_gid), now.st_size)
+
+    def _content(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    def _make_parents(self, folder: str) -> None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def _make_file(
+        self, path: str, data: bytes, mode: int, user: str, group: str, size: int | None = None
+    ) -> None:
+        """Make a file that is its owner's alone until it has its owner and mode; `size` makes it longer, sparsely."""
+        owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchown(descriptor, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
-            file.truncate(size)
+            file.write(data)
+            file.flush()
+            if size is not None:
+                file.truncate(size)
+            os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+
+    def _make_link(self, path: str, target: str) -> None:
+        Path(path).symlink_to(target)
+
+    def _link_target(self, path: str) -> str | None:
+        return str(Path(path).readlink()) if Path(path).is_symlink() else None
+
+    def _rename(self, old: str, new: str) -> None:
+        Path(old).replace(new)
+
+    def _unlink(self, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
+
+    def _remove_tree(self, path: str) -> bool:
+        target = Path(path)
+        if target.is_symlink() or target.is_file():
+            target.unlink()
+        elif target.is_dir():
+            shutil.rmtree(target)
+        else:
+            return False
+        return True
+
+    def _sync(self, path: str) -> None:
+        """Have what a file holds, or the names in a folder, outlast a power loss (fsync(2))."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-        _sync_folder(Path(path).parent)
+        finally:
+            os.close(descriptor)
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""
@@ -367,12 +405,27 @@ class Machine:
         time.sleep(seconds)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _folder(path: str) -> str:
+    return str(Path(path).parent)
+
+
+def _beside(path: str) -> str:
+    """Return the temporary name from which a file or link takes its place."""
+    return f"{_folder(path)}/.{Path(path).name}.new"
+
+
+def _user_name(number: int) -> str:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 _current: ContextVar[Machine] = ContextVar("machine", default=Machine())  # noqa: B039  it has no state

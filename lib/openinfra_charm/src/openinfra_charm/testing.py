@@ -1,20 +1,35 @@
-"""A machine in memory, for tests and rehearsals: it has files, packages and services, and runs no program.
+"""A machine in memory, for tests and rehearsals: it has files, packages, disks and services, and runs no program.
 
 Programs that a workload calls are answered by handlers, Python functions that a test or a software twin brings.
+It can be killed in the middle of a hook, and it can lose its power: then what was not synced is lost, and what is
+enabled starts again with it.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import posixpath
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.machine import CommandError, Machine, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
-Handler = "Callable[[tuple[str, ...], str | None], Result | str | None]"
+VOLATILE = ("/run/", "/proc/", "/sys/", "/dev/")
+"""What a start of the machine makes anew; the twins bring what is in it."""
+RUNNING = frozenset({"active", "activating"})
+
+
+class Killed(BaseException):  # noqa: N818  nothing that a charm catches
+    """The hook's process, or the machine under it, has ended in the middle of its work."""
+
+
+class OutOfPatienceError(Exception):
+    """A hook has waited for longer than a hook may, or a job for longer than anything takes here."""
 
 
 class Disk:
@@ -60,7 +75,10 @@ class Disk:
 
 @dataclass
 class Node:
-    """What is under a name: text, or bytes on a disk (`disk`), or a link, or else a folder."""
+    """What is under a name: text, or bytes on a disk (`disk`), or a link, or else a folder.
+
+    `saved` is the content that outlasts a power loss, None as long as none was synced.
+    """
 
     content: str | None
     mode: int
@@ -68,13 +86,52 @@ class Node:
     link: str | None = None
     disk: Disk | None = None
     is_device: bool = False
+    saved: str | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of text."""
+        return self.content is not None
+
+
+class Software:
+    """The twin of a program on one machine: what it answers and how its services behave. Nothing has to be told."""
+
+    programs: Mapping[str, Callable[[tuple[str, ...], str | None], Result | str | None]]
+    """What runs when a program of that name or path is run."""
+    libraries: Mapping[str, Any]
+    """Python modules that a package brings."""
+
+    def __init__(self) -> None:
+        self.programs = {}
+        self.libraries = {}
+
+    def version_of(self, package: str) -> str | None:
+        """Return the version in which a package of this software is installed."""
+        del package
+
+    def can_run(self, unit: str) -> bool:
+        """Return whether a service that is started keeps running."""
+        del unit
+        return True
+
+    def services_changed(self) -> None:
+        """Notice that services have started or ended."""
+
+    def started(self) -> None:
+        """Make what a start of the machine brings, such as files under /proc."""
+
+    def time_passed(self) -> None:
+        """Notice that time has passed."""
 
 
 class MemoryMachine(Machine):
     """A machine that exists only in this object.
 
-    `log` holds every change in words, so that a test can say "and then nothing changed".
-    `handlers` maps a program's name to a function `(argv, stdin)` that returns its Result or its output.
+    `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
+    name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
+    says when it fails. `patience` is how many seconds may still be waited, `fuse` how many changes may still be made
+    until the hook that makes them is killed.
     """
 
     def __init__(self, hostname: str = "machine-0") -> None:
@@ -86,9 +143,81 @@ class MemoryMachine(Machine):
         self.masked: set[str] = set()
         self.handlers: dict[str, Callable[[tuple[str, ...], str | None], Result | str | None]] = {}
         self.libraries: dict[str, Any] = {}
+        self.software: list[Software] = []
+        self.broken: dict[str, str] = {}
         self.clock = 1_000_000.0
         self.kind = "lxc"
+        self.powered = True
+        self.boots = 1
         self.log: list[str] = []
+        self.starts: dict[str, int] = {}
+        self.patience = math.inf
+        self.fuse: int | None = None
+        self.changes = 0
+        self._durable: dict[str, Node] = {}
+        self._children: dict[str, set[str]] = {}
+        self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run}
+
+    def bring(self, software: Software) -> None:
+        """Give the machine a program's twin."""
+        self.software.append(software)
+        self.handlers |= software.programs
+        self.libraries |= software.libraries
+        software.started()
+
+    # Its life
+
+    def plug_in(self, name: str, size: int = 20 << 30, **kind: bool) -> Disk:
+        """Give the machine an empty disk, `/dev/<name>`."""
+        disk = Disk(size, **kind)
+        self.add_disk(f"/dev/{name}", disk)
+        self._put(f"/sys/class/block/{name}/queue/rotational", f"{int(disk.rotates)}\n")
+        return disk
+
+    def power_off(self) -> None:
+        """Cut the power: what was not synced is lost."""
+        self.powered = False
+        self.services = {}
+        kept = {path: node for path, node in self.nodes.items() if node.is_device or path.startswith("/sys/class/block/")}
+        self._children = {}
+        self.nodes = {}
+        for path, node in {**self._durable, **kept}.items():
+            if not path.startswith(VOLATILE) or path in kept:
+                content = None if node.content is None else (node.saved or "")
+                self._name(path, dataclasses.replace(node, content=content))
+        self._durable = dict(self.nodes)
+        self._services_changed()
+
+    def power_on(self) -> None:
+        """Start the machine: what is enabled runs."""
+        self.powered = True
+        self.boots += 1
+        for software in self.software:
+            software.started()
+        self.start_services(*sorted(self.enabled))
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Generator[None]:
+        """Let nobody wait for longer than this."""
+        self.patience = seconds
+        try:
+            yield
+        finally:
+            self.patience = math.inf
+
+    def _change(self, words: str = "") -> None:
+        """Count a change that is about to be made; the one that burns the fuse down is not made, nor any after it.
+
+        Raises:
+            Killed: The fuse has burned down.
+        """
+        self.changes += 1
+        if self.fuse is not None:
+            if self.fuse <= 0:
+                raise Killed
+            self.fuse -= 1
+        if words:
+            self.log.append(words)
 
     # Processes
 
@@ -106,12 +235,43 @@ class MemoryMachine(Machine):
             CommandError: As a real program would, with exit code 127 where there is no handler.
         """
         del env, timeout
+        self._change()
         handler = self.handlers.get(argv[0])
-        answer = handler(argv, stdin) if handler else Result(code=127, stdout="", stderr="command not found")
+        if argv[0] in self.broken:
+            answer: Result | str | None = Result(code=1, stdout="", stderr=self.broken[argv[0]])
+        elif handler:
+            answer = handler(argv, stdin)
+        else:
+            answer = Result(code=127, stdout="", stderr="command not found")
         result = answer if isinstance(answer, Result) else Result(code=0, stdout=answer or "", stderr="")
         if check and result.code:
             raise CommandError(argv, result.code, result.stderr)
         return result
+
+    def _systemctl(self, argv: tuple[str, ...], _stdin: str | None) -> None:
+        """Start or stop a unit without a word on whether it starts with the machine."""
+        verb, unit = argv[1:]
+        self.log.append(f"{verb} {unit}")
+        if verb == "start":
+            self._start(unit)
+        else:
+            self.services[unit] = "inactive"
+            self._services_changed()
+
+    def _systemd_run(self, argv: tuple[str, ...], _stdin: str | None) -> None:
+        unit = next(word for word in argv if word.startswith("--unit=")).removeprefix("--unit=")
+        self.services[unit] = "active"
+        self.log.append(f"run {unit}")
+
+    def jobs(self) -> list[tuple[str, str]]:
+        """Return the jobs (`openinfra_charm.job`) that systemd has started and that wait for being run."""
+        units = [unit for unit, state in self.services.items() if "-job-" in unit and state == "active"]
+        names = (unit.removesuffix(".service").partition("-job-") for unit in units)
+        return [(application, job_id) for application, _, job_id in names]
+
+    def job_ended(self, application: str, job_id: str) -> None:
+        """Let systemd forget a job's unit."""
+        self.services.pop(f"{application}-job-{job_id}.service", None)
 
     def load_library(self, name: str) -> Any:
         """Return the twin's library."""
@@ -127,6 +287,30 @@ class MemoryMachine(Machine):
             return self._follow(posixpath.normpath(posixpath.join(posixpath.dirname(path), node.link)))
         return path
 
+    def _name(self, path: str, node: Node) -> None:
+        """Give a node a name, and the folders above it theirs."""
+        self.nodes[path] = node
+        while path not in ("", "/"):
+            folder, _, name = path.rpartition("/")
+            names = self._children.setdefault(folder, set())
+            if name in names:
+                return
+            names.add(name)
+            path = folder
+
+    def _forget(self, path: str) -> None:
+        self.nodes.pop(path, None)
+        while path and path not in self.nodes and not self._children.get(path):
+            self._children.pop(path, None)
+            folder, _, name = path.rpartition("/")
+            self._children.get(folder, set()).discard(name)
+            path = folder
+
+    def _put(self, path: str, content: str, mode: int = 0o644) -> None:
+        """Have a file there that was always there."""
+        self._name(path, Node(content=content, mode=mode, owner=("root", "root"), saved=content))
+        self._durable[path] = self.nodes[path]
+
     def read(self, path: str) -> str | None:
         """Return a text file's content."""
         node = self.nodes.get(self._follow(path))
@@ -135,51 +319,114 @@ class MemoryMachine(Machine):
     def write(
         self, path: str, content: str, *, mode: int = 0o644, user: str = "root", group: str = "root"
     ) -> bool:
-        """Make a file hold `content`."""
-        new = Node(content=content, mode=mode, owner=(user, group))
-        if self.nodes.get(path) == new:
-            return False
-        self.nodes[path] = new
-        self.log.append(f"write {path}")
-        return True
+        """Make a file hold `content`, with the steps of a real machine."""
+        changed = super().write(path, content, mode=mode, user=user, group=group)
+        if changed:
+            self.log.append(f"write {path}")
+        return changed
 
     def remove(self, path: str) -> bool:
         """Remove a file or folder."""
-        gone = [name for name in self.nodes if name == path or name.startswith(f"{path}/")]
-        for name in gone:
-            del self.nodes[name]
+        gone = super().remove(path)
         if gone:
             self.log.append(f"remove {path}")
-        return bool(gone)
+        return gone
 
     def make_folder(self, path: str, *, mode: int = 0o755, user: str = "root", group: str = "root") -> bool:
-        """Make a folder."""
-        new = Node(content=None, mode=mode, owner=(user, group))
-        if self.nodes.get(path) == new:
+        """Make a folder; its name is durable at once, as journals have it with the first file in it."""
+        node = self.nodes.get(path)
+        if node and (node.mode, node.owner) == (mode, (user, group)):
             return False
-        self.nodes[path] = new
-        self.log.append(f"make folder {path}")
+        self._change(f"make folder {path}")
+        self._name(path, Node(content=None, mode=mode, owner=(user, group)))
+        self._durable[path] = self.nodes[path]
         return True
 
     def link(self, path: str, target: str) -> bool:
         """Make a symbolic link."""
-        new = Node(content=None, mode=0o777, owner=("root", "root"), link=target)
-        if self.nodes.get(path) == new:
-            return False
-        self.nodes[path] = new
-        self.log.append(f"link {path} to {target}")
-        return True
+        changed = super().link(path, target)
+        if changed:
+            self.log.append(f"link {path} to {target}")
+        return changed
 
     def allocate(self, path: str, size: int, *, user: str = "root", group: str = "root") -> None:
         """Make a sparse file."""
+        super().allocate(path, size, user=user, group=group)
+        self.log.append(f"allocate {path}")
+
+    def _attributes(self, path: str) -> tuple[int, str, str, int] | None:
+        node = self.nodes.get(self._follow(path))
+        return (node.mode, *node.owner, len((node.content or "").encode())) if node else None
+
+    def _content(self, path: str) -> bytes:
+        return (self.nodes[self._follow(path)].content or "").encode()
+
+    def _make_parents(self, folder: str) -> None:
+        """Folders are there with what is in them."""
+
+    def _make_file(
+        self, path: str, data: bytes, mode: int, user: str, group: str, size: int | None = None
+    ) -> None:
+        self._change()
         if path in self.nodes:
             raise FileExistsError(path)
-        self.nodes[path] = Node(content=None, mode=0o600, owner=(user, group), disk=Disk(size))
-        self.log.append(f"allocate {path}")
+        disk = None if size is None else Disk(size)
+        content = data.decode() if size is None else None
+        self._name(path, Node(content=content, mode=mode, owner=(user, group), disk=disk))
+
+    def _make_link(self, path: str, target: str) -> None:
+        self._change()
+        self._name(path, Node(content=None, mode=0o777, owner=("root", "root"), link=target))
+
+    def _link_target(self, path: str) -> str | None:
+        node = self.nodes.get(path)
+        return node.link if node else None
+
+    def _rename(self, old: str, new: str) -> None:
+        self._change()
+        node = self.nodes[old]
+        self._forget(old)
+        self._name(new, node)
+
+    def _unlink(self, path: str) -> None:
+        if path in self.nodes:
+            self._change()
+            self._forget(path)
+
+    def _remove_tree(self, path: str) -> bool:
+        gone = [path] if path in self.nodes else []
+        gone += self._below(path)
+        if gone:
+            self._change()
+        for name in gone:
+            self._forget(name)
+        return bool(gone)
+
+    def _below(self, folder: str) -> list[str]:
+        found: list[str] = []
+        for name in self._children.get(folder, ()):
+            path = f"{folder}/{name}"
+            found += [path] if path in self.nodes else []
+            found += self._below(path)
+        return found
+
+    def _sync(self, path: str) -> None:
+        self._change()
+        node = self.nodes.get(path)
+        if node and (node.is_file or node.disk):
+            node.saved = node.content
+            return
+        names = {f"{path}/{name}" for name in self._children.get(path, ())}
+        for gone in [name for name in self._durable if name.rpartition("/")[0] == path and name not in self.nodes]:
+            del self._durable[gone]
+        below = f"{path}/"
+        for gone in [name for name in self._durable if name.startswith(below) and name not in self.nodes]:
+            del self._durable[gone]
+        self._durable |= {name: self.nodes[name] for name in names if name in self.nodes}
 
     def add_disk(self, path: str, disk: Disk) -> None:
         """Plug a block device in."""
-        self.nodes[path] = Node(content=None, mode=0o660, owner=("root", "disk"), disk=disk, is_device=True)
+        self._name(path, Node(content=None, mode=0o660, owner=("root", "disk"), disk=disk, is_device=True))
 
     def disk(self, path: str) -> Disk:
         """Return the block device or sparse file under a name or behind a link.
@@ -211,12 +458,11 @@ class MemoryMachine(Machine):
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""
-        return path in self.nodes or any(name.startswith(f"{path}/") for name in self.nodes)
+        return path in self.nodes or bool(self._children.get(path))
 
     def list_folder(self, path: str) -> list[str]:
         """Return the names in a folder."""
-        inside = (name.removeprefix(f"{path}/") for name in self.nodes if name.startswith(f"{path}/"))
-        return sorted({name.split("/")[0] for name in inside})
+        return sorted(self._children.get(path, ()))
 
     def resolve(self, path: str) -> str:
         """Return the path with its links followed."""
@@ -229,6 +475,7 @@ class MemoryMachine(Machine):
 
     def change_owner(self, path: str, *, user: str, group: str) -> None:
         """Give a file another owner."""
+        self._change()
         self.nodes[self._follow(path)].owner = (user, group)
 
     # Packages
@@ -238,22 +485,23 @@ class MemoryMachine(Machine):
         return {name: self.packages[name] for name in names if name in self.packages}
 
     def install_packages(self, names: Iterable[str]) -> None:
-        """Install packages, all in version 1.0."""
-        wanted = tuple(names)
-        self.packages.update(dict.fromkeys(wanted, "1.0"))
-        self.log.append(f"install {' '.join(wanted)}")
+        """Install packages, in version 1.0 where their twin does not know better."""
+        for name in names:
+            self._change(f"install {name}")
+            versions = (software.version_of(name) for software in self.software)
+            self.packages[name] = next((version for version in versions if version), "1.0")
 
     def remove_packages(self, names: Iterable[str]) -> None:
         """Remove packages."""
         for name in names:
+            self._change(f"uninstall {name}")
             del self.packages[name]
-            self.log.append(f"uninstall {name}")
 
     # Services
 
     def reload_systemd(self) -> None:
         """Nothing to read again."""
-        self.log.append("reload systemd")
+        self._change("reload systemd")
 
     def service_states(self, *units: str) -> dict[str, str]:
         """Return each unit's state."""
@@ -265,33 +513,47 @@ class MemoryMachine(Machine):
 
     def enable_services(self, *units: str) -> None:
         """Let units start with the machine."""
+        self._change(f"enable {' '.join(units)}")
         self.enabled |= set(units)
-        self.log.append(f"enable {' '.join(units)}")
 
     def start_services(self, *units: str) -> None:
-        """Start units."""
-        self.services.update(dict.fromkeys(units, "active"))
-        self.log.append(f"start {' '.join(units)}")
+        """Start units; one without what it needs fails."""
+        self._change(f"start {' '.join(units)}")
+        self._start(*(unit for unit in units if self.services.get(unit) != "active"))
 
     def restart_services(self, *units: str) -> None:
-        """Restart units."""
-        self.services.update(dict.fromkeys(units, "active"))
-        self.log.append(f"restart {' '.join(units)}")
+        """Restart units; one without what it needs fails."""
+        self._change(f"restart {' '.join(units)}")
+        self.services.update(dict.fromkeys(units, "inactive"))
+        self._services_changed()
+        self._start(*units)
+
+    def _start(self, *units: str) -> None:
+        for unit in units:
+            able = all(software.can_run(unit) for software in self.software)
+            self.services[unit] = "active" if able else "failed"
+            self.starts[unit] = self.starts.get(unit, 0) + able
+        self._services_changed()
 
     def reload_services(self, *units: str) -> None:
         """Reload units."""
-        self.log.append(f"reload {' '.join(units)}")
+        self._change(f"reload {' '.join(units)}")
 
     def stop_services(self, *units: str) -> None:
         """Stop and disable units."""
+        self._change(f"stop {' '.join(units)}")
         self.services.update(dict.fromkeys(units, "inactive"))
         self.enabled -= set(units)
-        self.log.append(f"stop {' '.join(units)}")
+        self._services_changed()
 
     def mask_services(self, *units: str) -> None:
         """Mask units."""
+        self._change(f"mask {' '.join(units)}")
         self.masked |= set(units)
-        self.log.append(f"mask {' '.join(units)}")
+
+    def _services_changed(self) -> None:
+        for software in self.software:
+            software.services_changed()
 
     # Facts
 
@@ -301,7 +563,7 @@ class MemoryMachine(Machine):
 
     def boot_id(self) -> str:
         """Return the id of this start."""
-        return "boot-1"
+        return f"boot-{self.boots}"
 
     def virtualization(self) -> str:
         """Return what kind of machine it plays."""
@@ -312,5 +574,14 @@ class MemoryMachine(Machine):
         return self.clock
 
     def sleep(self, seconds: float) -> None:
-        """Let the machine's clock go on."""
+        """Let the machine's clock go on.
+
+        Raises:
+            OutOfPatienceError: Nobody may wait for so long.
+        """
         self.clock += seconds
+        self.patience -= seconds
+        if self.patience < 0:
+            raise OutOfPatienceError
+        for software in self.software:
+            software.time_passed()

@@ -44,11 +44,10 @@ _SUITES = ("lint", "unit", "contract", "integration")
 
 _NEXT = """
 Next:
-  ./openinfra status                                        the model
-  ./openinfra actions ceph                                  what Ceph can be asked for
-  ./openinfra run ceph/0 add-disk osd-devices=file:10G      a disk, for trials from a file
-  ./openinfra watch                                         what runs now and what comes next
-  ./openinfra down                                          remove everything again"""
+  ./openinfra status                    the model; what a unit lacks, its message says
+  ./openinfra actions {application:<18}what an application can be asked for
+  ./openinfra watch                     what runs now and what comes next
+  ./openinfra down                      remove everything again"""
 
 
 @contextmanager
@@ -78,7 +77,7 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
         client.call("add_model", name=client.model, config={}, switch=True)
     deploy_bundle(client, arguments.bundle, arguments.overlay)
     settled = show_until_settled(client, arguments.wait)
-    tell(_NEXT)
+    tell(_NEXT.format(application=next(iter(client.call("status")["applications"]), "APPLICATION")))
     return 0 if settled else 1
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from programs import CephMachine
+    from programs import CephSoftware
 
 CONFIG = "/etc/ceph/ceph.conf"
 LABEL = b"bluestore block device\n"
@@ -97,7 +97,7 @@ class Cluster:
     """
 
     def __init__(self) -> None:
-        self.machines: list[CephMachine] = []
+        self.members: list[CephSoftware] = []
         self.monitors: dict[str, str] = {}
         self.founders: list[str] = []
         self.stuck: set[str] = set()
@@ -128,7 +128,7 @@ class Cluster:
             if joins and self.quorum and store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key:
                 self.monitors[name] = store["address"]
                 self._joined.add(store["id"])
-        running = {osd.number: machine for machine in self.machines for osd in self._bootable(machine)}
+        running = {osd.number: machine for machine in self.members for osd in self._bootable(machine)}
         for osd in self.osds.values():
             osd.up = bool(self.quorum) and osd.number in running
             if osd.up and not osd.host:
@@ -163,13 +163,13 @@ class Cluster:
     def has_manager(self) -> bool:
         """Whether a manager serves: its key is known and its service runs."""
         managers = (
-            f"mgr.{machine.name}" for machine in self.machines if machine.runs(f"ceph-mgr@{machine.name}")
+            f"mgr.{machine.name}" for machine in self.members if machine.runs(f"ceph-mgr@{machine.name}")
         )
         return bool(self.quorum) and any(entity in self.auth for entity in managers)
 
     def _running_stores(self) -> dict[str, dict[str, Any]]:
-        stores = {machine.name: machine.monitor_store() for machine in self.machines}
-        runs = {machine.name: machine.runs(f"ceph-mon@{machine.name}") for machine in self.machines}
+        stores = {machine.name: machine.monitor_store() for machine in self.members}
+        runs = {machine.name: machine.runs(f"ceph-mon@{machine.name}") for machine in self.members}
         return {name: store for name, store in stores.items() if store and runs[name]}
 
     def _found(self, stores: dict[str, dict[str, Any]]) -> None:
@@ -184,7 +184,7 @@ class Cluster:
                 self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
                 return
 
-    def _bootable(self, machine: CephMachine) -> list[Osd]:
+    def _bootable(self, machine: CephSoftware) -> list[Osd]:
         """Return the OSDs that run on a machine, with the right key and the right device."""
         found = [self.osds[number] for number in machine.running_osds() if number in self.osds]
         return [
@@ -247,8 +247,8 @@ class Cluster:
         return pool
 
     def _option(self, name: str, default: str) -> str:
-        leader = next(machine for machine in self.machines if machine.name == self.quorum[0])
-        found = re.search(rf"^{name} = (.+)$", leader.read(CONFIG) or "", re.MULTILINE)
+        leader = next(machine for machine in self.members if machine.name == self.quorum[0])
+        found = re.search(rf"^{name} = (.+)$", leader.machine.read(CONFIG) or "", re.MULTILINE)
         return found[1] if found else default
 
     # Commands
@@ -604,14 +604,14 @@ class Library:
 
     Error = RadosError
 
-    def __init__(self, cluster: Cluster, machine: CephMachine) -> None:
+    def __init__(self, cluster: Cluster, member: CephSoftware) -> None:
         self._cluster = cluster
-        self._machine = machine
+        self._member = member
 
     def Rados(self, conffile: str, name: str, conf: dict[str, str]) -> Client:  # noqa: N802  the library's name
         """Make a client that finds the monitors by the machine's configuration, and shows the keyring's key."""
-        config = self._machine.read(conffile) or ""
-        return Client(self._cluster, config, name, self._machine.keyring_key(conf["keyring"]))
+        config = self._member.machine.read(conffile) or ""
+        return Client(self._cluster, config, name, self._member.keyring_key(conf["keyring"]))
 
 
 class Client:
