@@ -148,15 +148,19 @@ def test_each_action_is_a_module_that_takes_its_parameters(source, unpacked):
         } <= required | with_default, name
 
 
+def bound_names(node: ast.stmt) -> set[str]:
+    """Return the function that a statement defines, or the names that it imports."""
+    if isinstance(node, ast.FunctionDef):
+        return {node.name}
+    return {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
+
+
 def test_actions_modules_are_all_declared(source):
     modules = {path.stem.replace("_", "-") for path in source.path.glob("src/actions/*.py")} - {"--init--"}
     called = {
         path.stem.replace("_", "-")
         for path in source.path.glob("src/actions/*.py")
-        if any(
-            isinstance(node, ast.FunctionDef) and node.name == "run"
-            for node in ast.parse(path.read_text()).body
-        )
+        if any("run" in bound_names(node) for node in ast.parse(path.read_text()).body)
     }
 
     assert called == modules & source.actions.keys()

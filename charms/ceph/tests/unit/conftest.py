@@ -18,7 +18,7 @@ from ops import testing
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
-sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twin"), str(HERE)]
+sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE)]
 
 import machines  # noqa: E402  found on the path of the line above
 import twin  # noqa: E402

@@ -82,7 +82,7 @@ def test_a_wrong_option_does_not_hold_up_a_roll(model):
 
 def test_what_sshd_refuses_is_said(model):
     machine = model.machines[0]
-    machine.ssh_error = "Bad configuration option: X"
+    machine.system.ssh_error = "Bad configuration option: X"
     model.config["ssh-password-login"] = True
     model.run(0, model.on.config_changed())
     assert model.statuses[0] == ops.BlockedStatus(

@@ -97,7 +97,7 @@ def test_a_container_leaves_its_hosts_kernel_and_clock_alone(machine, config):
 
 
 def test_a_setting_that_the_kernel_refuses_is_tried_once(machine, config):
-    machine.refused_settings = {"net.core.somaxconn"}
+    machine.system.refused_settings = {"net.core.somaxconn"}
     workload = settle(machine, config)
     assert workload.not_applicable(config)["sysctl net.core.somaxconn"] == "the kernel refuses the value 4096"
     machine.log.clear()
@@ -106,9 +106,9 @@ def test_a_setting_that_the_kernel_refuses_is_tried_once(machine, config):
 
 
 def test_another_value_is_tried_again(machine, config):
-    machine.refused_settings = {"net.core.somaxconn"}
+    machine.system.refused_settings = {"net.core.somaxconn"}
     settle(machine, config)
-    machine.refused_settings = set()
+    machine.system.refused_settings = set()
     settle(machine, dataclasses.replace(config, sysctl={"net.core.somaxconn": "256"}))
     assert machine.read("/proc/sys/net/core/somaxconn") == "256\n"
 
@@ -142,7 +142,7 @@ def test_passwords_are_the_operators_choice(machine, config):
 def test_what_sshd_refuses_never_reaches_it(machine, config):
     settle(machine, config)
     before = machine.read(host.SSHD)
-    machine.ssh_error = "Bad configuration option: X"
+    machine.system.ssh_error = "Bad configuration option: X"
     changed = dataclasses.replace(config, ssh_root_login="no")
     machine.log.clear()
     workload = settle(machine, changed)
@@ -186,7 +186,7 @@ def test_removal_takes_the_baseline_back(machine, config):
 
 
 def test_refusals_are_forgotten_at_the_next_start(machine, config):
-    machine.refused_settings = {"kernel.panic"}
+    machine.system.refused_settings = {"kernel.panic"}
     settle(machine, config)
     refused = json.loads(machine.read("/run/openinfra/host/refused-settings.json"))
     assert refused == {"kernel.panic": "10"}

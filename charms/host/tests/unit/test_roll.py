@@ -57,7 +57,7 @@ def test_all_machines_restart_one_after_another_without_waiting_for_update_statu
     model.action(0, "reboot", all_units=True)
     assert sorted(model.restarts) == [0, 1, 2]
     assert holder(model) is None
-    assert model.machines[0].boot == 2
+    assert model.machines[0].boots == 2
 
 
 def test_a_finished_roll_is_not_repeated(model):
@@ -144,7 +144,7 @@ def test_a_machine_that_does_not_become_healthy_stops_the_roll(model):
     model.action(0, "resume-roll")
     model.update_status()
     assert sorted(model.restarts) == [0, 1, 2]
-    assert model.machines[0].boot == 2
+    assert model.machines[0].boots == 2
 
 
 def test_one_look_at_health_is_short(model):

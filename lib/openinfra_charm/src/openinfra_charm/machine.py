@@ -131,7 +131,7 @@ class Machine:
         folder, beside = _folder(path), _beside(path)
         self._make_parents(folder)
         self._unlink(beside)
-        self._make_file(beside, data, mode, user, group)
+        self._make_file(beside, data, mode=mode, user=user, group=group)
         self._sync(beside)
         self._rename(beside, path)
         self._sync(folder)
@@ -171,7 +171,7 @@ class Machine:
         Raises:
             FileExistsError: There is something under that name.
         """
-        self._make_file(path, b"", 0o600, user, group, size=size)
+        self._make_file(path, b"", mode=0o600, user=user, group=group, size=size)
         self._sync(path)
         self._sync(_folder(path))
 
@@ -192,7 +192,7 @@ class Machine:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
     def _make_file(
-        self, path: str, data: bytes, mode: int, user: str, group: str, size: int | None = None
+        self, path: str, data: bytes, *, mode: int, user: str, group: str, size: int | None = None
     ) -> None:
         """Make a file that is its owner's alone until it has its owner and mode; `size` makes it longer, sparsely."""
         owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)

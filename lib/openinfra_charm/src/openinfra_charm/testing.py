@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from openinfra_charm.machine import CommandError, Machine, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
 VOLATILE = ("/run/", "/proc/", "/sys/", "/dev/")
 """What a start of the machine makes anew; the twins bring what is in it."""
 RUNNING = frozenset({"active", "activating"})
 
 
-class Killed(BaseException):  # noqa: N818  nothing that a charm catches
+class Killed(BaseException):
     """The hook's process, or the machine under it, has ended in the middle of its work."""
 
 
@@ -171,14 +171,18 @@ class MemoryMachine(Machine):
         """Give the machine an empty disk, `/dev/<name>`."""
         disk = Disk(size, **kind)
         self.add_disk(f"/dev/{name}", disk)
-        self._put(f"/sys/class/block/{name}/queue/rotational", f"{int(disk.rotates)}\n")
+        self.have(f"/sys/class/block/{name}/queue/rotational", f"{int(disk.rotates)}\n")
         return disk
 
     def power_off(self) -> None:
         """Cut the power: what was not synced is lost."""
         self.powered = False
         self.services = {}
-        kept = {path: node for path, node in self.nodes.items() if node.is_device or path.startswith("/sys/class/block/")}
+        kept = {
+            path: node
+            for path, node in self.nodes.items()
+            if node.is_device or path.startswith("/sys/class/block/")
+        }
         self._children = {}
         self.nodes = {}
         for path, node in {**self._durable, **kept}.items():
@@ -306,8 +310,8 @@ class MemoryMachine(Machine):
             self._children.get(folder, set()).discard(name)
             path = folder
 
-    def _put(self, path: str, content: str, mode: int = 0o644) -> None:
-        """Have a file there that was always there."""
+    def have(self, path: str, content: str, mode: int = 0o644) -> None:
+        """Have a file there as if it had always been."""
         self._name(path, Node(content=content, mode=mode, owner=("root", "root"), saved=content))
         self._durable[path] = self.nodes[path]
 
@@ -365,7 +369,7 @@ class MemoryMachine(Machine):
         """Folders are there with what is in them."""
 
     def _make_file(
-        self, path: str, data: bytes, mode: int, user: str, group: str, size: int | None = None
+        self, path: str, data: bytes, *, mode: int, user: str, group: str, size: int | None = None
     ) -> None:
         self._change()
         if path in self.nodes:
@@ -417,7 +421,9 @@ class MemoryMachine(Machine):
             node.saved = node.content
             return
         names = {f"{path}/{name}" for name in self._children.get(path, ())}
-        for gone in [name for name in self._durable if name.rpartition("/")[0] == path and name not in self.nodes]:
+        for gone in [
+            name for name in self._durable if name.rpartition("/")[0] == path and name not in self.nodes
+        ]:
             del self._durable[gone]
         below = f"{path}/"
         for gone in [name for name in self._durable if name.startswith(below) and name not in self.nodes]:
