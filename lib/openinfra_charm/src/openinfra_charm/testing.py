@@ -8,8 +8,10 @@ enabled starts again with it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import posixpath
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from openinfra_charm.machine import CommandError, Machine, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 VOLATILE = ("/run/", "/proc/", "/sys/", "/dev/")
 """What a start of the machine makes anew; the twins bring what is in it."""
@@ -125,13 +127,36 @@ class Software:
         """Notice that time has passed."""
 
 
+class Twin:
+    """The twin of what an application manages, over all of its machines: one for each application of a rehearsal.
+
+    A charm's twin is the class `Twin` in `tests/twins/rehearsal.py` beside it.
+    """
+
+    def join(self, machine: MemoryMachine, address: str) -> None:
+        """Take a machine in, on which a unit of the application runs now."""
+        raise NotImplementedError
+
+    def violations(self) -> Iterator[str]:
+        """Yield what must never be so and is, a sentence each; called after every step."""
+        return iter(())
+
+    def usual(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what an operator does once all units are active, in the words of the command line."""
+        del units
+        return iter(())
+
+
 class MemoryMachine(Machine):
     """A machine that exists only in this object.
 
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` how many changes may still be made
-    until the hook that makes them is killed.
+    until the hook that makes them is killed. A service needs `start_seconds` until it serves.
+
+    To be looked at: `restarting` are the services that a restart has interrupted and that do not serve yet, `needless`
+    those that were restarted though no file below /etc was other than at their last start, `argv` all command lines.
     """
 
     def __init__(self, hostname: str = "machine-0") -> None:
@@ -151,12 +176,18 @@ class MemoryMachine(Machine):
         self.boots = 1
         self.log: list[str] = []
         self.starts: dict[str, int] = {}
+        self.start_seconds = 0.0
+        self.restarting: set[str] = set()
+        self.needless: list[str] = []
+        self.argv: list[str] = []
         self.patience = math.inf
         self.fuse: int | None = None
         self.changes = 0
         self._durable: dict[str, Node] = {}
         self._children: dict[str, set[str]] = {}
-        self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run}
+        self._ready_at: dict[str, float] = {}
+        self._started_with: dict[str, int] = {}
+        self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run, "env": self._env}
 
     def bring(self, software: Software) -> None:
         """Give the machine a program's twin."""
@@ -178,6 +209,7 @@ class MemoryMachine(Machine):
         """Cut the power: what was not synced is lost."""
         self.powered = False
         self.services = {}
+        self.restarting = set()
         kept = {
             path: node
             for path, node in self.nodes.items()
@@ -240,17 +272,28 @@ class MemoryMachine(Machine):
         """
         del env, timeout
         self._change()
+        self.argv.append(" ".join(argv))
         handler = self.handlers.get(argv[0])
         if argv[0] in self.broken:
             answer: Result | str | None = Result(code=1, stdout="", stderr=self.broken[argv[0]])
         elif handler:
             answer = handler(argv, stdin)
+        elif script := self._script(argv[0]):
+            answer = self.run(*script, *argv[1:], check=False)
         else:
             answer = Result(code=127, stdout="", stderr="command not found")
         result = answer if isinstance(answer, Result) else Result(code=0, stdout=answer or "", stderr="")
         if check and result.code:
             raise CommandError(argv, result.code, result.stderr)
         return result
+
+    def _script(self, path: str) -> list[str]:
+        """Return the command line of a shell script that does nothing but run one, as the charms' checks do."""
+        head, _, command = (self.read(path) or "").partition("\nexec ")
+        return shlex.split(command) if head == "#!/bin/sh" else []
+
+    def _env(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
+        return self.run(*itertools.dropwhile(lambda word: "=" in word, argv[1:]), check=False)
 
     def _systemctl(self, argv: tuple[str, ...], _stdin: str | None) -> None:
         """Start or stop a unit without a word on whether it starts with the machine."""
@@ -525,11 +568,13 @@ class MemoryMachine(Machine):
     def start_services(self, *units: str) -> None:
         """Start units; one without what it needs fails."""
         self._change(f"start {' '.join(units)}")
-        self._start(*(unit for unit in units if self.services.get(unit) != "active"))
+        self._start(*(unit for unit in units if self.services.get(unit) not in {"active", "activating"}))
 
     def restart_services(self, *units: str) -> None:
         """Restart units; one without what it needs fails."""
         self._change(f"restart {' '.join(units)}")
+        self.needless += [unit for unit in units if self._started_with.get(unit) == self._configuration()]
+        self.restarting |= {unit for unit in units if self.services.get(unit) == "active"}
         self.services.update(dict.fromkeys(units, "inactive"))
         self._services_changed()
         self._start(*units)
@@ -537,9 +582,22 @@ class MemoryMachine(Machine):
     def _start(self, *units: str) -> None:
         for unit in units:
             able = all(software.can_run(unit) for software in self.software)
-            self.services[unit] = "active" if able else "failed"
+            self.services[unit] = "activating" if able else "failed"
             self.starts[unit] = self.starts.get(unit, 0) + able
+            self._ready_at[unit] = self.clock + self.start_seconds
+            self._started_with[unit] = self._configuration()
+        self._let_serve()
+
+    def _let_serve(self) -> None:
+        """Let those services serve whose start has taken its time."""
+        ready = [u for u, state in self.services.items() if state == "activating" and self._ready_at[u] <= self.clock]
+        self.services.update(dict.fromkeys(ready, "active"))
+        self.restarting -= set(ready)
         self._services_changed()
+
+    def _configuration(self) -> int:
+        files = ((path, node.content) for path, node in self.nodes.items() if path.startswith("/etc/"))
+        return hash(frozenset(files))
 
     def reload_services(self, *units: str) -> None:
         """Reload units."""
@@ -589,5 +647,6 @@ class MemoryMachine(Machine):
         self.patience -= seconds
         if self.patience < 0:
             raise OutOfPatienceError
+        self._let_serve()
         for software in self.software:
             software.time_passed()

@@ -404,6 +404,10 @@ class Core:
         """Return the name of an application's leader, empty if it has none."""
         return leadership.leader(self.state, application)
 
+    def hand_over(self, unit: str, now: float) -> None:
+        """Let a unit lead its application, as when the leader's lease runs out."""
+        leadership.hand_over(self.state, unit, now)
+
     # Views: plain data in Juju's structure
 
     def status(self, now: float) -> dict[str, Any]:

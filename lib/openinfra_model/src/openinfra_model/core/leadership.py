@@ -55,6 +55,15 @@ def expire(state: State, now: float) -> None:
             _elect(state, application, now)
 
 
+def hand_over(state: State, unit: str, now: float) -> None:
+    """Let a unit lead, as when the leader's agent stalls for longer than its lease and another unit is quicker."""
+    application = state.applications[state.units[unit].application]
+    former = state.agents.get(application.leader)
+    if former and former.leader:
+        state.agents.put(replace(former, leader=False))
+    state.applications.put(replace(application, leader=unit, lease_start=now, lease_end=None))
+
+
 def _elect(state: State, application: Application, now: float) -> None:
     waiting = [unit for unit in find.units_of(state, application.name) if state.agents[unit.name].running]
     chosen = min(waiting, key=lambda unit: (unit.life != "alive", unit.number), default=None)

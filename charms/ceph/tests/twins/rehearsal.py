@@ -1,0 +1,37 @@
+"""Ceph's twin as rehearsals play it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import programs
+import twin
+
+from openinfra_charm import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Twin(testing.Twin):
+    """One Ceph cluster on the machines of one application."""
+
+    def __init__(self) -> None:
+        self.cluster = twin.Cluster()
+
+    def join(self, machine: testing.MemoryMachine, address: str) -> None:
+        """Give a machine Ceph's programs."""
+        machine.bring(programs.CephSoftware(self.cluster, machine, address))
+
+    def violations(self) -> Iterator[str]:
+        """Yield what no charm may ever do to a cluster."""
+        if len(self.cluster.founders) > 1:
+            yield f"one cluster: monitors of {', '.join(self.cluster.founders)} each began one"
+        for group in self.cluster.lost:
+            yield f"the last copy stays: {group} has lost it"
+
+    def usual(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how the cluster gets disks and data."""
+        for unit in units:
+            yield f"run {unit} add-disk osd-devices=file:3G"
+        yield f"run {units[0]} create-pool name=rehearsal"

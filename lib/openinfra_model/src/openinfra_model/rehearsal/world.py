@@ -1,0 +1,360 @@
+"""The stage and the world: a bundle's charms loaded once, and a model on machines in memory made from them at will."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import random
+import shlex
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from openinfra_charm import job as jobs
+from openinfra_charm.machine import Result, use
+from openinfra_charm.testing import Killed, MemoryMachine, OutOfPatienceError
+
+from openinfra_model import bundle as bundles
+from openinfra_model.controller import deployment
+from openinfra_model.core import Core, Ids, State
+from openinfra_model.core.entities import Network
+from openinfra_model.rehearsal.adapter import Memory, Outcome
+from openinfra_model.rehearsal.code import CharmCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from openinfra_charm.testing import Twin
+
+    from openinfra_model.bundle import Bundle
+    from openinfra_model.core.context import HookRun
+    from openinfra_model.core.hooktools import ToolResult
+
+HOOK_SECONDS = 60
+"""No hook and no action takes longer."""
+JOB_SECONDS = 3600
+
+
+class Stage:
+    """A bundle with its charms' code, from which any number of worlds is made."""
+
+    def __init__(self, bundle: Bundle, folder: Path, sources: Path | None = None) -> None:
+        """Load the charms of a bundle.
+
+        Args:
+            bundle: What to play; its archives are read.
+            folder: Where archives are unpacked.
+            sources: Where the charms' sources are, and with them their twins; None plays without twins.
+        """
+        self.bundle = bundle
+        self.codes: dict[str, CharmCode] = {}
+        self.without_twin: list[str] = []
+        twins = _twins(sources) if sources else {}
+        for application in bundle.applications.values():
+            name = application.charm.name
+            if name not in self.codes:
+                self.codes[name] = CharmCode(application.archive, folder / name, twins.get(name))
+            if name not in twins:
+                self.without_twin.append(application.name)
+
+    def twin(self, charm: str) -> Twin | None:
+        """Make a twin of what a charm manages; None where it has none."""
+        code = self.codes[charm]
+        return code.module("rehearsal").Twin() if code.has_twin else None
+
+
+def _twins(sources: Path) -> dict[str, Path]:
+    """Return the folders of the twins below a folder of charms, by the charm's name."""
+    found = {file: file.parents[1] for file in sources.glob("*/tests/twins/rehearsal.py")}
+    return {_charm_name(folder.parent): folder / "twins" for folder in found.values()}
+
+
+def _charm_name(source: Path) -> str:
+    return yaml.safe_load((source / "charmcraft.yaml").read_text(encoding="utf-8"))["name"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """A hook, an action or a job that has run: what it was, what it changed, and what it said."""
+
+    unit: str
+    what: str
+    changes: tuple[str, ...] = ()
+    error: str = ""
+    message: str = ""
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What befalls a hook: its process is killed at its nth change, or its machine loses power there."""
+
+    after: int
+    power: bool = False
+
+
+@dataclass
+class World:
+    """A model and its machines. Nothing happens but what is called for."""
+
+    stage: Stage
+    seed: int = 0
+    now: float = 1_000_000.0
+    machines: dict[str, MemoryMachine] = field(default_factory=dict[str, MemoryMachine])
+    twins: dict[str, Any] = field(default_factory=dict[str, Any])
+    hooks: Counter[str] = field(default_factory=Counter[str])
+    log: list[Ran] = field(default_factory=list[Ran])
+    told: list[str] = field(default_factory=list[str])
+    """Everything that charms said where others read it: logs, messages and results of actions."""
+
+    def __post_init__(self) -> None:
+        self.state = State()
+        self.core = Core.create(self.state, Ids(random.Random(self.seed)), "rehearsal", self.now)
+        self._memories: dict[str, Memory] = {}
+        self._joined: set[tuple[str, str]] = set()
+
+    # The operator
+
+    def deploy(self) -> None:
+        """Deploy the bundle."""
+        deployment.apply_bundle(self.core, self.stage.bundle, _Shelf(), self.now)
+
+    def do(self, command: str) -> str:
+        """Do what a command line says, such as `remove-unit ceph/0` or `run ceph/leader add-disk osd-devices=file:3G`.
+
+        Returns:
+            The operation's task for `run`, else nothing.
+
+        Raises:
+            ModelError: The model refuses it.
+            ValueError: It is none that a rehearsal plays.
+        """
+        verb, *words = shlex.split(command)
+        switches = {word for word in words if word.startswith("--")}
+        words = [word for word in words if word not in switches]
+        forced = "--force" in switches
+        match verb, words:
+            case "run", [unit, action, *parameters]:
+                given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in parameters)}
+                operation = self.core.enqueue_action([unit], action, given, self.now)
+                return self.state.operations[operation].tasks[0]
+            case "config", [application, *values]:
+                self.core.set_config(application, dict(value.split("=", 1) for value in values))
+            case "add-unit", [application]:
+                self.core.add_unit(application, now=self.now)
+            case "remove-unit", [unit]:
+                self.core.remove_unit([unit], now=self.now, force=forced)
+            case "remove-application", [application]:
+                self.core.remove_application(application, now=self.now, force=forced)
+            case "remove-machine", [machine]:
+                self.core.remove_machine(machine, now=self.now, force=forced)
+            case "integrate", [first, second]:
+                self.core.integrate(first, second, now=self.now)
+            case "remove-relation", [first, second]:
+                self.core.remove_relation(first, second, now=self.now)
+            case "refresh", [application]:
+                charm = self.stage.bundle.applications[application].charm
+                archive = str(self.stage.bundle.applications[application].archive)
+                self.core.refresh(application, charm, archive=archive, now=self.now)
+            case _:
+                raise ValueError(f"a rehearsal does not know how to do {command!r}")
+        return ""
+
+    # What surrounds the model
+
+    def make(self) -> None:
+        """Make and take away what the model asks for."""
+        for item in self.core.storage_to_release():
+            self.core.storage_released(item.id)
+        for machine in self.core.machines_to_release():
+            if there := self.machines.pop(machine.id, None):
+                there.power_off()
+            self.core.machine_released(machine.id)
+        for machine in self.core.machines_wanted():
+            number = int(machine.id)
+            here = self.machines[machine.id] = MemoryMachine(f"machine-{number}")
+            here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
+            here.clock = self.now
+            self.core.machine_provisioned(
+                machine.id, instance_id=here.name, hostname=here.name, network=_network(number), now=self.now
+            )
+            self.core.machine_started(machine.id, here.boot_id(), self.now)
+        for item in self.core.storage_wanted():
+            self.core.storage_provisioned(item.id, now=self.now)
+        for machine in self.core.machines_to_reboot():
+            self.machines[machine.id].power_off()
+            self.power_on(machine.id)
+
+    def due(self) -> list[HookRun]:
+        """Return what the units would run next, on machines that are on."""
+        return [run for run in self.core.due(self.now) if self.machines[run.machine].powered]
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        """Return the jobs that machines are about to run: machine, application, id."""
+        return [
+            (name, application, job_id)
+            for name, machine in self.machines.items()
+            if machine.powered
+            for application, job_id in machine.jobs()
+        ]
+
+    def power_off(self, *machines: str) -> None:
+        """Cut machines' power at once."""
+        for name in machines:
+            self.machines[name].power_off()
+            self.core.machine_down(name, self.now)
+
+    def power_on(self, *machines: str) -> None:
+        """Start machines."""
+        for name in machines:
+            machine = self.machines[name]
+            machine.clock = max(machine.clock, self.now)
+            machine.power_on()
+            self.core.machine_started(name, machine.boot_id(), self.now)
+
+    # Hooks, actions and jobs
+
+    def play(self, run: HookRun, fault: Fault | None = None) -> Ran:
+        """Run a hook or an action to its end, or to what befalls it."""
+        machine = self.machines[run.machine]
+        application = self.state.units[run.unit].application
+        self._join(application, run.machine)
+        context = self.core.begin(run, self.now)
+        memory = self._memories.setdefault(run.unit, Memory())
+        begun = len(machine.log)
+        machine.clock = max(machine.clock, self.now)
+        machine.fuse = fault.after if fault else None
+        self.hooks[run.unit] += 1
+        code = self.stage.codes[self._charm(application)]
+        killed = False
+        try:
+            with code.active(), use(machine), machine.waiting(HOOK_SECONDS):
+                outcome = code.program.dispatch(
+                    context.environment, lambda argv, stdin: self._tool(context.id, argv, stdin), memory
+                )
+        except Killed:
+            outcome, killed = Outcome(code=137), True
+        machine.fuse = None
+        self.now = max(self.now + 1, machine.clock)
+        if killed and fault and fault.power:
+            self.core.abandon(context.id, self.now)
+            self.power_off(run.machine)
+            return self._ran(run, machine, begun, error="the power went away")
+        ended = self.core.finish(context.id, outcome.code, self.now)
+        if killed:
+            return self._ran(run, machine, begun, error="the hook was killed")
+        return self._ran(run, machine, begun, error=outcome.error, message=ended.message)
+
+    def play_job(self, name: str, application: str, job_id: str, fault: Fault | None = None) -> Ran:
+        """Run a job to its end, or to what befalls it."""
+        machine = self.machines[name]
+        begun = len(machine.log)
+        machine.clock = max(machine.clock, self.now)
+        machine.fuse = fault.after if fault else None
+        error = ""
+        try:
+            with self.stage.codes[self._charm(application)].active(), use(machine), machine.waiting(JOB_SECONDS):
+                jobs.main(application, job_id)
+        except Killed:
+            error = "the job was killed"
+        except OutOfPatienceError:
+            error = "the job waits without end"
+        except Exception as problem:  # noqa: BLE001  the traceback goes to the journal, and systemd forgets the unit
+            error = f"{type(problem).__name__}: {problem}"
+        machine.fuse = None
+        machine.job_ended(application, job_id)
+        self.now = max(self.now + 1, machine.clock)
+        if error == "the job was killed" and fault and fault.power:
+            self.power_off(name)
+        ran = Ran(unit=name, what=f"job {job_id}", changes=tuple(machine.log[begun:]), error=error)
+        self.log.append(ran)
+        return ran
+
+    def _ran(self, run: HookRun, machine: MemoryMachine, begun: int, *, error: str = "", message: str = "") -> Ran:
+        ran = Ran(
+            unit=run.unit, what=run.name, changes=tuple(machine.log[begun:]), error=error, message=message
+        )
+        self.log.append(ran)
+        return ran
+
+    def _tool(self, context: str, argv: Sequence[str], stdin: str) -> ToolResult:
+        result = self.core.tool(context, argv, stdin, self.now)
+        if argv[0] in {"juju-log", "action-set", "action-fail", "action-log", "status-set"}:
+            self.told.append(" ".join(argv))
+        return result
+
+    def _charm(self, application: str) -> str:
+        return self.state.charm_of(self.state.applications[application]).charm.name
+
+    def _join(self, application: str, machine: str) -> None:
+        """Have an application's twin on a machine where it begins to run."""
+        if (application, machine) in self._joined:
+            return
+        self._joined.add((application, machine))
+        charm = self._charm(application)
+        if application not in self.twins:
+            self.twins[application] = self.stage.twin(charm)
+        if twin := self.twins[application]:
+            with self.stage.codes[charm].active():
+                twin.join(self.machines[machine], _network(int(machine)).address)
+
+    def _python(self, machine: MemoryMachine, arguments: Sequence[str]) -> Result:
+        """Run a Python program of a charm, as the checks that it left on the machine do."""
+        path = Path(arguments[0])
+        code = next(code for code in self.stage.codes.values() if path.is_relative_to(code.directory))
+        told = io.StringIO()
+        with code.active(), use(machine), contextlib.redirect_stdout(told):
+            exit_code = importlib.import_module(path.stem).main(*arguments[1:])
+        return Result(code=exit_code, stdout=told.getvalue(), stderr="")
+
+    # Time
+
+    def wait(self) -> bool:
+        """Go on to the next timer of the model; return whether there is one."""
+        wake = self.core.wake_at(self.now)
+        if wake is None:
+            return False
+        seconds, self.now = wake - self.now, wake
+        for machine in self.machines.values():
+            if machine.powered and seconds > 0:
+                machine.sleep(seconds)
+        return True
+
+    # What is so
+
+    def violations(self) -> Iterator[str]:
+        """Yield what the twins say must never be so."""
+        for twin in self.twins.values():
+            if twin:
+                yield from twin.violations()
+
+    def statuses(self) -> Mapping[str, tuple[str, str]]:
+        """Return each unit's status and message."""
+        return {unit.name: (unit.workload.current, unit.workload.message) for unit in self.state.units}
+
+
+def _network(number: int) -> Network:
+    address = f"10.{number >> 16}.{number >> 8 & 255}.{number % 256}"
+    return Network(address=address, cidr="10.0.0.0/8", gateway="10.255.255.254")
+
+
+class _Shelf(deployment.FileShelf):
+    """Where a rehearsal's archives and resources are: where they were."""
+
+    def __init__(self) -> None:
+        """Make no folder."""
+
+    def keep(self, path: Path) -> tuple[str, str]:
+        """Return the file as it is."""
+        return str(path), path.name
+
+
+def load(bundle: Path, overlays: Sequence[Path], folder: Path, sources: Path | None) -> Stage:
+    """Load a bundle with its overlays.
+
+    Raises:
+        DocumentError: The bundle or an overlay is not one that Juju would take.
+    """
+    return Stage(bundles.load(bundle, overlays), folder, sources)
