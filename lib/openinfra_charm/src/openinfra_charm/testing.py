@@ -590,7 +590,11 @@ class MemoryMachine(Machine):
 
     def _let_serve(self) -> None:
         """Let those services serve whose start has taken its time."""
-        ready = [u for u, state in self.services.items() if state == "activating" and self._ready_at[u] <= self.clock]
+        ready = [
+            u
+            for u, state in self.services.items()
+            if state == "activating" and self._ready_at[u] <= self.clock
+        ]
         self.services.update(dict.fromkeys(ready, "active"))
         self.restarting -= set(ready)
         self._services_changed()

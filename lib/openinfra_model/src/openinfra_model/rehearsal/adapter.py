@@ -5,6 +5,10 @@ programs. Here the same classes do so with the tools answered by a function, the
 kept in memory from one hook to the next.
 """
 
+# Nothing else of ops lets one process run many hooks.
+# pyright: reportPrivateUsage=false
+# ruff: noqa: SLF001
+
 from __future__ import annotations
 
 import contextlib
@@ -15,14 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ops
-import ops.hookcmds as hookcmds
-from ops import _main
+from ops import _main, hookcmds
 from ops.hookcmds import _utils
 from ops.jujucontext import JujuContext
 from ops.storage import SQLiteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -122,7 +125,9 @@ def _charm_class(module: ModuleType) -> type[ops.CharmBase]:
     found = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, ops.CharmBase) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, ops.CharmBase)
+        and value.__module__ == module.__name__
     ]
     if not found:
         raise LookupError(f"{module.__file__} has no subclass of ops.CharmBase")
@@ -136,7 +141,7 @@ def _repeatable(charm: type[ops.CharmBase]) -> type[ops.CharmBase]:
 
 
 @contextlib.contextmanager
-def main_captured() -> Iterator[None]:
+def main_captured() -> Generator[None]:
     """Let a module be imported that calls `ops.main` without a condition: the call does nothing."""
     saved = ops.main
     ops.main = lambda *_arguments, **_options: None  # type: ignore[assignment]
@@ -147,7 +152,7 @@ def main_captured() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def _environment(values: Mapping[str, str]) -> Generator[None]:
     saved = {name: os.environ.get(name) for name in (*values, "OPERATOR_DISPATCH")}
     os.environ.update(values)
     os.environ.pop("OPERATOR_DISPATCH", None)
@@ -165,7 +170,7 @@ _answer: Tool | None = None
 
 
 @contextlib.contextmanager
-def _tools_answered_by(tool: Tool) -> Iterator[None]:
+def _tools_answered_by(tool: Tool) -> Generator[None]:
     global _answer  # noqa: PLW0603  ops calls its tools through functions of modules
     saved, _answer = _answer, tool
     try:

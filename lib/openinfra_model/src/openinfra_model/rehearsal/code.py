@@ -6,14 +6,14 @@ import importlib
 import shutil
 import sys
 import zipfile
-from pathlib import Path
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_model.rehearsal import adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import ModuleType
 
 SHARED = frozenset({"ops", "openinfra_charm", "yaml", "jinja2", "markupsafe", "websocket", "opentelemetry"})
@@ -21,10 +21,7 @@ SHARED = frozenset({"ops", "openinfra_charm", "yaml", "jinja2", "markupsafe", "w
 
 
 class CharmCode:
-    """The code of one charm, unpacked in a folder, and of its twin where there is one.
-
-    `active` makes its modules those that `import` finds. The last one stays active until another takes its place.
-    """
+    """The code of one charm, unpacked in a folder, and of its twin where there is one."""
 
     _active: CharmCode | None = None
 
@@ -45,28 +42,30 @@ class CharmCode:
             return importlib.import_module(name)
 
     @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> Generator[None]:
         """Have this charm's modules in the place of any other charm's."""
         before = CharmCode._active
-        self._activate()
+        self.activate()
         try:
             yield
         finally:
             if before is not None and before is not CharmCode._active:
-                before._activate()
+                before.activate()
 
-    def _activate(self) -> None:
+    def activate(self) -> None:
+        """Make this charm's modules those that `import` finds, until another charm's are."""
         other = CharmCode._active
         if other is self:
             return
         if other is not None:
-            other._deactivate()
+            other.deactivate()
         sys.path[:0] = self._paths
         sys.path += self._vendored
         sys.modules.update(self._modules)
         CharmCode._active = self
 
-    def _deactivate(self) -> None:
+    def deactivate(self) -> None:
+        """Take this charm's modules away, to be brought back as they are."""
         for path in self._paths + self._vendored:
             sys.path.remove(path)
         self._modules = {

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from openinfra_charm import job as jobs
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Killed, MemoryMachine, OutOfPatienceError
-
 from openinfra_model import bundle as bundles
 from openinfra_model.controller import deployment
 from openinfra_model.core import Core, Ids, State
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from openinfra_charm.testing import Twin
-
     from openinfra_model.bundle import Bundle
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.hooktools import ToolResult
@@ -111,7 +110,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.state = State()
-        self.core = Core.create(self.state, Ids(random.Random(self.seed)), "rehearsal", self.now)
+        source = random.Random(self.seed)  # noqa: S311  the same seed makes the same names
+        self.core = Core.create(self.state, Ids(source), "rehearsal", self.now)
         self._memories: dict[str, Memory] = {}
         self._joined: set[tuple[str, str]] = set()
 
@@ -137,7 +137,9 @@ class World:
         forced = "--force" in switches
         match verb, words:
             case "run", [unit, action, *parameters]:
-                given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in parameters)}
+                given = {
+                    key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in parameters)
+                }
                 operation = self.core.enqueue_action([unit], action, given, self.now)
                 return self.state.operations[operation].tasks[0]
             case "config", [application, *values]:
@@ -255,7 +257,11 @@ class World:
         machine.fuse = fault.after if fault else None
         error = ""
         try:
-            with self.stage.codes[self._charm(application)].active(), use(machine), machine.waiting(JOB_SECONDS):
+            with (
+                self.stage.codes[self._charm(application)].active(),
+                use(machine),
+                machine.waiting(JOB_SECONDS),
+            ):
                 jobs.main(application, job_id)
         except Killed:
             error = "the job was killed"
@@ -272,7 +278,9 @@ class World:
         self.log.append(ran)
         return ran
 
-    def _ran(self, run: HookRun, machine: MemoryMachine, begun: int, *, error: str = "", message: str = "") -> Ran:
+    def _ran(
+        self, run: HookRun, machine: MemoryMachine, begun: int, *, error: str = "", message: str = ""
+    ) -> Ran:
         ran = Ran(
             unit=run.unit, what=run.name, changes=tuple(machine.log[begun:]), error=error, message=message
         )
