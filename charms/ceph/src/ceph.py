@@ -62,8 +62,11 @@ class Ceph:
         config = self._templates.fill(
             "ceph.conf.j2",
             application=self.application,
+            fsid=state.identity.fsid,
             monitors=sorted({endpoint(member.public_address) for member in state.monitors}),
-            state=state,
+            public_address=state.member.public_address,
+            cluster_address=state.member.cluster_address,
+            settings=state.settings,
         )
         keyring = f"[client.admin]\n\tkey = {state.identity.admin_key}\n"
         files = [

@@ -24,6 +24,8 @@ from ops.hookcmds import _utils
 from ops.jujucontext import JujuContext
 from ops.storage import SQLiteStorage
 
+from openinfra_model.inside import hook_tool
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
@@ -47,6 +49,7 @@ class Memory(SQLiteStorage):
 
     def __init__(self) -> None:
         super().__init__(":memory:")
+        self.commit()
 
     def close(self) -> None:
         """Keep it for the next hook."""
@@ -183,7 +186,10 @@ def _run(*args: str, input: str | None = None, redacted_cmd: Sequence[str] | Non
     """Answer a hook tool in the place of ops.hookcmds._utils.run."""
     if _answer is None:
         raise RuntimeError(f"{args[0]} is called outside of a hook")
-    result = _answer(args, input or "")
+    words, text = [hook_tool.with_file_content(word) for word in args], input
+    if text is None:
+        words, text = hook_tool.read_file_option(words)
+    result = _answer(words, text)
     if result.exit_code:
         command = list(args if redacted_cmd is None else redacted_cmd)
         raise hookcmds.Error(

@@ -1,0 +1,238 @@
+"""What must hold in every schedule: each invariant has a name and a sentence."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openinfra_charm.testing import MemoryMachine
+
+    from openinfra_model.rehearsal.world import Ran, World
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Something that must hold."""
+
+    name: str
+    sentence: str
+
+
+CONVERGES = Invariant("converges", "all units become active within a bounded number of hooks")
+SILENT = Invariant("silent", "one more config-changed and update-status change nothing")
+PATIENT = Invariant("patient", "no hook and no action holds for longer than a minute")
+NO_TRACEBACK = Invariant("no-traceback", "no hook fails by an error that nobody expected")
+DONE = Invariant("done", "what the operator asks for is done")
+NEEDED_RESTARTS = Invariant("needed-restarts", "a service restarts only when a file that configures it has changed")
+ONE_AT_A_TIME = Invariant("one-at-a-time", "an application never restarts on two machines at once")
+SAYS_WHY = Invariant("says-why", "a unit that is not active says why")
+SECRET = Invariant("secret", "a credential is in secrets and in files of its owner, nowhere else")
+LEAVES_NOTHING = Invariant("leaves-nothing", "a unit that is removed leaves nothing of its own on a machine that stays")
+REFUSED = Invariant("refused", "an action that fails has changed nothing")
+SAME_FILES = Invariant("same-files", "the files of a machine are a function of what the model says in the end")
+SOFTWARE = Invariant("software", "what the software's own twin forbids never is")
+
+ALL = (
+    CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
+    REFUSED, SAME_FILES, SOFTWARE,
+)  # fmt: skip
+
+_OTHERS_MAY_READ = 0o004
+_OTHERS_MAY_ENTER = 0o001
+_LEAST_SECRET = 8
+"""Shorter values are words, not credentials."""
+_GENERATED = (
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
+    (re.compile(r"\b[A-Za-z0-9+/]{38}==|twin-key-\d+=="), "KEY"),
+)
+
+
+class Violation(Exception):  # noqa: N818  it is what a rehearsal looks for, not what goes wrong with it
+    """An invariant that does not hold."""
+
+    def __init__(self, invariant: Invariant, what: str) -> None:
+        super().__init__(f"{invariant.name}: {what}")
+        self.invariant = invariant
+        self.what = what
+
+
+def check_step(world: World) -> None:
+    """Check what must hold at any moment.
+
+    Raises:
+        Violation: It does not.
+    """
+    for sentence in world.violations():
+        raise Violation(SOFTWARE, sentence)
+    for unit, (status, message) in world.statuses().items():
+        if status in {"waiting", "blocked", "maintenance"} and not message:
+            raise Violation(SAYS_WHY, f"{unit} is {status} and says nothing")
+    for machine in world.machines.values():
+        for service in machine.needless:
+            raise Violation(NEEDED_RESTARTS, f"{machine.name} has restarted {service} with the same files below /etc")
+    for application in world.state.applications:
+        down = [machine.name for machine in world.machines.values() if _restarts(machine, application.name)]
+        if len(down) > 1:
+            raise Violation(ONE_AT_A_TIME, f"{application.name} restarts on {' and '.join(down)} at once")
+
+
+def _restarts(machine: MemoryMachine, application: str) -> bool:
+    return bool(machine.restarting & set(machine.list_folder(f"/var/lib/openinfra/{application}/services")))
+
+
+def check_end(world: World) -> None:
+    """Check what must hold when all is settled.
+
+    Raises:
+        Violation: It does not.
+    """
+    _check_secrets(world)
+    for machine in world.machines.values():
+        for trace in _traces(world, machine):
+            raise Violation(LEAVES_NOTHING, f"{machine.name} still has {trace}")
+
+
+def _check_secrets(world: World) -> None:
+    encoded = [
+        value
+        for secret in world.state.secrets
+        for revision in secret.revisions.values()
+        for value in revision.content.values()
+    ]
+    values = {value for text in encoded if len(value := base64.b64decode(text).decode()) >= _LEAST_SECRET}
+    for place, text in _open_places(world):
+        for value in values:
+            if value in text:
+                raise Violation(SECRET, f"a secret's content is in {place}")
+
+
+def _open_places(world: World) -> Iterator[tuple[str, str]]:
+    yield "relation data", json.dumps(relation_data(world))
+    yield "what charms said", "\n".join(world.told)
+    for machine in world.machines.values():
+        yield f"a command line of {machine.name}", "\n".join(machine.argv)
+        for path, node in machine.nodes.items():
+            if node.content and _is_open(machine, path):
+                yield f"{path} of {machine.name}, which everybody may read", node.content
+
+
+def _is_open(machine: MemoryMachine, path: str) -> bool:
+    """Return whether everybody may read a file: its mode says so, and no folder above it is closed."""
+    if not machine.nodes[path].mode & _OTHERS_MAY_READ:
+        return False
+    above = (folder for parent in PurePosixPath(path).parents if (folder := machine.nodes.get(str(parent))))
+    return all(folder.mode & _OTHERS_MAY_ENTER for folder in above)
+
+
+def _traces(world: World, machine: MemoryMachine) -> Iterator[str]:
+    """Yield what is on a machine of applications that have no unit there any more."""
+    here = {
+        unit.application for unit in world.state.units if world.machines.get(unit.machine) is machine
+    }
+    for application in set(world.stage.bundle.applications) - here:
+        places = (
+            f"/var/lib/openinfra/{application}", f"/etc/openinfra/packages.d/{application}",
+            f"/usr/lib/openinfra/safe-to-stop.d/{application}", f"/usr/lib/openinfra/after-start.d/{application}",
+        )  # fmt: skip
+        yield from (place for place in places if machine.exists(place))
+    units = {unit.name for unit in world.state.units}
+    for thing in machine.list_folder("/var/lib/openinfra/owners"):
+        owner = (machine.read(f"/var/lib/openinfra/owners/{thing}") or "").strip()
+        if owner not in units:
+            yield f"{owner} as the owner of {thing}"
+
+
+# Silence
+
+
+def relation_data(world: World) -> dict[str, Any]:
+    """Return what all relations hold, by relation and member."""
+    return {
+        f"{relation.id} {name}": dict(bag.content)
+        for relation in world.state.relations
+        for name, bag in (*relation.units.items(), *relation.applications.items())
+    }
+
+
+def fingerprint(world: World) -> tuple[Any, ...]:
+    """Return what a hook with nothing to do must leave as it is."""
+    secrets = {secret.id: len(secret.revisions) for secret in world.state.secrets}
+    return relation_data(world), secrets, world.statuses()
+
+
+def check_silent(world: World, ran: Ran, before: tuple[Any, ...]) -> None:
+    """Check that a hook with nothing to do has changed nothing.
+
+    Raises:
+        Violation: It has.
+    """
+    if ran.changes:
+        raise Violation(SILENT, f"{ran.unit} {ran.what} changes its machine: {'; '.join(ran.changes)}")
+    for name, was, now in zip(("relation data", "secrets", "statuses"), before, fingerprint(world), strict=True):
+        if was != now:
+            raise Violation(SILENT, f"{ran.unit} {ran.what} changes {name}: {_difference(was, now)}")
+
+
+def check_refused(world: World, ran: Ran, before: dict[str, Any]) -> None:
+    """Check that an action that fails has changed nothing.
+
+    Raises:
+        Violation: It has.
+    """
+    if ran.changes or relation_data(world) != before:
+        what = "; ".join(ran.changes) or _difference(before, relation_data(world))
+        raise Violation(REFUSED, f"{ran.unit} {ran.what} fails ({ran.message}) and has changed: {what}")
+
+
+def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
+    keys = [key for key in was.keys() | now.keys() if was.get(key) != now.get(key)]
+    return "; ".join(f"{key}: {was.get(key)} is now {now.get(key)}" for key in sorted(keys))
+
+
+# The same files
+
+
+def final_files(world: World) -> dict[str, str]:
+    """Return the files below /etc by machine and path, with generated values replaced by what they are."""
+    return {
+        f"{machine.name}:{path}": normalised(node.content)
+        for machine in world.machines.values()
+        for path, node in machine.nodes.items()
+        if path.startswith("/etc/") and node.content is not None
+    }
+
+
+def model_end(world: World) -> str:
+    """Return what the model says in the end, as far as files may depend on it."""
+    bags = {
+        f"{relation.id} {name}": dict(bag.content)
+        for relation in world.state.relations
+        for name, bag in relation.applications.items()
+    }
+    placed = {unit.name: unit.machine for unit in world.state.units}
+    return normalised(json.dumps([bags, placed], sort_keys=True))
+
+
+def normalised(text: str) -> str:
+    """Replace generated values by their kind."""
+    for pattern, name in _GENERATED:
+        text = pattern.sub(name, text)
+    return text
+
+
+def check_files(expected: dict[str, str], found: dict[str, str]) -> None:
+    """Check that two schedules with the same end have made the same files.
+
+    Raises:
+        Violation: They have not.
+    """
+    for path in sorted(expected.keys() | found.keys()):
+        if expected.get(path) != found.get(path):
+            raise Violation(SAME_FILES, f"{path} differs from another schedule with the same end")

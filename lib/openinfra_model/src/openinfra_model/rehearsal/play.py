@@ -1,0 +1,270 @@
+"""One schedule: a bundle deployed and operated while hooks come in any order and faults strike, held to the invariants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from openinfra_model.core.context import HookRun
+from openinfra_model.core.entities import Hook
+from openinfra_model.core.errors import ModelError
+from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal.invariants import Violation
+from openinfra_model.rehearsal.world import Fault, Ran, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from openinfra_model.rehearsal.world import Stage
+
+FAULTS = ("kill", "power", "blackout", "leader", "delay")
+"""A hook's process killed at a change, its machine losing power there, all machines losing power, another leader, and
+time enough for every timer."""
+CALM = 24
+"""Of so many steps and one for each kind of fault, one step has a fault, while there are any left."""
+LONGEST_HOOK = 40
+"""The changes within which a hook is killed, if it makes so many."""
+HOOKS = 60
+"""Hooks that a unit may take to converge, for the bundle and again for each operation and fault."""
+HOOKS_FOR_PEER = 4
+WAITS = 30
+"""Timers that may pass until all is active."""
+
+
+class Choices(Protocol):
+    """Where a schedule's decisions come from. 0 is always the plainest: a schedule of zeros is the model left alone."""
+
+    def pick(self, options: int) -> int:
+        """Return a number from 0 to `options - 1`."""
+        ...
+
+
+class Listed:
+    """Decisions that were made before; when they are used up, the plainest."""
+
+    def __init__(self, picks: Sequence[int] = ()) -> None:
+        self._picks = list(reversed(picks))
+
+    def pick(self, options: int) -> int:
+        """Return the next one."""
+        return min(self._picks.pop(), options - 1) if self._picks else 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plot:
+    """What a schedule consists of: operations in the words of the command line, and which faults may strike how often.
+
+    With `usual` the operations come after what an operator usually does with the applications, as their twins say.
+    """
+
+    operations: tuple[str, ...] = ()
+    usual: bool = False
+    faults: tuple[str, ...] = FAULTS
+    most_faults: int = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A line of the timeline."""
+
+    what: str
+    changes: tuple[str, ...] = ()
+    status: str = ""
+
+
+@dataclass
+class Play:
+    """A schedule being played."""
+
+    stage: Stage
+    plot: Plot
+    choices: Choices
+    timeline: list[Step] = field(default_factory=list[Step])
+    picks: list[int] = field(default_factory=list[int])
+    disturbances: int = 1
+
+    def __post_init__(self) -> None:
+        self.world = World(self.stage)
+        self._faults_left = self.plot.most_faults if self.plot.faults else 0
+        self._acted = 0
+
+    def run(self) -> World:
+        """Play the schedule to its end.
+
+        Raises:
+            Violation: An invariant does not hold.
+        """
+        self.world.deploy()
+        self._tell("deploy the bundle")
+        self._settle()
+        for operation in self._operations():
+            self._operate(operation)
+        self._faults_left = 0
+        self._settle()
+        self._second_round()
+        invariants.check_end(self.world)
+        return self.world
+
+    def _operations(self) -> list[str]:
+        usual: list[str] = []
+        if self.plot.usual:
+            for name, twin in self.world.twins.items():
+                usual += twin.usual([u.name for u in self.world.state.units if u.application == name]) if twin else []
+        return [*usual, *self.plot.operations]
+
+    def _pick(self, options: int) -> int:
+        if options < 2:  # noqa: PLR2004  nothing to choose
+            return 0
+        chosen = self.choices.pick(options)
+        self.picks.append(chosen)
+        return chosen
+
+    def _tell(self, what: str, ran: Ran | None = None) -> None:
+        status = ""
+        if ran and ran.unit in self.world.state.units:
+            workload = self.world.state.units[ran.unit].workload
+            status = f"{workload.current}: {workload.message}".rstrip(": ")
+        self.timeline.append(Step(what=what, changes=ran.changes if ran else (), status=status))
+
+    # Steps
+
+    def _settle(self) -> None:
+        """Play until all units are active and nothing is due, letting time pass where everything waits for it."""
+        waits = 0
+        limit = self._limit()
+        while True:
+            self.world.make()
+            moves = self._moves()
+            if moves:
+                self._step(moves)
+            elif self._is_settled():
+                return
+            elif waits == WAITS or not self.world.wait():
+                raise Violation(invariants.CONVERGES, self._unsettled())
+            else:
+                waits += 1
+            if self.world.hooks.total() > limit:
+                raise Violation(invariants.CONVERGES, f"after {limit} hooks: {self._unsettled()}")
+
+    def _limit(self) -> int:
+        units = max(len(self.world.state.units), 1)
+        return self.world.hooks.total() + units * (HOOKS + HOOKS_FOR_PEER * units) * self.disturbances
+
+    def _is_settled(self) -> bool:
+        return all(status == "active" for status, _ in self.world.statuses().values())
+
+    def _unsettled(self) -> str:
+        waiting = [
+            f"{unit} is {status} ({message})"
+            for unit, (status, message) in self.world.statuses().items()
+            if status != "active"
+        ]
+        return "; ".join(waiting) or "hooks come without end"
+
+    def _moves(self) -> list[Callable[[], None]]:
+        """Return what could happen next, the plainest first."""
+        moves: list[Callable[[], None]] = [lambda run=run: self._hook(run) for run in self.world.due()]
+        moves += [lambda job=job: self._job(*job) for job in self.world.jobs()]
+        off = [name for name, machine in self.world.machines.items() if not machine.powered]
+        return [*moves, *(lambda name=name: self._power_on(name) for name in off)]
+
+    def _step(self, moves: list[Callable[[], None]]) -> None:
+        if self._faults_left and (strike := self._pick(CALM + len(self.plot.faults))) >= CALM:
+            self._faults_left -= 1
+            self.disturbances += 1
+            self._strike(self.plot.faults[strike - CALM])
+            return
+        moves[self._pick(len(moves))]()
+        invariants.check_step(self.world)
+
+    def _hook(self, run: HookRun, fault: Fault | None = None) -> None:
+        before = invariants.relation_data(self.world) if run.kind == "action" else None
+        ran = self.world.play(run, fault)
+        what = f"{ran.unit} {ran.what}" + (f" from {_remote(run)}" if _remote(run) else "")
+        self._tell(f"{what}: {_short(ran.error or ran.message)}" if ran.error or ran.message else what, ran)
+        if "OutOfPatienceError" in ran.error:
+            raise Violation(invariants.PATIENT, f"{ran.unit} {ran.what} waits for longer than a minute")
+        if ran.error and not fault:
+            raise Violation(invariants.NO_TRACEBACK, f"{ran.unit} {ran.what}: {_short(ran.error)}")
+        if before is not None and ran.message and not fault:
+            invariants.check_refused(self.world, ran, before)
+
+    def _job(self, machine: str, application: str, job_id: str, fault: Fault | None = None) -> None:
+        ran = self.world.play_job(machine, application, job_id, fault)
+        self._tell(f"machine {machine} {ran.what}" + (f": {_short(ran.error)}" if ran.error else ""), ran)
+
+    def _power_on(self, machine: str) -> None:
+        self.world.power_on(machine)
+        self._tell(f"machine {machine} has power again")
+
+    # Faults
+
+    def _strike(self, kind: str) -> None:
+        match kind:
+            case "kill" | "power":
+                due = self.world.due()
+                if due:
+                    run = due[self._pick(len(due))]
+                    self._hook(run, Fault(after=self._pick(LONGEST_HOOK), power=kind == "power"))
+            case "blackout":
+                on = [name for name, machine in self.world.machines.items() if machine.powered]
+                self.world.power_off(*on)
+                self._tell("all machines lose power")
+            case "leader":
+                self._change_leader()
+            case "delay":
+                self.world.wait()
+                self._tell("time passes")
+            case _:
+                raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(FAULTS)}")
+
+    def _change_leader(self) -> None:
+        units = [
+            unit.name
+            for unit in self.world.state.units
+            if self.world.state.agents[unit.name].running and self.world.core.leader(unit.application) != unit.name
+        ]
+        if units:
+            unit = units[self._pick(len(units))]
+            self.world.core.hand_over(unit, self.world.now)
+            self._tell(f"{unit} leads its application now")
+
+    # Operations
+
+    def _operate(self, operation: str) -> None:
+        """Do what an operator does, then settle; an action that fails is a violation of its own kind."""
+        self.disturbances += 1
+        self._tell(f"the operator: {operation}")
+        try:
+            task = self.world.do(operation)
+        except ModelError as error:
+            raise Violation(invariants.DONE, f"{operation}: {error}") from error
+        self._settle()
+        if task and self.world.state.tasks[task].status != "completed" and not self.plot.faults:
+            raise Violation(invariants.DONE, f"{operation}: {self.world.state.tasks[task].message}")
+
+    def _second_round(self) -> None:
+        """Run one more config-changed and update-status on every unit: nothing may come of it."""
+        for kind in ("config-changed", "update-status"):
+            for unit in list(self.world.state.units):
+                before = invariants.fingerprint(self.world)
+                run = HookRun(
+                    unit=unit.name, machine=unit.machine, name=kind, kind="hook", hook=Hook(kind=kind)
+                )
+                ran = self.world.play(run)
+                self._tell(f"{ran.unit} {kind} once more", ran)
+                if ran.error:
+                    raise Violation(invariants.NO_TRACEBACK, f"{ran.unit} {kind}: {_short(ran.error)}")
+                invariants.check_silent(self.world, ran, before)
+        if self.world.due():
+            run = self.world.due()[0]
+            raise Violation(invariants.SILENT, f"{run.unit} has {run.name} to run after the second round")
+
+
+def _remote(run: HookRun) -> str:
+    return run.hook.remote_unit if run.hook and run.hook.remote_unit else ""
+
+
+def _short(text: str) -> str:
+    """Return the last line of a traceback, or all of a message."""
+    return text.strip().splitlines()[-1] if text.strip() else ""
