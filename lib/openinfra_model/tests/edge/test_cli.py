@@ -79,10 +79,10 @@ JUJU_VERBS = [
     "update-secret",
     "version",
 ]
-OWN_VERBS = ["down", "graph", "pack", "test", "up", "watch"]
+OWN_VERBS = ["down", "graph", "pack", "rehearse", "test", "up", "watch"]
 
 
-def test_the_verbs_are_those_of_juju_and_six_of_our_own():
+def test_the_verbs_are_those_of_juju_and_seven_of_our_own():
     assert sorted(name for names in cli.MODULES.values() for name in names) == sorted(
         [*JUJU_VERBS, *OWN_VERBS]
     )

@@ -23,6 +23,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     ),
     "machines": ("add-machine", "machines", "remove-machine", "scp", "ssh"),
     "operations": ("actions", "cancel-task", "exec", "operations", "run", "show-operation", "show-task"),
+    "rehearsal": ("rehearse",),
     "secrets": (
         "add-secret", "grant-secret", "remove-secret", "revoke-secret", "secrets", "show-secret", "update-secret",
     ),

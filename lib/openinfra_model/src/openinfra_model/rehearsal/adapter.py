@@ -15,6 +15,7 @@ import contextlib
 import os
 import sys
 import traceback
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +199,8 @@ def _run(*args: str, input: str | None = None, redacted_cmd: Sequence[str] | Non
     return result.stdout
 
 
+# Ops warns of its own log, which a rehearsal does without.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"ops\.log")
 _original = _utils.run
 for _name, _module in list(sys.modules.items()):
     if _name.startswith("ops.hookcmds") and getattr(_module, "run", None) is _original:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from openinfra_charm.testing import MemoryMachine
-
     from openinfra_model.rehearsal.world import Ran, World
 
 
@@ -30,13 +29,19 @@ SILENT = Invariant("silent", "one more config-changed and update-status change n
 PATIENT = Invariant("patient", "no hook and no action holds for longer than a minute")
 NO_TRACEBACK = Invariant("no-traceback", "no hook fails by an error that nobody expected")
 DONE = Invariant("done", "what the operator asks for is done")
-NEEDED_RESTARTS = Invariant("needed-restarts", "a service restarts only when a file that configures it has changed")
+NEEDED_RESTARTS = Invariant(
+    "needed-restarts", "a service restarts only when a file that configures it has changed"
+)
 ONE_AT_A_TIME = Invariant("one-at-a-time", "an application never restarts on two machines at once")
 SAYS_WHY = Invariant("says-why", "a unit that is not active says why")
 SECRET = Invariant("secret", "a credential is in secrets and in files of its owner, nowhere else")
-LEAVES_NOTHING = Invariant("leaves-nothing", "a unit that is removed leaves nothing of its own on a machine that stays")
+LEAVES_NOTHING = Invariant(
+    "leaves-nothing", "a unit that is removed leaves nothing of its own on a machine that stays"
+)
 REFUSED = Invariant("refused", "an action that fails has changed nothing")
-SAME_FILES = Invariant("same-files", "the files of a machine are a function of what the model says in the end")
+SAME_FILES = Invariant(
+    "same-files", "the files of a machine are a function of what the model says in the end"
+)
 SOFTWARE = Invariant("software", "what the software's own twin forbids never is")
 
 ALL = (
@@ -76,7 +81,9 @@ def check_step(world: World) -> None:
             raise Violation(SAYS_WHY, f"{unit} is {status} and says nothing")
     for machine in world.machines.values():
         for service in machine.needless:
-            raise Violation(NEEDED_RESTARTS, f"{machine.name} has restarted {service} with the same files below /etc")
+            raise Violation(
+                NEEDED_RESTARTS, f"{machine.name} has restarted {service} with the same files below /etc"
+            )
     for application in world.state.applications:
         down = [machine.name for machine in world.machines.values() if _restarts(machine, application.name)]
         if len(down) > 1:
@@ -133,9 +140,7 @@ def _is_open(machine: MemoryMachine, path: str) -> bool:
 
 def _traces(world: World, machine: MemoryMachine) -> Iterator[str]:
     """Yield what is on a machine of applications that have no unit there any more."""
-    here = {
-        unit.application for unit in world.state.units if world.machines.get(unit.machine) is machine
-    }
+    here = {unit.application for unit in world.state.units if world.machines.get(unit.machine) is machine}
     for application in set(world.stage.bundle.applications) - here:
         places = (
             f"/var/lib/openinfra/{application}", f"/etc/openinfra/packages.d/{application}",
@@ -175,7 +180,9 @@ def check_silent(world: World, ran: Ran, before: tuple[Any, ...]) -> None:
     """
     if ran.changes:
         raise Violation(SILENT, f"{ran.unit} {ran.what} changes its machine: {'; '.join(ran.changes)}")
-    for name, was, now in zip(("relation data", "secrets", "statuses"), before, fingerprint(world), strict=True):
+    for name, was, now in zip(
+        ("relation data", "secrets", "statuses"), before, fingerprint(world), strict=True
+    ):
         if was != now:
             raise Violation(SILENT, f"{ran.unit} {ran.what} changes {name}: {_difference(was, now)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from openinfra_model.core.context import HookRun
@@ -28,7 +29,11 @@ HOOKS = 60
 """Hooks that a unit may take to converge, for the bundle and again for each operation and fault."""
 HOOKS_FOR_PEER = 4
 WAITS = 30
-"""Timers that may pass until all is active."""
+"""Timers that may pass until all is active in the end."""
+UPDATE_STATUS = 300
+"""Seconds between two update-status hooks of a unit."""
+PATIENCE = 12
+"""Timers that an operator waits for all to be active before the next operation."""
 
 
 class Choices(Protocol):
@@ -100,7 +105,10 @@ class Play:
         for operation in self._operations():
             self._operate(operation)
         self._faults_left = 0
-        self._settle()
+        self._settle(WAITS)
+        if self.disturbances > 1:
+            # Juju tells peers of some changes by no event; what they do then comes with their next update-status.
+            self._let_update_status_pass()
         self._second_round()
         invariants.check_end(self.world)
         return self.world
@@ -109,7 +117,11 @@ class Play:
         usual: list[str] = []
         if self.plot.usual:
             for name, twin in self.world.twins.items():
-                usual += twin.usual([u.name for u in self.world.state.units if u.application == name]) if twin else []
+                usual += (
+                    twin.usual([u.name for u in self.world.state.units if u.application == name])
+                    if twin
+                    else []
+                )
         return [*usual, *self.plot.operations]
 
     def _pick(self, options: int) -> int:
@@ -128,8 +140,12 @@ class Play:
 
     # Steps
 
-    def _settle(self) -> None:
-        """Play until all units are active and nothing is due, letting time pass where everything waits for it."""
+    def _settle(self, most_waits: int = 0) -> None:
+        """Play until nothing is due, and for so many timers more until all units are active.
+
+        Raises:
+            Violation: They do not become active, or hooks come without end.
+        """
         waits = 0
         limit = self._limit()
         while True:
@@ -139,12 +155,19 @@ class Play:
                 self._step(moves)
             elif self._is_settled():
                 return
-            elif waits == WAITS or not self.world.wait():
+            elif waits < (most_waits or PATIENCE) and self.world.wait():
+                waits += 1
+            elif most_waits:
                 raise Violation(invariants.CONVERGES, self._unsettled())
             else:
-                waits += 1
+                return
             if self.world.hooks.total() > limit:
                 raise Violation(invariants.CONVERGES, f"after {limit} hooks: {self._unsettled()}")
+
+    def _let_update_status_pass(self) -> None:
+        end = self.world.now + UPDATE_STATUS
+        while self.world.now < end and self.world.wait():
+            self._settle(WAITS)
 
     def _limit(self) -> int:
         units = max(len(self.world.state.units), 1)
@@ -163,10 +186,10 @@ class Play:
 
     def _moves(self) -> list[Callable[[], None]]:
         """Return what could happen next, the plainest first."""
-        moves: list[Callable[[], None]] = [lambda run=run: self._hook(run) for run in self.world.due()]
-        moves += [lambda job=job: self._job(*job) for job in self.world.jobs()]
+        moves: list[Callable[[], None]] = [partial(self._hook, run) for run in self.world.due()]
+        moves += [partial(self._job, *job) for job in self.world.jobs()]
         off = [name for name, machine in self.world.machines.items() if not machine.powered]
-        return [*moves, *(lambda name=name: self._power_on(name) for name in off)]
+        return [*moves, *(partial(self._power_on, name) for name in off)]
 
     def _step(self, moves: list[Callable[[], None]]) -> None:
         if self._faults_left and (strike := self._pick(CALM + len(self.plot.faults))) >= CALM:
@@ -222,7 +245,8 @@ class Play:
         units = [
             unit.name
             for unit in self.world.state.units
-            if self.world.state.agents[unit.name].running and self.world.core.leader(unit.application) != unit.name
+            if self.world.state.agents[unit.name].running
+            and self.world.core.leader(unit.application) != unit.name
         ]
         if units:
             unit = units[self._pick(len(units))]
@@ -232,16 +256,17 @@ class Play:
     # Operations
 
     def _operate(self, operation: str) -> None:
-        """Do what an operator does, then settle; an action that fails is a violation of its own kind."""
+        """Do what an operator does, several things at once where `;` is between them, and settle."""
         self.disturbances += 1
         self._tell(f"the operator: {operation}")
         try:
-            task = self.world.do(operation)
+            tasks = [task for command in operation.split(";") if (task := self.world.do(command))]
         except ModelError as error:
             raise Violation(invariants.DONE, f"{operation}: {error}") from error
         self._settle()
-        if task and self.world.state.tasks[task].status != "completed" and not self.plot.faults:
-            raise Violation(invariants.DONE, f"{operation}: {self.world.state.tasks[task].message}")
+        for task in (self.world.state.tasks[task] for task in tasks):
+            if task.status != "completed" and not self.plot.faults:
+                raise Violation(invariants.DONE, f"{operation}: {task.message}")
 
     def _second_round(self) -> None:
         """Run one more config-changed and update-status on every unit: nothing may come of it."""

@@ -1,0 +1,203 @@
+"""The verb that plays a bundle in one process, under many orders of events and faults."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_model import bundle as bundles
+from openinfra_model import pack as packing
+from openinfra_model.cli.client import CliError
+from openinfra_model.cli.output import table, tell
+from openinfra_model.cli.project import ROOT
+from openinfra_model.cli.verb import argument, pairs, verb
+from openinfra_model.document import DocumentError
+from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal.play import FAULTS, Plot
+from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
+from openinfra_model.rehearsal.world import Stage
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from openinfra_model.bundle import Bundle
+    from openinfra_model.cli.client import Client
+    from openinfra_model.rehearsal.rehearse import Found
+
+_CHANGES_SHOWN = 3
+"""Changes of a step that the timeline shows; the file has them all."""
+
+
+@verb(
+    argument("bundle", nargs="?", type=Path, default=ROOT / "bundles" / "openinfra.yaml"),
+    argument("--overlay", action="append", default=[], metavar="FILE"),
+    argument(
+        "--units",
+        action="append",
+        default=[],
+        metavar="APP=N",
+        help="other numbers of units than the bundle's",
+    ),
+    argument("--schedules", type=int, default=100, metavar="N", help="how many to play (100)"),
+    argument("--seed", type=int, default=1, metavar="S", help="the same seed plays the same schedules (1)"),
+    argument(
+        "--do", action="append", default=[], metavar="COMMAND", help="then this, such as 'remove-unit ceph/0'"
+    ),
+    argument("--usual", action="store_true", help="before that, what an operator usually does first"),
+    argument(
+        "--faults",
+        default=",".join(FAULTS),
+        metavar="LIST",
+        help=f"which may strike ({','.join(FAULTS)}); or none",
+    ),
+    argument("--jobs", type=int, default=1, metavar="N", help="processes that play (1)"),
+    argument("--replay", type=Path, metavar="FILE", help="play the schedule of a file once more"),
+    argument(
+        "--save", type=Path, default=Path("rehearsal.json"), metavar="FILE", help="where a violation is kept"
+    ),
+)
+def rehearse(_: Client, arguments: argparse.Namespace) -> int:
+    """Play a bundle's deployment and operation without a machine; exit code 1 when an invariant does not hold."""
+    if arguments.replay:
+        return _replay(arguments.replay)
+    asked: dict[str, Any] = {
+        "bundle": str(arguments.bundle.resolve()),
+        "overlays": [str(Path(overlay).resolve()) for overlay in arguments.overlay],
+        "units": _counts(arguments.units),
+        "do": list(arguments.do),
+        "usual": arguments.usual,
+        "faults": _faults(arguments.faults),
+    }
+    shares = _shares(arguments.schedules, arguments.jobs, arguments.seed)
+    begun = [(asked, schedules, seed) for schedules, seed in shares]
+    if len(begun) == 1:
+        report = _play(*begun[0])
+    else:
+        _prepare(asked["bundle"])
+        report = Report(seed=arguments.seed)
+        with multiprocessing.Pool(len(begun)) as pool:
+            for other in pool.starmap(_play, begun):
+                report.merge(other)
+                report.seconds = max(report.seconds, other.seconds)
+    return _tell(report, asked, arguments.save)
+
+
+def _counts(words: list[str]) -> dict[str, int]:
+    try:
+        return {name: int(count) for name, count in pairs(words).items()}
+    except ValueError as error:
+        raise CliError(f"--units takes APPLICATION=NUMBER: {error}") from error
+
+
+def _faults(text: str) -> list[str]:
+    names = [] if text == "none" else [name for name in text.split(",") if name]
+    if unknown := [name for name in names if name not in FAULTS]:
+        raise CliError(f"--faults: {unknown[0]!r} is none of {', '.join(FAULTS)}; or none")
+    return names
+
+
+def _shares(schedules: int, jobs: int, seed: int) -> list[tuple[int, int]]:
+    """Divide schedules among processes, each with a seed of its own."""
+    count = max(1, min(jobs, schedules))
+    return [
+        (schedules // count + (index < schedules % count), seed + 1_000_003 * index) for index in range(count)
+    ]
+
+
+def _prepare(bundle: str) -> None:
+    """Pack the charms, if the bundle is this clone's."""
+    if Path(bundle).is_relative_to(ROOT):
+        packing.pack(ROOT)
+
+
+def _load(asked: Mapping[str, Any], folder: Path) -> Stage:
+    try:
+        bundle = bundles.load(Path(asked["bundle"]), [Path(path) for path in asked["overlays"]])
+    except DocumentError as error:
+        raise CliError(str(error)) from error
+    return Stage(_resized(bundle, asked["units"]), folder, ROOT / "charms")
+
+
+def _resized(bundle: Bundle, units: Mapping[str, int]) -> Bundle:
+    if unknown := units.keys() - bundle.applications.keys():
+        raise CliError(f"--units: the bundle has no application {min(unknown)!r}")
+    applications = {
+        name: replace(application, units=units[name], to=()) if name in units else application
+        for name, application in bundle.applications.items()
+    }
+    return replace(bundle, applications=applications)
+
+
+def _plot(asked: Mapping[str, Any]) -> Plot:
+    return Plot(operations=tuple(asked["do"]), usual=asked["usual"], faults=tuple(asked["faults"]))
+
+
+def _play(asked: Mapping[str, Any], schedules: int, seed: int) -> Report:
+    _prepare(asked["bundle"])
+    with tempfile.TemporaryDirectory() as folder:
+        return Rehearsal(_load(asked, Path(folder)), _plot(asked), _show_progress).run(schedules, seed)
+
+
+def _show_progress(report: Report) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{report.schedules} schedules")
+        sys.stderr.flush()
+
+
+def _replay(path: Path) -> int:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        asked, picks = kept["asked"], tuple(kept["picks"])
+    except (OSError, ValueError, KeyError) as error:
+        raise CliError(f"{path} is no rehearsal that was kept: {error}") from error
+    _prepare(asked["bundle"])
+    with tempfile.TemporaryDirectory() as folder:
+        report = Rehearsal(_load(asked, Path(folder)), _plot(asked)).replay(picks)
+    return _tell(report, asked, None)
+
+
+def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
+    """Tell what was seen; return the exit code."""
+    if report.found:
+        _tell_violation(report.found)
+        if save:
+            save.write_text(
+                json.dumps({"asked": asked, **asdict(report.found)}, indent=1) + "\n", encoding="utf-8"
+            )
+            tell(f"\nThe same once more: ./openinfra rehearse --replay {save}")
+    how = "interrupted after" if report.interrupted else "played"
+    rate = f", {60 * report.schedules / report.seconds:.0f} a minute" if report.seconds else ""
+    tell(
+        f"\n{how} {report.schedules} schedules that hold in {report.seconds:.0f} s{rate} (seed {report.seed})"
+    )
+    if report.hooks:
+        rows = [("Application", "Hooks per unit: median", "worst")]
+        rows += [
+            (name, *(f"{count:g}" for count in summary(counts)))
+            for name, counts in sorted(report.hooks.items())
+        ]
+        tell(table(rows, right=(1, 2)))
+    if restarts := {name: count for name, count in report.restarts.items() if count}:
+        tell("Restarts, at most: " + ", ".join(f"{name} {count}" for name, count in sorted(restarts.items())))
+    return 1 if report.found else 0
+
+
+def _tell_violation(found: Found) -> None:
+    known = next(invariant for invariant in invariants.ALL if invariant.name == found.invariant)
+    for number, step in enumerate(found.timeline):
+        changes = "; ".join(step.changes[:_CHANGES_SHOWN])
+        more = (
+            f"; and {len(step.changes) - _CHANGES_SHOWN} more" if len(step.changes) > _CHANGES_SHOWN else ""
+        )
+        tell(f"{number:4}  {step.what}")
+        if changes:
+            tell(f"        {changes}{more}")
+        if step.status and not step.status.startswith("active"):
+            tell(f"        {step.status}")
+    tell(f"\nViolated: {known.name}: {known.sentence}.\n{found.what}")
