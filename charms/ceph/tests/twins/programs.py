@@ -47,7 +47,7 @@ class CephSoftware(Software):
 
     def runs(self, daemon: str) -> bool:
         """Return whether a daemon's service runs."""
-        return self.machine.powered and self.machine.services.get(f"{daemon}.service") == "active"
+        return self.machine.powered and self.machine.serves(f"{daemon}.service")
 
     def running_osds(self) -> list[int]:
         """Return the numbers of the OSDs whose services run."""

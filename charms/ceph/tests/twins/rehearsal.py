@@ -29,9 +29,24 @@ class Twin(testing.Twin):
             yield f"one cluster: monitors of {', '.join(self.cluster.founders)} each began one"
         for group in self.cluster.lost:
             yield f"the last copy stays: {group} has lost it"
+        for group in self.cluster.hasty:
+            yield f"an OSD goes when it is safe to destroy: {group} had too few copies elsewhere"
+
+    def unfinished(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what a cluster of so many units lacks."""
+        wanted = max(count for count in (1, 3) if count <= max(1, len(units)))
+        if len(self.cluster.quorum) < wanted:
+            yield f"{len(self.cluster.quorum)} monitors are in quorum, {len(units)} units can have {wanted}"
+        if down := [number for number, osd in self.cluster.osds.items() if not osd.up]:
+            yield f"OSDs {down} are down"
 
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how the cluster gets disks and data."""
         for unit in units:
             yield f"run {unit} add-disk osd-devices=file:3G"
         yield f"run {units[0]} create-pool name=rehearsal"
+
+    def fill(self) -> None:
+        """Have clients write to all pools."""
+        for pool in self.cluster.pools:
+            pool.stored = max(pool.stored, 100 << 20)

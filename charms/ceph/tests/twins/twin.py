@@ -93,7 +93,8 @@ class Cluster:
 
     What tests turn: `stuck` names monitors that never get into quorum, `recovers` whether data move at all,
     `checks` are health checks to show. What tests read: `founders`, the monitors that began a cluster (more than
-    one would be two clusters), and `lost`, the groups whose last copy went with an OSD.
+    one would be two clusters), `lost`, the groups whose last copy went with an OSD, and `hasty`, the groups that had too
+    few copies elsewhere when an OSD was purged with one.
     """
 
     def __init__(self) -> None:
@@ -110,6 +111,7 @@ class Cluster:
         self.checks: dict[str, str] = {}
         self.recovers = True
         self.lost: list[str] = []
+        self.hasty: list[str] = []
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
@@ -121,8 +123,7 @@ class Cluster:
     def tick(self) -> None:
         """Let daemons notice which of them run: monitors form or join the quorum, OSDs come up or go down."""
         stores = self._running_stores()
-        if not self.monitors:
-            self._found(stores)
+        self._found(stores)
         for name, store in stores.items():
             joins = store["id"] not in self._joined and name not in self.monitors and name not in self.stuck
             if joins and self.quorum and store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key:
@@ -173,16 +174,18 @@ class Cluster:
         return {name: store for name, store in stores.items() if store and runs[name]}
 
     def _found(self, stores: dict[str, dict[str, Any]]) -> None:
-        """Begin the cluster with a monitor whose map names nobody else."""
+        """Begin the cluster with a monitor whose map names nobody else; a second one begins one of its own."""
         for name, store in stores.items():
-            if store["monitors"] == {name: store["address"]} and name not in self.stuck:
-                self.monitors = {name: store["address"]}
-                self.founders.append(name)
+            alone = store["monitors"] == {name: store["address"]} and store["id"] not in self._joined
+            if alone and name not in self.stuck:
                 self._joined.add(store["id"])
+                self.founders.append(name)
+                if self.monitors:
+                    continue
+                self.monitors = {name: store["address"]}
                 self.fsid = store["fsid"]
                 self.auth = {"mon.": Auth(key=store["key"]), "client.admin": Auth(key=store["admin-key"])}
                 self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
-                return
 
     def _bootable(self, machine: CephSoftware) -> list[Osd]:
         """Return the OSDs that run on a machine, with the right key and the right device."""
@@ -511,8 +514,12 @@ class Cluster:
     def _do_osd_purge_actual(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
         if id not in self.osds:
             return
+        held = [
+            (p, i) for p in self.pools for i, holders in enumerate(p.groups) if id in holders and p.stored
+        ]
         self._drop_copies(id, sure=yes_i_really_mean_it)
         del self.osds[id]
+        self.hasty += [f"{p.name}:{i}" for p, i in held if len(self._live(p.groups[i])) < p.size]
 
     def _do_osd_destroy_actual(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
         self._drop_copies(id, sure=yes_i_really_mean_it)

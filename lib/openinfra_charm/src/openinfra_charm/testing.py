@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 VOLATILE = ("/run/", "/proc/", "/sys/", "/dev/")
 """What a start of the machine makes anew; the twins bring what is in it."""
-RUNNING = frozenset({"active", "activating"})
 
 
 class Killed(BaseException):
@@ -141,10 +140,25 @@ class Twin:
         """Yield what must never be so and is, a sentence each; called after every step."""
         return iter(())
 
+    def unfinished(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what must be so and is not when all these units are active, a sentence each."""
+        del units
+        return iter(())
+
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what an operator does once all units are active, in the words of the command line."""
         del units
         return iter(())
+
+    def fill(self) -> None:
+        """Have clients of the software leave data with it, after `usual`."""
+
+
+class Clock:
+    """The time, in seconds since the epoch; machines may share one."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
 
 
 class MemoryMachine(Machine):
@@ -155,12 +169,13 @@ class MemoryMachine(Machine):
     says when it fails. `patience` is how many seconds may still be waited, `fuse` how many changes may still be made
     until the hook that makes them is killed. A service needs `start_seconds` until it serves.
 
-    To be looked at: `restarting` are the services that a restart has interrupted and that do not serve yet, `needless`
-    those that were restarted though no file below /etc was other than at their last start, `argv` all command lines.
+    To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their last start, `torn` the files that a power
+    loss has left empty, `argv` all command lines.
     """
 
-    def __init__(self, hostname: str = "machine-0") -> None:
+    def __init__(self, hostname: str = "machine-0", time: Clock | None = None) -> None:
         self.name = hostname
+        self.time = time or Clock()
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, str] = {}
         self.services: dict[str, str] = {}
@@ -170,15 +185,15 @@ class MemoryMachine(Machine):
         self.libraries: dict[str, Any] = {}
         self.software: list[Software] = []
         self.broken: dict[str, str] = {}
-        self.clock = 1_000_000.0
         self.kind = "lxc"
         self.powered = True
         self.boots = 1
         self.log: list[str] = []
         self.starts: dict[str, int] = {}
         self.start_seconds = 0.0
-        self.restarting: set[str] = set()
+        self._restarted: set[str] = set()
         self.needless: list[str] = []
+        self.torn: list[str] = []
         self.argv: list[str] = []
         self.patience = math.inf
         self.fuse: int | None = None
@@ -188,6 +203,15 @@ class MemoryMachine(Machine):
         self._ready_at: dict[str, float] = {}
         self._started_with: dict[str, int] = {}
         self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run, "env": self._env}
+
+    @property
+    def clock(self) -> float:
+        """What the machine's clock shows."""
+        return self.time.now
+
+    @clock.setter
+    def clock(self, now: float) -> None:
+        self.time.now = now
 
     def bring(self, software: Software) -> None:
         """Give the machine a program's twin."""
@@ -209,7 +233,7 @@ class MemoryMachine(Machine):
         """Cut the power: what was not synced is lost."""
         self.powered = False
         self.services = {}
-        self.restarting = set()
+        self._restarted = set()
         kept = {
             path: node
             for path, node in self.nodes.items()
@@ -220,6 +244,7 @@ class MemoryMachine(Machine):
         for path, node in {**self._durable, **kept}.items():
             if not path.startswith(VOLATILE) or path in kept:
                 content = None if node.content is None else (node.saved or "")
+                self.torn += [path] if node.content and not content else []
                 self._name(path, dataclasses.replace(node, content=content))
         self._durable = dict(self.nodes)
         self._services_changed()
@@ -568,35 +593,35 @@ class MemoryMachine(Machine):
     def start_services(self, *units: str) -> None:
         """Start units; one without what it needs fails."""
         self._change(f"start {' '.join(units)}")
-        self._start(*(unit for unit in units if self.services.get(unit) not in {"active", "activating"}))
+        self._start(*(unit for unit in units if self.services.get(unit) != "active"))
 
     def restart_services(self, *units: str) -> None:
         """Restart units; one without what it needs fails."""
         self._change(f"restart {' '.join(units)}")
         self.needless += [unit for unit in units if self._started_with.get(unit) == self._configuration()]
-        self.restarting |= {unit for unit in units if self.services.get(unit) == "active"}
+        # What the machine itself brought, such as journald, interrupts nobody.
+        self._restarted |= {unit for unit in units if self.serves(unit) and unit in self.enabled}
         self.services.update(dict.fromkeys(units, "inactive"))
         self._services_changed()
         self._start(*units)
 
+    def serves(self, unit: str) -> bool:
+        """Return whether a service runs and has done so for long enough to serve."""
+        return self.services.get(unit) == "active" and self._ready_at.get(unit, 0) <= self.clock
+
+    @property
+    def restarting(self) -> set[str]:
+        """The services that a restart has interrupted and that do not serve yet."""
+        self._restarted = {unit for unit in self._restarted if not self.serves(unit)}
+        return self._restarted
+
     def _start(self, *units: str) -> None:
         for unit in units:
             able = all(software.can_run(unit) for software in self.software)
-            self.services[unit] = "activating" if able else "failed"
+            self.services[unit] = "active" if able else "failed"
             self.starts[unit] = self.starts.get(unit, 0) + able
             self._ready_at[unit] = self.clock + self.start_seconds
             self._started_with[unit] = self._configuration()
-        self._let_serve()
-
-    def _let_serve(self) -> None:
-        """Let those services serve whose start has taken its time."""
-        ready = [
-            u
-            for u, state in self.services.items()
-            if state == "activating" and self._ready_at[u] <= self.clock
-        ]
-        self.services.update(dict.fromkeys(ready, "active"))
-        self.restarting -= set(ready)
         self._services_changed()
 
     def _configuration(self) -> int:
@@ -651,6 +676,5 @@ class MemoryMachine(Machine):
         self.patience -= seconds
         if self.patience < 0:
             raise OutOfPatienceError
-        self._let_serve()
         for software in self.software:
             software.time_passed()

@@ -57,6 +57,9 @@ _CHANGES_SHOWN = 3
         help=f"which may strike ({','.join(FAULTS)}); or none",
     ),
     argument("--jobs", type=int, default=1, metavar="N", help="processes that play (1)"),
+    argument(
+        "--no-shrink", action="store_true", help="tell of a violation without looking for a shorter schedule"
+    ),
     argument("--replay", type=Path, metavar="FILE", help="play the schedule of a file once more"),
     argument(
         "--save", type=Path, default=Path("rehearsal.json"), metavar="FILE", help="where a violation is kept"
@@ -73,6 +76,7 @@ def rehearse(_: Client, arguments: argparse.Namespace) -> int:
         "do": list(arguments.do),
         "usual": arguments.usual,
         "faults": _faults(arguments.faults),
+        "shrink": not arguments.no_shrink,
     }
     shares = _shares(arguments.schedules, arguments.jobs, arguments.seed)
     begun = [(asked, schedules, seed) for schedules, seed in shares]
@@ -141,7 +145,9 @@ def _plot(asked: Mapping[str, Any]) -> Plot:
 def _play(asked: Mapping[str, Any], schedules: int, seed: int) -> Report:
     _prepare(asked["bundle"])
     with tempfile.TemporaryDirectory() as folder:
-        return Rehearsal(_load(asked, Path(folder)), _plot(asked), _show_progress).run(schedules, seed)
+        return Rehearsal(_load(asked, Path(folder)), _plot(asked), _show_progress).run(
+            schedules, seed, shrink=asked["shrink"]
+        )
 
 
 def _show_progress(report: Report) -> None:

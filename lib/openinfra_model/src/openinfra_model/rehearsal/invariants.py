@@ -39,6 +39,7 @@ LEAVES_NOTHING = Invariant(
     "leaves-nothing", "a unit that is removed leaves nothing of its own on a machine that stays"
 )
 REFUSED = Invariant("refused", "an action that fails has changed nothing")
+WHOLE_FILES = Invariant("whole-files", "a power loss leaves each file as it was or as it was to be")
 SAME_FILES = Invariant(
     "same-files", "the files of a machine are a function of what the model says in the end"
 )
@@ -46,7 +47,7 @@ SOFTWARE = Invariant("software", "what the software's own twin forbids never is"
 
 ALL = (
     CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
-    REFUSED, SAME_FILES, SOFTWARE,
+    REFUSED, WHOLE_FILES, SAME_FILES, SOFTWARE,
 )  # fmt: skip
 
 _OTHERS_MAY_READ = 0o004
@@ -84,6 +85,8 @@ def check_step(world: World) -> None:
             raise Violation(
                 NEEDED_RESTARTS, f"{machine.name} has restarted {service} with the same files below /etc"
             )
+        for path in machine.torn:
+            raise Violation(WHOLE_FILES, f"{path} of {machine.name} is empty")
     for application in world.state.applications:
         down = [machine.name for machine in world.machines.values() if _restarts(machine, application.name)]
         if len(down) > 1:
@@ -101,6 +104,10 @@ def check_end(world: World) -> None:
         Violation: It does not.
     """
     _check_secrets(world)
+    for name, twin in world.twins.items():
+        units = [unit.name for unit in world.state.units if unit.application == name]
+        for sentence in twin.unfinished(units) if twin and units else ():
+            raise Violation(SOFTWARE, sentence)
     for machine in world.machines.values():
         for trace in _traces(world, machine):
             raise Violation(LEAVES_NOTHING, f"{machine.name} still has {trace}")

@@ -102,7 +102,11 @@ class Play:
         self.world.deploy()
         self._tell("deploy the bundle")
         self._settle()
-        for operation in self._operations():
+        for operation in self._usual():
+            self._operate(operation)
+        for twin in filter(None, self.world.twins.values()):
+            twin.fill()
+        for operation in self.plot.operations:
             self._operate(operation)
         self._faults_left = 0
         self._settle(WAITS)
@@ -113,16 +117,15 @@ class Play:
         invariants.check_end(self.world)
         return self.world
 
-    def _operations(self) -> list[str]:
-        usual: list[str] = []
-        if self.plot.usual:
-            for name, twin in self.world.twins.items():
-                usual += (
-                    twin.usual([u.name for u in self.world.state.units if u.application == name])
-                    if twin
-                    else []
-                )
-        return [*usual, *self.plot.operations]
+    def _usual(self) -> list[str]:
+        """Return what an operator usually does first, if the plot has it."""
+        twins = self.world.twins.items() if self.plot.usual else ()
+        return [
+            command
+            for name, twin in twins
+            if twin
+            for command in twin.usual([u.name for u in self.world.state.units if u.application == name])
+        ]
 
     def _pick(self, options: int) -> int:
         if options < 2:  # noqa: PLR2004  nothing to choose

@@ -16,7 +16,7 @@ import yaml
 
 from openinfra_charm import job as jobs
 from openinfra_charm.machine import Result, use
-from openinfra_charm.testing import Killed, MemoryMachine, OutOfPatienceError
+from openinfra_charm.testing import Clock, Killed, MemoryMachine, OutOfPatienceError
 from openinfra_model.controller import deployment
 from openinfra_model.core import Core, Ids, State
 from openinfra_model.core.entities import Network
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.hooktools import ToolResult
 
+START_SECONDS = 5.0
+"""How long a service takes from its start until it serves."""
 HOOK_SECONDS = 60
 """No hook and no action takes longer."""
 JOB_SECONDS = 120
@@ -100,13 +102,18 @@ class World:
 
     stage: Stage
     seed: int = 0
-    now: float = 1_000_000.0
+    clock: Clock = field(default_factory=Clock)
     machines: dict[str, MemoryMachine] = field(default_factory=dict[str, MemoryMachine])
     twins: dict[str, Any] = field(default_factory=dict[str, Any])
     hooks: Counter[str] = field(default_factory=Counter[str])
     log: list[Ran] = field(default_factory=list[Ran])
     told: list[str] = field(default_factory=list[str])
     """Everything that charms said where others read it: logs, messages and results of actions."""
+
+    @property
+    def now(self) -> float:
+        """The time, which all machines and the model share."""
+        return self.clock.now
 
     def __post_init__(self) -> None:
         self.state = State()
@@ -176,9 +183,9 @@ class World:
             self.core.machine_released(machine.id)
         for machine in self.core.machines_wanted():
             number = int(machine.id)
-            here = self.machines[machine.id] = MemoryMachine(f"machine-{number}")
+            here = self.machines[machine.id] = MemoryMachine(f"machine-{number}", self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
-            here.clock = self.now
+            here.start_seconds = START_SECONDS
             self.core.machine_provisioned(
                 machine.id, instance_id=here.name, hostname=here.name, network=_network(number), now=self.now
             )
@@ -213,7 +220,6 @@ class World:
         for name in machines:
             machine = self.machines[name]
             machine.power_on()
-            self._let_pass(machine)
             self.core.machine_started(name, machine.boot_id(), self.now)
 
     # Hooks, actions and jobs
@@ -226,7 +232,6 @@ class World:
         context = self.core.begin(run, self.now)
         memory = self._memories.setdefault(run.unit, Memory())
         begun = len(machine.log)
-        self._let_pass(machine)
         machine.fuse = fault.after if fault else None
         self.hooks[run.unit] += 1
         code = self.stage.codes[self._charm(application)]
@@ -239,7 +244,7 @@ class World:
         except Killed:
             outcome, killed = Outcome(code=137), True
         machine.fuse = None
-        self.now = max(self.now + 1, machine.clock)
+        self.clock.now += 1
         if killed and fault and fault.power:
             self.core.abandon(context.id, self.now)
             self.power_off(run.machine)
@@ -253,7 +258,6 @@ class World:
         """Run a job to its end, or to what befalls it."""
         machine = self.machines[name]
         begun = len(machine.log)
-        self._let_pass(machine)
         machine.fuse = fault.after if fault else None
         error = ""
         try:
@@ -271,7 +275,7 @@ class World:
             error = f"{type(problem).__name__}: {problem}"
         machine.fuse = None
         machine.job_ended(application, job_id)
-        self.now = max(self.now + 1, machine.clock)
+        self.clock.now += 1
         if error == "the job was killed" and fault and fault.power:
             self.power_off(name)
         ran = Ran(unit=name, what=f"job {job_id}", changes=tuple(machine.log[begun:]), error=error)
@@ -324,16 +328,11 @@ class World:
         wake = self.core.wake_at(self.now)
         if wake is None:
             return False
-        self.now = wake
+        self.clock.now = max(wake, self.now)
         for machine in self.machines.values():
             if machine.powered:
-                self._let_pass(machine)
+                machine.sleep(0)
         return True
-
-    def _let_pass(self, machine: MemoryMachine) -> None:
-        """Have as much time pass on a machine as in the model."""
-        if machine.clock < self.now:
-            machine.sleep(self.now - machine.clock)
 
     # What is so
 
