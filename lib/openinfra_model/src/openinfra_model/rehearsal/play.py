@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 FAULTS = ("kill", "power", "blackout", "leader", "delay")
 """A hook's process killed at a change, its machine losing power there, all machines losing power, another leader, and
 time enough for every timer."""
+STARTS = (5.0, 90.0)
+"""Seconds from the start of a service until it serves; the longer one is more than any hook waits."""
+OPERATOR = 120
+"""Seconds from when all is settled until the operator goes on."""
 CALM = 24
 """Of so many steps and one for each kind of fault, one step has a fault, while there are any left."""
 LONGEST_HOOK = 40
@@ -89,7 +93,7 @@ class Play:
     disturbances: int = 1
 
     def __post_init__(self) -> None:
-        self.world = World(self.stage)
+        self.world = World(self.stage, start_seconds=STARTS[self._pick(len(STARTS))])
         self._faults_left = self.plot.most_faults if self.plot.faults else 0
         self._acted = 0
 
@@ -267,6 +271,7 @@ class Play:
         except ModelError as error:
             raise Violation(invariants.DONE, f"{operation}: {error}") from error
         self._settle()
+        self.world.pass_time(OPERATOR)
         for task in (self.world.state.tasks[task] for task in tasks):
             if task.status != "completed" and not self.plot.faults:
                 raise Violation(invariants.DONE, f"{operation}: {task.message}")

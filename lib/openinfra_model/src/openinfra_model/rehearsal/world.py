@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.hooktools import ToolResult
 
-START_SECONDS = 5.0
-"""How long a service takes from its start until it serves."""
 HOOK_SECONDS = 60
 """No hook and no action takes longer."""
 JOB_SECONDS = 120
@@ -102,6 +100,8 @@ class World:
 
     stage: Stage
     seed: int = 0
+    start_seconds: float = 0
+    """How long a service takes from its start until it serves."""
     clock: Clock = field(default_factory=Clock)
     machines: dict[str, MemoryMachine] = field(default_factory=dict[str, MemoryMachine])
     twins: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -185,7 +185,7 @@ class World:
             number = int(machine.id)
             here = self.machines[machine.id] = MemoryMachine(f"machine-{number}", self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
-            here.start_seconds = START_SECONDS
+            here.start_seconds = self.start_seconds
             self.core.machine_provisioned(
                 machine.id, instance_id=here.name, hostname=here.name, network=_network(number), now=self.now
             )
@@ -328,11 +328,15 @@ class World:
         wake = self.core.wake_at(self.now)
         if wake is None:
             return False
-        self.clock.now = max(wake, self.now)
+        self.pass_time(max(wake - self.now, 0))
+        return True
+
+    def pass_time(self, seconds: float) -> None:
+        """Let nothing happen for a while but what daemons do by themselves."""
+        self.clock.now += seconds
         for machine in self.machines.values():
             if machine.powered:
                 machine.sleep(0)
-        return True
 
     # What is so
 

@@ -1,0 +1,105 @@
+"""Faults to plant in copies of the charms, one at a time: what a rehearsal is worth is what it finds of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CEPH = "charms/ceph/src"
+HOST = "charms/host/src"
+LIB = "lib/openinfra_charm/src/openinfra_charm"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planted:
+    """A fault: the text of a file that is replaced, what the rehearsal is asked to do, and which invariants tell."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    told_by: frozenset[str]
+    do: tuple[str, ...] = ()
+
+
+def _planted(name: str, file: str, old: str, new: str, told_by: str, *do: str) -> Planted:
+    return Planted(name=name, file=file, old=old, new=new, told_by=frozenset(told_by.split()), do=do)
+
+
+RESTART = "config ceph osd-memory-target=1G"
+
+PLANTED = (
+    _planted(
+        "who founds the cluster is who leads now", f"{CEPH}/charm.py",
+        'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
+        "founds_cluster=self.unit.is_leader()", "software converges",
+    ),
+    _planted(
+        "a restart in every hook", f"{CEPH}/charm.py",
+        "outdated = self.ceph.outdated()", "outdated = self.ceph._services()", "needed-restarts silent converges",
+    ),
+    _planted(
+        "a relation write is lost", f"{CEPH}/charm.py",
+        "self.cluster.publish(monitor=True)", "pass", "software converges",
+    ),
+    _planted(
+        "an OSD is purged without safe-to-destroy", f"{CEPH}/drain.py",
+        "    while not is_safe_to_destroy(admin, numbers):", "    while False:",
+        "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
+    ),
+    _planted(
+        "a rename without fsync", f"{LIB}/machine.py",
+        "        self._sync(beside)\n", "", "whole-files",
+    ),
+    _planted(
+        "a status without a reason", f"{CEPH}/charm.py",
+        'ops.WaitingStatus("for a monitor on another unit")', 'ops.WaitingStatus("")', "says-why",
+    ),
+    _planted(
+        "an unordered collection is rendered", f"{CEPH}/ceph.py",
+        "monitors=sorted({endpoint(member.public_address) for member in state.monitors})",
+        "monitors=sorted({endpoint(member.public_address) for member in state.monitors}, key=lambda _: os.urandom(4))",
+        "silent same-files converges",
+    ),
+    _planted(
+        "two units restart at once", f"{CEPH}/charm.py",
+        'if outdated and self.cluster.request_turn("restart"):\n            if reason := health.why_not_to_stop(self.ceph):',
+        "if outdated:\n            if reason := ():", "one-at-a-time", RESTART,
+    ),
+    _planted(
+        "a key in relation data", f"{CEPH}/charm.py",
+        "                hostname=self.machine.hostname(),",
+        "                hostname=self.machine.hostname(), key=self.identity and self.identity.admin_key,", "secret",
+    ),
+    _planted(
+        "a key on a command line", f"{CEPH}/monitor.py",
+        'self._machine.run("chown", "-R", "ceph:ceph", scratch)',
+        'self._machine.run("chown", "-R", "ceph:ceph", scratch, state.identity.monitor_key)', "secret",
+    ),
+    _planted(
+        "a keyring that everybody may read", f"{CEPH}/ceph.py",
+        "File(path=KEYRING, content=keyring, mode=0o600)", "File(path=KEYRING, content=keyring)", "secret",
+    ),
+    _planted(
+        "the time in a file", f"{CEPH}/ceph.py",
+        "            File(path=CONFIG, content=config),",
+        '            File(path=CONFIG, content=f"# {self.machine.now()}\\n{config}"),', "silent same-files converges",
+    ),
+    _planted(
+        "a turn that is never given back", f"{CEPH}/charm.py",
+        "            self.cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
+    ),
+    _planted(
+        "a peer that has said nothing yet", f"{CEPH}/charm.py",
+        ' for unit, known in facts.items() if "hostname" in known}', " for unit, known in facts.items()}", "no-traceback",
+    ),
+    _planted(
+        "an owner that stays", f"{HOST}/charm.py",
+        "            registry.disclaim(self.machine, _BASELINE, self.unit.name)\n", "", "leaves-nothing",
+        "remove-relation host:juju-info ceph:juju-info",
+    ),
+    _planted(
+        "a hook that waits without end", f"{CEPH}/monitor.py",
+        "        while not self.in_quorum():\n            if self._machine.now() >= limit:\n                return False\n",
+        "        while not self.in_quorum():\n", "patient",
+    ),
+)  # fmt: skip
