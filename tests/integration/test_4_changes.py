@@ -123,7 +123,7 @@ def test_a_rolling_reboot_stops_before_the_second_machine_when_an_osd_stays_down
         cloud.shell(unit, f"mv {path} {path}.away")
     cloud.run(cloud.leader("host"), "reboot", all_units=True)
     held = "waiting until all applications of the machine are healthy"
-    cloud.juju.wait(lambda status: held in messages(status, "host"), timeout=300)
+    cloud.juju.wait(lambda status: any(held in told for told in messages(status, "host")), timeout=300)
     time.sleep(45)
     (first,) = [unit for unit in units if booted(cloud, unit) != boots[unit]]
     status = cloud.juju.status()
