@@ -93,10 +93,12 @@ class CephCharm(ops.CharmBase):
         self.ceph.render(state)
         if self.ceph.paused:
             return
-        if state.runs_monitor and self.ceph.run_monitor(state):
-            self.cluster.publish(monitor=True)
-        elif not state.runs_monitor:
+        if not state.runs_monitor:
             self._leave_quorum()
+        elif self.ceph.run_monitor(state):
+            self.cluster.publish(monitor=True)
+        else:
+            self._missing.append(ops.WaitingStatus("for this machine's monitor to be in quorum"))
         if not self.jobs.unfinished():
             self.ceph.osds.clean_up()
             self._add_disks(settings)

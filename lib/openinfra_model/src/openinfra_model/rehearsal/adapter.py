@@ -55,6 +55,11 @@ class Memory(SQLiteStorage):
     def close(self) -> None:
         """Keep it for the next hook."""
 
+    def begin(self) -> None:
+        """Begin what `commit` makes last, as opening the file anew would."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+
     def forget(self) -> None:
         """Drop what a hook that was cut off has not committed."""
         self._db.rollback()
@@ -75,6 +80,7 @@ class Program:
 
     def dispatch(self, environment: Mapping[str, str], tool: Tool, memory: Memory) -> Outcome:
         """Run what the environment names; `tool` answers the hook tools that the charm calls."""
+        memory.begin()
         given = {**environment, "JUJU_CHARM_DIR": str(self._directory)}
         with _tools_answered_by(tool), _environment(given):
             manager: _Manager | None = None

@@ -1,0 +1,86 @@
+"""The bundle holds to every invariant, deployed and operated, in any order and under faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openinfra_model import bundle, pack
+from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal.play import FAULTS, Listed, Play, Plot
+from openinfra_model.rehearsal.rehearse import Rehearsal
+from openinfra_model.rehearsal.world import Stage
+
+ROOT = Path(__file__).parents[2]
+SCHEDULES = 30
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory) -> Stage:
+    pack.pack(ROOT)
+    wanted = bundle.load(ROOT / "bundles/openinfra.yaml")
+    return Stage(wanted, tmp_path_factory.mktemp("charms"), ROOT / "charms")
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        pytest.param((), id="deployed"),
+        pytest.param(("config ceph osd-memory-target=1G",), id="restarted unit by unit"),
+        pytest.param(("run host/leader reboot all-units=true",), id="rebooted machine by machine"),
+        pytest.param(
+            (
+                "add-unit ceph",
+                "run ceph/3 add-disk osd-devices=file:3G",
+                "run ceph/1 prepare-removal",
+                "remove-unit ceph/1",
+            ),
+            id="a unit for another",
+        ),
+        pytest.param(
+            ("remove-machine 1 --force; add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G"),
+            id="a machine that died is replaced",
+        ),
+    ],
+)
+def test_the_bundle_holds(stage, operations):
+    report = Rehearsal(stage, Plot(operations=operations, usual=bool(operations))).run(SCHEDULES, seed=1)
+    assert report.found is None, f"{report.found.invariant}: {report.found.what}"
+    assert report.schedules == SCHEDULES + 1
+
+
+def test_faults_strike(stage):
+    """A storm of each kind alone leaves its trace in the timeline."""
+    traces = {
+        "kill": "the hook was killed", "power": "the power went away", "blackout": "all machines lose power",
+        "leader": "leads its application now", "delay": "time passes",
+    }  # fmt: skip
+    assert traces.keys() == set(FAULTS)
+    for fault, trace in traces.items():
+        # Units that start fast; then a fault at once, at the first change of the first hook.
+        play = Play(stage, Plot(faults=(fault,), most_faults=1), Listed([0] + [0] * 20 + [24, 0, 0]))
+        play.run()
+        assert any(trace in step.what for step in play.timeline), fault
+
+
+def test_what_was_found_is_found_again(stage, monkeypatch):
+    """A schedule is all in its decisions: played again it comes to the same violation."""
+    rehearsal = Rehearsal(stage, Plot())
+    limit = 18
+
+    def too_many(world):
+        if world.hooks["ceph/2"] > limit:
+            raise invariants.Violation(invariants.SOFTWARE, f"ceph/2 has run {limit + 1} hooks")
+
+    monkeypatch.setattr(invariants, "check_step", too_many)
+    first = rehearsal.run(300, seed=3).found
+    assert first is not None
+    again = rehearsal.replay(first.picks).found
+    assert again is not None
+    assert (again.what, len(again.timeline)) == (first.what, len(first.timeline))
+
+
+def test_one_seed_plays_one_rehearsal(stage):
+    first, second = (Rehearsal(stage, Plot()).run(5, seed=7) for _ in range(2))
+    assert first.hooks == second.hooks
