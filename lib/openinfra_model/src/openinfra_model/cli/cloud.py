@@ -40,7 +40,7 @@ _BASE = "ubuntu@24.04"
 _MODEL = "openinfra"
 _UP_SECONDS = 1800.0
 _CONTROLLER_STOP_SECONDS = 90
-_SUITES = ("lint", "unit", "contract", "integration")
+_SUITES = ("lint", "unit", "contract", "rehearsal", "integration")
 
 _NEXT = """
 Next:
