@@ -208,7 +208,8 @@ class Roll:
     def _begin(self, request: Request) -> None:
         if not self._cluster.request_turn(request.kind):
             return
-        if reasons := checks.failures(self._machine, "safe-to-stop"):
+        # What the machine before has shaken, such as a quorum, may need a moment more.
+        if reasons := self._lasting_failures("safe-to-stop"):
             self._keep(request.failed(f"not safe to stop: {checks.sentence(reasons)}", "waiting"))
         elif request.kind == "reboot":
             self._keep(dataclasses.replace(request, state="restarting", boot=self._machine.boot_id()))
@@ -239,8 +240,7 @@ class Roll:
         self._keep(dataclasses.replace(request, state="verifying", since=self._machine.now()))
 
     def _look(self, request: Request) -> None:
-        while (reasons := checks.failures(self._machine, "after-start")) and self._has_time():
-            self._machine.sleep(_PAUSE)
+        reasons = self._lasting_failures("after-start")
         if not reasons and request.reboot:
             # The turn is still this unit's: what the upgrade began, a restart completes.
             self._keep(dataclasses.replace(request, kind="reboot", state="waiting", reboot=False))
@@ -253,6 +253,12 @@ class Roll:
         else:
             self.awaited = checks.sentence(reasons)
             self._wake()
+
+    def _lasting_failures(self, kind: Literal["safe-to-stop", "after-start"]) -> dict[str, str]:
+        """Return the reasons of the checks that fail for as long as this hook may look."""
+        while (reasons := checks.failures(self._machine, kind)) and self._has_time():
+            self._machine.sleep(_PAUSE)
+        return reasons
 
     def _has_time(self) -> bool:
         return self._machine.now() < self._until
