@@ -169,8 +169,8 @@ class MemoryMachine(Machine):
     says when it fails. `patience` is how many seconds may still be waited, `fuse` how many changes may still be made
     until the hook that makes them is killed. A service needs `start_seconds` until it serves.
 
-    To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their last start, `torn` the files that a power
-    loss has left empty, `argv` all command lines.
+    To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
+    last start, `torn` the files that a power loss has left empty, `argv` all command lines.
     """
 
     def __init__(self, hostname: str = "machine-0", time: Clock | None = None) -> None:
@@ -197,7 +197,6 @@ class MemoryMachine(Machine):
         self.argv: list[str] = []
         self.patience = math.inf
         self.fuse: int | None = None
-        self.changes = 0
         self._durable: dict[str, Node] = {}
         self._children: dict[str, set[str]] = {}
         self._ready_at: dict[str, float] = {}
@@ -267,12 +266,11 @@ class MemoryMachine(Machine):
             self.patience = math.inf
 
     def _change(self, words: str = "") -> None:
-        """Count a change that is about to be made; the one that burns the fuse down is not made, nor any after it.
+        """Let a change burn the fuse down before it is made; from the last on none is made.
 
         Raises:
             Killed: The fuse has burned down.
         """
-        self.changes += 1
         if self.fuse is not None:
             if self.fuse <= 0:
                 raise Killed
@@ -489,10 +487,6 @@ class MemoryMachine(Machine):
             node.saved = node.content
             return
         names = {f"{path}/{name}" for name in self._children.get(path, ())}
-        for gone in [
-            name for name in self._durable if name.rpartition("/")[0] == path and name not in self.nodes
-        ]:
-            del self._durable[gone]
         below = f"{path}/"
         for gone in [name for name in self._durable if name.startswith(below) and name not in self.nodes]:
             del self._durable[gone]

@@ -78,12 +78,12 @@ def rehearse(_: Client, arguments: argparse.Namespace) -> int:
         "faults": _faults(arguments.faults),
         "shrink": not arguments.no_shrink,
     }
+    _prepare(asked["bundle"])
     shares = _shares(arguments.schedules, arguments.jobs, arguments.seed)
     begun = [(asked, schedules, seed) for schedules, seed in shares]
     if len(begun) == 1:
         report = _play(*begun[0])
     else:
-        _prepare(asked["bundle"])
         report = Report(seed=arguments.seed)
         with multiprocessing.Pool(len(begun)) as pool:
             for other in pool.starmap(_play, begun):
@@ -143,7 +143,6 @@ def _plot(asked: Mapping[str, Any]) -> Plot:
 
 
 def _play(asked: Mapping[str, Any], schedules: int, seed: int) -> Report:
-    _prepare(asked["bundle"])
     with tempfile.TemporaryDirectory() as folder:
         return Rehearsal(_load(asked, Path(folder)), _plot(asked), _show_progress).run(
             schedules, seed, shrink=asked["shrink"]

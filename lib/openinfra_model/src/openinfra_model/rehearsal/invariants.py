@@ -106,7 +106,7 @@ def check_end(world: World) -> None:
     _check_secrets(world)
     for name, twin in world.twins.items():
         units = [unit.name for unit in world.state.units if unit.application == name]
-        for sentence in twin.unfinished(units) if twin and units else ():
+        for sentence in twin.unfinished(units) if units else ():
             raise Violation(SOFTWARE, sentence)
     for machine in world.machines.values():
         for trace in _traces(world, machine):

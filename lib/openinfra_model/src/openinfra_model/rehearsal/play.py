@@ -95,7 +95,6 @@ class Play:
     def __post_init__(self) -> None:
         self.world = World(self.stage, start_seconds=STARTS[self._pick(len(STARTS))])
         self._faults_left = self.plot.most_faults if self.plot.faults else 0
-        self._acted = 0
 
     def run(self) -> World:
         """Play the schedule to its end.
@@ -108,7 +107,7 @@ class Play:
         self._settle()
         for operation in self._usual():
             self._operate(operation)
-        for twin in filter(None, self.world.twins.values()):
+        for twin in self.world.twins.values():
             twin.fill()
         for operation in self.plot.operations:
             self._operate(operation)
@@ -127,7 +126,6 @@ class Play:
         return [
             command
             for name, twin in twins
-            if twin
             for command in twin.usual([u.name for u in self.world.state.units if u.application == name])
         ]
 
@@ -219,8 +217,8 @@ class Play:
         if before is not None and ran.message and not fault:
             invariants.check_refused(self.world, ran, before)
 
-    def _job(self, machine: str, application: str, job_id: str, fault: Fault | None = None) -> None:
-        ran = self.world.play_job(machine, application, job_id, fault)
+    def _job(self, machine: str, application: str, job_id: str) -> None:
+        ran = self.world.play_job(machine, application, job_id)
         self._tell(f"machine {machine} {ran.what}" + (f": {_short(ran.error)}" if ran.error else ""), ran)
 
     def _power_on(self, machine: str) -> None:

@@ -7,10 +7,10 @@ import importlib
 import io
 import random
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -50,14 +50,11 @@ class Stage:
         """
         self.bundle = bundle
         self.codes: dict[str, CharmCode] = {}
-        self.without_twin: list[str] = []
         twins = _twins(sources) if sources else {}
         for application in bundle.applications.values():
             name = application.charm.name
             if name not in self.codes:
                 self.codes[name] = CharmCode(application.archive, folder / name, twins.get(name))
-            if name not in twins:
-                self.without_twin.append(application.name)
 
     def twin(self, charm: str) -> Twin | None:
         """Make a twin of what a charm manages; None where it has none."""
@@ -67,8 +64,8 @@ class Stage:
 
 def _twins(sources: Path) -> dict[str, Path]:
     """Return the folders of the twins below a folder of charms, by the charm's name."""
-    found = {file: file.parents[1] for file in sources.glob("*/tests/twins/rehearsal.py")}
-    return {_charm_name(folder.parent): folder / "twins" for folder in found.values()}
+    folders = (file.parent for file in sources.glob("*/tests/twins/rehearsal.py"))
+    return {_charm_name(folder.parents[1]): folder for folder in folders}
 
 
 def _charm_name(source: Path) -> str:
@@ -104,9 +101,9 @@ class World:
     """How long a service takes from its start until it serves."""
     clock: Clock = field(default_factory=Clock)
     machines: dict[str, MemoryMachine] = field(default_factory=dict[str, MemoryMachine])
-    twins: dict[str, Any] = field(default_factory=dict[str, Any])
+    twins: dict[str, Twin] = field(default_factory=dict[str, "Twin"])
+    """Of each application that has one."""
     hooks: Counter[str] = field(default_factory=Counter[str])
-    log: list[Ran] = field(default_factory=list[Ran])
     told: list[str] = field(default_factory=list[str])
     """Everything that charms said where others read it: logs, messages and results of actions."""
 
@@ -119,7 +116,7 @@ class World:
         self.state = State()
         source = random.Random(self.seed)  # noqa: S311  the same seed makes the same names
         self.core = Core.create(self.state, Ids(source), "rehearsal", self.now)
-        self._memories: dict[str, Memory] = {}
+        self._memories: defaultdict[str, Memory] = defaultdict(Memory)
         self._joined: set[tuple[str, str]] = set()
 
     # The operator
@@ -230,7 +227,6 @@ class World:
         application = self.state.units[run.unit].application
         self._join(application, run.machine)
         context = self.core.begin(run, self.now)
-        memory = self._memories.setdefault(run.unit, Memory())
         begun = len(machine.log)
         machine.fuse = fault.after if fault else None
         self.hooks[run.unit] += 1
@@ -239,7 +235,9 @@ class World:
         try:
             with code.active(), use(machine), machine.waiting(HOOK_SECONDS):
                 outcome = code.program.dispatch(
-                    context.environment, lambda argv, stdin: self._tool(context.id, argv, stdin), memory
+                    context.environment,
+                    lambda argv, stdin: self._tool(context.id, argv, stdin),
+                    self._memories[run.unit],
                 )
         except Killed:
             outcome, killed = Outcome(code=137), True
@@ -254,11 +252,10 @@ class World:
             return self._ran(run, machine, begun, error="the hook was killed")
         return self._ran(run, machine, begun, error=outcome.error, message=ended.message)
 
-    def play_job(self, name: str, application: str, job_id: str, fault: Fault | None = None) -> Ran:
-        """Run a job to its end, or to what befalls it."""
+    def play_job(self, name: str, application: str, job_id: str) -> Ran:
+        """Run a job to its end."""
         machine = self.machines[name]
         begun = len(machine.log)
-        machine.fuse = fault.after if fault else None
         error = ""
         try:
             with (
@@ -267,29 +264,19 @@ class World:
                 machine.waiting(JOB_SECONDS),
             ):
                 jobs.main(application, job_id)
-        except Killed:
-            error = "the job was killed"
         except OutOfPatienceError:
             error = "the job waits without end"
         except Exception as problem:  # noqa: BLE001  the traceback goes to the journal, and systemd forgets the unit
             error = f"{type(problem).__name__}: {problem}"
-        machine.fuse = None
         machine.job_ended(application, job_id)
         self.clock.now += 1
-        if error == "the job was killed" and fault and fault.power:
-            self.power_off(name)
-        ran = Ran(unit=name, what=f"job {job_id}", changes=tuple(machine.log[begun:]), error=error)
-        self.log.append(ran)
-        return ran
+        return Ran(unit=name, what=f"job {job_id}", changes=tuple(machine.log[begun:]), error=error)
 
     def _ran(
         self, run: HookRun, machine: MemoryMachine, begun: int, *, error: str = "", message: str = ""
     ) -> Ran:
-        ran = Ran(
-            unit=run.unit, what=run.name, changes=tuple(machine.log[begun:]), error=error, message=message
-        )
-        self.log.append(ran)
-        return ran
+        changes = tuple(machine.log[begun:])
+        return Ran(unit=run.unit, what=run.name, changes=changes, error=error, message=message)
 
     def _tool(self, context: str, argv: Sequence[str], stdin: str) -> ToolResult:
         result = self.core.tool(context, argv, stdin, self.now)
@@ -306,9 +293,8 @@ class World:
             return
         self._joined.add((application, machine))
         charm = self._charm(application)
-        if application not in self.twins:
-            self.twins[application] = self.stage.twin(charm)
-        if twin := self.twins[application]:
+        if twin := self.twins.get(application) or self.stage.twin(charm):
+            self.twins[application] = twin
             with self.stage.codes[charm].active():
                 twin.join(self.machines[machine], _network(int(machine)).address)
 
@@ -343,8 +329,7 @@ class World:
     def violations(self) -> Iterator[str]:
         """Yield what the twins say must never be so."""
         for twin in self.twins.values():
-            if twin:
-                yield from twin.violations()
+            yield from twin.violations()
 
     def statuses(self) -> Mapping[str, tuple[str, str]]:
         """Return each unit's status and message."""
