@@ -22,7 +22,7 @@ from openinfra_charm import actions, registry, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
-from state import Config, Identity, Member, Settings, State, next_monitors, runs_monitor
+from state import Config, Identity, Members, Settings, State, next_monitors, runs_monitor
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 RESTART_SECONDS = 40
@@ -40,6 +40,7 @@ class CephCharm(ops.CharmBase):
         self.ceph = Ceph(self.machine, self.app.name)
         self.jobs = Jobs(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
+        self.members = Members(self.cluster)
         self._missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
@@ -190,14 +191,18 @@ class CephCharm(ops.CharmBase):
         if not self.unit.is_leader():
             return
         hosts: dict[str, str] = self.cluster.shared.get("hosts", {})
-        hosts |= {unit: member.hostname for unit, member in self.members.items()}
+        # Units that come together are noted together: each note wakes all of them, each look reads all that are new.
+        is_regular = isinstance(event, ops.UpdateStatusEvent)
+        if is_regular or self.cluster.planned <= set(self.cluster.units):
+            unknown = [unit for unit in self.cluster.units if unit not in hosts]
+            new = {unit: member.hostname for unit in unknown if (member := self.members.get(unit))}
+            if is_regular or len(new) == len(unknown):
+                hosts |= new
         if gone := self.cluster.gone(hosts):
             job = self.jobs.once("jobs.forget_machines", hosts=",".join(hosts[unit] for unit in gone))
             if job.state == "done":
                 hosts = {unit: host for unit, host in hosts.items() if unit not in gone}
-        # Units that come together are noted together: each note wakes all of them.
-        if self.cluster.planned <= hosts.keys() or isinstance(event, ops.UpdateStatusEvent):
-            self.cluster.publish_shared(hosts=hosts)
+        self.cluster.publish_shared(hosts=hosts)
 
     def _restart_outdated(self) -> None:
         """Restart what runs with an older configuration, one unit of the application at a time."""
@@ -286,12 +291,6 @@ class CephCharm(ops.CharmBase):
         if keys is None:
             return None
         return Identity(fsid=shared["fsid"], monitor_key=keys["monitor-key"], admin_key=keys["admin-key"])
-
-    @property
-    def members(self) -> dict[str, Member]:
-        """The units that have said where they are, by name."""
-        facts = {unit: self.cluster.facts(unit) for unit in self.cluster.units}
-        return {unit: Member.parse(unit, known) for unit, known in facts.items() if "hostname" in known}
 
 
 if __name__ == "__main__":

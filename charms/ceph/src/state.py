@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.cluster import unit_number
 from openinfra_charm.status import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
+
+    from openinfra_charm.cluster import Cluster
 
 SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter")
@@ -125,6 +128,28 @@ class Member:
         )
 
 
+class Members(Mapping[str, Member]):
+    """The units that have said where they are, by name and in the order of their numbers.
+
+    A unit's facts are read when they are asked for: most hooks of a large application need few of them.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __getitem__(self, unit: str) -> Member:
+        facts = self._cluster.facts(unit)
+        if "hostname" not in facts:
+            raise KeyError(unit)
+        return Member.parse(unit, facts)
+
+    def __iter__(self) -> Iterator[str]:
+        return (unit for unit in self._cluster.units if unit in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
     """Everything that decides what runs on this machine."""
@@ -138,7 +163,7 @@ class State:
     founds_cluster: bool
 
 
-def next_monitors(current: list[str], members: dict[str, Member], limit: int) -> list[str]:
+def next_monitors(current: list[str], members: Mapping[str, Member], limit: int) -> list[str]:
     """Return which units shall run monitors, given those that do; each joins when all before it are in quorum.
 
     Monitors are added on the way to an odd number only, and when all that are there have been in quorum. A unit that
@@ -147,19 +172,20 @@ def next_monitors(current: list[str], members: dict[str, Member], limit: int) ->
 
     Args:
         current: The units that run monitors or are about to; the founder is the first.
-        members: All units that have said where they are, by name.
+        members: All units that have said where they are, by name, in the order in which they are chosen.
         limit: The most monitors to run (1, 3 or 5).
     """
     kept = [unit for unit in current if unit in members]
-    staying = sorted((unit for unit, member in members.items() if not member.leaving), key=unit_number)
-    goal = max(count for count in (1, 3, 5) if count <= max(1, min(limit, len(staying))))
     if not all(members[unit].monitor for unit in kept):
         return kept
-    lasting = [unit for unit in kept if unit in staying]
+    lasting = [unit for unit in kept if not members[unit].leaving]
+    others = (unit for unit, member in members.items() if unit not in kept and not member.leaving)
+    spare = list(islice(others, max(0, limit - len(lasting))))
+    available = max(1, min(limit, len(lasting) + len(spare)))
+    goal = max(count for count in (1, 3, 5) if count <= available)
     if len(lasting) < goal:
-        spare = [unit for unit in staying if unit not in kept]
         return [*kept, *spare[: goal - len(lasting)]]
-    surplus = [unit for unit in kept if unit not in staying] or lasting[limit:]
+    surplus = [unit for unit in kept if unit not in lasting] or lasting[limit:]
     return [unit for unit in kept if unit != surplus[-1]] if surplus and lasting else kept
 
 

@@ -35,6 +35,7 @@ class CephSoftware(Software):
         self.name = machine.name
         self.address = address
         self.version = version
+        self.has_daemons = False
         cluster.members.append(self)
         self.libraries = {"rados": twin.Library(cluster, self)}
         self.programs = {
@@ -85,6 +86,7 @@ class CephSoftware(Software):
 
     def services_changed(self) -> None:
         """Let OSDs hold their disks, and the cluster notice who is there."""
+        self.has_daemons = self.has_daemons or any(map(DAEMON.fullmatch, self.machine.services))
         held = {id(self.osd_disk(number)): f"osd.{number}" for number in self.running_osds()}
         for node in self.machine.nodes.values():
             if node.disk and (id(node.disk) in held or node.disk.holder.startswith("osd.")):

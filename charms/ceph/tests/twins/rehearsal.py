@@ -42,9 +42,16 @@ class Twin(testing.Twin):
 
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how the cluster gets disks and data."""
-        for unit in units:
-            yield f"run {unit} add-disk osd-devices=file:3G"
+        yield from super().usual(units)
         yield f"run {units[0]} create-pool name=rehearsal"
+
+    def equip(self, unit: str) -> Iterator[str]:
+        """Yield how a unit gets a disk."""
+        yield f"run {unit} add-disk osd-devices=file:3G"
+
+    def settings(self) -> Sequence[str]:
+        """Return what restarts daemons, and what does not."""
+        return ("osd-memory-target=1G", "osd-pool-default-pg-num=16", "allow-plain-credentials=true")
 
     def fill(self) -> None:
         """Have clients write to all pools."""

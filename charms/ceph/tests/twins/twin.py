@@ -129,7 +129,7 @@ class Cluster:
             if joins and self.quorum and store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key:
                 self.monitors[name] = store["address"]
                 self._joined.add(store["id"])
-        running = {osd.number: machine for machine in self.members for osd in self._bootable(machine)}
+        running = {osd.number: machine for machine in self._hosts for osd in self._bootable(machine)}
         for osd in self.osds.values():
             osd.up = bool(self.quorum) and osd.number in running
             if osd.up and not osd.host:
@@ -164,14 +164,22 @@ class Cluster:
     def has_manager(self) -> bool:
         """Whether a manager serves: its key is known and its service runs."""
         managers = (
-            f"mgr.{machine.name}" for machine in self.members if machine.runs(f"ceph-mgr@{machine.name}")
+            f"mgr.{machine.name}" for machine in self._hosts if machine.runs(f"ceph-mgr@{machine.name}")
         )
         return bool(self.quorum) and any(entity in self.auth for entity in managers)
 
     def _running_stores(self) -> dict[str, dict[str, Any]]:
-        stores = {machine.name: machine.monitor_store() for machine in self.members}
-        runs = {machine.name: machine.runs(f"ceph-mon@{machine.name}") for machine in self.members}
-        return {name: store for name, store in stores.items() if store and runs[name]}
+        stores = {
+            machine.name: machine.monitor_store()
+            for machine in self._hosts
+            if machine.runs(f"ceph-mon@{machine.name}")
+        }
+        return {name: store for name, store in stores.items() if store}
+
+    @property
+    def _hosts(self) -> list[CephSoftware]:
+        """The machines that have had a daemon, which among hundreds are few."""
+        return [machine for machine in self.members if machine.has_daemons]
 
     def _found(self, stores: dict[str, dict[str, Any]]) -> None:
         """Begin the cluster with a monitor whose map names nobody else; a second one begins one of its own."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import programs
 
 from openinfra_charm import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Twin(testing.Twin):
@@ -14,3 +19,7 @@ class Twin(testing.Twin):
         """Give a machine its system."""
         del address
         machine.bring(programs.HostSoftware(machine))
+
+    def settings(self) -> Sequence[str]:
+        """Return what is rendered into several files."""
+        return ("journal-max-age=30", "ntp-servers=ntp.example", "ssh-root-login=no", "security-updates=false")

@@ -40,15 +40,20 @@ class Cluster:
 
     @cached_property
     def units(self) -> list[str]:
-        """The names of all units that are there, this one included, by number.
+        """The names of all units that are there, this one included, by number."""
+        return sorted(self._members, key=unit_number)
+
+    @cached_property
+    def _members(self) -> dict[str, ops.Unit]:
+        """The units that are there, this one included, by name.
 
         Juju 4.0 tells peers of a unit's orderly removal neither by an event nor by leaving it out of the relation;
         what the model's goal state does not have is gone. (A subordinate's goal state has no units, not even its own.)
         """
-        names: list[str] = [unit.name for unit in self._relation.units] if self._relation else []
-        if names and self._unit.name in self.planned:
-            names = [name for name in names if name in self.planned]
-        return sorted([self._unit.name, *names], key=unit_number)
+        peers = self._relation.units if self._relation else ()
+        if peers and self._unit.name in self.planned:
+            peers = (unit for unit in peers if unit.name in self.planned)
+        return {unit.name: unit for unit in (self._unit, *peers)}
 
     @cached_property
     def planned(self) -> frozenset[str]:
@@ -66,11 +71,8 @@ class Cluster:
 
     def facts(self, unit: str) -> dict[str, Any]:
         """Return what a unit has published; nothing for a unit that is not there."""
-        if self._relation is None:
-            return {}
-        known: tuple[ops.Unit, ...] = (self._unit, *self._relation.units)
-        data = self._relation.data
-        return next((_decode(data[member]) for member in known if member.name == unit), dict[str, Any]())
+        member = self._members.get(unit)
+        return _decode(self._relation.data[member]) if self._relation and member else {}
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -125,10 +127,19 @@ class Cluster:
         holder = self.turn_holder
         if holder and (self._holds_turn(holder) or (holder not in self.units and not self.gone([holder]))):
             return
-        waiting = [unit for unit in self.units if _WANTED in self.facts(unit)]
+        waiting = [unit for unit in self._who_may_ask(holder) if _WANTED in self.facts(unit)]
         successor = waiting[0] if waiting else None
         number = self.facts(successor)[_NUMBER] if successor else None
         self.publish_shared(**{_HOLDER: successor, _GRANTED: number})
+
+    def _who_may_ask(self, holder: str | None) -> Iterable[str]:
+        """Return the units whose requests may be new.
+
+        While nobody has the turn, a hook that is about another unit brings that unit's request at most; as there are
+        many such hooks when many units meet, they read no other unit's data.
+        """
+        other = ops.JujuContext.from_environ().remote_unit_name
+        return self.units if holder or not other else [self._unit.name, other]
 
     def _holds_turn(self, unit: str) -> bool:
         """Return whether what the leader has granted is the request that the unit has now."""

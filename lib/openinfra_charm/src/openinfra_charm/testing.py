@@ -29,6 +29,21 @@ class Killed(BaseException):
     """The hook's process, or the machine under it, has ended in the middle of its work."""
 
 
+def _kill() -> None:
+    raise Killed
+
+
+@dataclass
+class Fuse:
+    """How many changes may still be made until something happens, just before the next one: the hook is killed.
+
+    Where `event` returns, the hook goes on.
+    """
+
+    changes: int
+    event: Callable[[], None] = _kill
+
+
 class OutOfPatienceError(Exception):
     """A hook has waited for longer than a hook may, or a job for longer than anything takes here."""
 
@@ -147,8 +162,17 @@ class Twin:
 
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what an operator does once all units are active, in the words of the command line."""
-        del units
+        for unit in units:
+            yield from self.equip(unit)
+
+    def equip(self, unit: str) -> Iterator[str]:
+        """Yield what an operator does with every new unit, in the words of the command line."""
+        del unit
         return iter(())
+
+    def settings(self) -> Sequence[str]:
+        """Return values that an operator may set in operation, as `option=value`."""
+        return ()
 
     def fill(self) -> None:
         """Have clients of the software leave data with it, after `usual`."""
@@ -166,8 +190,8 @@ class MemoryMachine(Machine):
 
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
-    says when it fails. `patience` is how many seconds may still be waited, `fuse` how many changes may still be made
-    until the hook that makes them is killed. A service needs `start_seconds` until it serves.
+    says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
+    service needs `start_seconds` until it serves.
 
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
     last start, `torn` the files that a power loss has left empty, `argv` all command lines.
@@ -196,7 +220,7 @@ class MemoryMachine(Machine):
         self.torn: list[str] = []
         self.argv: list[str] = []
         self.patience = math.inf
-        self.fuse: int | None = None
+        self.fuse: Fuse | None = None
         self._durable: dict[str, Node] = {}
         self._children: dict[str, set[str]] = {}
         self._ready_at: dict[str, float] = {}
@@ -259,22 +283,36 @@ class MemoryMachine(Machine):
     @contextmanager
     def waiting(self, seconds: float) -> Generator[None]:
         """Let nobody wait for longer than this."""
-        self.patience = seconds
+        before, self.patience = self.patience, seconds
         try:
             yield
         finally:
-            self.patience = math.inf
+            self.patience = before
+
+    @contextmanager
+    def fused(self, fuse: Fuse | None) -> Generator[None]:
+        """Have something happen to whoever makes changes meanwhile."""
+        before, self.fuse = self.fuse, fuse
+        try:
+            yield
+        finally:
+            self.fuse = before
 
     def _change(self, words: str = "") -> None:
-        """Let a change burn the fuse down before it is made; from the last on none is made.
+        """Let a change burn the fuse down before it is made. A hook that is killed makes none after that.
 
         Raises:
-            Killed: The fuse has burned down.
+            Killed: That is what happens when the fuse has burned down.
         """
-        if self.fuse is not None:
-            if self.fuse <= 0:
-                raise Killed
-            self.fuse -= 1
+        if self.fuse and self.fuse.changes > 0:
+            self.fuse.changes -= 1
+        elif self.fuse:
+            fuse, self.fuse = self.fuse, None
+            try:
+                fuse.event()
+            except Killed:
+                self.fuse = fuse
+                raise
         if words:
             self.log.append(words)
 

@@ -104,7 +104,8 @@ class Play:
 
     def __post_init__(self) -> None:
         self.state = State()
-        self.core = Core.create(self.state, Ids(random.Random(1)), "model", self.now)
+        self.ids = Ids(random.Random(1))
+        self.core = Core.create(self.state, self.ids, "model", self.now)
         self.boots = 0
         self.dead: set[str] = set()
 

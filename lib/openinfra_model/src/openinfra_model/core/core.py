@@ -18,9 +18,9 @@ from openinfra_model.core import (
     status,
     storage,
     timers,
-    uniter,
     units,
 )
+from openinfra_model.core.agenda import Agenda
 from openinfra_model.core.context import Exit, RunningHook
 from openinfra_model.core.entities import Model, OptionValue
 
@@ -47,6 +47,7 @@ class Core:
         self.state = state
         self._ids = ids
         self._contexts: dict[str, RunningHook] = {}
+        self._agenda = Agenda(state)
 
     @classmethod
     def create(cls, state: State, ids: Ids, name: str, now: float) -> Core:
@@ -364,7 +365,7 @@ class Core:
         """Return what each idle unit would run next, at most one for each; timers that are over take effect first."""
         timers.advance(self.state, now)
         busy = {context.run.unit for context in self._contexts.values()}
-        return uniter.due(self.state, self._ids, busy, now)
+        return self._agenda.due(self._ids, busy, now)
 
     def begin(self, run: HookRun, now: float) -> HookContext:
         """Begin what `due` returned."""

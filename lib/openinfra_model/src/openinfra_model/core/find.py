@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from openinfra_model.core.errors import ModelError
@@ -80,6 +81,13 @@ def task(state: State, task_id: str) -> Task:
     if (found := state.tasks.get(task_id)) is None:
         raise ModelError(f'task "{task_id}" not found')
     return found
+
+
+@cache
+def by_number(unit: str) -> tuple[str, int]:
+    """Return what sorts units' names: the application, then the number."""
+    application, _, number = unit.rpartition("/")
+    return application, int(number)
 
 
 def units_of(state: State, application_name: str) -> list[Unit]:

@@ -150,6 +150,14 @@ def next_hook(state: State, agent: Agent, now: float) -> Hook | None:
     return next(hooks, None)
 
 
+def timers(state: State) -> Iterator[float]:
+    """Yield the moments at which secrets are to be rotated or expire."""
+    for secret in state.secrets:
+        if secret.rotate_at is not None:
+            yield secret.rotate_at
+        yield from (revision.expires for revision in secret.revisions.values() if revision.expires is not None)
+
+
 def _is_over(moment: float | None, now: float) -> bool:
     return moment is not None and moment <= now
 

@@ -38,6 +38,7 @@ class Table(Generic[_Row]):
         self._field = field
         self.dirty: set[str] = set()
         self._rows: dict[str, _Row] = {}
+        self._changed: dict[str, _Row | None] = {}
 
     def __getitem__(self, key: str) -> _Row:
         return self._rows[key]
@@ -58,14 +59,23 @@ class Table(Generic[_Row]):
     def put(self, row: _Row) -> None:
         """Add a row or replace it."""
         key = str(getattr(row, self._field))
-        if self._rows.get(key) is not row:
+        if (before := self._rows.get(key)) is not row:
             self._rows[key] = row
-            self.dirty.add(key)
+            self._note(key, before)
 
     def remove(self, key: str) -> None:
         """Remove a row, if it is there."""
-        if self._rows.pop(key, None) is not None:
-            self.dirty.add(key)
+        if (before := self._rows.pop(key, None)) is not None:
+            self._note(key, before)
+
+    def _note(self, key: str, before: _Row | None) -> None:
+        self.dirty.add(key)
+        self._changed.setdefault(key, before)
+
+    def take_changed(self) -> dict[str, _Row | None]:
+        """Return which rows have changed since the last call, with what they were then: None for a new one."""
+        changed, self._changed = self._changed, {}
+        return changed
 
     def drain(self) -> Iterator[tuple[str, str | None]]:
         """Yield the changed rows as JSON text, None for a removed one, and forget that they changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_model.core import leadership
+from openinfra_model.core import leadership, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,4 @@ def _times(state: State) -> Iterator[float]:
             yield agent.update_status_at
         if agent.failed and agent.retry_at is not None:
             yield agent.retry_at
-    for secret in state.secrets:
-        if secret.rotate_at is not None:
-            yield secret.rotate_at
-        for revision in secret.revisions.values():
-            if revision.expires is not None:
-                yield revision.expires
+    yield from secrets.timers(state)

@@ -47,25 +47,23 @@ class _Situation:
         return self.agent.failed is None and self.agent.queued is None
 
 
-def due(state: State, ids: Ids, busy: set[str], now: float) -> list[HookRun]:
-    """Return what each unit that is not busy would run next; those that wait longest come first.
-
-    What needs no hook happens at once: dying units that are done go.
-    """
-    waiting = sorted(
-        (unit for unit in state.units if unit.name not in busy), key=lambda unit: unit.agent.since
-    )
-    runs = (_next_run(state, ids, unit.name, now) for unit in waiting if unit.name in state.units)
-    return [run for run in runs if run]
-
-
-def _next_run(state: State, ids: Ids, name: str, now: float) -> HookRun | None:
+def next_run(state: State, ids: Ids, name: str, now: float) -> HookRun | None:
+    """Return what a unit would run next. What needs no hook happens at once: a dying unit that is done goes."""
     _skip(state, ids, name, now)
     situation = _Situation(state, state.units[name], state.agents[name], now)
     run = _first(situation) if situation.agent.running else None
     if run is None:
         units.settle(state, name, now)
     return run
+
+
+def timers(state: State, name: str) -> Iterator[float]:
+    """Yield the moments at which `next_run` may have another answer for a unit though nothing has changed."""
+    agent = state.agents[name]
+    yield agent.update_status_at
+    if agent.retry_at is not None:
+        yield agent.retry_at
+    yield from secrets.timers(state)
 
 
 def _first(situation: _Situation) -> HookRun | None:
@@ -243,7 +241,7 @@ def _next_relation_hook(state: State, unit: Unit, relation: Relation, known: Mem
         return _relation_hook(
             "relation-changed", relation, unit, known.pending_change, version=bag.version if bag else 0
         )
-    for name in sorted(known.members, key=_by_number):
+    for name in sorted(known.members, key=find.by_number):
         if name not in remote and (over or name not in known.ghosts):
             leaving = unit.life != "alive" or state.applications[unit.application].life != "alive"
             departing = unit.name if leaving else name
@@ -251,11 +249,6 @@ def _next_relation_hook(state: State, unit: Unit, relation: Relation, known: Mem
     if over:
         return None if relation.is_peer else _relation_hook("relation-broken", relation, unit)
     return _changed_application(relation, unit, known) or _joined_or_changed(relation, unit, known, remote)
-
-
-def _by_number(unit: str) -> tuple[str, int]:
-    application, _, number = unit.rpartition("/")
-    return application, int(number)
 
 
 def _remote_units(unit: Unit, relation: Relation) -> dict[str, Databag]:
@@ -279,7 +272,7 @@ def _changed_application(relation: Relation, unit: Unit, known: Membership) -> H
 def _joined_or_changed(
     relation: Relation, unit: Unit, known: Membership, remote: dict[str, Databag]
 ) -> Hook | None:
-    names = sorted(remote, key=_by_number)
+    names = sorted(remote, key=find.by_number)
     for name in names:
         if name not in known.members:
             return _relation_hook("relation-joined", relation, unit, name, version=remote[name].version)

@@ -163,17 +163,22 @@ def main_captured() -> Generator[None]:
 
 @contextlib.contextmanager
 def _environment(values: Mapping[str, str]) -> Generator[None]:
-    saved = {name: os.environ.get(name) for name in (*values, "OPERATOR_DISPATCH")}
-    os.environ.update(values)
-    os.environ.pop("OPERATOR_DISPATCH", None)
+    """Have these variables, and no other of a hook's: one hook may be played in the middle of another."""
+    names = {*values, "OPERATOR_DISPATCH", *(name for name in os.environ if name.startswith("JUJU_"))}
+    saved = {name: os.environ.get(name) for name in names}
+    _set_environment({name: values.get(name) for name in names})
     try:
         yield
     finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set_environment(saved)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 _answer: Tool | None = None

@@ -33,6 +33,8 @@ class CharmCode:
         self._vendored = [str(path) for path in vendored if path.is_dir()]
         self._own = _names(self._paths + self._vendored) - SHARED
         self._modules: dict[str, ModuleType] = {}
+        self._loaded = 0
+        """How many modules there were when this charm's had come back."""
         with self.active(), adapter.main_captured():
             self.program = adapter.Program(importlib.import_module("charm"), self.directory)
 
@@ -62,15 +64,17 @@ class CharmCode:
         sys.path[:0] = self._paths
         sys.path += self._vendored
         sys.modules.update(self._modules)
+        self._loaded = len(sys.modules)
         CharmCode._active = self
 
     def deactivate(self) -> None:
         """Take this charm's modules away, to be brought back as they are."""
         for path in self._paths + self._vendored:
             sys.path.remove(path)
-        self._modules = {
-            name: module for name, module in sys.modules.items() if name.partition(".")[0] in self._own
-        }
+        if len(sys.modules) != self._loaded:
+            self._modules = {
+                name: module for name, module in sys.modules.items() if name.partition(".")[0] in self._own
+            }
         for name in self._modules:
             del sys.modules[name]
 

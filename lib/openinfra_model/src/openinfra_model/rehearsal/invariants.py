@@ -94,7 +94,8 @@ def check_step(world: World) -> None:
 
 
 def _restarts(machine: MemoryMachine, application: str) -> bool:
-    return bool(machine.restarting & set(machine.list_folder(f"/var/lib/openinfra/{application}/services")))
+    down = machine.restarting
+    return bool(down and down & set(machine.list_folder(f"/var/lib/openinfra/{application}/services")))
 
 
 def check_end(world: World) -> None:
@@ -104,10 +105,8 @@ def check_end(world: World) -> None:
         Violation: It does not.
     """
     _check_secrets(world)
-    for name, twin in world.twins.items():
-        units = [unit.name for unit in world.state.units if unit.application == name]
-        for sentence in twin.unfinished(units) if units else ():
-            raise Violation(SOFTWARE, sentence)
+    for sentence in world.unfinished():
+        raise Violation(SOFTWARE, sentence)
     for machine in world.machines.values():
         for trace in _traces(world, machine):
             raise Violation(LEAVES_NOTHING, f"{machine.name} still has {trace}")
@@ -230,8 +229,9 @@ def model_end(world: World) -> str:
         for relation in world.state.relations
         for name, bag in relation.applications.items()
     }
+    config = {application.name: dict(application.config) for application in world.state.applications}
     placed = {unit.name: unit.machine for unit in world.state.units}
-    return normalised(json.dumps([bags, placed], sort_keys=True))
+    return normalised(json.dumps([bags, config, placed], sort_keys=True))
 
 
 def normalised(text: str) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from openinfra_charm.testing import Fuse
 from openinfra_model.core.context import HookRun
 from openinfra_model.core.entities import Hook
 from openinfra_model.core.errors import ModelError
-from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal import invariants, operator
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.world import Fault, Ran, World
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from openinfra_model.rehearsal.world import Stage
 
-FAULTS = ("kill", "power", "blackout", "leader", "delay")
-"""A hook's process killed at a change, its machine losing power there, all machines losing power, another leader, and
-time enough for every timer."""
+FAULTS = ("kill", "power", "overlap", "blackout", "leader", "delay")
+"""A hook's or a job's process killed at a change, its machine losing power there, other units' hooks running from
+beginning to end there; all machines losing power; another leader; and time enough for every timer."""
 STARTS = (5.0, 90.0)
 """Seconds from the start of a service until it serves; the longer one is more than any hook waits."""
 OPERATOR = 120
@@ -28,10 +29,11 @@ OPERATOR = 120
 CALM = 24
 """Of so many steps and one for each kind of fault, one step has a fault, while there are any left."""
 LONGEST_HOOK = 40
-"""The changes within which a hook is killed, if it makes so many."""
-HOOKS = 60
-"""Hooks that a unit may take to converge, for the bundle and again for each operation and fault."""
-HOOKS_FOR_PEER = 4
+"""The changes within which something befalls a hook, if it makes so many."""
+MOST_OVERLAPPING = 3
+HOOKS = 50
+"""Hooks beyond those that Juju forces which a unit may take to converge, for the bundle, each operation, each fault."""
+HOOKS_FOR_PEER = 2
 WAITS = 30
 """Timers that may pass until all is active in the end."""
 UPDATE_STATUS = 300
@@ -63,11 +65,13 @@ class Listed:
 class Plot:
     """What a schedule consists of: operations in the words of the command line, and which faults may strike how often.
 
-    With `usual` the operations come after what an operator usually does with the applications, as their twins say.
+    With `usual` the operations come after what an operator usually does with the applications, as their twins say. At
+    most `undertakings` more are drawn from what operators do.
     """
 
     operations: tuple[str, ...] = ()
     usual: bool = False
+    undertakings: int = 0
     faults: tuple[str, ...] = FAULTS
     most_faults: int = 3
 
@@ -95,6 +99,7 @@ class Play:
     def __post_init__(self) -> None:
         self.world = World(self.stage, start_seconds=STARTS[self._pick(len(STARTS))])
         self._faults_left = self.plot.most_faults if self.plot.faults else 0
+        self._delayed: Violation | None = None
 
     def run(self) -> World:
         """Play the schedule to its end.
@@ -109,8 +114,11 @@ class Play:
             self._operate(operation)
         for twin in self.world.twins.values():
             twin.fill()
+        self.world.is_equipped = self.plot.usual
         for operation in self.plot.operations:
             self._operate(operation)
+        for _ in range(self.plot.undertakings):
+            self._undertake()
         self._faults_left = 0
         self._settle(WAITS)
         if self.disturbances > 1:
@@ -126,7 +134,7 @@ class Play:
         return [
             command
             for name, twin in twins
-            for command in twin.usual([u.name for u in self.world.state.units if u.application == name])
+            for command in twin.usual(self.world.units_of(name))
         ]
 
     def _pick(self, options: int) -> int:
@@ -152,7 +160,6 @@ class Play:
             Violation: They do not become active, or hooks come without end.
         """
         waits = 0
-        limit = self._limit()
         while True:
             self.world.make()
             moves = self._moves()
@@ -166,8 +173,10 @@ class Play:
                 raise Violation(invariants.CONVERGES, self._unsettled())
             else:
                 return
-            if self.world.hooks.total() > limit:
-                raise Violation(invariants.CONVERGES, f"after {limit} hooks: {self._unsettled()}")
+            if (own := self.world.hooks.total() - self.world.forced.total()) > self._limit():
+                raise Violation(
+                    invariants.CONVERGES, f"after {own} hooks that Juju does not force: {self._unsettled()}"
+                )
 
     def _let_update_status_pass(self) -> None:
         end = self.world.now + UPDATE_STATUS
@@ -176,7 +185,7 @@ class Play:
 
     def _limit(self) -> int:
         units = max(len(self.world.state.units), 1)
-        return self.world.hooks.total() + units * (HOOKS + HOOKS_FOR_PEER * units) * self.disturbances
+        return units * (HOOKS + HOOKS_FOR_PEER * units) * self.disturbances
 
     def _is_settled(self) -> bool:
         return all(status == "active" for status, _ in self.world.statuses().values())
@@ -210,6 +219,7 @@ class Play:
         ran = self.world.play(run, fault)
         what = f"{ran.unit} {ran.what}" + (f" from {_remote(run)}" if _remote(run) else "")
         self._tell(f"{what}: {_short(ran.error or ran.message)}" if ran.error or ran.message else what, ran)
+        self._raise_delayed()
         if "OutOfPatienceError" in ran.error:
             raise Violation(invariants.PATIENT, f"{ran.unit} {ran.what} waits for longer than a minute")
         if ran.error and not fault:
@@ -217,9 +227,10 @@ class Play:
         if before is not None and ran.message and not fault:
             invariants.check_refused(self.world, ran, before)
 
-    def _job(self, machine: str, application: str, job_id: str) -> None:
-        ran = self.world.play_job(machine, application, job_id)
+    def _job(self, machine: str, application: str, job_id: str, fault: Fault | None = None) -> None:
+        ran = self.world.play_job(machine, application, job_id, fault)
         self._tell(f"machine {machine} {ran.what}" + (f": {_short(ran.error)}" if ran.error else ""), ran)
+        self._raise_delayed()
 
     def _power_on(self, machine: str) -> None:
         self.world.power_on(machine)
@@ -229,11 +240,8 @@ class Play:
 
     def _strike(self, kind: str) -> None:
         match kind:
-            case "kill" | "power":
-                due = self.world.due()
-                if due:
-                    run = due[self._pick(len(due))]
-                    self._hook(run, Fault(after=self._pick(LONGEST_HOOK), power=kind == "power"))
+            case "kill" | "power" | "overlap":
+                self._befall(kind)
             case "blackout":
                 on = [name for name, machine in self.world.machines.items() if machine.powered]
                 self.world.power_off(*on)
@@ -245,6 +253,39 @@ class Play:
                 self._tell("time passes")
             case _:
                 raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(FAULTS)}")
+
+    def _befall(self, kind: str) -> None:
+        """Have something befall a hook or a job in the middle of its work."""
+        due, jobs = self.world.due(), self.world.jobs()
+        if not due and not jobs:
+            return
+        chosen = self._pick(len(due) + len(jobs))
+        fuse = Fuse(self._pick(LONGEST_HOOK))
+        if kind == "overlap":
+            machine = due[chosen].machine if chosen < len(due) else ""
+            fuse.event = partial(self._meanwhile, machine)
+        fault = Fault(fuse=fuse, power=kind == "power")
+        if chosen < len(due):
+            self._hook(due[chosen], fault)
+        else:
+            self._job(*jobs[chosen - len(due)], fault)
+
+    def _meanwhile(self, machine: str) -> None:
+        """Run hooks while another hook has the machine, or while a job runs, which no machine waits for."""
+        self._tell(f"in the middle of what comes next{f' on machine {machine}' if machine else ''}:")
+        try:
+            for _ in range(1 + self._pick(MOST_OVERLAPPING)):
+                due = [run for run in self.world.due() if run.machine != machine]
+                if due:
+                    self._hook(due[self._pick(len(due))])
+                    invariants.check_step(self.world)
+        except Violation as violation:
+            # It is to end the play, not the hook that it is raised in the middle of.
+            self._delayed = violation
+
+    def _raise_delayed(self) -> None:
+        if self._delayed:
+            raise self._delayed
 
     def _change_leader(self) -> None:
         units = [
@@ -273,6 +314,15 @@ class Play:
         for task in (self.world.state.tasks[task] for task in tasks):
             if task.status != "completed" and not self.plot.faults:
                 raise Violation(invariants.DONE, f"{operation}: {task.message}")
+
+    def _undertake(self) -> None:
+        """Do what an operator may do to a healthy model, or nothing."""
+        if not self._is_settled() or any(self.world.unfinished()):
+            return
+        possible = operator.undertakings(self.world)
+        if chosen := self._pick(len(possible) + 1):
+            for command in possible[chosen - 1]():
+                self._operate(command)
 
     def _second_round(self) -> None:
         """Run one more config-changed and update-status on every unit: nothing may come of it."""

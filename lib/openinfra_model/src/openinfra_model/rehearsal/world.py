@@ -16,7 +16,7 @@ import yaml
 
 from openinfra_charm import job as jobs
 from openinfra_charm.machine import Result, use
-from openinfra_charm.testing import Clock, Killed, MemoryMachine, OutOfPatienceError
+from openinfra_charm.testing import Clock, Fuse, Killed, MemoryMachine, OutOfPatienceError
 from openinfra_model.controller import deployment
 from openinfra_model.core import Core, Ids, State
 from openinfra_model.core.entities import Network
@@ -83,11 +83,11 @@ class Ran:
     message: str = ""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What befalls a hook: its process is killed at its nth change, or its machine loses power there."""
+    """What befalls a hook or a job at one of its changes; with `power` its machine goes with it."""
 
-    after: int
+    fuse: Fuse
     power: bool = False
 
 
@@ -99,11 +99,15 @@ class World:
     seed: int = 0
     start_seconds: float = 0
     """How long a service takes from its start until it serves."""
+    is_equipped: bool = False
+    """Whether an operator has done with the units what is usual, and does it with every new one."""
     clock: Clock = field(default_factory=Clock)
     machines: dict[str, MemoryMachine] = field(default_factory=dict[str, MemoryMachine])
     twins: dict[str, Twin] = field(default_factory=dict[str, "Twin"])
     """Of each application that has one."""
     hooks: Counter[str] = field(default_factory=Counter[str])
+    forced: Counter[str] = field(default_factory=Counter[str])
+    """Of these hooks, those that Juju runs whatever the charms do."""
     told: list[str] = field(default_factory=list[str])
     """Everything that charms said where others read it: logs, messages and results of actions."""
 
@@ -228,12 +232,17 @@ class World:
         self._join(application, run.machine)
         context = self.core.begin(run, self.now)
         begun = len(machine.log)
-        machine.fuse = fault.after if fault else None
         self.hooks[run.unit] += 1
+        self.forced[run.unit] += self._is_forced(run)
         code = self.stage.codes[self._charm(application)]
         killed = False
         try:
-            with code.active(), use(machine), machine.waiting(HOOK_SECONDS):
+            with (
+                code.active(),
+                use(machine),
+                machine.waiting(HOOK_SECONDS),
+                machine.fused(fault.fuse if fault else None),
+            ):
                 outcome = code.program.dispatch(
                     context.environment,
                     lambda argv, stdin: self._tool(context.id, argv, stdin),
@@ -241,7 +250,6 @@ class World:
                 )
         except Killed:
             outcome, killed = Outcome(code=137), True
-        machine.fuse = None
         self.clock.now += 1
         if killed and fault and fault.power:
             self.core.abandon(context.id, self.now)
@@ -252,8 +260,20 @@ class World:
             return self._ran(run, machine, begun, error="the hook was killed")
         return self._ran(run, machine, begun, error=outcome.error, message=ended.message)
 
-    def play_job(self, name: str, application: str, job_id: str) -> Ran:
-        """Run a job to its end."""
+    def _is_forced(self, run: HookRun) -> bool:
+        """Return whether Juju runs a hook whatever the charms do: all but what another unit's data or a reboot brings."""
+        agent = self.state.agents[run.unit]
+        match run.hook.kind if run.hook else "":
+            case "relation-changed" if run.hook:
+                known = agent.memberships.get(str(run.hook.relation))
+                return bool(run.hook.remote_unit and known and known.pending_change == run.hook.remote_unit)
+            case "start":
+                return not agent.started
+            case kind:
+                return bool(kind) and not kind.startswith("secret-")
+
+    def play_job(self, name: str, application: str, job_id: str, fault: Fault | None = None) -> Ran:
+        """Run a job to its end, or to what befalls it."""
         machine = self.machines[name]
         begun = len(machine.log)
         error = ""
@@ -262,14 +282,20 @@ class World:
                 self.stage.codes[self._charm(application)].active(),
                 use(machine),
                 machine.waiting(JOB_SECONDS),
+                machine.fused(fault.fuse if fault else None),
             ):
                 jobs.main(application, job_id)
+        except Killed:
+            error = "the job was killed"
         except OutOfPatienceError:
             error = "the job waits without end"
         except Exception as problem:  # noqa: BLE001  the traceback goes to the journal, and systemd forgets the unit
             error = f"{type(problem).__name__}: {problem}"
         machine.job_ended(application, job_id)
         self.clock.now += 1
+        if error and fault and fault.power:
+            self.power_off(name)
+            error = "the power went away"
         return Ran(unit=name, what=f"job {job_id}", changes=tuple(machine.log[begun:]), error=error)
 
     def _ran(
@@ -330,6 +356,16 @@ class World:
         """Yield what the twins say must never be so."""
         for twin in self.twins.values():
             yield from twin.violations()
+
+    def unfinished(self) -> Iterator[str]:
+        """Yield what the twins say must be so in the end and is not."""
+        for name, twin in self.twins.items():
+            if units := self.units_of(name):
+                yield from twin.unfinished(units)
+
+    def units_of(self, application: str) -> list[str]:
+        """Return the names of an application's units."""
+        return [unit.name for unit in self.state.units if unit.application == application]
 
     def statuses(self) -> Mapping[str, tuple[str, str]]:
         """Return each unit's status and message."""

@@ -1,0 +1,89 @@
+"""What an operator may do to a healthy model of her own accord: changes that every charm here must come through."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from openinfra_model.core.entities import Relation
+    from openinfra_model.rehearsal.world import World
+
+    Undertaking = Callable[[], Iterator[str]]
+    """Yields command lines, each of which is to be settled before the next."""
+
+SPARE = 3
+"""Of fewer machines none is given up: neither a quorum nor the copies of data outlast it."""
+
+
+def undertakings(world: World) -> list[Undertaking]:
+    """Return what could be done to the model as it is now."""
+    applications = sorted(application.name for application in world.state.applications)
+    return [
+        *(partial(_configure, name, value) for name in applications for value in _settings(world, name)),
+        *(partial(_commands, f"refresh {name}") for name in applications),
+        *(partial(_add_unit, world, name) for name in applications if not _is_subordinate(world, name)),
+        *(partial(_replace_unit, world, unit) for unit in _replaceable(world)),
+        *(partial(_lose_machine, world, machine) for machine in _expendable(world)),
+        *(partial(_relate_again, relation) for relation in _removable(world)),
+    ]
+
+
+def _commands(*commands: str) -> Iterator[str]:
+    yield from commands
+
+
+def _configure(application: str, value: str) -> Iterator[str]:
+    yield f"config {application} {value}"
+
+
+def _settings(world: World, application: str) -> tuple[str, ...]:
+    twin = world.twins.get(application)
+    return tuple(twin.settings()) if twin else ()
+
+
+def _is_subordinate(world: World, application: str) -> bool:
+    return world.state.charm_of(world.state.applications[application]).charm.subordinate
+
+
+def _add_unit(world: World, application: str) -> Iterator[str]:
+    before = world.units_of(application)
+    yield f"add-unit {application}"
+    twin = world.twins.get(application)
+    for unit in world.units_of(application):
+        if twin and world.is_equipped and unit not in before:
+            yield from twin.equip(unit)
+
+
+def _replaceable(world: World) -> list[str]:
+    return [unit.name for unit in world.state.units if not unit.principal]
+
+
+def _replace_unit(world: World, unit: str) -> Iterator[str]:
+    yield from _add_unit(world, unit.partition("/")[0])
+    yield f"remove-unit {unit}"
+
+
+def _expendable(world: World) -> list[str]:
+    """Return the machines whose loss every application on them outlasts."""
+    fewest = min(len(world.units_of(application.name)) for application in world.state.applications)
+    return [machine.id for machine in world.state.machines] if fewest >= SPARE else []
+
+
+def _lose_machine(world: World, machine: str) -> Iterator[str]:
+    gone = [unit for unit in world.state.units if unit.machine == machine and not unit.principal]
+    yield f"remove-machine {machine} --force"
+    for unit in gone:
+        yield from _add_unit(world, unit.application)
+
+
+def _removable(world: World) -> list[Relation]:
+    return [relation for relation in world.state.relations if not relation.is_peer]
+
+
+def _relate_again(relation: Relation) -> Iterator[str]:
+    ends = " ".join(f"{end.application}:{end.name}" for end in relation.endpoints)
+    yield f"remove-relation {ends}"
+    yield f"integrate {ends}"
