@@ -22,4 +22,9 @@ class Twin(testing.Twin):
 
     def settings(self) -> Sequence[str]:
         """Return what is rendered into several files."""
-        return ("journal-max-age=30", "ntp-servers=ntp.example", "ssh-root-login=no", "security-updates=false")
+        return (
+            "journal-max-age=30",
+            "ntp-servers=ntp.example",
+            "ssh-root-login=no",
+            "security-updates=false",
+        )

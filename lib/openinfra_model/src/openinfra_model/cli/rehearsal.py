@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import signal
 import sys
 import tempfile
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +21,20 @@ from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, pairs, verb
 from openinfra_model.document import DocumentError
 from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.play import FAULTS, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
 from openinfra_model.rehearsal.world import Stage
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from openinfra_model.bundle import Bundle
     from openinfra_model.cli.client import Client
     from openinfra_model.rehearsal.rehearse import Found
 
+_WATCH_SECONDS = 0.3
 _CHANGES_SHOWN = 3
 """Changes of a step that the timeline shows; the file has them all."""
 
@@ -50,6 +55,13 @@ _CHANGES_SHOWN = 3
         "--do", action="append", default=[], metavar="COMMAND", help="then this, such as 'remove-unit ceph/0'"
     ),
     argument("--usual", action="store_true", help="before that, what an operator usually does first"),
+    argument(
+        "--operations",
+        type=int,
+        default=1,
+        metavar="N",
+        help="and at most so many changes that operators make: units, machines, relations, settings, charms (1)",
+    ),
     argument(
         "--faults",
         default=",".join(FAULTS),
@@ -75,20 +87,18 @@ def rehearse(_: Client, arguments: argparse.Namespace) -> int:
         "units": _counts(arguments.units),
         "do": list(arguments.do),
         "usual": arguments.usual,
+        "operations": arguments.operations,
         "faults": _faults(arguments.faults),
         "shrink": not arguments.no_shrink,
     }
     _prepare(asked["bundle"])
     shares = _shares(arguments.schedules, arguments.jobs, arguments.seed)
-    begun = [(asked, schedules, seed) for schedules, seed in shares]
-    if len(begun) == 1:
-        report = _play(*begun[0])
+    watch = _Watch(arguments.schedules)
+    if len(shares) == 1:
+        report = _play(asked, *shares[0], watch.show)
     else:
-        report = Report(seed=arguments.seed)
-        with multiprocessing.Pool(len(begun)) as pool:
-            for other in pool.starmap(_play, begun):
-                report.merge(other)
-                report.seconds = max(report.seconds, other.seconds)
+        report = _play_in_processes(asked, shares, watch)
+    watch.clear()
     return _tell(report, asked, arguments.save)
 
 
@@ -139,20 +149,100 @@ def _resized(bundle: Bundle, units: Mapping[str, int]) -> Bundle:
 
 
 def _plot(asked: Mapping[str, Any]) -> Plot:
-    return Plot(operations=tuple(asked["do"]), usual=asked["usual"], faults=tuple(asked["faults"]))
+    return Plot(
+        operations=tuple(asked["do"]),
+        usual=asked["usual"],
+        undertakings=asked["operations"],
+        faults=tuple(asked["faults"]),
+    )
 
 
-def _play(asked: Mapping[str, Any], schedules: int, seed: int) -> Report:
-    with tempfile.TemporaryDirectory() as folder:
-        return Rehearsal(_load(asked, Path(folder)), _plot(asked), _show_progress).run(
+def _play(asked: Mapping[str, Any], schedules: int, seed: int, progress: Callable[[Report], None]) -> Report:
+    with tempfile.TemporaryDirectory() as folder, _told():
+        return Rehearsal(_load(asked, Path(folder)), _plot(asked), progress).run(
             schedules, seed, shrink=asked["shrink"]
         )
 
 
-def _show_progress(report: Report) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{report.schedules} schedules")
-        sys.stderr.flush()
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    """Tell of a charm that cannot be rehearsed."""
+    try:
+        yield
+    except TouchesThisMachineError as error:
+        raise CliError(str(error)) from None
+
+
+class _Watch:
+    """A line on the terminal that says how far a rehearsal is."""
+
+    def __init__(self, schedules: int) -> None:
+        self._schedules = schedules
+        self._begun = time.monotonic()
+        self._shown = sys.stderr.isatty()
+
+    def show(self, report: Report) -> None:
+        """Tell of what one process has played."""
+        self.tell(report.schedules, found=report.found is not None)
+
+    def tell(self, played: int, *, found: bool) -> None:
+        """Tell how many schedules were played, and whether one violates an invariant."""
+        rate = 60 * played / max(time.monotonic() - self._begun, 1)
+        seeking = "; one violates an invariant, looking for a shorter one" if found else ""
+        self._write(f"{played} of {self._schedules} schedules, {rate:.0f} a minute{seeking}")
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._shown:
+            sys.stderr.write(f"\r\033[K{line}")
+            sys.stderr.flush()
+
+
+_PLAYED, _FOUND, _STOP = 0, 1, 2
+_shared: Any = None
+"""In a process that plays: how many schedules all have played, how many violations they found, whether to stop."""
+
+
+def _play_in_processes(asked: Mapping[str, Any], shares: Sequence[tuple[int, int]], watch: _Watch) -> Report:
+    """Have several processes play; at an interrupt they hand in what they have."""
+    shared = multiprocessing.Array("q", 3)
+    report = Report(seed=shares[0][1])
+    with multiprocessing.Pool(len(shares), _begin, (shared,)) as pool:
+        result = pool.starmap_async(_play_share, [(asked, *share) for share in shares])
+        while not result.ready():
+            try:
+                result.wait(_WATCH_SECONDS)
+            except KeyboardInterrupt:
+                shared[_STOP] = 1
+            watch.tell(shared[_PLAYED], found=shared[_FOUND] > 0)
+        for other in result.get():
+            report.merge(other)
+    return report
+
+
+def _begin(shared: Any) -> None:
+    global _shared  # noqa: PLW0603  what a pool hands to its processes
+    _shared = shared
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _play_share(asked: Mapping[str, Any], schedules: int, seed: int) -> Report:
+    return _play(asked, schedules, seed, _count)
+
+
+def _count(report: Report) -> None:
+    """Count a schedule.
+
+    Raises:
+        KeyboardInterrupt: The operator has had enough.
+    """
+    with _shared.get_lock():
+        _shared[_FOUND if report.found else _PLAYED] += 1
+    if _shared[_STOP]:
+        raise KeyboardInterrupt
 
 
 def _replay(path: Path) -> int:
@@ -162,7 +252,7 @@ def _replay(path: Path) -> int:
     except (OSError, ValueError, KeyError) as error:
         raise CliError(f"{path} is no rehearsal that was kept: {error}") from error
     _prepare(asked["bundle"])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _told():
         report = Rehearsal(_load(asked, Path(folder)), _plot(asked)).replay(picks)
     return _tell(report, asked, None)
 
@@ -181,6 +271,9 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
     tell(
         f"\n{how} {report.schedules} schedules that hold in {report.seconds:.0f} s{rate} (seed {report.seed})"
     )
+    if report.without_twin:
+        names = ", ".join(report.without_twin)
+        tell(f"Played on the machine alone, since nothing plays what they manage (no twin): {names}")
     if report.hooks:
         rows = [("Application", "Hooks per unit: median", "worst")]
         rows += [

@@ -155,7 +155,9 @@ def timers(state: State) -> Iterator[float]:
     for secret in state.secrets:
         if secret.rotate_at is not None:
             yield secret.rotate_at
-        yield from (revision.expires for revision in secret.revisions.values() if revision.expires is not None)
+        yield from (
+            revision.expires for revision in secret.revisions.values() if revision.expires is not None
+        )
 
 
 def _is_over(moment: float | None, now: float) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import ops
 from ops import _main, hookcmds
+from ops.framework import StoredStateData
 from ops.hookcmds import _utils
 from ops.jujucontext import JujuContext
 from ops.storage import SQLiteStorage
@@ -80,6 +81,13 @@ class Program:
 
     def dispatch(self, environment: Mapping[str, str], tool: Tool, memory: Memory) -> Outcome:
         """Run what the environment names; `tool` answers the hook tools that the charm calls."""
+        try:
+            return self._dispatch(environment, tool, memory)
+        finally:
+            if _answer is None:  # this hook is not in the middle of another
+                self._forget_emitters()
+
+    def _dispatch(self, environment: Mapping[str, str], tool: Tool, memory: Memory) -> Outcome:
         memory.begin()
         given = {**environment, "JUJU_CHARM_DIR": str(self._directory)}
         with _tools_answered_by(tool), _environment(given):
@@ -99,6 +107,12 @@ class Program:
                 if manager:
                     manager.destroy()
         return Outcome(code=0)
+
+    def _forget_emitters(self) -> None:
+        """Let go of what ops keeps of every framework as long as the process lives: each refers to its own key."""
+        for owner in (*self._class.__mro__, ops.Framework, StoredStateData):
+            if isinstance(events := vars(owner).get("on"), ops.ObjectEvents):
+                events._cache.clear()
 
 
 class _Manager(_main._Manager):

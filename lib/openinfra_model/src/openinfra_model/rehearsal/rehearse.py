@@ -49,6 +49,8 @@ class Report:
     """Of each application: the hooks that each of its units took, in every schedule."""
     restarts: Counter[str] = field(default_factory=Counter[str])
     """Of each service: its starts after the first, in the schedule with the most."""
+    without_twin: tuple[str, ...] = ()
+    """The charms that were played on their machine alone."""
     found: Found | None = None
     interrupted: bool = False
 
@@ -65,6 +67,8 @@ class Report:
     def merge(self, other: Report) -> None:
         """Add what another process has seen."""
         self.schedules += other.schedules
+        self.seconds = max(self.seconds, other.seconds)
+        self.without_twin = other.without_twin
         for application, counts in other.hooks.items():
             self.hooks.setdefault(application, []).extend(counts)
         for service, starts in other.restarts.items():
@@ -92,12 +96,12 @@ class Rehearsal:
         self._stage = stage
         self._plot = plot
         self._progress = progress
-        self._files: dict[str, dict[str, str]] = {}
-        """What the machines' files were, by what the model said in the end."""
+        self._files: dict[str, dict[str, int]] = {}
+        """Hashes of the machines' files, by what the model said in the end."""
 
     def run(self, schedules: int, seed: int, *, shrink: bool = True) -> Report:
         """Play schedules until one violates an invariant; return what was seen."""
-        report = Report(seed=seed)
+        report = Report(seed=seed, without_twin=self._stage.without_twin())
         begun = time.monotonic()
         found_at: list[float] = []
 
@@ -128,7 +132,7 @@ class Rehearsal:
 
     def replay(self, picks: tuple[int, ...]) -> Report:
         """Play one schedule again."""
-        report = Report(seed=0)
+        report = Report(seed=0, without_twin=self._stage.without_twin())
         begun = time.monotonic()
         with contextlib.suppress(Violation):
             self._play(Listed(picks), report)
@@ -147,6 +151,7 @@ class Rehearsal:
                 picks=tuple(play.picks),
                 timeline=tuple(play.timeline),
             )
+            self._progress(report)
             raise
         report.add(world)
         self._progress(report)

@@ -22,6 +22,7 @@ from openinfra_model.core import Core, Ids, State
 from openinfra_model.core.entities import Network
 from openinfra_model.rehearsal.adapter import Memory, Outcome
 from openinfra_model.rehearsal.code import CharmCode
+from openinfra_model.rehearsal.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,10 @@ class Stage:
             name = application.charm.name
             if name not in self.codes:
                 self.codes[name] = CharmCode(application.archive, folder / name, twins.get(name))
+
+    def without_twin(self) -> tuple[str, ...]:
+        """Return the names of the charms whose software nothing plays."""
+        return tuple(sorted(name for name, code in self.codes.items() if not code.has_twin))
 
     def twin(self, charm: str) -> Twin | None:
         """Make a twin of what a charm manages; None where it has none."""
@@ -238,6 +243,7 @@ class World:
         killed = False
         try:
             with (
+                guarded(self._charm(application)),
                 code.active(),
                 use(machine),
                 machine.waiting(HOOK_SECONDS),
