@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from openinfra_model.cli.client import Client
     from openinfra_model.rehearsal.rehearse import Found
 
+_INTERRUPTED = 130
+"""What a shell says of a program that an interrupt has ended."""
 _WATCH_SECONDS = 0.3
 _CHANGES_SHOWN = 3
 """Changes of a step that the timeline shows; the file has them all."""
@@ -283,7 +285,7 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
         tell(table(rows, right=(1, 2)))
     if restarts := {name: count for name, count in report.restarts.items() if count}:
         tell("Restarts, at most: " + ", ".join(f"{name} {count}" for name, count in sorted(restarts.items())))
-    return 1 if report.found else 0
+    return 1 if report.found else _INTERRUPTED if report.interrupted else 0
 
 
 def _tell_violation(found: Found) -> None:

@@ -175,7 +175,8 @@ def relation_data(world: World) -> dict[str, Any]:
 def fingerprint(world: World) -> tuple[Any, ...]:
     """Return what a hook with nothing to do must leave as it is."""
     secrets = {secret.id: len(secret.revisions) for secret in world.state.secrets}
-    return relation_data(world), secrets, world.statuses()
+    reboots = {machine.id: machine.reboot_wanted for machine in world.state.machines}
+    return relation_data(world), secrets, world.statuses(), reboots
 
 
 def check_silent(world: World, ran: Ran, before: tuple[Any, ...]) -> None:
@@ -187,7 +188,7 @@ def check_silent(world: World, ran: Ran, before: tuple[Any, ...]) -> None:
     if ran.changes:
         raise Violation(SILENT, f"{ran.unit} {ran.what} changes its machine: {'; '.join(ran.changes)}")
     for name, was, now in zip(
-        ("relation data", "secrets", "statuses"), before, fingerprint(world), strict=True
+        ("relation data", "secrets", "statuses", "reboots"), before, fingerprint(world), strict=True
     ):
         if was != now:
             raise Violation(SILENT, f"{ran.unit} {ran.what} changes {name}: {_difference(was, now)}")

@@ -116,13 +116,14 @@ class Rehearsal:
 
         phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
         options = settings(
-            max_examples=schedules, deadline=None, database=None, phases=phases, verbosity=Verbosity.quiet,
+            max_examples=max(schedules - 1, 1), deadline=None, database=None, phases=phases, verbosity=Verbosity.quiet,
             report_multiple_bugs=False, suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
         )  # fmt: skip
         try:
             # The model left alone comes first: what it comes to is what the others are compared with.
             self._play(Listed(), report)
-            seeded(seed)(options(given(st.data())(body)))()
+            if schedules > 1:
+                seeded(seed)(options(given(st.data())(body)))()
         except (Violation, Flaky):
             pass
         except KeyboardInterrupt:
