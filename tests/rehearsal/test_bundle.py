@@ -53,7 +53,7 @@ def test_the_bundle_holds(stage, operations):
 def test_faults_strike(stage):
     """A storm of each kind alone leaves its trace in the timeline."""
     traces = {
-        "kill": "the hook was killed", "power": "the power went away", "blackout": "all machines lose power",
+        "kill": "the hook was killed", "power": "the power went away", "overlap": "in the middle of what comes next", "blackout": "all machines lose power",
         "leader": "leads its application now", "delay": "time passes",
     }  # fmt: skip
     assert traces.keys() == set(FAULTS)

@@ -85,16 +85,11 @@ def forget_machine(machine: Machine, admin: Admin, host: str, report: Callable[[
     numbers = sorted(bucket.get("children", ()))
     if numbers:
         admin.command("osd out", ids=[str(number) for number in numbers])
-        # Ceph calls a dead OSD safe to destroy while its data lack a copy. Its disk may come back: it is given up
-        # only when all is complete without it.
-        machine.sleep(PAUSE)
-        while not health.is_clean(admin.command("status")):
-            report(f"data of {host} are made anew; they need OSDs on as many machines as there are copies")
-            machine.sleep(PAUSE)
+        report(f"data of {host} are made anew; they need OSDs on as many machines as there are copies")
         empty(machine, admin, numbers, report)
     for number in numbers:
-        # Ceph's manager asks once more whether it is safe.
-        admin.manager_command("osd purge", id=number, yes_i_really_mean_it=True)
+        # Where nobody says that it is really meant, the manager asks once more whether it is safe.
+        admin.manager_command("osd purge", id=number)
     admin.command("osd crush rm", name=host)
 
 

@@ -27,7 +27,7 @@ CONFIG = "/etc/ceph/ceph.conf"
 LABEL = b"bluestore block device\n"
 PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop"})
 """Commands that the monitors pass on to the active manager."""
-MANAGERS = PASSED_ON | {"osd purge", "osd destroy"}
+MANAGERS = PASSED_ON | {"osd purge"}
 """Commands that the active manager takes from clients itself (Ceph: src/mgr/MgrCommands.h)."""
 
 
@@ -404,7 +404,7 @@ class Cluster:
         if same:
             return {"osdid": same.number}
         if id is not None and not self._osd(id).destroyed:
-            raise Refused(errno.EEXIST, f"osd id {id} exists")
+            raise Refused(errno.EINVAL, f"id {id} already in use and does not match uuid {uuid}")
         number = id if id is not None else next(n for n in range(len(self.osds) + 1) if n not in self.osds)
         old = self.osds.get(number, Osd(number=number, uuid=""))
         # A destroyed OSD's place in CRUSH is kept for its successor.
@@ -483,24 +483,33 @@ class Cluster:
         self._osd(int(name.removeprefix("osd."))).weight = weight
 
     def _do_osd_crush_rm(self, name: str) -> None:
-        if name not in self._empty_hosts:
+        if name in {osd.host for osd in self.osds.values()}:
             raise Refused(errno.ENOTEMPTY, f"(39) Directory not empty: {name}")
         self._hosts_once.discard(name)
 
-    def _do_osd_safe_to_destroy(self, ids: list[str]) -> None:
-        numbers = {int(number) for number in ids} & self.osds.keys()
+    def _do_osd_safe_to_destroy(self, ids: list[str]) -> Any:
+        found: dict[str, list[int]] = {
+            "safe_to_destroy": [],
+            "active": [],
+            "missing_stats": [],
+            "stored_pgs": [],
+        }
+        for number in map(int, ids):
+            found[self._use_of(number)].append(number)
+        return found
+
+    def _use_of(self, number: int) -> str:
+        """Return whether an OSD holds what is not elsewhere in full, in the words of `osd safe-to-destroy`."""
         clean = self.states().keys() <= {"active+clean"}
         for pool in self.pools:
             for index, holders in enumerate(pool.groups):
                 acting = self._live(holders) if not clean else set()
-                if numbers & (set(self._placed(pool, index)) | acting):
-                    raise Refused(errno.EBUSY, f"OSD(s) {ids} have groups currently mapped to them.")
-        if not clean and any(not self.osds[number].up for number in numbers):
-            raise Refused(
-                errno.EAGAIN, f"OSD(s) {ids} have no reported stats, and not all PGs are active+clean"
-            )
+                if number in self.osds and number in {*self._live(self._placed(pool, index)), *acting}:
+                    return "active"
+        is_known = number not in self.osds or clean or self.osds[number].up
+        return "safe_to_destroy" if is_known else "missing_stats"
 
-    def _do_osd_ok_to_stop(self, ids: list[str]) -> None:
+    def _do_osd_ok_to_stop(self, ids: list[str]) -> Any:
         stopping = {int(number) for number in ids}
         for pool in self.pools:
             for index, holders in enumerate(pool.groups):
@@ -509,15 +518,15 @@ class Cluster:
                     raise Refused(
                         errno.EBUSY, f"unsafe to stop osd(s): group {pool.number}.{index} would be offline"
                     )
+        return {"ok_to_stop": True, "osds": sorted(stopping)}
 
-    def _do_osd_purge(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
-        if id in self.osds:
-            self._do_osd_safe_to_destroy([str(id)])
-            self._do_osd_purge_actual(id, yes_i_really_mean_it)
-
-    def _do_osd_destroy(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
-        self._do_osd_safe_to_destroy([str(id)])
-        self._do_osd_destroy_actual(id, yes_i_really_mean_it)
+    def _do_osd_purge(self, id: int, yes_i_really_mean_it: bool = False) -> None:  # noqa: A002
+        """The manager looks whether it is safe, but not where it is really meant."""
+        use = self._use_of(id)
+        if not yes_i_really_mean_it and use != "safe_to_destroy":
+            code = errno.EBUSY if use == "active" else errno.EAGAIN
+            raise Refused(code, f"OSD(s) {id} have groups currently mapped to them, or nobody can tell")
+        self._do_osd_purge_actual(id, yes_i_really_mean_it=True)
 
     def _do_osd_purge_actual(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
         if id not in self.osds:
@@ -584,6 +593,8 @@ class Cluster:
         self, *, pool: str, pool_type: str, pg_num: int = 0, pgp_num: int = 0, size: int = 0, rule: str = ""
     ) -> None:
         assert (pool_type, pg_num) == ("replicated", pgp_num)
+        if any(known.name == pool for known in self.pools):
+            return
         groups = pg_num or int(self._option("osd_pool_default_pg_num", "32"))
         number = next((known.number for known in self.rules if known.name == rule), 0)
         self._add_pool(pool, groups=groups, size=size, rule=number)
@@ -593,7 +604,7 @@ class Cluster:
             raise Refused(errno.EPERM, "WARNING: this will *PERMANENTLY DESTROY* all data stored in the pool")
         if self.config.get(("mon", "mon_allow_pool_delete")) != "true":
             raise Refused(errno.EPERM, "pool deletion is disabled; set mon_allow_pool_delete")
-        self.pools.remove(self._pool(pool))
+        self.pools = [known for known in self.pools if known.name != pool]
 
     def _do_osd_pool_set(self, pool: str, var: str, val: str) -> None:
         assert var == "crush_rule"
