@@ -47,6 +47,11 @@ PLANTED = (
         "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
     ),
     _planted(
+        "every OSD counts as safe to destroy", f"{CEPH}/osd.py",
+        'return set(numbers) <= set(answer["safe_to_destroy"])', "return True",
+        "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
+    ),
+    _planted(
         "a rename without fsync", f"{LIB}/machine.py",
         "        self._sync(beside)\n", "", "whole-files",
     ),

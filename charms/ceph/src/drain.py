@@ -85,8 +85,8 @@ def forget_machine(machine: Machine, admin: Admin, host: str, report: Callable[[
     numbers = sorted(bucket.get("children", ()))
     if numbers:
         admin.command("osd out", ids=[str(number) for number in numbers])
-        report(f"data of {host} are made anew; they need OSDs on as many machines as there are copies")
-        empty(machine, admin, numbers, report)
+        needs = f"data of {host} are made anew; they need OSDs on as many machines as there are copies"
+        empty(machine, admin, numbers, lambda progress: report(f"{needs}; {progress}"))
     for number in numbers:
         # Where nobody says that it is really meant, the manager asks once more whether it is safe.
         admin.manager_command("osd purge", id=number)
