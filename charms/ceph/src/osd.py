@@ -193,9 +193,13 @@ class Osds:
 def is_safe_to_destroy(admin: Admin, numbers: list[int]) -> bool:
     """Return whether these OSDs hold nothing that is not elsewhere in full; one that does not exist is no risk.
 
-    Asked for JSON, Ceph refuses nothing here: its answer tells for which of them it is so.
+    Asked for JSON, Ceph refuses only as long as it knows nothing of some placement groups; else its answer tells for
+    which of the OSDs it is so.
     """
-    answer = admin.command("osd safe-to-destroy", ids=[str(number) for number in numbers])
+    try:
+        answer = admin.command("osd safe-to-destroy", ids=[str(number) for number in numbers])
+    except CommandRefusedError:
+        return False
     return set(numbers) <= set(answer["safe_to_destroy"])
 
 

@@ -488,6 +488,8 @@ class Cluster:
         self._hosts_once.discard(name)
 
     def _do_osd_safe_to_destroy(self, ids: list[str]) -> Any:
+        if "unknown" in self.states():
+            raise Refused(errno.EAGAIN, "pgs have unknown state; cannot draw any conclusions")
         found: dict[str, list[int]] = {
             "safe_to_destroy": [],
             "active": [],

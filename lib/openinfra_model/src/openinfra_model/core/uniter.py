@@ -257,7 +257,7 @@ def _remote_units(unit: Unit, relation: Relation) -> dict[str, Databag]:
     return {
         name: bag
         for name, bag in relation.units.items()
-        if name != unit.name and name.rpartition("/")[0] == application
+        if name != unit.name and find.by_number(name)[0] == application
     }
 
 

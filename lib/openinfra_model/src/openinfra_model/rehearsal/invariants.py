@@ -87,15 +87,15 @@ def check_step(world: World) -> None:
             )
         for path in machine.torn:
             raise Violation(WHOLE_FILES, f"{path} of {machine.name} is empty")
-    for application in world.state.applications:
-        down = [machine.name for machine in world.machines.values() if _restarts(machine, application.name)]
+    restarting = [machine for machine in world.machines.values() if machine.restarting]
+    for application in world.state.applications if len(restarting) > 1 else ():
+        down = [machine.name for machine in restarting if _restarts(machine, application.name)]
         if len(down) > 1:
             raise Violation(ONE_AT_A_TIME, f"{application.name} restarts on {' and '.join(down)} at once")
 
 
 def _restarts(machine: MemoryMachine, application: str) -> bool:
-    down = machine.restarting
-    return bool(down and down & set(machine.list_folder(f"/var/lib/openinfra/{application}/services")))
+    return bool(machine.restarting & set(machine.list_folder(f"/var/lib/openinfra/{application}/services")))
 
 
 def check_end(world: World) -> None:
