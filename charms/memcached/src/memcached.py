@@ -1,0 +1,164 @@
+"""memcached on one machine: package, configuration, daemon. Everything here works without Juju."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openinfra_charm import registry, render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+    from state import Config, State
+
+HERE = Path(__file__).parent
+DAEMON = "memcached"
+PACKAGES = ("memcached",)
+UNIT = "memcached.service"
+CONFIG = "/etc/memcached.conf"
+DROP_IN = "/etc/systemd/system/memcached.service.d/openinfra.conf"
+ASK = "/usr/lib/openinfra/memcached-ask"
+"""The program that speaks to the daemon: the charm's, and the check after a start of the machine."""
+PORT = 11211
+_PAUSE = 1
+_KIB_OF_A_CONNECTION = 32
+"""What the cap on memory allows for the buffers of each connection, memcached's and the kernel's."""
+
+
+class NoAnswerError(Exception):
+    """The daemon does not answer, or refuses; the message is what there is to say."""
+
+
+class Memcached:
+    """The memcached of this machine, as one application keeps it."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self.machine = machine
+        self._application = application
+        self._services = Services(machine, application)
+        self._templates = render.Templates(machine, application, HERE / "templates")
+
+    # Verbs
+
+    def install(self) -> None:
+        """Install the package; nothing starts."""
+        registry.install(self.machine, self._application, PACKAGES)
+
+    def render(self, state: State) -> frozenset[str]:
+        """Write the configuration; return the files that changed."""
+        address = state.address
+        config = self._templates.fill(
+            "memcached.conf.j2",
+            application=self._application,
+            config=state.config,
+            listen=f"[{address}]" if ":" in address else address,
+            port=PORT,
+        )
+        drop_in = self._templates.fill(
+            "memcached.service.j2", application=self._application, memory_max=memory_max(state.config)
+        )
+        ask = (HERE / "files/memcached-ask").read_text(encoding="utf-8")
+        changed = render.write(
+            self.machine,
+            File(path=CONFIG, content=config),
+            File(path=DROP_IN, content=drop_in),
+            File(path=ASK, content=ask, mode=0o755),
+        )
+        # It may always stop: what is cached can be had again. So there is a check after the start only.
+        registry.leave_check(self.machine, "after-start", self._application, ASK, "version")
+        return changed
+
+    def apply(self) -> None:
+        """Have the daemon run; one that runs with an older configuration is left for `outdated`."""
+        if UNIT not in self._services.units:
+            self.machine.reload_systemd()
+            if self._active_state() != "inactive":
+                # Somebody had it before the charm, with a configuration of his own.
+                self.machine.stop_services(UNIT)
+        self._services.ensure_running([self._service()])
+
+    start = apply
+
+    def outdated(self) -> bool:
+        """Return whether the daemon runs with an older configuration and has to be restarted."""
+        return bool(self._services.outdated([self._service()]))
+
+    def restart(self) -> None:
+        """Restart the daemon with the present configuration; what it held is lost."""
+        self.machine.reload_systemd()
+        self._services.restart(self._service())
+
+    def stop(self) -> None:
+        """Stop the daemon, and keep it stopped."""
+        self._services.stop(UNIT)
+
+    def runs(self) -> bool:
+        """Return whether the daemon's process is there."""
+        return self._active_state() == "active"
+
+    def is_ready(self) -> bool:
+        """Return whether the daemon answers."""
+        return self.machine.run(ASK, "version", check=False).code == 0
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait until the daemon answers, but no longer than this; return whether it does."""
+        limit = self.machine.now() + seconds
+        while not self.is_ready():
+            if self.machine.now() + _PAUSE > limit:
+                return False
+            self.machine.sleep(_PAUSE)
+        return True
+
+    def version(self) -> str:
+        """Return the installed version, such as `1.6.38`; empty before it is installed."""
+        return re.split(r"[+~-]", self.machine.package_versions(PACKAGES).get("memcached", ""))[0]
+
+    def remove(self) -> None:
+        """Take everything of ours off the machine; a package that others need stays."""
+        self.stop()
+        for path in (CONFIG, str(Path(DROP_IN).parent), ASK):
+            self.machine.remove(path)
+        self.machine.reload_systemd()
+        registry.remove_checks(self.machine, self._application)
+        registry.uninstall(self.machine, self._application)
+        self.machine.remove(f"/var/lib/openinfra/{self._application}")
+
+    # What the daemon says
+
+    def stats(self) -> dict[str, str]:
+        """Return the daemon's counters by name (memcached's doc/protocol.txt, "General-purpose statistics").
+
+        Raises:
+            NoAnswerError: The daemon does not answer.
+        """
+        rows = (line.split(maxsplit=2) for line in self._ask("stats").splitlines())
+        return {row[1]: row[2] for row in rows if row[0] == "STAT" and len(row) == 3}  # noqa: PLR2004  STAT name value
+
+    def flush(self) -> None:
+        """Have the daemon forget all items.
+
+        Raises:
+            NoAnswerError: The daemon does not answer; whether it has forgotten them is unknown.
+        """
+        self._ask("flush_all")
+
+    def _ask(self, command: str) -> str:
+        answer = self.machine.run(ASK, command, check=False)
+        if answer.code:
+            raise NoAnswerError(answer.stdout.strip() or answer.stderr.strip())
+        return answer.stdout
+
+    def _active_state(self) -> str:
+        return self.machine.service_states(UNIT)[UNIT]
+
+    def _service(self) -> Service:
+        return Service(unit=UNIT, inputs=tuple(self.machine.read(path) or "" for path in (CONFIG, DROP_IN)))
+
+
+def memory_max(config: Config) -> int:
+    """Return the MiB that the process may take: items, a quarter for what finds them, its connections and itself."""
+    connections = config.connection_limit * _KIB_OF_A_CONNECTION // 1024
+    return config.memory_limit + config.memory_limit // 4 + connections + 64

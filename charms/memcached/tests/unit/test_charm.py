@@ -1,0 +1,170 @@
+"""The charm between Juju and the machine: the ring, whose turn it is, the status, the actions."""
+
+import json
+
+import ops
+import pytest
+from ops.testing import ActionFailed
+
+from openinfra_charm.machine import use
+
+SERVER = {"host": "10.0.0.10", "port": "11211", "udp-port": "0"}
+
+
+def restarts(model):
+    return [machine.log.count("restart memcached.service") for machine in model.machines]
+
+
+def test_every_unit_tells_clients_where_it_is(deploy):
+    model = deploy(3)
+    assert model.cache_data == {number: {**SERVER, "host": f"10.0.0.{number + 10}"} for number in range(3)}
+    assert all(isinstance(status, ops.ActiveStatus) for status in model.statuses.values())
+    assert set(model.versions.values()) == {"1.6.38"}
+
+
+def test_a_second_reconcile_changes_nothing(deploy):
+    model = deploy(3)
+    before = (dict(model.unit_data[1]), dict(model.app_data), dict(model.cache_data[1]))
+    model.machines[1].log.clear()
+    model.run(1, model.on.config_changed())
+    model.run(1, model.on.update_status())
+    assert model.machines[1].log == []
+    assert (model.unit_data[1], model.app_data, model.cache_data[1]) == before
+
+
+def test_another_option_restarts_every_unit_once_in_its_turn(deploy):
+    model = deploy(3)
+    serving = []
+    for machine in model.machines:
+        restart = machine.restart_services
+
+        def watch(*units, restart=restart):
+            restart(*units)
+            serving.append(sum(machine.cache.serves for machine in model.machines))
+
+        machine.restart_services = watch
+        machine.start_seconds = 2
+    model.configure(memory_limit=64)
+    assert restarts(model) == [1, 1, 1]
+    assert serving == [2, 2, 2]
+    assert [machine.cache.options["-m"] for machine in model.machines] == ["64"] * 3
+    assert all(isinstance(status, ops.ActiveStatus) for status in model.statuses.values())
+    assert json.loads(model.app_data.get("turn-holder", "null")) is None
+
+
+def test_a_unit_waits_while_another_one_does_not_answer(deploy):
+    model = deploy(2)
+    model.machines[0].start_seconds = 100
+    model.configure(threads=2)
+    assert restarts(model) == [1, 0]
+    assert model.statuses[0] == ops.WaitingStatus("for memcached to answer after its restart")
+    assert model.statuses[1] == ops.MaintenanceStatus("waiting for its turn to restart, after memcached/0")
+    model.machines[0].sleep(100)
+    model.run(0, model.on.update_status())
+    assert restarts(model) == [1, 1]
+    assert model.statuses[1] == ops.ActiveStatus()
+
+
+def test_a_wrong_option_blocks_and_changes_nothing(deploy):
+    model = deploy(1)
+    model.machines[0].log.clear()
+    model.configure(threads=0)
+    assert model.statuses[0] == ops.BlockedStatus(
+        "config threads=0 cannot be used: expected a whole number, 1 to 64"
+    )
+    assert model.machines[0].log == []
+
+
+def test_another_application_on_the_machine_blocks(deploy):
+    first = deploy(1)
+    machine = first.machines[0]
+    machine.log.clear()
+    second = deploy(0, application="sessions")
+    second.machines, second.unit_data, second.cache_data = [machine], {0: {}}, {0: {}}
+    second.run(0, second.on.config_changed())
+    assert second.statuses[0] == ops.BlockedStatus(
+        "memcached/0 runs memcached on this machine already: remove one of the two"
+    )
+    with pytest.raises(ActionFailed, match="sessions/0 runs no memcached"):
+        second.action(0, "flush-all", confirm=True)
+    second.run(0, second.on.stop())
+    second.run(0, second.on.remove(), formed=False)
+    assert machine.log == []
+    assert second.cache_data == {0: {}}
+    first.run(0, first.on.remove(), formed=False)
+    second.run(0, second.on.config_changed())
+    assert second.statuses[0] == ops.ActiveStatus()
+
+
+def test_another_address_is_told_and_listened_on(deploy):
+    model = deploy(1)
+    machine = model.machines[0]
+    machine.address = machine.cache.address = "10.0.0.99"
+    model.run(0, model.on.config_changed())
+    assert model.cache_data[0] == {**SERVER, "host": "10.0.0.99"}
+    assert machine.cache.options["-l"] == "10.0.0.99"
+
+
+def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):
+    model = deploy(1)
+    model.machines[0].services["memcached.service"] = "failed"
+    model.run(0, model.on.update_status())
+    assert model.machines[0].services["memcached.service"] == "active"
+
+
+def test_a_daemon_that_cannot_run_is_said(deploy):
+    model = deploy(1)
+    machine = model.machines[0]
+    machine.cache.address = "10.9.9.9"
+    machine.services["memcached.service"] = "failed"
+    model.run(0, model.on.update_status())
+    assert model.statuses[0] == ops.BlockedStatus(
+        "memcached does not run; see juju ssh memcached/0 journalctl -u memcached.service"
+    )
+
+
+def test_stats(deploy):
+    model = deploy(1)
+    model.machines[0].cache.items = 7
+    results = model.action(0, "stats")
+    assert results["summary"] == "7 items in 0 of 512 MiB, 2 connections, 75 % of 4 reads found theirs"
+    assert json.loads(results["result"])["curr_items"] == "7"
+
+
+def test_stats_of_a_daemon_that_does_not_answer(deploy):
+    model = deploy(1)
+    model.machines[0].services["memcached.service"] = "failed"
+    with pytest.raises(ActionFailed, match=r"memcached does not answer: .*; see the status of memcached/0"):
+        model.action(0, "stats")
+
+
+def test_flush_all_asks_first(deploy):
+    model = deploy(1)
+    model.machines[0].cache.items = 7
+    model.machines[0].log.clear()
+    with pytest.raises(ActionFailed, match="would be lost: say so with confirm=true"):
+        model.action(0, "flush-all", confirm=False)
+    assert model.machines[0].cache.items == 7
+    assert model.machines[0].log == []
+    assert model.action(0, "flush-all", confirm=True) == {"summary": "memcached/0 has forgotten all items"}
+    assert model.machines[0].cache.items == 0
+
+
+def test_removal_leaves_nothing(deploy):
+    model = deploy(1)
+    model.run(0, model.on.stop())
+    model.run(0, model.on.remove(), formed=False)
+    machine = model.machines[0]
+    assert machine.packages == {}
+    assert [path for path in machine.nodes if "openinfra" in path or "memcached" in path] == []
+
+
+def test_the_daemon_is_back_after_a_power_loss_without_a_hook(deploy):
+    model = deploy(1)
+    machine = model.machines[0]
+    with use(machine):
+        machine.power_off()
+        machine.power_on()
+    assert machine.cache.serves
+    assert machine.cache.options["-l"] == "10.0.0.10"
+    assert machine.torn == []
