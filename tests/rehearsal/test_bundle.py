@@ -42,6 +42,7 @@ def stage(tmp_path_factory) -> Stage:
             ("remove-machine 1 --force; add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G"),
             id="a machine that died is replaced",
         ),
+        pytest.param(("remove-relation host:juju-info ceph:juju-info",), id="the baseline is taken back"),
     ],
 )
 def test_the_bundle_holds(stage, operations):

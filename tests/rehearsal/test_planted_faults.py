@@ -40,9 +40,9 @@ def plant(planted, folder: Path) -> None:
     shutil.copy(ROOT / "bundles/openinfra.yaml", folder / "bundles")
     (folder / "build").mkdir()
     found = False
-    for name in ("ceph", "host"):
-        archive = f"build/openinfra-{name}.charm"
-        with zipfile.ZipFile(ROOT / archive) as source, zipfile.ZipFile(folder / archive, "w") as copy:
+    for archive in (ROOT / "build").glob("openinfra-*.charm"):
+        name = archive.stem.removeprefix("openinfra-")
+        with zipfile.ZipFile(archive) as source, zipfile.ZipFile(folder / "build" / archive.name, "w") as copy:
             for entry in source.infolist():
                 content = source.read(entry)
                 if f"charms/{name}/{entry.filename}" == planted.file:

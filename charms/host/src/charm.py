@@ -81,7 +81,7 @@ class HostCharm(ops.CharmBase):
 
     @property
     def owner(self) -> str:
-        """The unit that manages the machine; empty before the first hook has ended."""
+        """The unit that manages the machine; empty when that unit has gone."""
         return (self.machine.read(f"{registry.OWNERS}/{_BASELINE}") or "").strip()
 
     def _claim(self) -> bool:
@@ -102,7 +102,10 @@ class HostCharm(ops.CharmBase):
         status.add_all(event, self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
-        if self.owner not in {"", self.unit.name}:
+        if not self.owner:
+            yield ops.MaintenanceStatus("the machine has its own baseline again")
+            return
+        if self.owner != self.unit.name:
             yield ops.BlockedStatus(
                 f"{self.owner} manages this machine: remove this unit's relation to its principal"
             )

@@ -414,6 +414,12 @@ def _beside(path: str) -> str:
     return f"{_folder(path)}/.{Path(path).name}.new"
 
 
+def is_unfinished(path: str) -> bool:
+    """Return whether a name is that of a file which is being written, or was when its writer was killed."""
+    name = Path(path).name
+    return name.startswith(".") and name.endswith(".new")
+
+
 def _user_name(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.machine import CommandError, Machine, Result
+from openinfra_charm.machine import CommandError, Machine, Result, is_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -267,7 +267,7 @@ class MemoryMachine(Machine):
         for path, node in {**self._durable, **kept}.items():
             if not path.startswith(VOLATILE) or path in kept:
                 content = None if node.content is None else (node.saved or "")
-                self.torn += [path] if node.content and not content else []
+                self.torn += [path] if node.content and not content and not is_unfinished(path) else []
                 self._name(path, dataclasses.replace(node, content=content))
         self._durable = dict(self.nodes)
         self._services_changed()
