@@ -11,6 +11,7 @@ from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.play import CALM, Listed, Play, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal
+from openinfra_model.rehearsal.world import NotPlayedError
 
 ALONE = Plot(faults=())
 
@@ -160,6 +161,11 @@ def test_undertakings_are_carried_out(stage):
     report = rehearsal.run(30, seed=2)
     assert report.found is None, report.found.what
     assert max(report.hooks["alpha"]) > 12
+
+
+def test_a_command_that_nobody_plays_is_told(stage):
+    with pytest.raises(NotPlayedError, match="does not play 'dance alpha'; it plays run UNIT ACTION"):
+        play(stage(), Plot(operations=("dance alpha",), faults=()))
 
 
 def test_an_interrupt_keeps_what_was_seen(stage):

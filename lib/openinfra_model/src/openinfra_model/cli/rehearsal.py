@@ -24,7 +24,7 @@ from openinfra_model.rehearsal import invariants
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.play import FAULTS, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.world import NotPlayedError, Stage
 
 if TYPE_CHECKING:
     import argparse
@@ -168,11 +168,13 @@ def _play(asked: Mapping[str, Any], schedules: int, seed: int, progress: Callabl
 
 @contextlib.contextmanager
 def _told() -> Generator[None]:
-    """Tell of a charm that cannot be rehearsed."""
+    """Tell of what cannot be rehearsed."""
     try:
         yield
     except TouchesThisMachineError as error:
         raise CliError(str(error)) from None
+    except NotPlayedError as error:
+        raise CliError(f"--do: {error}") from None
 
 
 class _Watch:

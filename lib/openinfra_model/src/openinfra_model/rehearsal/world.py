@@ -38,6 +38,10 @@ JOB_SECONDS = 120
 """No job that is not waiting for something that never comes takes longer here, where data move at once."""
 
 
+class NotPlayedError(Exception):
+    """A command that rehearsals do not know."""
+
+
 class Stage:
     """A bundle with its charms' code, from which any number of worlds is made."""
 
@@ -142,7 +146,7 @@ class World:
 
         Raises:
             ModelError: The model refuses it.
-            ValueError: It is none that a rehearsal plays.
+            NotPlayedError: It is none that a rehearsal plays.
         """
         verb, *words = shlex.split(command)
         switches = {word for word in words if word.startswith("--")}
@@ -174,7 +178,10 @@ class World:
                 archive = str(self.stage.bundle.applications[application].archive)
                 self.core.refresh(application, charm, archive=archive, now=self.now)
             case _:
-                raise ValueError(f"a rehearsal does not know how to do {command!r}")
+                raise NotPlayedError(
+                    f"a rehearsal does not play {command!r}; it plays run UNIT ACTION, config APPLICATION NAME=VALUE, "
+                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh"
+                )
         return ""
 
     # What surrounds the model
