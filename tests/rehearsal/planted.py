@@ -94,8 +94,8 @@ PLANTED = (
         "            self.cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
     ),
     _planted(
-        "a peer that has said nothing yet", f"{CEPH}/charm.py",
-        ' for unit, known in facts.items() if "hostname" in known}', " for unit, known in facts.items()}", "no-traceback",
+        "a peer that has said nothing yet", f"{CEPH}/state.py",
+        "return (unit for unit in self._cluster.units if unit in self)", "return iter(self._cluster.units)", "no-traceback",
     ),
     _planted(
         "an owner that stays", f"{HOST}/charm.py",

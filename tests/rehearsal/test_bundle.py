@@ -13,7 +13,7 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.world import Stage
 
 ROOT = Path(__file__).parents[2]
-SCHEDULES = 20
+SCHEDULES = 10
 
 
 @pytest.fixture(scope="session")

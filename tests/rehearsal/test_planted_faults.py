@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from openinfra_model import pack
 
@@ -18,6 +19,8 @@ from .planted import PLANTED
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 500
+CHARMS = ("ceph", "host")
+"""Those with faults planted in them; the bundle has them alone, related to each other."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,13 +39,15 @@ def test_it_is_found(planted, tmp_path):
 def plant(planted, folder: Path) -> None:
     """Make copies of the shared package, the bundle and its archives, one of them with the fault."""
     shutil.copytree(ROOT / "lib/openinfra_charm/src", folder / "lib/openinfra_charm/src")
+    bundle = yaml.safe_load((ROOT / "bundles/openinfra.yaml").read_text())
+    bundle["applications"] = {name: bundle["applications"][name] for name in CHARMS}
     (folder / "bundles").mkdir()
-    shutil.copy(ROOT / "bundles/openinfra.yaml", folder / "bundles")
+    (folder / "bundles/openinfra.yaml").write_text(yaml.safe_dump(bundle))
     (folder / "build").mkdir()
     found = False
-    for archive in (ROOT / "build").glob("openinfra-*.charm"):
-        name = archive.stem.removeprefix("openinfra-")
-        with zipfile.ZipFile(archive) as source, zipfile.ZipFile(folder / "build" / archive.name, "w") as copy:
+    for name in CHARMS:
+        archive = f"build/openinfra-{name}.charm"
+        with zipfile.ZipFile(ROOT / archive) as source, zipfile.ZipFile(folder / archive, "w") as copy:
             for entry in source.infolist():
                 content = source.read(entry)
                 if f"charms/{name}/{entry.filename}" == planted.file:
