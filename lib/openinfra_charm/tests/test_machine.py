@@ -279,3 +279,25 @@ def test_another_machine_takes_this_ones_place_for_a_while():
     with machines.use(MemoryMachine()) as other:
         assert machines.this() is other
     assert machines.this() is this
+
+
+# Folders that count as a whole
+
+
+def test_a_folder_gets_its_name_with_all_that_is_in_it(real, tmp_path):
+    real.write(str(tmp_path / "beside/lib/module.py"), "content")
+    real.link(str(tmp_path / "beside/lib/link"), "module.py")
+    real.move_folder(str(tmp_path / "beside"), str(tmp_path / "tree"))
+    assert (tmp_path / "tree/lib/link").read_text() == "content"
+    assert not (tmp_path / "beside").exists()
+
+
+@pytest.mark.parametrize("kind", ["real", "memory"])
+def test_a_folder_takes_nobodys_name(request, tmp_path, kind):
+    machine = request.getfixturevalue("real") if kind == "real" else MemoryMachine()
+    for name in ("beside", "tree"):
+        machine.write(f"{tmp_path}/{name}/file", name)
+    with pytest.raises(FileExistsError):
+        machine.move_folder(f"{tmp_path}/beside", f"{tmp_path}/tree")
+    assert machine.read(f"{tmp_path}/tree/file") == "tree"
+    assert machine.read(f"{tmp_path}/beside/file") == "beside"

@@ -165,6 +165,21 @@ class Machine:
         self._sync(_folder(path))
         return True
 
+    def move_folder(self, path: str, new: str) -> None:
+        """Give a finished folder the name that makes it count.
+
+        All that is in it is durable before it gets the name, and the name before this returns: after a power loss there
+        is a whole folder under `new`, or none. Both names are on one file system.
+
+        Raises:
+            FileExistsError: There is something under the new name.
+        """
+        if self.exists(new):
+            raise FileExistsError(new)
+        self._sync_tree(path)
+        self._rename(path, new)
+        self._sync(_folder(new))
+
     def allocate(self, path: str, size: int, *, user: str = "root", group: str = "root") -> None:
         """Make a sparse file of `size` bytes that only its owner can read.
 
@@ -234,6 +249,10 @@ class Machine:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def _sync_tree(self, path: str) -> None:
+        """Have all that is below a folder outlast a power loss: with syncfs(2), as fsync(2) of so many files takes long."""
+        self.run("sync", "--file-system", path, timeout=600)
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""

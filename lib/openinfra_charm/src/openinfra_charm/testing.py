@@ -222,6 +222,7 @@ class MemoryMachine(Machine):
         self.patience = math.inf
         self.fuse: Fuse | None = None
         self._durable: dict[str, Node] = {}
+        self._moved: dict[str, str] = {}
         self._children: dict[str, set[str]] = {}
         self._ready_at: dict[str, float] = {}
         self._started_with: dict[str, int] = {}
@@ -270,6 +271,7 @@ class MemoryMachine(Machine):
                 self.torn += [path] if node.content and not content and not is_unfinished(path) else []
                 self._name(path, dataclasses.replace(node, content=content))
         self._durable = dict(self.nodes)
+        self._moved = {}
         self._services_changed()
 
     def power_on(self) -> None:
@@ -457,6 +459,11 @@ class MemoryMachine(Machine):
             self.log.append(f"link {path} to {target}")
         return changed
 
+    def move_folder(self, path: str, new: str) -> None:
+        """Give a folder its final name, with the steps of a real machine."""
+        super().move_folder(path, new)
+        self.log.append(f"move {path} to {new}")
+
     def allocate(self, path: str, size: int, *, user: str = "root", group: str = "root") -> None:
         """Make a sparse file."""
         super().allocate(path, size, user=user, group=group)
@@ -492,9 +499,13 @@ class MemoryMachine(Machine):
 
     def _rename(self, old: str, new: str) -> None:
         self._change()
-        node = self.nodes[old]
-        self._forget(old)
-        self._name(new, node)
+        # A folder takes along what is in it, also on the disk as soon as its new name is synced.
+        names = [*([old] if old in self.nodes else []), *self._below(old)]
+        for path, node in [(path, self.nodes[path]) for path in names]:
+            self._forget(path)
+            self._name(new + path.removeprefix(old), node)
+        if any(path != old for path in names):
+            self._moved[new] = old
 
     def _unlink(self, path: str) -> None:
         if path in self.nodes:
@@ -518,8 +529,19 @@ class MemoryMachine(Machine):
             found += self._below(path)
         return found
 
+    def _sync_tree(self, path: str) -> None:
+        self._change()
+        for name in [path, *self._below(path)]:
+            if node := self.nodes.get(name):
+                node.saved = node.content
+                self._durable[name] = node
+
     def _sync(self, path: str) -> None:
         self._change()
+        for new, old in [moved for moved in self._moved.items() if posixpath.dirname(moved[0]) == path]:
+            del self._moved[new]
+            for name in [name for name in self._durable if name == old or name.startswith(f"{old}/")]:
+                self._durable[new + name.removeprefix(old)] = self._durable.pop(name)
         node = self.nodes.get(path)
         if node and (node.is_file or node.disk):
             node.saved = node.content
