@@ -343,19 +343,36 @@ def test_a_power_loss_after_the_build_loses_nothing(machine, trees, build):
 def test_the_job_builds_with_progress_and_ends_with_the_trees_name(machine, trees, locks):
     jobs = Jobs(machine, "keystone")
     wanted = release.find(machine, locks, "2026.1", bindings=["python3-rados"])
-    record = jobs.once("openinfra_charm.build_release", **wanted.arguments)
+    record = jobs.start("openinfra_charm.build_release", **wanted.arguments)
     assert record.id == "build-release-1"
     assert main("keystone", record.id) == 0
-    done = jobs.once("openinfra_charm.build_release", **wanted.arguments)
-    assert (done.id, done.state, done.progress) == (record.id, "done", f"{wanted.tree} is built")
+    done = jobs.find(record.id)
+    assert done is not None
+    assert (done.state, done.progress) == ("done", f"{wanted.tree} is built")
     assert trees.is_built(wanted)
+
+
+def test_what_was_built_and_has_gone_or_changed_is_built_by_another_job(machine, trees, locks):
+    jobs = Jobs(machine, "keystone")
+    lock = locks / "2026.1/python3.13.txt"
+    for number, text in enumerate(
+        (lock.read_text(), lock.read_text(), "keystone==29.0.1 --hash=sha256:dd\n"), 1
+    ):
+        lock.write_text(text)
+        wanted = release.find(machine, locks, "2026.1")
+        assert not trees.is_built(wanted)
+        record = jobs.start("openinfra_charm.build_release", **wanted.arguments)
+        assert record.id == f"build-release-{number}"
+        main("keystone", record.id)
+        assert trees.is_built(wanted)
+        trees.remove()
 
 
 def test_a_job_that_cannot_build_says_why_and_the_next_hook_tries_again(machine, packaging, trees, locks):
     jobs = Jobs(machine, "keystone")
     wanted = release.find(machine, locks, "2026.1")
     packaging.offline = True
-    record = jobs.once("openinfra_charm.build_release", **wanted.arguments)
+    record = jobs.start("openinfra_charm.build_release", **wanted.arguments)
     assert main("keystone", record.id) == 1
     failed = jobs.find(record.id)
     assert failed is not None
@@ -364,7 +381,7 @@ def test_a_job_that_cannot_build_says_why_and_the_next_hook_tries_again(machine,
         "2026.1 cannot be built: ERROR: No matching distribution found for uv; "
     )
     packaging.offline = False
-    again = jobs.once("openinfra_charm.build_release", **wanted.arguments)
+    again = jobs.start("openinfra_charm.build_release", **wanted.arguments)
     assert again.id == "build-release-2"
     assert main("keystone", again.id) == 0
     assert trees.is_built(wanted)

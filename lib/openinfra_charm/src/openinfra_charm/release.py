@@ -22,13 +22,16 @@ What a charm has to bring
 
       wanted = release.find(self.machine, HERE / "releases", "2026.1", bindings=("python3-rados",))
       if not releases.is_built(wanted):
-          job = self.jobs.once("openinfra_charm.build_release", **wanted.arguments)    # progress: show-job, status
+          # Not `once`: whether it has been done is what `is_built` says. After a failure the next hook tries again.
+          job = self.jobs.start("openinfra_charm.build_release", **wanted.arguments)    # progress: show-job, status
           return
       releases.switch(wanted.tree)     # when it is this unit's turn; services restart afterwards
       releases.prune()                 # while no job builds
 
-  Services start programs as `/opt/<application>/current/bin/...`; one that runs goes on with the tree that it has begun
-  with. `switch` back to `releases.previous` is the way back.
+  `releases.current.name` belongs among the inputs of the `Service`s that run it. The programs of packages, started as
+  `/opt/<application>/current/bin/...`, stay in the tree in which they were started; `current/bin/python` itself, and what is
+  given `current` as a path, find in the new tree what they import after a switch. `switch` back to
+  `releases.previous` is the way back.
 - `releases.remove()` in its `remove`.
 
 Registries are reached as /etc/environment says (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`, `HTTPS_PROXY`, `SSL_CERT_FILE`, ...),
