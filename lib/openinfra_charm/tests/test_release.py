@@ -124,7 +124,7 @@ def test_bindings_are_linked_by_name_and_imported_once(machine, build):
 
 def test_a_binding_that_cannot_be_imported_is_no_tree(machine, packaging, trees, build):
     packaging.broken_modules = {"rados"}
-    with pytest.raises(ReleaseError, match="No module named 'rados'"):
+    with pytest.raises(ReleaseError, match=r"cannot be built: ModuleNotFoundError: No module named 'rados'$"):
         build("2026.1", "python3-rados")
     assert trees.all() == []
     assert machine.list_folder("/opt/keystone") == []
@@ -151,7 +151,9 @@ def test_no_registry_is_a_reason_and_leaves_nothing_that_counts(machine, packagi
         build("2025.2")
     before = machine.list_folder("/opt/keystone")
     packaging.offline = True
-    with pytest.raises(ReleaseError, match=r"2026.1 cannot be built: .*; is the package index reachable"):
+    with pytest.raises(
+        ReleaseError, match=r"(?i)2026.1 cannot be built: error: .*; is the package index reachable"
+    ):
         build()
     assert machine.list_folder("/opt/keystone") == before
     packaging.offline = False
@@ -306,7 +308,7 @@ def is_whole(machine, tree):
 
 @pytest.mark.parametrize("power", [False, True])
 def test_whenever_a_build_is_interrupted_there_are_whole_trees_only(locks, power):
-    interrupted = built = 0
+    interrupted = built = torn = 0
     for changes in range(200):
         machine, trees, wanted, killed = play_until(changes, locks)
         if not killed:
@@ -317,15 +319,19 @@ def test_whenever_a_build_is_interrupted_there_are_whole_trees_only(locks, power
             machine.power_on()
         built += trees.is_built(wanted)
         assert all(is_whole(machine, tree) for tree in trees.all())
+        torn += len(machine.torn)
         assert release_in_use(trees) in {"2025.2", "2026.1"}
         trees.switch(trees.build(wanted, lambda _: None).name)
         assert release_in_use(trees) == "2026.1"
+        assert all(is_whole(machine, tree) for tree in trees.all())
         trees.prune()
         assert machine.list_folder("/opt/keystone") == sorted(
             [*(tree.name for tree in trees.all()), "current"]
         )
     assert interrupted > 15
     assert 0 < built < interrupted
+    # uv's cache was torn, and none of it has come into a tree.
+    assert bool(torn) == power
 
 
 def test_a_power_loss_after_the_build_loses_nothing(machine, trees, build):

@@ -63,7 +63,10 @@ PACKAGES = ("python3-pip",)
 
 TOOLS = "/opt/openinfra"
 _USERS = f"{TOOLS}/users"
-"""A folder a release, in it one empty file an application that has trees of it: the last one to go takes the cache along."""
+"""A folder a release, in it a file an application that has trees of it: the last one to go takes the cache along.
+
+While an application builds, its file holds the id of the machine's start: see `_distrust_cache`.
+"""
 _CACHE = f"{TOOLS}/cache"
 _PYTHON = "/usr/bin/python3"
 _DIST_PACKAGES = "/usr/lib/python3/dist-packages/"
@@ -74,7 +77,8 @@ _ENVIRONMENT = ("/etc/juju-proxy.conf", "/etc/environment")
 """Where operators and Juju say how the machine reaches the world; the last one has the last word."""
 _NAMES = re.compile(r"(UV|PIP)_[A-Z_]+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(?i:(https?|all|no)_proxy)")
 _BUILD_SECONDS = 1800
-_REASON_LINES = 4
+_REASON_LENGTH = 500
+_NO_REGISTRY = re.compile(r"(?i)connect|fetch|sending request|timed out|dns|matching distribution")
 
 _UV = "0.13.9"
 _UV_LOCK = f"""\
@@ -224,7 +228,9 @@ class Releases:
         """
         if tree := self.find(wanted.tree):
             return tree
-        self._machine.write(f"{_USERS}/{wanted.release}/{self._application}", "")
+        self._distrust_cache(wanted.release)
+        mark = f"{_USERS}/{wanted.release}/{self._application}"
+        self._machine.write(mark, self._machine.boot_id())
         beside = f"{self.folder}/{_BUILDING}{wanted.tree}"
         self._machine.remove(beside)
         try:
@@ -245,6 +251,7 @@ class Releases:
         self._machine.write(f"{beside}/{_RECORD}", json.dumps(record, indent=1, sort_keys=True) + "\n")
         report("writing it to disk")
         self._machine.move_folder(beside, f"{self.folder}/{wanted.tree}")
+        self._machine.write(mark, "")
         return tree
 
     def switch(self, name: str) -> bool:
@@ -293,6 +300,15 @@ class Releases:
 
     # How it is made
 
+    def _distrust_cache(self, release: str) -> None:
+        """Remove a release's cache if the machine has stopped while somebody filled it: uv would take torn files for good."""
+        marks = [f"{_USERS}/{release}/{name}" for name in self._machine.list_folder(f"{_USERS}/{release}")]
+        torn = [mark for mark in marks if self._machine.read(mark) not in {"", None, self._machine.boot_id()}]
+        if torn:
+            self._machine.remove(f"{_CACHE}/{release}")
+        for mark in torn:
+            self._machine.write(mark, "")
+
     def _fetch_uv(self, report: Callable[[str], None]) -> str:
         """Return the path of uv, which is fetched where it is not there yet."""
         tool = f"{TOOLS}/uv-{_UV}"
@@ -323,13 +339,21 @@ class Releases:
         count = len(re.findall(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[.*\])?==", lock, re.MULTILINE))
         env = {
             **environment(self._machine),
-            "UV_CACHE_DIR": f"{_CACHE}/{wanted.release}",
             "UV_NO_CONFIG": "1",
             "UV_PYTHON_DOWNLOADS": "never",
         }
         # Relocatable: its programs find the tree that they are in, whatever its name will be.
         self._machine.run(
-            uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", wanted.python, beside, env=env
+            uv,
+            "venv",
+            "--quiet",
+            "--no-project",
+            "--relocatable",
+            "--no-cache",
+            "--python",
+            wanted.python,
+            beside,
+            env=env,
         )
         self._machine.write(f"{beside}/requirements.txt", lock)
         report(f"installing {count} packages")
@@ -337,7 +361,8 @@ class Releases:
         # to be compiled now.
         self._machine.run(
             uv, "pip", "sync", "--quiet", "--python", f"{beside}/bin/python", "--require-hashes", "--no-build",
-            "--link-mode", "hardlink", "--compile-bytecode", f"{beside}/requirements.txt",
+            "--link-mode", "hardlink", "--compile-bytecode", "--cache-dir", f"{_CACHE}/{wanted.release}",
+            f"{beside}/requirements.txt",
             env=env, timeout=_BUILD_SECONDS,
         )  # fmt: skip
         self._link_bindings(beside, wanted)
@@ -376,9 +401,12 @@ def _top_level(paths: Iterable[str]) -> set[str]:
 
 
 def _reason(error: CommandError | TimeoutError) -> str:
-    """Return the last of what a program has said, and what that may mean."""
-    if isinstance(error, TimeoutError):
-        return f"{error}; is the package index reachable from this machine (/etc/environment)?"
-    lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
-    words = " ".join(lines[-_REASON_LINES:]) or f"{error.argv[0]} ended with exit code {error.code}"
-    return f"{words}; is the package index reachable from this machine (/etc/environment)?"
+    """Return what a program has said in short, and what to look at where it may not have reached a registry."""
+    words = str(error)
+    if isinstance(error, CommandError):
+        lines = [line.strip() for line in error.stderr.splitlines()]
+        told = [line for line in lines if re.match(r"(?i)error|cause|hint|\w+Error\b", line)]
+        words = " ".join(told)[:_REASON_LENGTH] or words
+    if isinstance(error, TimeoutError) or _NO_REGISTRY.search(words):
+        words += "; is the package index reachable from this machine (/etc/environment)?"
+    return words

@@ -6,6 +6,7 @@ there is one file), and the network but for `offline`.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class Packaging(Software):
         self.machine.handlers[f"/usr/bin/{name}"] = self._pip
 
     def _make(self, path: str, content: str = "content\n") -> None:
-        """Make a file as programs do: nobody has synced it."""
+        """Make a file as programs do: nobody has synced it. One that is there is as good."""
         if self.machine.exists(path):
             return
         self.machine._make_file(path, content.encode(), mode=0o644, user="root", group="root")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -70,7 +71,11 @@ class Packaging(Software):
         tree = python.removesuffix("/bin/python")
         interpreter = (self.machine.read(python) or "").rpartition("/")[2]
         for name in re.findall(r"^([\w.-]+)==", self.machine.read(argv[-1]) or "", re.MULTILINE):
-            self._make(f"{tree}/lib/{interpreter}/site-packages/{name}.py")
+            cached = f"{argv[argv.index('--cache-dir') + 1]}/{name}"
+            self._make(cached)
+            # Its name may reach the disk long before what it holds.
+            self.machine._sync(posixpath.dirname(cached))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            self._make(f"{tree}/lib/{interpreter}/site-packages/{name}.py", self.machine.read(cached) or "")
             self.installed.append(name)
         return None
 

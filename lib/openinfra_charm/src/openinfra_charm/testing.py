@@ -530,11 +530,13 @@ class MemoryMachine(Machine):
         return found
 
     def _sync_tree(self, path: str) -> None:
+        # As syncfs(2): all of the file system, and there is one.
+        del path
         self._change()
-        for name in [path, *self._below(path)]:
-            if node := self.nodes.get(name):
-                node.saved = node.content
-                self._durable[name] = node
+        for node in self.nodes.values():
+            node.saved = node.content
+        self._durable = dict(self.nodes)
+        self._moved = {}
 
     def _sync(self, path: str) -> None:
         self._change()
