@@ -106,6 +106,12 @@ def test_what_does_not_apply_is_said(model):
     )
 
 
+def test_a_unit_that_was_removed_leaves_nothing(model):
+    model.run(0, model.on.remove())
+    assert model.statuses[0] == ops.MaintenanceStatus("the machine has its own baseline again")
+    assert [path for path in model.machines[0].nodes if path.startswith("/var/lib/openinfra/")] == []
+
+
 def test_a_machine_has_one_unit(model):
     machine = share_machine(model, 0, 1)
     model.run(1, model.on.config_changed())
