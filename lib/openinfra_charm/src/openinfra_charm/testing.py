@@ -146,9 +146,10 @@ class Software:
 class Cryptography(Software):
     """python3-cryptography, which is no twin but the library itself: it changes nothing but what it returns."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
+        """Bring what `openinfra_charm.tls` needs of it, and more modules by their full names."""
         super().__init__()
-        self.libraries = {name: importlib.import_module(name) for name in tls.LIBRARIES}
+        self.libraries = {name: importlib.import_module(name) for name in (*tls.LIBRARIES, *modules)}
 
 
 class Twin:
