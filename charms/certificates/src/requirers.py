@@ -65,14 +65,16 @@ def serve(
             refusals=refusals.values(),
             bundle=succession.bundle,
         )
-    for relation in charm.model.relations["send-ca-cert"]:
-        if relation.active:
-            certificate_transfer.publish(relation, charm.app, succession.bundle)
+    for relation in receivers(charm):
+        certificate_transfer.publish(relation, charm.app, succession.bundle)
 
 
 def holders(charm: CertificatesCharm) -> list[Holder]:
-    """Return all who have a certificate, and what they have acknowledged."""
+    """Return all who have a certificate or only the bundle, and what they have acknowledged."""
     found: list[Holder] = []
+    for relation in receivers(charm):
+        said = certificate_transfer.read_acknowledgements(relation)
+        found += [Holder(name=name, trusts=word.trusts) for name, word in sorted(said.items())]
     for relation in relations(charm):
         said = tls_certificates.read_acknowledgements(relation)
         issued = {one.csr: one for one in tls_certificates.read_issued(relation, charm.app)}
@@ -113,6 +115,11 @@ def issued(charm: CertificatesCharm) -> list[tuple[str, Issued]]:
 def relations(charm: CertificatesCharm) -> list[ops.Relation]:
     """Return the relations to requirers that are not about to end."""
     return [relation for relation in charm.model.relations["certificates"] if relation.active]
+
+
+def receivers(charm: CertificatesCharm) -> list[ops.Relation]:
+    """Return the relations to those that get the bundle only."""
+    return [relation for relation in charm.model.relations["send-ca-cert"] if relation.active]
 
 
 def _is_of(succession: Succession, issued: Issued) -> bool:

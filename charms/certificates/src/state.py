@@ -92,13 +92,14 @@ class Authority:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """A unit of a requirer that has a certificate, or an application as a whole.
+    """A unit that has a certificate or only the bundle, or an application as a whole.
 
-    `trusts` and `serves` are the fingerprints that it has acknowledged, `issued` is that of its certificate.
+    `trusts` and `serves` are the fingerprints that it has acknowledged, `issued` is that of its certificate; empty
+    where it has none.
     """
 
     name: str
-    issued: str
+    issued: str = ""
     trusts: frozenset[str] = frozenset()
     serves: frozenset[str] = frozenset()
 
@@ -131,9 +132,9 @@ class Succession:
         """Return who has not acknowledged what this phase is about."""
         if self.new:
             root = fingerprint(self.new.root)
-            return [one.name for one in holders if root not in one.trusts]
+            return sorted({one.name for one in holders if root not in one.trusts})
         if self.old:
-            return [one.name for one in holders if one.issued not in one.serves]
+            return sorted({one.name for one in holders if one.issued and one.issued not in one.serves})
         return []
 
     def advance(self, holders: list[Holder], now: float, grace: int) -> Succession:

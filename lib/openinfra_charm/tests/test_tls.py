@@ -280,12 +280,14 @@ def test_problems_say_who_has_to_do_what(site):
     assert site.problem() == "ca does not sign the request: its key is too short"
     site.answer()
     site.update()
-    site.machine.clock += 31 * DAY
+    site.machine.clock += 20 * DAY
     site.update()
-    assert (
-        site.problem()
-        == "the certificate has expired (1970-02-11 13:46+00:00), and ca has not sent a new one"
-    )
+    assert not site.tls.current
+    assert site.problem() == ""
+    site.machine.clock += 4 * DAY
+    assert site.problem() == "for ca to renew the certificate, which ends 1970-02-11 13:46Z"
+    site.update(Subject(common_name="other"))
+    assert site.problem() == "for a certificate from ca"
 
 
 def test_without_a_relation_nothing_changes(site):

@@ -299,6 +299,21 @@ def test_a_published_receiver_takes_our_bundle():
     assert said.get_relation(back.id).local_app_data == asked.get_relation(back.id).local_app_data
 
 
+def test_receivers_acknowledge_too():
+    relation = from_provider()
+    _, after = play(
+        Requirer,
+        relation,
+        lambda charm, seen: certificate_transfer.acknowledge(seen, charm.unit, [ROOT]),
+        interface="certificate_transfer",
+    )
+    back = from_mysql({0: after.get_relation(relation.id).local_unit_data})
+    heard, _ = play(Provider, back, lambda _, seen: certificate_transfer.read_acknowledgements(seen))
+    assert heard["mysql/0"] == tls_certificates.Acknowledgement(
+        trusts=frozenset({hashlib.sha256(b"root").hexdigest()})
+    )
+
+
 @pytest.mark.parametrize("text", ["", "no JSON", "{}"])
 def test_what_is_no_bundle_is_none(text):
     relation = from_provider(certificates=text)

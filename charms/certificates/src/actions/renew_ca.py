@@ -42,11 +42,12 @@ def run(charm: CertificatesCharm, params: Params) -> Outcome:
         )
     holders = requirers.holders(charm)
     silent = sorted({one.name for one in holders if not one.trusts})
-    result = {"requirers": sorted({one.name for one in holders}), "waited-for": silent}
+    served = sorted({one.name for one in holders if one.issued})
+    result = {"requirers": served, "never-acknowledged": silent}
     if params.dry_run:
         return Outcome(
-            summary=f"would give {len(holders)} certificates of a new CA; "
-            f"{len(silent)} requirers have never acknowledged and are given acknowledgement-grace",
+            summary=f"would give new certificates to {len(served)} requirers; "
+            f"{len(silent)} have never acknowledged a CA and are given acknowledgement-grace",
             result=result,
         )
     charm.carry_on(settings, current.announce(charm.make_authority(settings), charm.machine.now()))

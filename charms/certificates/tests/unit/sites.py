@@ -72,7 +72,9 @@ class Site:
         self.on = self.context.on
         self.peers = testing.PeerRelation("cluster", id=1)
         self.mysql = testing.Relation("certificates", id=2, remote_app_name="mysql", remote_units_data={})
-        self.receiver = testing.Relation("send-ca-cert", id=3, remote_app_name="horizon")
+        self.receiver = testing.Relation(
+            "send-ca-cert", id=3, remote_app_name="horizon", remote_units_data={}
+        )
         self.requests: dict[str, str] = {}
         self.said: dict[str, dict] = {}
         self.state = testing.State(leader=True, relations={self.peers, self.mysql, self.receiver})

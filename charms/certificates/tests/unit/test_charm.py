@@ -168,6 +168,21 @@ def test_who_never_acknowledges_gets_the_grace(site):
     assert site.bundle == [new]
 
 
+def test_who_has_the_bundle_only_is_waited_for_too(site):
+    receiver = dataclasses.replace(site.state.get_relation(3), remote_units_data={0: {}})
+    others = {one for one in site.state.relations if one.id != 3}
+    site.state = dataclasses.replace(site.state, relations=frozenset({*others, receiver}))
+    site.acknowledge("mysql/0", "mysql/1")
+    site.action("renew-ca")
+    site.acknowledge("mysql/0", "mysql/1")
+    assert "until horizon/0 acknowledge to trust the new CA" in site.run().message
+    said = json.dumps({"trusts": [fingerprint(ca) for ca in site.bundle], "serves": ""})
+    receiver = dataclasses.replace(site.state.get_relation(3), remote_units_data={0: {"acknowledged": said}})
+    others = {one for one in site.state.relations if one.id != 3}
+    site.state = dataclasses.replace(site.state, relations=frozenset({*others, receiver}))
+    assert "until mysql/0, mysql/1 acknowledge to serve" in site.run().message
+
+
 def test_without_requirers_a_ca_is_replaced_at_once(site):
     (old,) = site.bundle
     site.requests = {}
@@ -302,8 +317,8 @@ def test_renew_ca_can_be_tried(site):
     site.run()
     before = site.state
     summary, result = site.action("renew-ca", dry_run=True)
-    assert summary.startswith("would give 2 certificates of a new CA; 1 requirers have never")
-    assert result == {"requirers": ["mysql/0", "mysql/1"], "waited-for": ["mysql/1"]}
+    assert summary.startswith("would give new certificates to 2 requirers; 1 have never")
+    assert result == {"requirers": ["mysql/0", "mysql/1"], "never-acknowledged": ["mysql/1"]}
     assert (site.data(), site.state.secrets) == (before.get_relation(2).local_app_data, before.secrets)
 
 

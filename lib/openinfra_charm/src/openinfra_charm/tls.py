@@ -154,18 +154,25 @@ class Certificate:
         return tuple(hashlib.sha256((self._machine.read(path) or "").encode()).hexdigest() for path in paths)
 
     def problem(self, relation: ops.Relation | None) -> str:
-        """Say what is in the way of a current certificate, for a status; empty when nothing is."""
+        """Say what is in the way of a current certificate, for a status; empty when nothing is.
+
+        A certificate that is being renewed is no problem until a third of what was left of its life has gone by.
+        """
         if relation is None:
             return "certificates: integrate with an application that provides tls-certificates"
-        if self.current:
+        known = self._known
+        names_fit = self.ready and known["names"] == known["subject"]
+        if self.current or (
+            names_fit and self._machine.now() < self.renew_at + (self.ends - self.renew_at) / 3
+        ):
             return ""
-        csr = self._known.get("csr", "")
+        csr = known.get("csr", "")
         for refusal in tls_certificates.read_refusals(relation):
             if refusal.csr == csr:
                 return f"{relation.app.name} does not sign the request: {refusal.message}"
-        if self.ready and self.ends <= self._machine.now():
-            ended = datetime.fromtimestamp(self.ends, UTC).isoformat(" ", "minutes")
-            return f"the certificate has expired ({ended}), and {relation.app.name} has not sent a new one"
+        if names_fit:
+            ends = datetime.fromtimestamp(self.ends, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
+            return f"for {relation.app.name} to renew the certificate, which ends {ends}"
         return f"for a certificate from {relation.app.name}"
 
     # What changes it
@@ -218,7 +225,7 @@ class Certificate:
 
     @property
     def _known(self) -> dict[str, Any]:
-        """The latest request (`csr`, `subject`), and of the certificate when it `begins`, `ends`, what it `answers`."""
+        """The latest request (`csr`, `subject`), and of the certificate what it `answers`, its `names`, its life."""
         return cast("dict[str, Any]", json.loads(self._machine.read(self._record) or "{}"))
 
     def _has_to_ask(self, subject: Subject) -> bool:
@@ -256,7 +263,7 @@ class Certificate:
             life = _Library(self._machine).life(issued.certificate, self._machine.read(self.key_path) or "")
             if life is None:
                 return False
-            known |= {"begins": life[0], "ends": life[1], "answers": issued.csr}
+            known |= {"begins": life[0], "ends": life[1], "answers": issued.csr, "names": known["subject"]}
         if self._combined:
             text = _join(presented) + (self._machine.read(self.key_path) or "")
             files.append(File(path=self.combined_path, content=text, mode=0o600))

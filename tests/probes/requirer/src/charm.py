@@ -44,8 +44,9 @@ class RequirerCharm(ops.CharmBase):
         if relation := self.model.get_relation("receive-ca-cert"):
             if self.unit.is_leader():
                 certificate_transfer.announce(relation, self.app)
-            trusted = "".join(f"{one}\n" for one in certificate_transfer.read(relation))
-            self.machine.write(f"/etc/{self.app.name}/trusted.pem", trusted)
+            bundle = certificate_transfer.read(relation)
+            self.machine.write(f"/etc/{self.app.name}/trusted.pem", "".join(f"{one}\n" for one in bundle))
+            certificate_transfer.acknowledge(relation, self.unit, bundle)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self.tls.remove()

@@ -3,6 +3,8 @@
 The wire format is Canonical's, as the library `charmlibs-interfaces-certificate-transfer` 1.1 (PyPI) reads and writes it:
 the provider's application data hold `certificates`, a sorted JSON list of PEM, and `version`, 1. Requirers say `version`
 = 1 in their application data. Version 0, in which each unit of the provider speaks for itself, is not spoken here.
+
+Ours is `acknowledged` in the unit data of a requirer, as in `tls-certificates`: which CAs its programs trust.
 """
 
 from __future__ import annotations
@@ -10,10 +12,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from openinfra_charm.interfaces import tls_certificates
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import ops
+
+    from openinfra_charm.interfaces.tls_certificates import Acknowledgement
 
 VERSION = 1
 
@@ -28,6 +34,16 @@ def publish(relation: ops.Relation, application: ops.Application, certificates: 
 def announce(relation: ops.Relation, application: ops.Application) -> None:
     """As a requirer's leader, say which version it speaks."""
     _set(relation.data[application], "version", VERSION)
+
+
+def acknowledge(relation: ops.Relation, unit: ops.Unit, trusts: Iterable[str]) -> None:
+    """As a requirer's unit, say which CA certificates its programs trust now: a CA waits for that before it changes."""
+    tls_certificates.acknowledge(relation, unit, trusts=trusts)
+
+
+def read_acknowledgements(relation: ops.Relation) -> dict[str, Acknowledgement]:
+    """Return what each of a requirer's units has said of its programs, by unit."""
+    return tls_certificates.read_acknowledgements(relation)
 
 
 def read(relation: ops.Relation) -> list[str]:

@@ -175,9 +175,12 @@ def publish_requests(
     _set(relation.data[entity], _REQUESTS, wanted)
 
 
-def acknowledge(relation: ops.Relation, unit: ops.Unit, *, trusts: Iterable[str], serves: str) -> None:
-    """Say which CAs the unit's daemons trust and which certificate they serve, all as PEM."""
-    said = {"trusts": sorted(fingerprint(ca) for ca in trusts), "serves": fingerprint(serves)}
+def acknowledge(relation: ops.Relation, unit: ops.Unit, *, trusts: Iterable[str], serves: str = "") -> None:
+    """Say which CAs the unit's daemons trust and which certificate they serve, if any, all as PEM."""
+    said = {
+        "trusts": sorted(fingerprint(ca) for ca in trusts),
+        "serves": fingerprint(serves) if serves else "",
+    }
     _set(relation.data[unit], _ACKNOWLEDGED, said)
 
 
