@@ -66,7 +66,11 @@ class CertificatesCharm(ops.CharmBase):
             return
         succession = self.succession or Succession(signing=self._make_first(settings))
         if not (succession.old or succession.new):
-            succession = self._replace_if_due(settings, succession)
+            try:
+                succession = self._replace_if_due(settings, succession)
+            except status.NeedsOperatorError as error:
+                # The CA that is there goes on meanwhile.
+                self._missing.append(ops.BlockedStatus(str(error)))
         self.carry_on(settings, succession)
 
     def carry_on(self, settings: Settings, succession: Succession) -> None:

@@ -266,6 +266,9 @@ def test_an_operators_secret_that_cannot_be_read_or_used_says_so(site):
         f"config ca-secret={secret.id}: it lacks private-key, ca-chain"
     )
     assert len(site.bundle) == 1
+    site.requests["mysql/2"] = request("a")
+    site.run()
+    assert [one["ca"] for one in site.issued] == site.bundle * 3
 
 
 def test_an_operators_ca_that_ends_is_told(site):

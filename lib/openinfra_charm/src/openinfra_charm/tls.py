@@ -161,7 +161,7 @@ class Certificate:
         if relation is None:
             return "certificates: integrate with an application that provides tls-certificates"
         known = self._known
-        names_fit = self.ready and known["names"] == known["subject"]
+        names_fit = self.ready and known.get("names") == known["subject"]
         if self.current or (
             names_fit and self._machine.now() < self.renew_at + (self.ends - self.renew_at) / 3
         ):
