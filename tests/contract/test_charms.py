@@ -59,8 +59,10 @@ def test_charmcraft_takes_it(source):
 
 
 def test_its_rooms_are_there(source):
-    for name in ("README.md", "src/charm.py", "src/templates", "tests/unit"):
+    for name in ("README.md", "src/charm.py", "tests/unit"):
         assert (source.path / name).exists(), name
+    renders = any("Templates(" in file.read_text() for file in source.path.glob("src/*.py"))
+    assert (source.path / "src/templates").exists() == renders
     assert (source.path / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 

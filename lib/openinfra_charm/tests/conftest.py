@@ -1,11 +1,15 @@
 """What the tests of the shared package use in common."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from openinfra_charm.machine import Machine, use
 from openinfra_charm.testing import MemoryMachine
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ enabled starts again with it.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import math
 import posixpath
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm import tls
 from openinfra_charm.machine import CommandError, Machine, Result, is_unfinished
 
 if TYPE_CHECKING:
@@ -139,6 +141,15 @@ class Software:
 
     def time_passed(self) -> None:
         """Notice that time has passed."""
+
+
+class Cryptography(Software):
+    """python3-cryptography, which is no twin but the library itself: it changes nothing but what it returns."""
+
+    def __init__(self, *modules: str) -> None:
+        """Bring what `openinfra_charm.tls` needs of it, and more modules by their full names."""
+        super().__init__()
+        self.libraries = {name: importlib.import_module(name) for name in (*tls.LIBRARIES, *modules)}
 
 
 class Twin:

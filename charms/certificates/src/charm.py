@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""The certificates charm: a certificate authority for the applications of a model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import ops
+
+import requirers
+from openinfra_charm import actions, secrets, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.interfaces.tls_certificates import fingerprint
+from requirers import NoKeyError
+from signing import Signer, UnusableError
+from state import Authority, Settings, Succession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class CertificatesCharm(ops.CharmBase):
+    """Events, relations and status of one unit. The leader signs; the others can lead at any time."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.signer = Signer(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self.new_keys: dict[str, dict[str, str]] = {}
+        """The content of secrets that this hook has made."""
+        self._missing: list[ops.StatusBase] = []
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status, self.on.secret_changed,
+            *(
+                getattr(self.on[endpoint], f"relation_{kind}")
+                for endpoint in ("cluster", "certificates", "send-ca-cert")
+                for kind in ("created", "joined", "changed", "departed")
+            ),
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, _event: ops.EventBase) -> None:
+        try:
+            self._reconcile()
+        except status.NeedsOperatorError as error:
+            self._missing.append(ops.BlockedStatus(str(error)))
+        except NoKeyError as error:
+            self._missing.append(ops.WaitingStatus(str(error)))
+
+    def _reconcile(self) -> None:
+        """As the leader, have a CA and answer all requests; with nothing new it changes nothing."""
+        settings = self.settings
+        self.signer.install()
+        if not self.cluster.formed or not self.unit.is_leader():
+            return
+        succession = self.succession or Succession(signing=self._make_first(settings))
+        if not (succession.old or succession.new):
+            try:
+                succession = self._replace_if_due(settings, succession)
+            except status.NeedsOperatorError as error:
+                # The CA that is there goes on meanwhile.
+                self._missing.append(ops.BlockedStatus(str(error)))
+        self.carry_on(settings, succession)
+
+    def carry_on(self, settings: Settings, succession: Succession) -> None:
+        """Answer all requests, and go as far with a new CA as all have acknowledged."""
+        while True:
+            self.publish(succession)
+            requirers.serve(self, settings, succession)
+            following = succession.advance(requirers.holders(self), self.machine.now(), settings.grace)
+            if following == succession:
+                return
+            self._forget(succession, following)
+            succession = following
+
+    def publish(self, succession: Succession) -> None:
+        """Tell all units of the CAs."""
+        self.cluster.publish_shared(**succession.plain())
+
+    # CAs
+
+    def _make_first(self, settings: Settings) -> Authority:
+        return self._supplied(settings) if settings.secret else self.make_authority(settings)
+
+    def make_authority(self, settings: Settings) -> Authority:
+        """Make a CA of our own, and a secret with its key."""
+        return self._keep(*self.signer.make_root(settings))
+
+    def _supplied(self, settings: Settings) -> Authority:
+        """Return the operator's CA, and keep its key: the operator's secret may change before the CA is replaced.
+
+        Raises:
+            NeedsOperatorError: It cannot be used.
+        """
+        content = self._operators_secret(settings)
+        try:
+            return self._keep(*self.signer.read_intermediate(content, settings.secret))
+        except UnusableError as error:
+            raise status.NeedsOperatorError(f"config ca-secret={settings.secret}: {error}") from error
+
+    def _operators_secret(self, settings: Settings) -> dict[str, str]:
+        content = secrets.find(self.model, settings.secret)
+        if content is None:
+            raise status.NeedsOperatorError(
+                f"config ca-secret={settings.secret}: cannot be read; juju grant-secret {settings.secret} {self.app.name}"
+            )
+        return content
+
+    def _keep(self, authority: Authority, key: str) -> Authority:
+        content = {"private-key": key}
+        label = f"ca-{fingerprint(authority.certificate)[:16]}"
+        secret = self.app.add_secret(content, label=label, description="The key of a CA")
+        made = secret.id or ""
+        self.new_keys[made] = content
+        return Authority.parse(authority.plain() | {"secret": made})
+
+    def _forget(self, before: Succession, after: Succession) -> None:
+        """Give up the key of a CA that signs no more."""
+        if before.signing != after.signing and before.signing.secret not in self.new_keys:
+            self.model.get_secret(id=before.signing.secret).remove_all_revisions()
+
+    def _replace_if_due(self, settings: Settings, succession: Succession) -> Succession:
+        """Announce the next CA when two thirds of this one's life are over, or when the operator wants another."""
+        current, now = succession.signing, self.machine.now()
+        if settings.secret:
+            # The text is compared first: it costs nothing, and it is all that a hook with nothing new does.
+            given = self._operators_secret(settings).get("certificate", "").strip()
+            if current.origin == settings.secret and given == current.certificate:
+                return succession
+            return succession.announce(self._supplied(settings), now)
+        if current.origin or now >= current.renew_at:
+            return succession.announce(self.make_authority(settings), now)
+        return succession
+
+    # The other events
+
+    def _tell_version(self, _event: ops.EventBase) -> None:
+        self.unit.set_workload_version(self.signer.version())
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_remove(self, _event: ops.RemoveEvent) -> None:
+        self.signer.remove()
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self._missing and not self.succession:
+            missing = (
+                "the leader to make the CA" if self.cluster.formed else "the peer relation, which Juju makes"
+            )
+            self._missing.append(ops.WaitingStatus(f"for {missing}"))
+        status.add_all(event, self._missing or self._notes())
+
+    def _notes(self) -> Iterator[ops.StatusBase]:
+        """Yield what an operator of a CA that works may want to know; the leader tells."""
+        succession = self.succession
+        if not self.unit.is_leader() or succession is None:
+            return
+        notes: list[str] = []
+        if waiting := succession.waits_for(requirers.holders(self)):
+            what = "trust the new CA" if succession.new else "serve certificates of the new CA"
+            until = _date(succession.since + self.settings.grace)
+            notes.append(f"waiting until {', '.join(waiting)} acknowledge to {what}, or until {until}")
+        if succession.signing.origin and self.machine.now() >= succession.signing.renew_at:
+            ends = _date(succession.signing.ends)
+            notes.append(f"the CA of ca-secret ends {ends}: update the secret with the next one")
+        notes += [f"not signed for {name}: {why}" for name, why in requirers.refusals(self).items()]
+        if notes:
+            yield ops.ActiveStatus("; ".join(notes))
+
+    # What the model says
+
+    @property
+    def settings(self) -> Settings:
+        """The options, checked.
+
+        Raises:
+            ConfigError: One of them cannot be used.
+        """
+        return Settings.parse(self.config)
+
+    @property
+    def succession(self) -> Succession | None:
+        """The CAs, once the leader has made the first."""
+        shared = self.cluster.shared
+        return Succession.parse(shared) if "signing" in shared else None
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    ops.main(CertificatesCharm)

@@ -1,0 +1,32 @@
+"""The certificate authority as rehearsals play it.
+
+Nothing is played but the machine: the charm signs with python3-cryptography itself, in this process. Left out is which
+version of it a distribution has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import signing
+from openinfra_charm import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Twin(testing.Twin):
+    """Machines on which the library is installed."""
+
+    def join(self, machine: testing.MemoryMachine, address: str) -> None:
+        """Give a machine the library."""
+        del address
+        machine.bring(testing.Cryptography(*signing.LIBRARIES))
+
+    def usual(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what replaces a CA, as time does."""
+        yield f"run {units[0].partition('/')[0]}/leader renew-ca"
+
+    def settings(self) -> Sequence[str]:
+        """Return what is read when something is signed."""
+        return ("certificate-validity=30d", "acknowledgement-grace=1h", "ca-common-name=another CA")
