@@ -196,16 +196,31 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
 
 
 _answer: Tool | None = None
+_original = _utils.run
+_callers = [
+    module
+    for name, module in list(sys.modules.items())
+    if name.startswith("ops.hookcmds") and getattr(module, "run", None) is _original
+]
+"""The modules that call hook tools; each has imported by name what does it."""
 
 
 @contextlib.contextmanager
 def _tools_answered_by(tool: Tool) -> Generator[None]:
     global _answer  # noqa: PLW0603  ops calls its tools through functions of modules
     saved, _answer = _answer, tool
+    _call_tools_by(_run)
     try:
         yield
     finally:
         _answer = saved
+        if saved is None:
+            _call_tools_by(_original)
+
+
+def _call_tools_by(function: Callable[..., str]) -> None:
+    for module in _callers:
+        setattr(module, "run", function)  # noqa: B010  no module says that it may be replaced
 
 
 def _run(*args: str, input: str | None = None, redacted_cmd: Sequence[str] | None = None) -> str:  # noqa: A002
@@ -226,7 +241,3 @@ def _run(*args: str, input: str | None = None, redacted_cmd: Sequence[str] | Non
 
 # Ops warns of its own log, which a rehearsal does without.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"ops\.log")
-_original = _utils.run
-for _name, _module in list(sys.modules.items()):
-    if _name.startswith("ops.hookcmds") and getattr(_module, "run", None) is _original:
-        setattr(_module, "run", _run)  # noqa: B010  each of them has imported it by name
