@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import ops
 
 import requirers
+from certificates import Signer, UnusableError
 from openinfra_charm import actions, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces.tls_certificates import fingerprint
 from requirers import NoKeyError
-from signing import Signer, UnusableError
 from state import Authority, Settings, Succession
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import signing
+import certificates
 from openinfra_charm import testing
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Twin(testing.Twin):
     def join(self, machine: testing.MemoryMachine, address: str) -> None:
         """Give a machine the library."""
         del address
-        machine.bring(testing.Cryptography(*signing.LIBRARIES))
+        machine.bring(testing.Cryptography(*certificates.LIBRARIES))
 
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what replaces a CA, as time does."""
@@ -29,4 +29,4 @@ class Twin(testing.Twin):
 
     def settings(self) -> Sequence[str]:
         """Return what is read when something is signed."""
-        return ("certificate-validity=30d", "acknowledgement-grace=1h", "ca-common-name=another CA")
+        return ("certificate-validity=30d", "acknowledgement-grace=1h", "ca-common-name=another")

@@ -12,7 +12,7 @@ sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE)]
 
 from sites import Site, request  # noqa: E402
 
-import signing  # noqa: E402  found on the path of the line above
+import certificates  # noqa: E402  found on the path of the line above
 from openinfra_charm.machine import use  # noqa: E402
 from openinfra_charm.testing import Cryptography, MemoryMachine  # noqa: E402
 
@@ -21,7 +21,7 @@ from openinfra_charm.testing import Cryptography, MemoryMachine  # noqa: E402
 def machine():
     """A machine for every test, so that none can ever change the one that it runs on."""
     machine = MemoryMachine()
-    machine.bring(Cryptography(*signing.LIBRARIES))
+    machine.bring(Cryptography(*certificates.LIBRARIES))
     with use(machine):
         yield machine
 
