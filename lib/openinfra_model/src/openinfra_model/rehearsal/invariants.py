@@ -55,6 +55,9 @@ _OTHERS_MAY_ENTER = 0o001
 _LEAST_SECRET = 8
 """Shorter values are words, not credentials."""
 _GENERATED = (
+    (re.compile(r"-----BEGIN.*?-----END [A-Z ]+-----", re.DOTALL), "PEM"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "SHA-256"),
+    (re.compile(r"\b\d{7,}\.\d+\b"), "TIME"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b[A-Za-z0-9+/]{38}==|twin-key-\d+=="), "KEY"),
 )

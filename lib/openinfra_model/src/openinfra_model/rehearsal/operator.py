@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def _commands(*commands: str) -> Iterator[str]:
 
 
 def _configure(application: str, value: str) -> Iterator[str]:
-    yield f"config {application} {value}"
+    yield f"config {application} {shlex.quote(value)}"
 
 
 def _settings(world: World, application: str) -> tuple[str, ...]:
