@@ -58,7 +58,8 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "open":
         path, _, flags = arguments
-        if not flags & _WRITES or _is_free(path, -1):
+        # What has a descriptor was opened before.
+        if isinstance(path, int) or not flags & _WRITES or _is_free(path, -1):
             return
     elif event not in _REFUSED or (arguments and _is_free(arguments[0], arguments[-1])):
         return
