@@ -98,7 +98,8 @@ def test_a_file_that_depends_on_the_order_of_hooks_is_found(stage):
         ("os.kill(os.getpid(), 0)", "os.kill"),
     ],
 )
-def test_a_charm_that_would_touch_this_machine_is_stopped(stage, line, event):
+def test_a_charm_that_would_touch_this_machine_is_stopped(stage, line, event, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where files are free, but programs are not
     with pytest.raises(TouchesThisMachineError) as stopped:
         play(stage(f"try: {line}", "except Exception: pass"))
     assert f"alpha cannot be rehearsed: it would do {event}" in str(stopped.value)

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_REFUSED = frozenset({
-    "os.chmod", "os.chown", "os.exec", "os.fork", "os.forkpty", "os.kill", "os.link", "os.mkdir", "os.posix_spawn",
-    "os.remove", "os.rename", "os.rmdir", "os.setxattr", "os.symlink", "os.system", "os.truncate", "os.utime",
-    "shutil.chown", "shutil.copyfile", "shutil.move", "shutil.rmtree", "socket.bind", "socket.connect",
-    "socket.sendto", "subprocess.Popen",
+_FILES = frozenset({
+    "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.setxattr", "os.symlink",
+    "os.truncate", "os.utime", "shutil.chown", "shutil.copyfile", "shutil.move", "shutil.rmtree",
 })  # fmt: skip
-"""Audit events of what changes a machine or asks others (https://docs.python.org/3/library/audit_events.html)."""
+"""Audit events of what changes files (https://docs.python.org/3/library/audit_events.html)."""
+_REFUSED = _FILES | {
+    "os.exec", "os.fork", "os.forkpty", "os.kill", "os.posix_spawn", "os.system", "socket.bind", "socket.connect",
+    "socket.sendto", "subprocess.Popen",
+}  # fmt: skip
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -61,7 +63,7 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
         # What has a descriptor was opened before.
         if isinstance(path, int) or not flags & _WRITES or _is_free(path, -1):
             return
-    elif event not in _REFUSED or (arguments and _is_free(arguments[0], arguments[-1])):
+    elif event not in _REFUSED or (event in _FILES and _is_free(arguments[0], arguments[-1])):
         return
     words = " ".join(str(argument) for argument in arguments[:2] if argument is not None)
     raise TouchesThisMachineError(
