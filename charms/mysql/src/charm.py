@@ -114,7 +114,6 @@ class MySqlCharm(ops.CharmBase):
             member=self.members[self.unit.name],
             members=dict(shared["members"]),
             joins=joins,
-            founds=founds,
             recovery=self.recovery,
         )
 

@@ -34,8 +34,7 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         charm.missing.append(_awaited(charm))
         return False
     is_chosen = me.position is not None and not asks and recovery.begin and recovery.unit == me.unit
-    is_first = state.founds and not mysql.services.units
-    if is_first or (is_chosen and _begin_once(charm, recovery.number)):
+    if is_chosen and _begin_once(charm, recovery.number):
         mysql.begin()
     else:
         mysql.apply()

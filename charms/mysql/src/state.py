@@ -143,7 +143,6 @@ class State:
     member: Member
     members: Mapping[str, str]
     joins: bool
-    founds: bool
     recovery: Recovery
 
 

@@ -114,7 +114,8 @@ class MariaDb(Software):
             if begin:
                 self.machine._forget(REQUEST)
             store = self.load()
-            alone = self.peers == [self.address] and store.safe and store.view is None
+            is_new = store.uuid == twin.NOBODY
+            alone = self.peers == [self.address] and store.view is None and (store.safe or is_new)
             self.galera.started(self, begin=begin or alone)
         self.galera.tick()
 

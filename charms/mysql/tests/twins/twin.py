@@ -154,14 +154,14 @@ class Galera:
     def write(self) -> None:
         """Have a client write a row, if some component takes it."""
         for component in self.components[:1]:
-            self._commit(component, lambda _: None)
+            self._commit(component, lambda _store: None)
 
-    def _commit(self, component: set[str], change: Any) -> None:
+    def _commit(self, component: set[str], change: Any, *words: str | None) -> None:
         number = next(self._numbers)
         for name in component:
             store = self.servers[name].load()
             store.writes.append(number)
-            change(store)
+            change(store, *words)
             self.servers[name].save(store)
         self.acknowledged.append(number)
 
@@ -182,7 +182,7 @@ class Galera:
             return [[name, known[name]] for name in re.findall(r"'(\w+)'", text)]
         for pattern, change in CHANGES:
             if found := re.fullmatch(pattern, text):
-                self._commit(component, lambda store: change(store, *found.groups()))
+                self._commit(component, change, *found.groups())
                 return []
         return f"ERROR 1064 (42000) at line 1: You have an error in your SQL syntax near '{text.split()[0]}'"
 
