@@ -126,9 +126,10 @@ class MySqlCharm(ops.CharmBase):
             self.missing.append(ops.WaitingStatus("for the leader to name the cluster"))
             return
         me = self.members[self.unit.name]
-        name = f"{self.app.name}-{uuid.uuid4()}"
         members = [[me.unit, me.cluster_address]]
-        self.cluster.publish_shared(**{"cluster-id": name, "founder": me.unit, "members": members})
+        self.cluster.publish_shared(
+            **{"cluster-id": str(uuid.uuid4()), "founder": me.unit, "members": members}
+        )
         self.missing.append(
             ops.WaitingStatus("for Juju to record the cluster's identity; the next hook founds it")
         )

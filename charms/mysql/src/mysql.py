@@ -73,17 +73,20 @@ class MySql:
         config = self._templates.fill(
             "openinfra.cnf.j2",
             application=self.application,
-            cluster_id=state.cluster_id,
             node_name=state.member.unit,
             client_address=state.member.client_address,
             cluster_address=state.member.cluster_address,
             addresses=list(state.members.values()),
             settings=state.settings,
         )
+        # A Galera cluster's name has room for 32 characters (its messages between members).
+        start = self._templates.fill(
+            "mariadb-start.j2", application=self.application, cluster_name=state.cluster_id.replace("-", "")
+        )
         changed = render.write(
             self.machine,
             File(path=CONFIG, content=config),
-            File(path=START, content=_text("mariadb-start"), mode=0o755),
+            File(path=START, content=start, mode=0o755),
             File(path=DROP_IN, content=_text("mariadb.conf")),
         )
         if DROP_IN in changed:

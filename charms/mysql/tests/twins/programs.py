@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 UNIT = "mariadb.service"
 CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
 DATA = "/var/lib/mysql"
+START = "/usr/lib/openinfra/mariadb-start"
+LONGEST_NAME = 32
+"""Servers whose cluster has a longer name do not understand each other."""
 REQUEST = "/run/mysqld/openinfra-new-cluster"
 
 
@@ -84,7 +87,8 @@ class MariaDb(Software):
     @property
     def cluster(self) -> str:
         """The cluster's name."""
-        return self._option("wsrep_cluster_name") or ""
+        found = re.search(r"--wsrep-cluster-name=(\S+)", self.machine.read(START) or "")
+        return found[1] if found and len(found[1]) <= LONGEST_NAME else ""
 
     def _option(self, name: str) -> str | None:
         found = re.search(rf"^{name} = (.*)$", self.machine.read(CONFIG) or "", re.MULTILINE)

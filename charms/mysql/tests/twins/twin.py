@@ -121,7 +121,9 @@ class Galera:
     def _join(self, server: MariaDb) -> None:
         for component in self.components:
             donors = [self.servers[name] for name in sorted(component)]
-            if not any(donor.address in server.peers and donor.cluster == server.cluster for donor in donors):
+            if not any(
+                donor.address in server.peers and donor.cluster == server.cluster != "" for donor in donors
+            ):
                 continue
             theirs, mine = donors[0].load(), server.load()
             if mine.uuid == theirs.uuid and mine.writes != theirs.writes[: len(mine.writes)]:
