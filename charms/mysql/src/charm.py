@@ -175,7 +175,9 @@ class MySqlCharm(ops.CharmBase):
                 self.mysql.services.restart(service)
         elif outdated:
             self.missing.append(
-                ops.MaintenanceStatus(f"waiting for its turn to restart, after {self.cluster.turn_holder}")
+                ops.MaintenanceStatus(
+                    f"waiting for its turn to restart, after {self.cluster.turn_holder or 'the leader has named one'}"
+                )
             )
             return
         if self.cluster.turn_reason and self.mysql.wait_until_ready(recovery.READY_SECONDS):

@@ -1,6 +1,7 @@
 """Both sides of `mysql_client`, and its words on the wire as Canonical's published library writes them."""
 
 import json
+from typing import Any
 
 import ops
 import pytest
@@ -55,6 +56,13 @@ def read(**app_data):
     return play(Provider, relation(**app_data), lambda _, seen: mysql_client.read_request(seen))[0]
 
 
+def ask(seen):
+    """Return what the other side asks for, which it does."""
+    request = mysql_client.read_request(seen)
+    assert request
+    return request
+
+
 # The provider
 
 
@@ -81,7 +89,7 @@ def test_only_a_requirer_that_says_so_gets_a_secret(wanted):
 
 def test_the_answer_is_what_published_requirers_read():
     def step(charm, seen):
-        request = mysql_client.read_request(seen)
+        request = ask(seen)
         assert not mysql_client.is_answered(seen, charm.app, request)
         mysql_client.publish_secret(seen, charm.app, "secret:9m4e2mr0ui3e8a215n4g")
         mysql_client.answer(seen, charm.app, request, endpoints="10.1.2.3:3306", version="8.0.36")
@@ -98,7 +106,7 @@ def test_the_answer_is_what_published_requirers_read():
 def test_a_request_that_changes_is_not_answered_any_more():
     def step(charm, seen):
         mysql_client.answer(
-            seen, charm.app, mysql_client.read_request(seen), endpoints="10.1.2.3:3306", version="8"
+            seen, charm.app, ask(seen), endpoints="10.1.2.3:3306", version="8"
         )
 
     _, after = play(Provider, relation(database="one"), step)
@@ -109,7 +117,7 @@ def test_a_request_that_changes_is_not_answered_any_more():
     answered, _ = play(
         Provider,
         later,
-        lambda charm, seen: mysql_client.is_answered(seen, charm.app, mysql_client.read_request(seen)),
+        lambda charm, seen: mysql_client.is_answered(seen, charm.app, ask(seen)),
     )
     assert answered is False
 
@@ -161,7 +169,7 @@ def test_a_published_providers_answer_is_understood():
 
 
 def test_plain_credentials_are_understood_too():
-    found = access(username="u", password="p", endpoints="10.1.2.3:3306,10.1.2.4:3306", database="x")
+    found: Any = access(username="u", password="p", endpoints="10.1.2.3:3306,10.1.2.4:3306", database="x")
     assert (found.username, found.password, found.endpoints[1]) == ("u", "p", "10.1.2.4:3306")
 
 
