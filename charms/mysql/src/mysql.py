@@ -137,11 +137,11 @@ class MySql:
             The history's id, the last position in it, and whether this was the last member to leave the cluster.
         """
         self.machine.run("systemctl", "stop", UNIT)
+        last = self.left_last
         self.machine.remove(f"{DATA}/gvwstate.dat")
         answer = self.machine.run("/usr/bin/galera_recovery").stdout
         found = re.search(r"=([0-9a-f-]{36}):(-?\d+)", answer)
-        mark = re.search(r"safe_to_bootstrap: (\d)", self.machine.read(f"{DATA}/grastate.dat") or "")
-        return (found[1] if found else "", int(found[2]) if found else -1, bool(mark and mark[1] == "1"))
+        return (found[1] if found else "", int(found[2]) if found else -1, last)
 
     def node(self) -> Node | None:
         """Return the server's place in the cluster; None where no server answers."""
@@ -177,6 +177,12 @@ class MySql:
     def receives_copy(self) -> bool:
         """Whether the server is being given a whole copy of the data by another one."""
         return self.machine.exists(f"{DATA}/sst_in_progress")
+
+    @property
+    def left_last(self) -> bool:
+        """Whether the server was stopped in good order after all others, by Galera's own record: only it can begin."""
+        mark = "safe_to_bootstrap: 1" in (self.machine.read(f"{DATA}/grastate.dat") or "")
+        return mark and not self.machine.exists(f"{DATA}/gvwstate.dat")
 
     @property
     def member_count(self) -> int:

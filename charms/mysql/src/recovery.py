@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 READY_SECONDS = 40
 """How long a hook waits for the server; the next hook goes on where this one gives up."""
 FORM_SECONDS = 120
-"""How long members have to form the cluster themselves before they report how far their data go."""
+"""How long members have to form the cluster themselves before they report how far their data go.
+
+The one that left last does not wait: nobody but it can begin.
+"""
 
 
 def run_member(charm: MySqlCharm, state: State) -> bool:
@@ -43,7 +46,8 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
         return True
     seconds = mysql.down_for()
-    if me.joined and seconds >= FORM_SECONDS and not mysql.receives_copy:
+    is_late = mysql.left_last or seconds >= FORM_SECONDS
+    if me.joined and is_late and not mysql.receives_copy:
         _report(charm, recovery)
         charm.missing.append(_awaited(charm))
     elif me.joined:

@@ -67,7 +67,7 @@ def ask(seen):
 
 
 def test_a_published_requirers_request_is_understood():
-    request = read(**REQUEST_ON_THE_WIRE)
+    request: Any = read(**REQUEST_ON_THE_WIRE)
     assert request == Request(
         relation_id=request.relation_id,
         application="glance",
@@ -84,7 +84,8 @@ def test_without_a_database_nothing_is_asked_for():
 
 @pytest.mark.parametrize("wanted", ["", "username", '"password"', '["username"]', "[1]", '{"username": 1}'])
 def test_only_a_requirer_that_says_so_gets_a_secret(wanted):
-    assert read(database="x", requested_secrets=wanted).takes_secrets is False
+    request: Any = read(database="x", requested_secrets=wanted)
+    assert request.takes_secrets is False
 
 
 def test_the_answer_is_what_published_requirers_read():
@@ -105,9 +106,7 @@ def test_the_answer_is_what_published_requirers_read():
 
 def test_a_request_that_changes_is_not_answered_any_more():
     def step(charm, seen):
-        mysql_client.answer(
-            seen, charm.app, ask(seen), endpoints="10.1.2.3:3306", version="8"
-        )
+        mysql_client.answer(seen, charm.app, ask(seen), endpoints="10.1.2.3:3306", version="8")
 
     _, after = play(Provider, relation(database="one"), step)
     (end,) = after.relations
