@@ -164,10 +164,12 @@ class MySql:
         """Return whether the server is complete and serves."""
         return (node := self.node()) is not None and node.serves
 
-    def wait_until_ready(self, seconds: float) -> bool:
-        """Return whether the server serves, waiting up to `seconds` for it."""
+    def wait_until_ready(self, seconds: float, *, note: bool = False) -> bool:
+        """Return whether the server serves, waiting up to `seconds` for it; `note` marks since when it has not."""
         limit = self.machine.now() + seconds
         while not self.is_ready():
+            if note:
+                self.down_for()
             if self.machine.now() >= limit:
                 return False
             self.machine.sleep(1)
@@ -194,8 +196,13 @@ class MySql:
 
     # Since when it has not served: a mark, so that hooks can tell how long
 
+    @property
+    def is_known_down(self) -> bool:
+        """Whether an earlier hook has seen that the server does not serve, and has waited for it."""
+        return self.machine.exists(f"{self._folder}/down-since")
+
     def down_for(self) -> float:
-        """Return for how many seconds hooks have seen that the server does not serve, this being one of them."""
+        """Return since how many seconds it is known that the server does not serve; from now on it is."""
         since = self.machine.read(f"{self._folder}/down-since")
         if since is None:
             self.machine.write(f"{self._folder}/down-since", f"{self.machine.now()}")

@@ -25,8 +25,10 @@ READY_SECONDS = 40
 FORM_SECONDS = 120
 """How long members have to form the cluster themselves before they report how far their data go.
 
-The one that left last does not wait: nobody but it can begin.
+The one that left last does not wait for so long: nobody but it can begin.
 """
+BEGIN_SECONDS = 900
+"""How long the one that begins the cluster again may take for it; then all compare their positions once more."""
 
 
 def run_member(charm: MySqlCharm, state: State) -> bool:
@@ -38,15 +40,16 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         return False
     is_chosen = me.position is not None and not asks and recovery.begin and recovery.unit == me.unit
     if is_chosen and _begin_once(charm, recovery.number):
+        mysql.up()
         mysql.begin()
     else:
         mysql.apply()
-    if mysql.wait_until_ready(READY_SECONDS if not _is_known_down(charm) else 0):
+    if mysql.wait_until_ready(0 if mysql.is_known_down else READY_SECONDS, note=True):
         mysql.up()
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
         return True
-    seconds = mysql.down_for()
-    is_late = mysql.left_last or seconds >= FORM_SECONDS
+    limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
+    is_late = mysql.down_for() >= (BEGIN_SECONDS if is_chosen else limit)
     if me.joined and is_late and not mysql.receives_copy:
         _report(charm, recovery)
         charm.missing.append(_awaited(charm))
@@ -115,11 +118,6 @@ def _begin_once(charm: MySqlCharm, number: int) -> bool:
     """Return whether this machine has still to begin the cluster in answer to the recovery `number`; it does so once."""
     path = f"/var/lib/openinfra/{charm.app.name}/begun"
     return charm.machine.write(path, f"{number}\n")
-
-
-def _is_known_down(charm: MySqlCharm) -> bool:
-    """Return whether an earlier hook has waited for the server already."""
-    return charm.machine.exists(f"/var/lib/openinfra/{charm.app.name}/down-since")
 
 
 def _serves(charm: MySqlCharm, recovery: Recovery) -> int | None:

@@ -130,6 +130,30 @@ def test_members_that_were_all_stopped_in_good_order_are_begun_from_the_last(thr
     assert {status.name for status in three.statuses.values()} == {"active"}
 
 
+@pytest.mark.parametrize("seconds", [10, 100])
+def test_a_slow_server_is_given_the_time_to_begin_again(three, seconds):
+    for machine in three.machines.values():
+        machine.start_seconds = seconds
+    stop_in_order(three, 2, 0, 1)
+    pass_time(three, 8)
+    assert three.galera.begun == ["machine-0", "machine-1"]
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.shared["recovery"]["number"] == 1
+
+
+def test_the_last_one_begins_without_units_that_left_before_the_model_said_so(three):
+    for number in (1, 2):
+        three.run(number, three.on.stop())
+        del three.unit_data[number]
+    stop_in_order(three, 0)
+    for _ in range(4):
+        three.machines[0].sleep(60)
+        three.run(0, three.on.update_status())
+    assert three.galera.primaries() == [["machine-0"]]
+    assert [unit for unit, _ in three.shared["members"]] == ["mysql/0"]
+    assert three.statuses[0].name == "active"
+
+
 def _without_the_last(three):
     """Two members left with the older data, and one that does not come back with the newest."""
     stop_in_order(three, 0)
