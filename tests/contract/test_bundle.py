@@ -24,9 +24,15 @@ def test_is_valid(site, overlay):
 
     bundle = load(site / "bundles/openinfra.yaml", overlays)
 
-    assert bundle.applications.keys() == set(charm_names(ROOT))
+    assert bundle.applications.keys() <= set(charm_names(ROOT))
     for name, application in bundle.applications.items():
         assert application.charm.name == f"openinfra-{name}"
+
+
+def test_has_every_charm_in_it_or_in_an_overlay(site):
+    bundles = [load(site / "bundles/openinfra.yaml", [site / "bundles/overlays" / name]) for name in OVERLAYS]
+
+    assert {name for bundle in bundles for name in bundle.applications} == set(charm_names(ROOT))
 
 
 def test_asks_for_block_storage_on_metal_only(site):
@@ -39,7 +45,8 @@ def test_asks_for_block_storage_on_metal_only(site):
 
 def test_sets_what_the_charms_default_to(site):
     """The bundle's options document the defaults; a difference would be a second truth."""
-    for application in load(site / "bundles/openinfra.yaml").applications.values():
+    overlay = site / "bundles/overlays/database.yaml"
+    for application in load(site / "bundles/openinfra.yaml", [overlay]).applications.values():
         for name, value in application.options.items():
             assert value == application.charm.config[name].default, f"{application.name}: {name}"
 

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""The mysql charm: one application is one MariaDB cluster, each unit holds all of its data."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cached_property
+
+import ops
+
+import clients
+import health
+import recovery
+import report
+from mysql import DAEMON, MySql
+from openinfra_charm import actions, registry, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from sql import UnreachableError
+from state import Config, Members, Recovery, Settings, State, may_join
+
+LEAVING = ops.MaintenanceStatus("leaving the cluster")
+STOP_SECONDS = 45
+"""How long a hook waits for the cluster to be able to do without this unit, before it fails for Juju to try again."""
+
+
+class UnsafeToRemoveError(Exception):
+    """A unit that is removed would take the only complete data with it."""
+
+
+class MySqlCharm(ops.CharmBase):
+    """Events, relations and status of one unit of MariaDB."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.mysql = MySql(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self.members = Members(self.cluster)
+        self.missing: list[ops.StatusBase] = []
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status,
+            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
+            *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "joined", "changed", "broken")),
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.secret_remove, self._on_secret_remove)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, event: ops.EventBase) -> None:
+        if isinstance(event, ops.RelationDepartedEvent) and event.departing_unit == self.unit:
+            # The relation forgets the peers one by one; what this machine knows of them is needed until it has left.
+            self.missing.append(LEAVING)
+            return
+        try:
+            self._reconcile()
+        except status.NeedsOperatorError as error:
+            self.missing.append(ops.BlockedStatus(str(error)))
+        except UnreachableError as error:
+            self.missing.append(ops.WaitingStatus(f"for the database: {error}"))
+
+    def _reconcile(self) -> None:
+        """Bring this machine to what the model says; with nothing new it changes nothing."""
+        settings = self.settings
+        owner = registry.claim(self.machine, DAEMON, self.unit.name)
+        if owner != self.unit.name:
+            raise status.NeedsOperatorError(
+                f"{owner} runs MariaDB on this machine already: remove one of the two"
+            )
+        self.mysql.install()
+        if not self.cluster.formed:
+            return
+        self._publish_member()
+        state = self._gather(settings)
+        if state is None:
+            return
+        serves = False
+        if state.joins:
+            self.mysql.render(state)
+            serves = recovery.run_member(self, state)
+        else:
+            self._say_why_outside()
+        if serves:
+            recovery.tell_outlived(self)
+        if self.unit.is_leader():
+            recovery.lead(self, state, serves=serves)
+            if serves:
+                self._serve_clients(settings)
+        if serves:
+            self._restart_outdated()
+        self.cluster.grant_turn()
+
+    def _gather(self, settings: Settings) -> State | None:
+        """Return everything that decides what runs here; None while the model does not say enough yet."""
+        shared = self.cluster.shared
+        if "cluster-id" not in shared:
+            self._found_cluster()
+            return None
+        chosen = [unit for unit, _ in shared["members"]]
+        founds = shared["founder"] == self.unit.name and "founded" not in shared
+        joins = may_join(self.unit.name, chosen, self.members) and (founds or "founded" in shared)
+        return State(
+            settings=settings,
+            cluster_id=shared["cluster-id"],
+            member=self.members[self.unit.name],
+            members=dict(shared["members"]),
+            joins=joins,
+            recovery=self.recovery,
+        )
+
+    def _found_cluster(self) -> None:
+        """As the leader, name the cluster and who founds it.
+
+        It is founded by a later hook, when Juju has this on record: a hook that dies leaves no second cluster.
+        """
+        if not self.unit.is_leader():
+            self.missing.append(ops.WaitingStatus("for the leader to name the cluster"))
+            return
+        me = self.members[self.unit.name]
+        members = [[me.unit, me.cluster_address]]
+        self.cluster.publish_shared(
+            **{"cluster-id": str(uuid.uuid4()), "founder": me.unit, "members": members}
+        )
+        self.missing.append(
+            ops.WaitingStatus("for Juju to record the cluster's identity; the next hook founds it")
+        )
+
+    def _publish_member(self) -> None:
+        clients_binding = self.model.get_binding("database")
+        cluster_binding = self.model.get_binding("cluster")
+        if clients_binding and cluster_binding:
+            self.cluster.publish(
+                client_address=str(clients_binding.network.bind_address),
+                cluster_address=str(cluster_binding.network.bind_address),
+            )
+
+    def _say_why_outside(self) -> None:
+        """Say why this unit's server does not run: it is not its turn to join, or it must never again."""
+        if self.unit.name in self.cluster.shared.get("left-behind", []):
+            self.mysql.stop()
+            self.missing.append(
+                ops.BlockedStatus(
+                    "force-bootstrap has left this unit's data behind; save what is in /var/lib/mysql, then "
+                    f"juju remove-unit {self.unit.name}, juju add-unit {self.app.name}"
+                )
+            )
+            return
+        self.missing.append(ops.WaitingStatus("for its turn to join the cluster, after the units before it"))
+
+    def _serve_clients(self, settings: Settings) -> None:
+        """As the leader, name who takes the writes, and give related applications what they ask for."""
+        if member := recovery.writer(self):
+            self.cluster.publish_shared(writer=member.unit)
+            clients.serve(self, settings, f"{member.client_address}:3306")
+        for relation_id in clients.departed(self):
+            clients.withdraw(self, relation_id)
+
+    def _restart_outdated(self) -> None:
+        """Restart a server that runs with an older configuration, one unit of the application at a time."""
+        outdated = self.mysql.outdated()
+        if outdated and self.cluster.request_turn("restart"):
+            if reason := health.why_not_to_stop(self.mysql):
+                self.missing.append(ops.WaitingStatus(f"to restart for a new configuration: {reason}"))
+                return
+            for service in outdated:
+                self.mysql.services.restart(service)
+        elif outdated:
+            self.missing.append(
+                ops.MaintenanceStatus(
+                    f"waiting for its turn to restart, after {self.cluster.turn_holder or 'the leader has named one'}"
+                )
+            )
+            return
+        if self.cluster.turn_reason and self.mysql.wait_until_ready(recovery.READY_SECONDS):
+            self.cluster.release_turn()
+
+    # The other events
+
+    def _tell_version(self, _event: ops.EventBase) -> None:
+        """Tell the version where it may have changed: packages are upgraded beside the model."""
+        self.unit.set_workload_version(self.mysql.version())
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_secret_remove(self, event: ops.SecretRemoveEvent) -> None:
+        """Drop the user of a password that nobody reads any more."""
+        if event.secret.label and self.unit.is_leader():
+            clients.forget_old(self, event.secret.label)
+            event.remove_revision()
+
+    def _on_stop(self, _event: ops.StopEvent) -> None:
+        """Leave the cluster; fail, for Juju to retry, as long as others would be left without a complete copy."""
+        self.missing.append(LEAVING)
+        limit = self.machine.now() + STOP_SECONDS
+        while why := self._why_not_to_leave():
+            if self.machine.now() > limit:
+                raise UnsafeToRemoveError(
+                    f"{why}. The hook is tried again until they are; or give them up: "
+                    f"juju remove-unit --force {self.unit.name}"
+                )
+            self.machine.sleep(5)
+        self.mysql.stop()
+
+    def _why_not_to_leave(self) -> str | None:
+        node = self.mysql.node()
+        if node and node.state == "Donor/Desynced":
+            return "another unit is just copying its data from this one"
+        return None
+
+    def _on_remove(self, _event: ops.RemoveEvent) -> None:
+        self.missing.append(LEAVING)
+        if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+            self.mysql.remove()
+            registry.disclaim(self.machine, DAEMON, self.unit.name)
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self.missing and "cluster-id" not in self.cluster.shared:
+            self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
+        status.add_all(event, self.missing or report.statuses(self))
+
+    # What the model says
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The charm's options, checked."""
+        return Settings.parse(self.load_config(Config))
+
+    @property
+    def recovery(self) -> Recovery:
+        """The leader's last answer to members that could not form the cluster themselves."""
+        return Recovery(**self.cluster.shared.get("recovery", {}))
+
+
+if __name__ == "__main__":
+    ops.main(MySqlCharm)

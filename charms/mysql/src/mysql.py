@@ -1,0 +1,238 @@
+"""MariaDB with Galera on one machine: packages, configuration, the server. Everything here works without Juju."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openinfra_charm import registry, render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+from sql import Sql, StatementError, UnreachableError
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+    from state import State
+
+HERE = Path(__file__).parent
+DAEMON = "mariadb"
+PACKAGES = ("galera-4", "iproute2", "mariadb-backup", "mariadb-client", "mariadb-server", "socat")
+UNIT = "mariadb.service"
+CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
+DROP_IN = f"/etc/systemd/system/{UNIT}.d/openinfra.conf"
+START = "/usr/lib/openinfra/mariadb-start"
+DATA = "/var/lib/mysql"
+BEGIN = "/run/mysqld/openinfra-new-cluster"
+"""Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
+STATUS = ("wsrep_ready", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_cluster_size", "wsrep_incoming_addresses")  # fmt: skip
+ONLY_AT_START = "wsrep_cluster_address"
+"""Where the others are: a running server learns it from the cluster, so that it needs no restart for it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """What the server says of its place in the cluster. `addresses` are those of the component's members for clients."""
+
+    ready: bool
+    primary: bool
+    state: str
+    size: int
+    addresses: tuple[str, ...]
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is complete, in the primary component, and takes statements."""
+        return self.ready and self.primary and self.state == "Synced"
+
+
+class MySql:
+    """The MariaDB server of this machine."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self.machine = machine
+        self.application = application
+        self.sql = Sql(machine)
+        self.services = Services(machine, application)
+        self._templates = render.Templates(machine, application, HERE / "templates")
+        self._folder = f"/var/lib/openinfra/{application}"
+
+    def install(self) -> None:
+        """Install the packages; nothing starts."""
+        registry.install(self.machine, self.application, PACKAGES)
+
+    def version(self) -> str:
+        """Return the installed version, such as `11.8.6`."""
+        packaged = self.machine.package_versions(("mariadb-server",)).get("mariadb-server", "")
+        return re.split(r"[+~-]", packaged.rpartition(":")[2])[0]
+
+    def render(self, state: State) -> bool:
+        """Write the configuration; return whether anything changed."""
+        config = self._templates.fill(
+            "openinfra.cnf.j2",
+            application=self.application,
+            node_name=state.member.unit,
+            client_address=state.member.client_address,
+            cluster_address=state.member.cluster_address,
+            addresses=list(state.members.values()),
+            settings=state.settings,
+        )
+        # A Galera cluster's name has room for 32 characters (its messages between members).
+        start = self._templates.fill(
+            "mariadb-start.j2", application=self.application, cluster_name=state.cluster_id.replace("-", "")
+        )
+        changed = render.write(
+            self.machine,
+            File(path=CONFIG, content=config),
+            File(path=START, content=start, mode=0o755),
+            File(path=DROP_IN, content=_text("mariadb.conf")),
+        )
+        if DROP_IN in changed:
+            self.machine.reload_systemd()
+        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
+        for kind in registry.CHECKS:
+            check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self.application)
+            registry.leave_check(self.machine, kind, self.application, *check)
+        return bool(changed)
+
+    def apply(self) -> None:
+        """Start the server if it does not run; with an older configuration it is left for `outdated`."""
+        if not self.services.units and not self.machine.exists(f"{DATA}/mysql"):
+            # The packages make it when they are installed; they may have been here before, for somebody else.
+            self.machine.run("mariadb-install-db", "--user=mysql", "--skip-test-db", f"--datadir={DATA}")
+        self.services.ensure_running([self._service])
+
+    start = apply
+
+    def begin(self) -> None:
+        """Start the server as the first of a new primary component, with the data that are here.
+
+        It may do so once: a restart, whoever causes it, is that of an ordinary member.
+        """
+        if self.machine.service_states(UNIT)[UNIT] != "inactive":
+            self.machine.run("systemctl", "stop", UNIT)
+        if state := self.machine.read(f"{DATA}/grastate.dat"):
+            marked = re.sub(r"safe_to_bootstrap: \d", "safe_to_bootstrap: 1", state)
+            self.machine.write(f"{DATA}/grastate.dat", marked, mode=0o660, user="mysql", group="mysql")
+        self.machine.write(BEGIN, "")
+        self.apply()
+
+    def outdated(self) -> list[Service]:
+        """Return the services that run with an older configuration and have to be restarted."""
+        return self.services.outdated([self._service])
+
+    def stop(self) -> None:
+        """Stop the server, and keep it stopped."""
+        self.services.stop(*self.services.units)
+
+    def pause(self) -> tuple[str, int, bool]:
+        """Stop the server until it is started again, and return how far its data go.
+
+        What Galera would form the former component from is taken away: from now on only `begin`, here or elsewhere,
+        does so.
+
+        Returns:
+            The history's id, the last position in it, and whether this was the last member to leave the cluster.
+        """
+        self.machine.run("systemctl", "stop", UNIT)
+        last = self.left_last
+        self.machine.remove(f"{DATA}/gvwstate.dat")
+        answer = self.machine.run("/usr/bin/galera_recovery").stdout
+        found = re.search(r"=([0-9a-f-]{36}):(-?\d+)", answer)
+        return (found[1] if found else "", int(found[2]) if found else -1, last)
+
+    def node(self) -> Node | None:
+        """Return the server's place in the cluster; None where no server answers."""
+        names = ", ".join(f"'{name}'" for name in STATUS)
+        try:
+            rows = self.sql.query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
+        except (UnreachableError, StatementError):
+            return None
+        found = {row[0]: row[1] if len(row) > 1 else "" for row in rows}
+        addresses = found.get("wsrep_incoming_addresses", "").split(",")
+        return Node(
+            ready=found.get("wsrep_ready") == "ON",
+            primary=found.get("wsrep_cluster_status") == "Primary",
+            state=found.get("wsrep_local_state_comment", ""),
+            size=int(found.get("wsrep_cluster_size", "0")),
+            addresses=tuple(sorted(address for address in addresses if address)),
+        )
+
+    def is_ready(self) -> bool:
+        """Return whether the server is complete and serves."""
+        return (node := self.node()) is not None and node.serves
+
+    def wait_until_ready(self, seconds: float, *, note: bool = False) -> bool:
+        """Return whether the server serves, waiting up to `seconds` for it; `note` marks since when it has not."""
+        limit = self.machine.now() + seconds
+        while not self.is_ready():
+            if note:
+                self.down_for()
+            if self.machine.now() >= limit:
+                return False
+            self.machine.sleep(1)
+        return True
+
+    @property
+    def receives_copy(self) -> bool:
+        """Whether the server is being given a whole copy of the data by another one."""
+        return self.machine.exists(f"{DATA}/sst_in_progress")
+
+    @property
+    def left_last(self) -> bool:
+        """Whether the server was stopped in good order after all others, by Galera's own record: only it can begin."""
+        mark = "safe_to_bootstrap: 1" in (self.machine.read(f"{DATA}/grastate.dat") or "")
+        return mark and not self.machine.exists(f"{DATA}/gvwstate.dat")
+
+    @property
+    def member_count(self) -> int:
+        """How many members the configuration on this machine names."""
+        found = re.search(
+            r"^wsrep_cluster_address = gcomm://(.*)$", self.machine.read(CONFIG) or "", re.MULTILINE
+        )
+        return len(found[1].split(",")) if found else 0
+
+    # Since when it has not served: a mark, so that hooks can tell how long
+
+    @property
+    def is_known_down(self) -> bool:
+        """Whether an earlier hook has seen that the server does not serve, and has waited for it."""
+        return self.machine.exists(f"{self._folder}/down-since")
+
+    def down_for(self) -> float:
+        """Return since how many seconds it is known that the server does not serve; from now on it is."""
+        since = self.machine.read(f"{self._folder}/down-since")
+        if since is None:
+            self.machine.write(f"{self._folder}/down-since", f"{self.machine.now()}")
+            return 0
+        return self.machine.now() - float(since)
+
+    def up(self) -> None:
+        """Note that the server serves."""
+        self.machine.remove(f"{self._folder}/down-since")
+
+    def remove(self) -> None:
+        """Take everything of ours off the machine, the data too; packages that others need stay."""
+        self.stop()
+        for path in (CONFIG, DROP_IN, START, BEGIN):
+            self.machine.remove(path)
+        self.machine.reload_systemd()
+        registry.remove_checks(self.machine, self.application)
+        registry.uninstall(self.machine, self.application)
+        for name in self.machine.list_folder(DATA):
+            self.machine.remove(f"{DATA}/{name}")
+        self.machine.remove(self._folder)
+
+    @property
+    def _service(self) -> Service:
+        texts = (self.machine.read(path) or "" for path in (CONFIG, DROP_IN, START))
+        lines = (line for text in texts for line in text.splitlines())
+        return Service(
+            unit=UNIT, inputs=tuple(line for line in lines if not line.startswith(("#", ONLY_AT_START)))
+        )
+
+
+def _text(name: str) -> str:
+    return (HERE / "files" / name).read_text(encoding="utf-8")

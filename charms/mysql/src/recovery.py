@@ -1,0 +1,152 @@
+"""Bringing this machine's server into the cluster, and the cluster back when its members cannot form it themselves.
+
+After a power loss Galera forms the component again that was there before, from each member's disk; hooks only look
+on. What it cannot form is a cluster whose members were all stopped in good order, or of which one does not come back.
+Then each member stops its server and reports how far its data go (`position`); from then on it starts only when the
+leader has answered (`recovery`): with a member that serves after all, or with the one that begins the cluster again.
+Every report names the last answer that its unit knew, so that no answer is taken for that to a later question.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import ops
+
+from state import Position, Recovery, decide, next_members
+
+if TYPE_CHECKING:
+    from charm import MySqlCharm
+    from state import Member, State
+
+READY_SECONDS = 40
+"""How long a hook waits for the server; the next hook goes on where this one gives up."""
+FORM_SECONDS = 120
+"""How long members have to form the cluster themselves before they report how far their data go.
+
+The one that left last does not wait for so long: nobody but it can begin.
+"""
+BEGIN_SECONDS = 900
+"""How long the one that begins the cluster again may take for it; then all compare their positions once more."""
+
+
+def run_member(charm: MySqlCharm, state: State) -> bool:
+    """Have the server of a member run; return whether it serves. What is missing goes into the unit's status."""
+    mysql, me, recovery = charm.mysql, state.member, state.recovery
+    asks = me.position is not None and me.position.after == recovery.number
+    if asks and not mysql.is_ready():
+        charm.missing.append(_awaited(charm))
+        return False
+    is_chosen = me.position is not None and not asks and recovery.begin and recovery.unit == me.unit
+    if is_chosen and _begin_once(charm, recovery.number):
+        mysql.up()
+        mysql.begin()
+    else:
+        mysql.apply()
+    if mysql.wait_until_ready(0 if mysql.is_known_down else READY_SECONDS, note=True):
+        mysql.up()
+        charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
+        return True
+    limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
+    is_late = mysql.down_for() >= (BEGIN_SECONDS if is_chosen else limit)
+    if me.joined and is_late and not mysql.receives_copy:
+        _report(charm, recovery)
+        charm.missing.append(_awaited(charm))
+    elif me.joined:
+        charm.missing.append(
+            ops.WaitingStatus("for the database to form its cluster again; see cluster-status")
+        )
+    else:
+        charm.missing.append(ops.WaitingStatus("for the database to join the cluster"))
+    return False
+
+
+def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:
+    """As the leader, say who is a member, and answer members that have reported their positions."""
+    shared, members = charm.cluster.shared, charm.members
+    chosen = [unit for unit, _ in shared["members"]]
+    if any(member and member.position for member in map(members.get, chosen)):
+        if answer := decide(chosen, members, state.recovery, trusts_mark="forced" not in shared):
+            charm.cluster.publish_shared(recovery=dataclasses.asdict(answer))
+        return
+    known = dict(shared["members"])
+    outlived = {
+        unit for unit in chosen for member in [members.get(unit)] if member for unit in member.outlived
+    }
+    gone = set(charm.cluster.gone(chosen))
+    kept = [unit for unit in chosen if unit not in gone or not (serves or unit in outlived)]
+    founded = shared.get("founded") or any(m and m.joined for m in map(members.get, chosen))
+    if founded:
+        kept = next_members(kept, members, shared.get("left-behind", []))
+    elif gone:
+        # Nobody has ever joined and no client was ever served: somebody else may found the cluster.
+        kept = [charm.unit.name]
+        charm.cluster.publish_shared(founder=charm.unit.name)
+    addresses = [(unit, m.cluster_address if (m := members.get(unit)) else known.get(unit)) for unit in kept]
+    charm.cluster.publish_shared(members=[[u, a] for u, a in addresses], founded=founded or None)
+
+
+def lacking(charm: MySqlCharm) -> list[str]:
+    """Return the members that have not reported a position while others have."""
+    number = charm.recovery.number
+    reported = [
+        unit
+        for unit, _ in charm.cluster.shared["members"]
+        if (m := charm.members.get(unit)) and m.position and m.position.after == number
+    ]
+    return [unit for unit, _ in charm.cluster.shared["members"] if unit not in reported]
+
+
+def tell_outlived(charm: MySqlCharm) -> None:
+    """As a member that serves, vouch that the cluster goes on without the members that are gone from the model."""
+    gone = charm.cluster.gone(unit for unit, _ in charm.cluster.shared["members"])
+    charm.cluster.publish(outlived=gone or None)
+
+
+def _awaited(charm: MySqlCharm) -> ops.StatusBase:
+    if missing := lacking(charm):
+        names = ", ".join(missing)
+        return ops.BlockedStatus(
+            f"the cluster has not formed, and {names} may hold the newest data: start its machine; "
+            f"or give its data up: juju run {charm.app.name}/leader force-bootstrap"
+        )
+    return ops.WaitingStatus("for the leader to compare all positions and name who begins the cluster again")
+
+
+def _begin_once(charm: MySqlCharm, number: int) -> bool:
+    """Return whether this machine has still to begin the cluster in answer to the recovery `number`; it does so once."""
+    path = f"/var/lib/openinfra/{charm.app.name}/begun"
+    return charm.machine.write(path, f"{number}\n")
+
+
+def _serves(charm: MySqlCharm, recovery: Recovery) -> int | None:
+    """Return what a member that serves answers to members that ask; None where nobody does."""
+    asking = any(
+        member.position and member.position.after == recovery.number
+        for unit, _ in charm.cluster.shared["members"]
+        if unit != charm.unit.name and (member := charm.members.get(unit))
+    )
+    return recovery.number if asking else None
+
+
+def _report(charm: MySqlCharm, recovery: Recovery) -> None:
+    uuid, seqno, safe = charm.mysql.pause()
+    position = Position(seqno=seqno, uuid=uuid, safe=safe, after=recovery.number)
+    charm.cluster.publish(position=dataclasses.asdict(position), serves=None)
+
+
+def writer(charm: MySqlCharm) -> Member | None:
+    """Return the member that clients write to: the recorded one as long as it is in the component that serves."""
+    node = charm.mysql.node()
+    if node is None or not node.serves:
+        return None
+    present = [
+        member
+        for unit, _ in charm.cluster.shared["members"]
+        if (member := charm.members.get(unit))
+        and member.joined
+        and f"{member.client_address}:3306" in node.addresses
+    ]
+    recorded = charm.cluster.shared.get("writer")
+    return next((m for m in present if m.unit == recorded), present[0] if present else None)

@@ -1,0 +1,37 @@
+"""What a unit says of itself when nothing is missing: its place in the cluster, and which clients it cannot serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ops
+
+import clients
+import health
+from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from charm import MySqlCharm
+
+
+def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
+    """Yield every reason that the unit's status has, from the machine and the cluster as they are now."""
+    try:
+        settings = charm.settings
+    except ConfigError as error:
+        yield ops.BlockedStatus(str(error))
+        return
+    if why := health.why_not_ready(charm.mysql):
+        yield ops.WaitingStatus(f"{why}; see juju ssh {charm.unit.name} journalctl -u mariadb")
+        return
+    for why in clients.objections(charm, settings) if charm.unit.is_leader() else ():
+        yield ops.BlockedStatus(why)
+    node, shared = charm.mysql.node(), charm.cluster.shared
+    if node and node.size < len(shared["members"]):
+        yield ops.ActiveStatus(f"only {node.size} of {len(shared['members'])} members are in the cluster")
+    elif len(shared["members"]) == 2:  # noqa: PLR2004  a majority of two is both
+        yield ops.ActiveStatus("two members serve only together: add a unit")
+    if shared.get("writer") == charm.unit.name:
+        yield ops.ActiveStatus("clients write here")

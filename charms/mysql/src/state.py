@@ -1,0 +1,195 @@
+"""What the model says, as frozen records: parsed and checked here, once, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openinfra_charm.cluster import Cluster
+
+SIZES = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+LEAST_POOL = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The charm's options as Juju gives them."""
+
+    buffer_pool_size: str
+    max_connections: int
+    allow_plain_credentials: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The charm's options, checked. Memory is in bytes."""
+
+    buffer_pool_size: int
+    max_connections: int
+    allow_plain_credentials: bool
+
+    @classmethod
+    def parse(cls, config: Config) -> Settings:
+        """Check the options.
+
+        Raises:
+            ConfigError: An option has a value that cannot be used.
+        """
+        match = re.fullmatch(r"(\d+)([MGT])i?B?", config.buffer_pool_size.strip())
+        size = int(match[1]) * SIZES[match[2]] if match else 0
+        if size < LEAST_POOL:
+            raise ConfigError(
+                "buffer-pool-size", config.buffer_pool_size, "a size of 64M or more, such as 8G"
+            )
+        if not 10 <= config.max_connections <= 100_000:  # noqa: PLR2004  as the option says
+            raise ConfigError("max-connections", config.max_connections, "10 to 100000")
+        return cls(
+            buffer_pool_size=size,
+            max_connections=config.max_connections,
+            allow_plain_credentials=config.allow_plain_credentials,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Position:
+    """How far a stopped member's data go: `seqno` of the history `uuid`.
+
+    `safe` says that Galera itself recorded it as the last one to leave. `after` is the number of the last recovery
+    that the unit knew when it reported: the answer to the report has a higher number.
+    """
+
+    seqno: int
+    uuid: str
+    safe: bool
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recovery:
+    """The leader's answer to reported positions: `unit` serves, or begins the cluster again if `begin` is set."""
+
+    unit: str = ""
+    number: int = 0
+    begin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A unit as its peers know it.
+
+    `joined` tells whether it has been in the cluster; `serves` is the number of the recovery after which it saw
+    others ask while it served itself; `outlived` are units that were gone from the model while it served.
+    """
+
+    unit: str
+    client_address: str
+    cluster_address: str
+    joined: bool = False
+    position: Position | None = None
+    serves: int | None = None
+    outlived: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, unit: str, facts: Mapping[str, Any]) -> Member:
+        """Read what a unit has published of itself."""
+        position = facts.get("position")
+        return cls(
+            unit=unit,
+            client_address=facts["client_address"],
+            cluster_address=facts["cluster_address"],
+            joined=facts.get("joined", False),
+            position=Position(**position) if position else None,
+            serves=facts.get("serves"),
+            outlived=tuple(facts.get("outlived", ())),
+        )
+
+
+class Members(Mapping[str, Member]):
+    """The units that have said where they are, by name and in the order of their numbers."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __getitem__(self, unit: str) -> Member:
+        facts = self._cluster.facts(unit)
+        if "cluster_address" not in facts:
+            raise KeyError(unit)
+        return Member.parse(unit, facts)
+
+    def __iter__(self) -> Iterator[str]:
+        return (unit for unit in self._cluster.units if unit in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Everything that decides what runs on this machine.
+
+    `members` are the units of the cluster with their addresses in it, as the leader has recorded them, in the order in
+    which they came; `joins` says that this one is a member, or is to become one now.
+    """
+
+    settings: Settings
+    cluster_id: str
+    member: Member
+    members: Mapping[str, str]
+    joins: bool
+    recovery: Recovery
+
+
+def may_join(unit: str, chosen: list[str], members: Mapping[str, Member]) -> bool:
+    """Return whether a unit is a member or is to join now: all chosen before it have joined."""
+    if unit not in chosen:
+        return False
+    before = chosen[: chosen.index(unit)]
+    me = members.get(unit)
+    return bool(me and me.joined) or all((m := members.get(other)) and m.joined for other in before)
+
+
+def next_members(chosen: list[str], members: Mapping[str, Member], left_behind: list[str]) -> list[str]:
+    """Return which units are members, given those that are: one more, when all of them have joined."""
+    if not all((member := members.get(unit)) and member.joined for unit in chosen):
+        return chosen
+    spare = [unit for unit in members if unit not in chosen and unit not in left_behind]
+    return [*chosen, *spare[:1]]
+
+
+def decide(
+    chosen: list[str], members: Mapping[str, Member], recovery: Recovery, *, trusts_mark: bool
+) -> Recovery | None:
+    """Return the answer to the positions that stopped members have reported; None while it must wait.
+
+    A member that serves calls the others back. Else the one with the highest position begins, when all members have
+    reported: each of them stays stopped until it is answered, so nobody else can have begun. A member that Galera
+    itself recorded as the last to leave (`safe`) needs no comparison, unless an operator has ever forced a beginning
+    elsewhere (`trusts_mark` is False then).
+    """
+    asking = {
+        unit: position
+        for unit in chosen
+        if (member := members.get(unit))
+        and (position := member.position)
+        and position.after == recovery.number
+    }
+    if not asking:
+        return None
+    number = recovery.number + 1
+    for unit in chosen:
+        if (member := members.get(unit)) and member.serves == recovery.number and unit not in asking:
+            return Recovery(unit=unit, number=number)
+    marked = [unit for unit, position in asking.items() if position.safe]
+    if trusts_mark and len(marked) == 1:
+        return Recovery(unit=marked[0], number=number, begin=True)
+    if set(asking) != set(chosen):
+        return None
+    best = max(asking, key=lambda unit: (asking[unit].seqno, -chosen.index(unit)))
+    return Recovery(unit=best, number=number, begin=True)

@@ -1,0 +1,155 @@
+"""A machine in memory with MariaDB's programs, and a systemd that runs the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import TYPE_CHECKING
+
+import twin
+
+from openinfra_charm.machine import Result
+from openinfra_charm.testing import Software
+
+if TYPE_CHECKING:
+    from openinfra_charm.testing import MemoryMachine
+
+UNIT = "mariadb.service"
+CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
+DATA = "/var/lib/mysql"
+START = "/usr/lib/openinfra/mariadb-start"
+LONGEST_NAME = 32
+"""Servers whose cluster has a longer name do not understand each other."""
+REQUEST = "/run/mysqld/openinfra-new-cluster"
+
+
+class MariaDb(Software):
+    """MariaDB's programs and its server on one machine; `version` is the packages'."""
+
+    def __init__(
+        self, galera: twin.Galera, machine: MemoryMachine, address: str, version: str = "1:11.8.6-0+deb13u1"
+    ) -> None:
+        super().__init__()
+        self.galera = galera
+        self.machine = machine
+        self.name = machine.name
+        self.address = address
+        self.version = version
+        self.has_answered = False
+        self.runs = False
+        self._start = 0
+        galera.servers[self.name] = self
+        self.programs = {
+            "mariadb": self._mariadb,
+            "mariadb-install-db": self._install_db,
+            "/usr/bin/galera_recovery": self._galera_recovery,
+        }
+
+    # Its disk
+
+    def load(self) -> twin.Store:
+        """Return what the data folder holds."""
+        text = self.machine.read(f"{DATA}/ibdata1")
+        store = twin.Store(**json.loads(text)) if text else twin.Store()
+        saved = self.machine.read(f"{DATA}/grastate.dat")
+        if saved is not None:
+            store.safe = "safe_to_bootstrap: 1" in saved
+        if not self.machine.exists(f"{DATA}/gvwstate.dat"):
+            store.view = None
+        return store
+
+    def save(self, store: twin.Store) -> None:
+        """Put all on the disk, as every commit and every change of the component does."""
+        self.machine.have(f"{DATA}/mysql/db.frm", "system tables")
+        self.machine.have(f"{DATA}/ibdata1", json.dumps(dataclasses.asdict(store)), mode=0o660)
+        self.machine.have(
+            f"{DATA}/grastate.dat",
+            f"# GALERA saved state\nversion: 2.1\nuuid:    {store.uuid}\nseqno:   -1\nsafe_to_bootstrap: {int(store.safe)}\n",
+            mode=0o660,
+        )
+        if store.view is None:
+            if self.machine.exists(f"{DATA}/gvwstate.dat"):
+                self.machine._forget(f"{DATA}/gvwstate.dat")
+                self.machine._durable.pop(f"{DATA}/gvwstate.dat", None)
+        else:
+            self.machine.have(
+                f"{DATA}/gvwstate.dat", "".join(f"member: {n} 0\n" for n in store.view), mode=0o660
+            )
+
+    # Its configuration
+
+    @property
+    def peers(self) -> list[str]:
+        """The members that the server was told of when it started."""
+        return (self._option("wsrep_cluster_address") or "").removeprefix("gcomm://").split(",")
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name."""
+        found = re.search(r"--wsrep-cluster-name=(\S+)", self.machine.read(START) or "")
+        return found[1] if found and len(found[1]) <= LONGEST_NAME else ""
+
+    def _option(self, name: str) -> str | None:
+        found = re.search(rf"^{name} = (.*)$", self.machine.read(CONFIG) or "", re.MULTILINE)
+        return found[1] if found else None
+
+    # What happens on it
+
+    def version_of(self, package: str) -> str | None:
+        """Return the version of MariaDB's packages; of others too, it is as good as any."""
+        del package
+        return self.version
+
+    def can_run(self, unit: str) -> bool:
+        """Return whether the server has something to start with."""
+        return unit != UNIT or self.machine.exists(f"{DATA}/mysql")
+
+    def services_changed(self) -> None:
+        """Notice that the server has started or ended."""
+        active = self.machine.powered and self.machine.serves(UNIT)
+        count = self.machine.starts.get(UNIT, 0)
+        if self.runs and (not active or count != self._start):
+            self.runs = self.has_answered = False
+            self.galera.stopped(self, in_order=self.machine.powered)
+        if active and not self.runs:
+            self.runs, self._start = True, count
+            begin = self.machine.exists(REQUEST)
+            if begin:
+                self.machine._forget(REQUEST)
+            store = self.load()
+            is_new = store.uuid == twin.NOBODY
+            alone = self.peers == [self.address] and store.view is None and (store.safe or is_new)
+            self.galera.started(self, begin=begin or alone)
+        self.galera.tick()
+
+    def abort(self, why: str) -> None:
+        """End by itself; systemd tries again for ever, which nobody sees here."""
+        self.runs = self.has_answered = False
+        self.galera.faults.append(f"{self.name}: {why}")
+
+    def time_passed(self) -> None:
+        """Let servers find each other, and clients write."""
+        self.services_changed()
+        self.galera.write()
+
+    def version_text(self) -> str:
+        """Return the version as the server says it."""
+        return self.version
+
+    # MariaDB's programs
+
+    def _mariadb(self, _argv: tuple[str, ...], stdin: str | None) -> Result:
+        self.services_changed()
+        answer = self.galera.query(self, stdin or "")
+        if isinstance(answer, str):
+            return Result(code=1, stdout="", stderr=f"{answer}\n")
+        return Result(code=0, stdout="".join("\t".join(row) + "\n" for row in answer), stderr="")
+
+    def _install_db(self, _argv: tuple[str, ...], _stdin: str | None) -> None:
+        self.machine.have(f"{DATA}/mysql/db.frm", "system tables")
+
+    def _galera_recovery(self, _argv: tuple[str, ...], _stdin: str | None) -> str:
+        assert not self.runs, "a position is read of a stopped server"
+        store = self.load()
+        return f"--wsrep_start_position={store.uuid}:{store.seqno}\n"

@@ -1,0 +1,46 @@
+"""MariaDB's twin as rehearsals play it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import programs
+import twin
+
+from openinfra_charm import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Twin(testing.Twin):
+    """One Galera cluster on the machines of one application."""
+
+    def __init__(self) -> None:
+        self.galera = twin.Galera()
+
+    def join(self, machine: testing.MemoryMachine, address: str) -> None:
+        """Give a machine MariaDB's programs."""
+        machine.bring(programs.MariaDb(self.galera, machine, address))
+
+    def violations(self) -> Iterator[str]:
+        """Yield what no charm may ever do to a cluster."""
+        if len(self.galera.components) > 1:
+            yield f"one primary component: there are {self.galera.primaries()}"
+        if lost := self.galera.lost():
+            yield f"acknowledged writes stay: {len(lost)} of {len(self.galera.acknowledged)} are lost"
+
+    def unfinished(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what a cluster of so many units lacks."""
+        sizes = [len(component) for component in self.galera.components]
+        if sizes != [len(units)]:
+            yield f"the cluster has {sizes} members, there are {len(units)} units"
+
+    def settings(self) -> Sequence[str]:
+        """Return what restarts servers, and what does not."""
+        return ("buffer-pool-size=1G", "max-connections=200", "allow-plain-credentials=true")
+
+    def fill(self) -> None:
+        """Have clients write."""
+        for _ in range(10):
+            self.galera.write()

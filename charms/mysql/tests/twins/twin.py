@@ -1,0 +1,227 @@
+"""A software twin of MariaDB with Galera: who forms a primary component from what, and what is in it.
+
+Played: the start of a server from its data and its configuration (a request to begin, the only member of its cluster,
+or an ordinary member that looks for the others); restoring the component of `gvwstate.dat` as soon as all who were in
+it are there; joining one that is there, with a copy of its data; quorum by majority of the last component, which a
+member that stops in good order leaves smaller; `safe_to_bootstrap`; the history of each member, and the writes that
+clients were told are done; databases and users; the statements that the charm sends.
+
+Left out: the network between machines (every server reaches all others that it is configured for), how long copies
+take, statements under way when a server dies (all members have a write or none), flow control, incremental transfers
+(each joiner has all data at once), privileges beyond the names of users, and the SQL that clients send.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from programs import MariaDb
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass
+class Store:
+    """What is on one member's disk: its history, and what that has led to."""
+
+    uuid: str = NOBODY
+    writes: list[int] = field(default_factory=list)
+    databases: list[str] = field(default_factory=list)
+    users: dict[str, str] = field(default_factory=dict)
+    safe: bool = False
+    view: list[str] | None = None
+    """The component it was in when it was last written, None after a stop in good order (gvwstate.dat)."""
+
+    @property
+    def seqno(self) -> int:
+        """The last position of the history."""
+        return len(self.writes) if self.uuid != NOBODY else -1
+
+
+class Galera:
+    """The servers of one application's machines, and the primary components among them.
+
+    `begun` counts the components that began with a server's flag; `acknowledged` are the writes that clients were told
+    are done; `given_up` is set by a test that forces a beginning on purpose.
+    """
+
+    def __init__(self) -> None:
+        self.servers: dict[str, MariaDb] = {}
+        self.components: list[set[str]] = []
+        self.acknowledged: list[int] = []
+        self.begun: list[str] = []
+        self.faults: list[str] = []
+        self.given_up = False
+        self._numbers = itertools.count(1)
+
+    # Servers come and go
+
+    def started(self, server: MariaDb, *, begin: bool) -> None:
+        """Have a server look for its component, or begin one."""
+        store = server.load()
+        if begin:
+            if store.uuid != NOBODY and not store.safe:
+                server.abort("It may not be safe to bootstrap the cluster from this node")
+                return
+            if store.uuid == NOBODY:
+                store.uuid = f"{next(self._numbers):08x}-0000-4000-8000-000000000000"
+            self.begun.append(server.name)
+            server.save(store)
+            self.components.append({server.name})
+            self._note_views()
+        self.tick()
+
+    def stopped(self, server: MariaDb, *, in_order: bool) -> None:
+        """Take a server out. One that leaves in good order is not counted any more, one that dies is."""
+        component = self.component_of(server.name)
+        if component is not None:
+            size = len(component)
+            component.discard(server.name)
+            if in_order:
+                store = server.load()
+                store.view, store.safe = None, size == 1
+                server.save(store)
+            if not component:
+                self.components.remove(component)
+            elif not in_order and 2 * len(component) <= size:
+                # What is left is no majority of what was there: it serves no more, and keeps the view it had.
+                self.components.remove(component)
+            else:
+                self._note_views()
+        elif in_order:
+            store = server.load()
+            store.view = None
+            server.save(store)
+        self.tick()
+
+    def tick(self) -> None:
+        """Let servers find each other: old components form again, others join what is there."""
+        waiting = [s for s in self.servers.values() if s.runs and self.component_of(s.name) is None]
+        for server in waiting:
+            store = server.load()
+            names = set(store.view or ())
+            there = {
+                n for n in names if (o := self.servers.get(n)) and o.runs and o.load().view == store.view
+            }
+            if names and there == names and not any(self.component_of(name) for name in names):
+                self.components.append(names)
+                self._even_out(names)
+                self._note_views()
+        for server in waiting:
+            if self.component_of(server.name) is None:
+                self._join(server)
+        for server in self.servers.values():
+            server.has_answered = server.runs and self.component_of(server.name) is not None
+
+    def _join(self, server: MariaDb) -> None:
+        for component in self.components:
+            donors = [self.servers[name] for name in sorted(component)]
+            if not any(
+                donor.address in server.peers and donor.cluster == server.cluster != "" for donor in donors
+            ):
+                continue
+            theirs, mine = donors[0].load(), server.load()
+            if mine.uuid == theirs.uuid and mine.writes != theirs.writes[: len(mine.writes)]:
+                server.abort("Local state seqno is greater than group seqno: states diverged")
+                return
+            server.save(Store(**{**vars(theirs), "view": None, "safe": False}))
+            component.add(server.name)
+            self._note_views()
+            return
+
+    def _even_out(self, names: set[str]) -> None:
+        """Bring the members of a component that forms again to the newest history among them."""
+        best = max((self.servers[name].load() for name in sorted(names)), key=lambda store: store.seqno)
+        for name in names:
+            self.servers[name].save(Store(**{**vars(best), "view": self.servers[name].load().view}))
+
+    def _note_views(self) -> None:
+        for component in self.components:
+            for name in component:
+                store = self.servers[name].load()
+                store.view, store.safe = sorted(component), len(component) == 1
+                self.servers[name].save(store)
+
+    def component_of(self, name: str) -> set[str] | None:
+        """Return the primary component that a server is in."""
+        return next((component for component in self.components if name in component), None)
+
+    # What clients see
+
+    def write(self) -> None:
+        """Have a client write a row, if some component takes it."""
+        for component in self.components[:1]:
+            self._commit(component, lambda _store: None)
+
+    def _commit(self, component: set[str], change: Any, *words: str | None) -> None:
+        number = next(self._numbers)
+        for name in component:
+            store = self.servers[name].load()
+            store.writes.append(number)
+            change(store, *words)
+            self.servers[name].save(store)
+        self.acknowledged.append(number)
+
+    def query(self, server: MariaDb, sql: str) -> list[list[str]] | str:
+        """Answer a statement with rows, or with the client program's error."""
+        component = self.component_of(server.name)
+        if not server.has_answered or component is None:
+            return "ERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld/mysqld.sock' (111)"
+        text = sql.strip().removesuffix(";")
+        if text.startswith("SHOW GLOBAL STATUS"):
+            addresses = ",".join(
+                f"{self.servers[name].address}:3306" for name in sorted(component, reverse=True)
+            )
+            known = {
+                "wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced",
+                "wsrep_cluster_size": str(len(component)), "wsrep_incoming_addresses": addresses,
+            }  # fmt: skip
+            return [[name, known[name]] for name in re.findall(r"'(\w+)'", text)]
+        for pattern, change in CHANGES:
+            if found := re.fullmatch(pattern, text):
+                self._commit(component, change, *found.groups())
+                return []
+        return f"ERROR 1064 (42000) at line 1: You have an error in your SQL syntax near '{text.split()[0]}'"
+
+    # What must not be
+
+    def primaries(self) -> list[list[str]]:
+        """Return the components that serve, as the names of their members."""
+        return [sorted(component) for component in self.components]
+
+    def lost(self) -> list[int]:
+        """Return the acknowledged writes that a component that serves does not have."""
+        stores = [self.servers[name].load() for component in self.components for name in component]
+        return [n for n in self.acknowledged if any(n not in store.writes for store in stores)]
+
+
+def _make_database(store: Store, name: str) -> None:
+    if name not in store.databases:
+        store.databases.append(name)
+
+
+def _make_user(store: Store, user: str, password: str) -> None:
+    store.users[user] = json.dumps({"password": password, "grants": []})
+
+
+def _grant(store: Store, where: str, user: str, option: str | None) -> None:
+    account = json.loads(store.users[user])
+    account["grants"].append(where + (option or ""))
+    store.users[user] = json.dumps(account)
+
+
+def _drop_user(store: Store, user: str) -> None:
+    store.users.pop(user, None)
+
+
+CHANGES = (
+    (r"CREATE DATABASE IF NOT EXISTS `(.+)`", _make_database),
+    (r"CREATE OR REPLACE USER '(.+)'@'%' IDENTIFIED BY '(.+)'", _make_user),
+    (r"GRANT ALL PRIVILEGES ON (\S+) TO '(.+)'@'%'( WITH GRANT OPTION)?", _grant),
+    (r"DROP USER IF EXISTS '(.+)'@'%'", _drop_user),
+)

@@ -1,0 +1,351 @@
+"""The charm's hooks, on one machine and on three that share a cluster."""
+
+import ops
+import pytest
+from ops import testing
+from programs import REQUEST, UNIT
+
+from mysql import CONFIG, START
+
+
+def relation(database="glance", secrets='["username", "password"]', **more):
+    data = {"database": database, "requested-secrets": secrets} | more
+    return testing.Relation(
+        "database", remote_app_name="glance", remote_app_data={k: v for k, v in data.items() if v}
+    )
+
+
+def cut_power(model, *numbers):
+    for number in numbers:
+        model.machines[number].power_off()
+    for number in numbers:
+        model.machines[number].power_on()
+
+
+def stop_in_order(model, *numbers):
+    for number in numbers:
+        model.machines[number].run("systemctl", "stop", UNIT)
+    for number in numbers:
+        model.machines[number].start_services(UNIT)
+
+
+def pass_time(model, rounds=3):
+    for _ in range(rounds):
+        for machine in model.machines.values():
+            machine.sleep(60)
+        model.update_status()
+
+
+# The first deploy
+
+
+def test_one_unit_founds_the_cluster(one):
+    assert one.galera.primaries() == [["machine-0"]]
+    assert one.statuses[0] == ops.ActiveStatus("clients write here")
+
+
+def test_the_cluster_is_named_in_one_hook_and_founded_in_another(deploy):
+    from machines import MySqlMachine
+
+    model = deploy(0)
+    model.machines[0] = machine = MySqlMachine(model.galera, 0)
+    model.unit_data[0] = {}
+    model.run(0, model.on.leader_elected())
+    assert model.statuses[0].message.startswith("for Juju to record the cluster's identity")
+    assert set(model.shared) == {"cluster-id", "founder", "members"}
+    assert machine.services == {}
+    model.run(0, model.on.config_changed())
+    assert model.galera.primaries() == [["machine-0"]]
+
+
+def test_three_units_come_one_by_one_into_one_component(three):
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.begun == ["machine-0"]
+    assert [unit for unit, _ in three.shared["members"]] == ["mysql/0", "mysql/1", "mysql/2"]
+    assert {status.name for status in three.statuses.values()} == {"active"}
+
+
+def test_what_is_acknowledged_is_on_the_disk(one):
+    config = one.machines[0].read(CONFIG)
+    for line in ("innodb_flush_log_at_trx_commit = 1", "innodb_doublewrite = ON", "sync_binlog = 1", "bind_address = 10.0.0.10"):  # fmt: skip
+        assert f"{line}\n" in config
+
+
+def test_nothing_that_lasts_asks_for_a_new_cluster(three):
+    for machine in three.machines.values():
+        assert not machine.exists(REQUEST)
+        assert "wsrep_cluster_address = gcomm://10.0.0.10,10.0.0.11,10.0.0.12\n" in machine.read(CONFIG)
+        assert "wsrep-new-cluster" not in machine.read(CONFIG)
+    lengths = {len(line.partition("name=")[2].split()[0]) for line in three.machines[0].read(START).splitlines() if "cluster-name=" in line}  # fmt: skip
+    assert lengths == {32}
+
+
+def test_a_hook_with_nothing_new_changes_nothing(three):
+    three.update_status()
+    before = three.snapshot()[2:]
+    three.log()
+    for number in range(3):
+        three.run(number, three.on.config_changed())
+        three.run(number, three.on.update_status())
+    assert three.log() == []
+    assert three.snapshot()[2:] == before
+
+
+def test_an_option_restarts_servers_one_at_a_time(three):
+    before = [machine.starts[UNIT] for machine in three.machines.values()]
+    three.configure(max_connections=77)
+    pass_time(three)
+    assert [machine.starts[UNIT] - count for machine, count in zip(three.machines.values(), before, strict=True)] == [1, 1, 1]  # fmt: skip
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.lost() == []
+
+
+# After a power loss
+
+
+def test_the_cluster_forms_again_without_a_hook(three):
+    for _ in range(5):
+        three.galera.write()
+    cut_power(three, 0, 1, 2)
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.begun == ["machine-0"]
+    assert three.galera.lost() == []
+
+
+def test_one_that_was_alone_serves_again_whether_it_crashed_or_was_stopped(one):
+    cut_power(one, 0)
+    assert one.galera.primaries() == [["machine-0"]]
+    stop_in_order(one, 0)
+    assert one.galera.primaries() == [["machine-0"]]
+
+
+def test_members_that_were_all_stopped_in_good_order_are_begun_from_the_last(three):
+    three.galera.write()
+    stop_in_order(three, 2, 0, 1)
+    assert three.galera.primaries() == []
+    pass_time(three, 6)
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.begun == ["machine-0", "machine-1"]
+    assert three.galera.lost() == []
+    assert {status.name for status in three.statuses.values()} == {"active"}
+
+
+@pytest.mark.parametrize("seconds", [10, 100])
+def test_a_slow_server_is_given_the_time_to_begin_again(three, seconds):
+    for machine in three.machines.values():
+        machine.start_seconds = seconds
+    stop_in_order(three, 2, 0, 1)
+    pass_time(three, 8)
+    assert three.galera.begun == ["machine-0", "machine-1"]
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.shared["recovery"]["number"] == 1
+
+
+def test_the_last_one_begins_without_units_that_left_before_the_model_said_so(three):
+    for number in (1, 2):
+        three.run(number, three.on.stop())
+        del three.unit_data[number]
+    stop_in_order(three, 0)
+    for _ in range(4):
+        three.machines[0].sleep(60)
+        three.run(0, three.on.update_status())
+    assert three.galera.primaries() == [["machine-0"]]
+    assert [unit for unit, _ in three.shared["members"]] == ["mysql/0"]
+    assert three.statuses[0].name == "active"
+
+
+def _without_the_last(three):
+    """Two members left with the older data, and one that does not come back with the newest."""
+    stop_in_order(three, 0)
+    three.machines[0].run("systemctl", "stop", UNIT)
+    three.machines[1].run("systemctl", "stop", UNIT)
+    three.galera.write()
+    newest = list(three.galera.acknowledged)
+    three.machines[2].power_off()
+    del three.unit_data[2]
+    three.machines[0].start_services(UNIT)
+    three.machines[1].start_services(UNIT)
+    return newest
+
+
+def _pass_time_of_two(three):
+    for _ in range(6):
+        for number in (0, 1):
+            three.machines[number].sleep(60)
+            three.run(number, three.on.update_status())
+
+
+def test_a_member_that_is_missing_is_named_and_waited_for(three):
+    _without_the_last(three)
+    _pass_time_of_two(three)
+    assert three.galera.primaries() == []
+    for number in (0, 1):
+        assert three.statuses[number].name == "blocked"
+        assert "mysql/2 may hold the newest data" in three.statuses[number].message
+
+
+def test_an_operator_may_give_the_missing_one_up(three):
+    _without_the_last(three)
+    _pass_time_of_two(three)
+    assert "name them in confirm" in three.refuse(0, "force-bootstrap", unit="mysql/0", confirm="mysql/1")
+    assert "reported no position" in three.refuse(0, "force-bootstrap", unit="mysql/2", confirm="mysql/2")
+    three.action(0, "force-bootstrap", unit="mysql/0", confirm="mysql/2")
+    _pass_time_of_two(three)
+    assert three.galera.primaries() == [["machine-0", "machine-1"]]
+    assert three.shared["left-behind"] == ["mysql/2"]
+
+
+def test_force_is_refused_where_none_is_needed(three):
+    assert "no unit has reported" in three.refuse(0, "force-bootstrap", unit="mysql/0", confirm="mysql/2")
+
+
+def test_force_is_the_leaders(three):
+    assert "only the leader" in three.refuse(1, "force-bootstrap", unit="mysql/0", confirm="mysql/2")
+
+
+# Fewer and more units
+
+
+def test_from_three_to_one_and_back(three):
+    for _ in range(3):
+        three.galera.write()
+    three.remove_unit(2)
+    three.remove_unit(1)
+    pass_time_one = three.machines[0]
+    pass_time_one.sleep(5)
+    three.run(0, three.on.update_status())
+    assert three.galera.primaries() == [["machine-0"]]
+    assert "gcomm://10.0.0.10\n" in three.machines[0].read(CONFIG)
+    three.add_unit()
+    three.add_unit()
+    assert three.galera.primaries() == [["machine-0", "machine-3", "machine-4"]]
+    assert three.galera.begun == ["machine-0"]
+    assert three.galera.lost() == []
+
+
+def test_a_unit_that_is_removed_leaves_nothing(three):
+    three.remove_unit(2)
+    left = three.machines[2].nodes
+    assert [path for path in left if "openinfra" in path or path.startswith("/var/lib/mysql")] == []
+
+
+def test_a_machine_that_died_is_no_member_and_no_writer_any_more(three):
+    assert three.shared["writer"] == "mysql/0"
+    three.destroy_machine(0)
+    pass_time_of = three.machines[1]
+    pass_time_of.sleep(5)
+    three.run(1, three.on.update_status())
+    assert [unit for unit, _ in three.shared["members"]] == ["mysql/1", "mysql/2"]
+    assert three.shared["writer"] == "mysql/1"
+    assert three.galera.lost() == []
+
+
+# Clients
+
+
+def test_a_client_gets_a_database_and_a_user_in_a_secret(three):
+    client = relation()
+    three.relate(client)
+    data = three.client_data[client.id, "app"]
+    assert data["endpoints"] == "10.0.0.10:3306"
+    assert data["version"] == "11.8.6"
+    assert data["database"] == "glance"
+    assert not {"username", "password"} & data.keys()
+    (secret,) = three.secrets
+    assert secret.id == data["secret-user"]
+    store = three.galera.servers["machine-2"].load()
+    assert store.databases == ["glance"]
+    assert secret.tracked_content["password"] in store.users[secret.tracked_content["username"]]
+    assert not any(
+        secret.tracked_content["password"] in line for m in three.machines.values() for line in m.argv
+    )
+
+
+def test_a_client_is_answered_once(three):
+    client = relation()
+    three.relate(client)
+    writes = len(three.galera.acknowledged)
+    three.run(0, three.on.config_changed())
+    assert len(three.galera.acknowledged) == writes
+
+
+def test_a_database_name_gives_rights_on_no_other(one):
+    client = relation(database="nova_api")
+    one.relate(client)
+    (account,) = one.galera.servers["machine-0"].load().users.values()
+    assert r"`nova\\_api`.*" in account
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"secrets": ""}, "allow-plain-credentials=true"),
+        ({"database": "mysql"}, "a name of its own"),
+        ({"extra-user-roles": "superuser"}, "known is admin"),
+    ],
+)
+def test_a_client_that_cannot_be_served_is_told_so(one, asked, why):
+    one.relate(relation(**asked))
+    assert one.statuses[0].name == "blocked"
+    assert why in one.statuses[0].message
+    assert one.galera.servers["machine-0"].load().users == {}
+
+
+def test_plain_credentials_need_the_operators_word(deploy):
+    model = deploy(1, allow_plain_credentials=True)
+    client = relation(secrets="")
+    model.relate(client)
+    data = model.client_data[client.id, "app"]
+    assert data["username"] in model.galera.servers["machine-0"].load().users
+    assert data["password"]
+
+
+def test_a_password_is_rotated_by_a_second_user(one):
+    client = relation()
+    one.relate(client)
+    one.action(0, "rotate-password", relation_id=client.id)
+    users = one.galera.servers["machine-0"].load().users
+    assert list(users) == [f"relation-{client.id}-1", f"relation-{client.id}-2"]
+    (secret,) = one.secrets
+    assert secret.latest_content["username"] == f"relation-{client.id}-2"
+    assert "has not taken" in one.refuse(0, "rotate-password", relation_id=client.id)
+    secret._track_latest_revision()  # everybody reads the second one now
+    one.run(0, one.on.secret_remove(secret, revision=1))
+    assert list(one.galera.servers["machine-0"].load().users) == [f"relation-{client.id}-2"]
+    assert one.shared[f"users-{client.id}"] == [f"relation-{client.id}-2"]
+
+
+def test_only_a_relation_with_a_user_is_rotated(one):
+    assert "no client has a user there" in one.refuse(0, "rotate-password", relation_id=9)
+
+
+def test_a_client_that_leaves_loses_its_user_and_not_its_data(one):
+    client = relation()
+    one.relate(client)
+    one.run(0, one.on.relation_broken, relation=client.id)
+    store = one.galera.servers["machine-0"].load()
+    assert store.users == {}
+    assert store.databases == ["glance"]
+
+
+# Status
+
+
+def test_cluster_status_tells_who_is_in_it(three):
+    results = three.action(1, "cluster-status")
+    assert results["summary"] == "3 of 3 members are in the cluster; here it is Synced"
+    assert results["result"]["writer"] == "mysql/0"
+
+
+def test_an_option_that_cannot_be_used_blocks(one):
+    one.configure(buffer_pool_size="1K")
+    assert one.statuses[0].name == "blocked"
+    assert "buffer-pool-size='1K'" in one.statuses[0].message
+
+
+def test_another_application_on_the_machine_is_named(one):
+    one.machines[0].write("/var/lib/openinfra/owners/mariadb", "other/0\n")
+    one.run(0, one.on.config_changed())
+    assert one.statuses[0] == ops.BlockedStatus(
+        "other/0 runs MariaDB on this machine already: remove one of the two"
+    )

@@ -1,0 +1,157 @@
+"""The `mysql_client` interface: a database and a user of its own for an application.
+
+The wire format is version 0 of Canonical's `data_interfaces` (`charms.data_platform_libs.v0.data_interfaces`), all of
+it in application data. The requirer writes `database`, `requested-secrets` (a JSON list of the fields that it takes as
+secrets) and, if it wants them, `extra-user-roles` and `external-node-connectivity`. The provider writes `database`,
+`endpoints`, `version`, `secret-user` (the id of a secret with `username` and `password`, granted to the relation) and
+`data`, the JSON of what it had read of the requirer when it answered.
+
+A requirer that does not request secrets expects `username` and `password` in plain text in the place of `secret-user`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import ops
+
+PORT = 3306
+CREDENTIALS = ("username", "password")
+REQUESTED_SECRETS = ("username", "password", "tls", "tls-ca", "uris", "read-only-uris")
+"""What the published library's requirer asks for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a requirer asks for, as the provider sees it. `raw` is what `data` repeats when it is answered."""
+
+    relation_id: int
+    application: str
+    database: str
+    roles: tuple[str, ...]
+    takes_secrets: bool
+    raw: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """What a client needs to use its database. `endpoints` are `address:port`, the writer first."""
+
+    endpoints: tuple[str, ...]
+    database: str
+    username: str
+    password: str
+    version: str
+
+
+# The provider
+
+
+def read_request(relation: ops.Relation) -> Request | None:
+    """Return what the other side asks for; None as long as it has not named a database."""
+    data = relation.data[relation.app]
+    database = data.get("database", "")
+    if not database:
+        return None
+    known = {key: value for key, value in sorted(data.items()) if key != "data"}
+    roles = data.get("extra-user-roles", "").split(",")
+    return Request(
+        relation_id=relation.id,
+        application=relation.app.name,
+        database=database,
+        roles=tuple(role.strip() for role in roles if role.strip()),
+        takes_secrets=set(CREDENTIALS) <= set(_load_list(data.get("requested-secrets", ""))),
+        raw=json.dumps(known, sort_keys=True),
+    )
+
+
+def is_answered(relation: ops.Relation, application: ops.Application, request: Request) -> bool:
+    """Return whether the provider has handed out what this very request asks for."""
+    return relation.data[application].get("data") == request.raw
+
+
+def answer(
+    relation: ops.Relation, application: ops.Application, request: Request, *, endpoints: str, version: str
+) -> None:
+    """As the provider's leader, say that the database is there. Credentials are handed out before."""
+    data = relation.data[application]
+    _set(data, "database", request.database)
+    publish_endpoints(relation, application, endpoints=endpoints, version=version)
+    _set(data, "data", request.raw)
+
+
+def publish_endpoints(
+    relation: ops.Relation, application: ops.Application, *, endpoints: str, version: str
+) -> None:
+    """As the provider's leader, say where the database is served (`address:port`) and by which version."""
+    _set(relation.data[application], "endpoints", endpoints)
+    _set(relation.data[application], "version", version)
+
+
+def publish_secret(relation: ops.Relation, application: ops.Application, secret_id: str) -> None:
+    """As the provider's leader, hand out the id of the secret that holds `username` and `password`."""
+    _set(relation.data[application], "secret-user", secret_id)
+
+
+def publish_plain(
+    relation: ops.Relation, application: ops.Application, *, username: str, password: str
+) -> None:
+    """As the provider's leader, hand credentials out in plain text, as requirers without secrets demand."""
+    _set(relation.data[application], "username", username)
+    _set(relation.data[application], "password", password)
+
+
+# The requirer
+
+
+def send_request(
+    relation: ops.Relation, application: ops.Application, database: str, roles: tuple[str, ...] = ()
+) -> None:
+    """As the requirer's leader, ask for a database and a user, whose password may come as a secret."""
+    data = relation.data[application]
+    _set(data, "requested-secrets", json.dumps(list(REQUESTED_SECRETS)))
+    if roles:
+        _set(data, "extra-user-roles", ",".join(roles))
+    _set(data, "database", database)
+
+
+def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
+    """As the requirer, return how to reach the database; None until the provider has made it.
+
+    Raises:
+        ops.SecretNotFoundError: The secret is not granted to this unit yet.
+    """
+    data = relation.data[relation.app]
+    content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
+    if secret_id := data.get("secret-user"):
+        content = model.get_secret(id=secret_id).get_content(refresh=True)
+    endpoints = tuple(part for part in data.get("endpoints", "").split(",") if part)
+    if not (endpoints and content["username"]):
+        return None
+    return Access(
+        endpoints=endpoints,
+        database=data.get("database", ""),
+        username=content["username"],
+        password=content["password"],
+        version=data.get("version", ""),
+    )
+
+
+def _load_list(text: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return []
+    return (
+        cast("list[Any]", value)
+        if isinstance(value, list) and all(isinstance(v, str) for v in cast("list[Any]", value))
+        else []
+    )
+
+
+def _set(data: ops.RelationDataContent, key: str, value: str) -> None:
+    if data.get(key, "") != value:
+        data[key] = value

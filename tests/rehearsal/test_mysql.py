@@ -1,0 +1,40 @@
+"""A database cluster of three, in any order of events and under faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openinfra_model import bundle, pack
+from openinfra_model.rehearsal.play import Plot
+from openinfra_model.rehearsal.rehearse import Rehearsal
+from openinfra_model.rehearsal.world import Stage
+
+ROOT = Path(__file__).parents[2]
+SCHEDULES = 8
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory) -> Stage:
+    pack.pack(ROOT, ["mysql"])
+    wanted = bundle.load(ROOT / "charms/mysql/tests/bundle.yaml")
+    return Stage(wanted, tmp_path_factory.mktemp("charms"), ROOT / "charms")
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        pytest.param((), id="deployed"),
+        pytest.param(("config mysql max-connections=200",), id="restarted unit by unit"),
+        pytest.param(
+            ("remove-unit mysql/2", "remove-unit mysql/1", "add-unit mysql", "add-unit mysql"),
+            id="to one and back",
+        ),
+        pytest.param(("remove-machine 1 --force; add-unit mysql",), id="a machine that died is replaced"),
+    ],
+)
+def test_the_cluster_holds(stage, operations):
+    report = Rehearsal(stage, Plot(operations=operations, usual=bool(operations))).run(SCHEDULES, seed=1)
+    assert report.found is None, f"{report.found.invariant}: {report.found.what}"
+    assert report.schedules == SCHEDULES
