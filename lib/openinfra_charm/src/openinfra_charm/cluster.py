@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import ops
 import ops.hookcmds
 
+from openinfra_charm import databag
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -166,6 +168,4 @@ def _decode(data: Any) -> dict[str, Any]:
 
 def _encode(data: Any, facts: dict[str, Any]) -> None:
     for key, value in facts.items():
-        text = "" if value is None else json.dumps(value, sort_keys=True)
-        if data.get(key, "") != text:
-            data[key] = text
+        databag.put(data, key, "" if value is None else json.dumps(value, sort_keys=True))

@@ -15,6 +15,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from openinfra_charm import databag
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -65,25 +67,25 @@ def read_client(relation: ops.Relation) -> Client:
     return Client(
         relation_id=relation.id,
         name=next(filter(None, names), relation.app.name),
-        takes_secret="key" in _load(wanted, list),
+        takes_secret="key" in databag.load(wanted, list),
         requests=tuple(request for request in requests if request),
     )
 
 
 def publish_monitor(relation: ops.Relation, unit: ops.Unit, address: str | None) -> None:
     """Tell clients the address of this unit's monitor, or that it has none."""
-    _set(relation.data[unit], "auth", "cephx" if address else "")
-    _set(relation.data[unit], "ceph-public-address", address or "")
+    databag.put(relation.data[unit], "auth", "cephx" if address else "")
+    databag.put(relation.data[unit], "ceph-public-address", address or "")
 
 
 def publish_key(relation: ops.Relation, unit: ops.Unit, key: str) -> None:
     """Hand the key out in plain text, as requirers without secrets demand."""
-    _set(relation.data[unit], "key", key)
+    databag.put(relation.data[unit], "key", key)
 
 
 def publish_secret(relation: ops.Relation, application: ops.Application, secret_id: str) -> None:
     """Hand out the id of the secret that holds the key. Only the leader may."""
-    _set(relation.data[application], "secret-key", secret_id)
+    databag.put(relation.data[application], "secret-key", secret_id)
 
 
 def answer(relation: ops.Relation, unit: ops.Unit, request: Request, failure: str | None) -> None:
@@ -91,13 +93,13 @@ def answer(relation: ops.Relation, unit: ops.Unit, request: Request, failure: st
     response: dict[str, Any] = {"api-version": API_VERSION, "request-id": request.request_id}
     response |= {"exit-code": 1, "stderr": failure} if failure else {"exit-code": 0}
     key = f"broker-rsp-{request.unit.replace('/', '-')}"
-    _set(relation.data[unit], key, json.dumps(response, sort_keys=True))
+    databag.put(relation.data[unit], key, json.dumps(response, sort_keys=True))
 
 
 def is_answered(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
     """Return whether this unit has answered the request."""
     given = relation.data[unit].get(f"broker-rsp-{request.unit.replace('/', '-')}", "{}")
-    return _load(given, dict).get("request-id") == request.request_id
+    return databag.load(given, dict).get("request-id") == request.request_id
 
 
 def send_request(
@@ -109,13 +111,13 @@ def send_request(
 ) -> None:
     """As a client's unit, ask for pools and permissions."""
     body = {"api-version": API_VERSION, "request-id": request_id, "ops": list(operations)}
-    _set(relation.data[unit], "application-name", application)
-    _set(relation.data[unit], "broker_req", json.dumps(body, sort_keys=True))
+    databag.put(relation.data[unit], "application-name", application)
+    databag.put(relation.data[unit], "broker_req", json.dumps(body, sort_keys=True))
 
 
 def announce_secrets(relation: ops.Relation, application: ops.Application) -> None:
     """As a client's leader, say that the key may come as a secret."""
-    _set(relation.data[application], "requested-secrets", json.dumps(["key"]))
+    databag.put(relation.data[application], "requested-secrets", json.dumps(["key"]))
 
 
 def read_access(
@@ -132,7 +134,7 @@ def read_access(
         key = model.get_secret(id=secret_id).get_content(refresh=True)["key"]
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
-        response = _load(data.get(f"broker-rsp-{unit.name.replace('/', '-')}", "{}"), dict)
+        response = databag.load(data.get(f"broker-rsp-{unit.name.replace('/', '-')}", "{}"), dict)
         if response.get("request-id") == request_id:
             if response.get("exit-code"):
                 raise ValueError(response.get("stderr") or f"refused with exit code {response['exit-code']}")
@@ -146,23 +148,10 @@ def read_access(
 
 
 def _parse(unit: str, text: str) -> Request | None:
-    body = _load(text, dict)
+    body = databag.load(text, dict)
     operations = body.get("ops")
     if body.get("api-version") != API_VERSION or not isinstance(operations, list):
         return None
     if not all(isinstance(operation, dict) for operation in cast("list[Any]", operations)):
         return None
     return Request(unit=unit, request_id=str(body.get("request-id", "")), operations=tuple(body["ops"]))
-
-
-def _load(text: str, kind: type) -> Any:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return kind()
-    return value if isinstance(value, kind) else kind()
-
-
-def _set(data: ops.RelationDataContent, key: str, value: str) -> None:
-    if data.get(key, "") != value:
-        data[key] = value

@@ -10,8 +10,9 @@ Ours is `acknowledged` in the unit data of a requirer, as in `tls-certificates`:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+from openinfra_charm import databag
 from openinfra_charm.interfaces import tls_certificates
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ VERSION = 1
 def publish(relation: ops.Relation, application: ops.Application, certificates: Iterable[str]) -> None:
     """Hand CA certificates out. Only the leader may."""
     data = relation.data[application]
-    _set(data, "certificates", sorted({certificate.strip() for certificate in certificates}))
-    _set(data, "version", VERSION)
+    databag.put(
+        data, "certificates", json.dumps(sorted({certificate.strip() for certificate in certificates}))
+    )
+    databag.put(data, "version", json.dumps(VERSION))
 
 
 def announce(relation: ops.Relation, application: ops.Application) -> None:
     """As a requirer's leader, say which version it speaks."""
-    _set(relation.data[application], "version", VERSION)
+    databag.put(relation.data[application], "version", json.dumps(VERSION))
 
 
 def acknowledge(relation: ops.Relation, unit: ops.Unit, trusts: Iterable[str]) -> None:
@@ -48,14 +51,5 @@ def read_acknowledgements(relation: ops.Relation) -> dict[str, Acknowledgement]:
 
 def read(relation: ops.Relation) -> list[str]:
     """Return the CA certificates that the provider hands out; none until it has."""
-    try:
-        value = json.loads(relation.data[relation.app].get("certificates", ""))
-    except json.JSONDecodeError:
-        return []
-    return [str(one).strip() for one in cast("list[Any]", value)] if isinstance(value, list) else []
-
-
-def _set(data: ops.RelationDataContent, key: str, value: object) -> None:
-    text = json.dumps(value)
-    if data.get(key, "") != text:
-        data[key] = text
+    found = databag.load(relation.data[relation.app].get("certificates", ""), list)
+    return [str(one).strip() for one in found]

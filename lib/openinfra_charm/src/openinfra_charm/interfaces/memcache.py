@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from openinfra_charm import databag
 from openinfra_charm.cluster import unit_number
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def publish(relation: ops.Relation, unit: ops.Unit, server: Server) -> None:
     """As a unit of the provider, tell clients where it is reached."""
     data = relation.data[unit]
     for key, value in (("host", server.host), ("port", str(server.port)), ("udp-port", "0")):
-        if data.get(key, "") != value:
-            data[key] = value
+        databag.put(data, key, value)
 
 
 def read_servers(relation: ops.Relation) -> tuple[Server, ...]:

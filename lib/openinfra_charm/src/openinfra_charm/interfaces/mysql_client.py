@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
+
+from openinfra_charm import databag
 
 if TYPE_CHECKING:
     import ops
@@ -63,7 +65,7 @@ def read_request(relation: ops.Relation) -> Request | None:
         application=relation.app.name,
         database=database,
         roles=tuple(role.strip() for role in roles if role.strip()),
-        takes_secrets=set(CREDENTIALS) <= set(_load_list(data.get("requested-secrets", ""))),
+        takes_secrets=set(CREDENTIALS) <= set(_strings(data.get("requested-secrets", ""))),
         raw=json.dumps(known, sort_keys=True),
     )
 
@@ -78,30 +80,30 @@ def answer(
 ) -> None:
     """As the provider's leader, say that the database is there. Credentials are handed out before."""
     data = relation.data[application]
-    _set(data, "database", request.database)
+    databag.put(data, "database", request.database)
     publish_endpoints(relation, application, endpoints=endpoints, version=version)
-    _set(data, "data", request.raw)
+    databag.put(data, "data", request.raw)
 
 
 def publish_endpoints(
     relation: ops.Relation, application: ops.Application, *, endpoints: str, version: str
 ) -> None:
     """As the provider's leader, say where the database is served (`address:port`) and by which version."""
-    _set(relation.data[application], "endpoints", endpoints)
-    _set(relation.data[application], "version", version)
+    databag.put(relation.data[application], "endpoints", endpoints)
+    databag.put(relation.data[application], "version", version)
 
 
 def publish_secret(relation: ops.Relation, application: ops.Application, secret_id: str) -> None:
     """As the provider's leader, hand out the id of the secret that holds `username` and `password`."""
-    _set(relation.data[application], "secret-user", secret_id)
+    databag.put(relation.data[application], "secret-user", secret_id)
 
 
 def publish_plain(
     relation: ops.Relation, application: ops.Application, *, username: str, password: str
 ) -> None:
     """As the provider's leader, hand credentials out in plain text, as requirers without secrets demand."""
-    _set(relation.data[application], "username", username)
-    _set(relation.data[application], "password", password)
+    databag.put(relation.data[application], "username", username)
+    databag.put(relation.data[application], "password", password)
 
 
 # The requirer
@@ -112,10 +114,10 @@ def send_request(
 ) -> None:
     """As the requirer's leader, ask for a database and a user, whose password may come as a secret."""
     data = relation.data[application]
-    _set(data, "requested-secrets", json.dumps(list(REQUESTED_SECRETS)))
+    databag.put(data, "requested-secrets", json.dumps(list(REQUESTED_SECRETS)))
     if roles:
-        _set(data, "extra-user-roles", ",".join(roles))
-    _set(data, "database", database)
+        databag.put(data, "extra-user-roles", ",".join(roles))
+    databag.put(data, "database", database)
 
 
 def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
@@ -140,18 +142,6 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     )
 
 
-def _load_list(text: str) -> list[Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return []
-    return (
-        cast("list[Any]", value)
-        if isinstance(value, list) and all(isinstance(v, str) for v in cast("list[Any]", value))
-        else []
-    )
-
-
-def _set(data: ops.RelationDataContent, key: str, value: str) -> None:
-    if data.get(key, "") != value:
-        data[key] = value
+def _strings(text: str) -> list[str]:
+    value = databag.load(text, list)
+    return value if all(isinstance(one, str) for one in value) else []

@@ -22,6 +22,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from openinfra_charm import databag
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -163,8 +165,7 @@ def read_refusals(relation: ops.Relation, provider: ops.Application | None = Non
 
 def read_bundle(relation: ops.Relation) -> list[str]:
     """Return the CA certificates that the provider names besides those of single certificates."""
-    bundle = _load(relation.data[relation.app].get(_BUNDLE, ""))
-    return [str(one).strip() for one in cast("list[Any]", bundle)] if isinstance(bundle, list) else []
+    return [str(one).strip() for one in databag.load(relation.data[relation.app].get(_BUNDLE, ""), list)]
 
 
 def publish_requests(
@@ -193,14 +194,11 @@ def _requests(data: ops.RelationDataContent, unit: str) -> list[Request]:
 
 
 def _acknowledgement(data: ops.RelationDataContent) -> Acknowledgement:
-    said = _load(data.get(_ACKNOWLEDGED, ""))
-    if not isinstance(said, dict):
-        return Acknowledgement()
-    fields = cast("dict[str, Any]", said)
-    trusts = fields.get("trusts")
+    said = databag.load(data.get(_ACKNOWLEDGED, ""), dict)
+    trusts = said.get("trusts")
     return Acknowledgement(
         trusts=frozenset(map(str, cast("list[Any]", trusts))) if isinstance(trusts, list) else frozenset(),
-        serves=str(fields.get("serves", "")),
+        serves=str(said.get("serves", "")),
     )
 
 
@@ -215,20 +213,9 @@ def _issued_on_the_wire(issued: Issued) -> dict[str, Any]:
 
 
 def _entries(data: ops.RelationDataContent, key: str) -> list[dict[str, Any]]:
-    value = _load(data.get(key, ""))
-    listed = cast("list[Any]", value) if isinstance(value, list) else []
-    return [cast("dict[str, Any]", entry) for entry in listed if isinstance(entry, dict)]
-
-
-def _load(text: str) -> object:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return None
+    return [entry for entry in databag.load(data.get(key, ""), list) if isinstance(entry, dict)]
 
 
 def _set(data: ops.RelationDataContent, key: str, value: object) -> None:
     """Write a value unless it is there; what is empty is left out, as the published library does."""
-    text = json.dumps(value) if value else ""
-    if data.get(key, "") != text:
-        data[key] = text
+    databag.put(data, key, json.dumps(value) if value else "")

@@ -1,0 +1,24 @@
+"""What all interfaces do with relation data: a value is written only when it is another one, JSON is read with care."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ops
+
+
+def put(data: ops.RelationDataContent, key: str, text: str) -> None:
+    """Write a value unless it is there; the empty text takes it away. A write wakes all who see it."""
+    if data.get(key, "") != text:
+        data[key] = text
+
+
+def load(text: str, kind: type[list[Any] | dict[str, Any]]) -> Any:
+    """Return a JSON text of the other side; an empty `kind` where it is none, or of another kind."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return kind()
+    return value if isinstance(value, kind) else kind()
