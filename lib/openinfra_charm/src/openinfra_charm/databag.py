@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import ops
@@ -18,7 +18,7 @@ def put(data: ops.RelationDataContent, key: str, text: str) -> None:
 def load(text: str, kind: type[list[Any] | dict[str, Any]]) -> Any:
     """Return a JSON text of the other side; an empty `kind` where it is none, or of another kind."""
     try:
-        value = json.loads(text)
+        value: Any = json.loads(text)
     except json.JSONDecodeError:
         return kind()
-    return value if isinstance(value, kind) else kind()
+    return cast("Any", value) if isinstance(value, kind) else kind()
