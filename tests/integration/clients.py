@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import keystoneauth1.exceptions
-import openstack
 import pymysql
 import requests
 import yaml
 from botocore.config import Config
+from openstack.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,10 +50,10 @@ class Clients:
         (cloud,) = yaml.safe_load(given["clouds.yaml"])["clouds"].values()
         return cloud
 
-    def connect(self, **auth: str) -> openstack.connection.Connection:
+    def connect(self, **auth: str) -> Connection:
         """Log in, as the administrator where nothing else is said."""
         cloud = {**self.cloud, "auth": self.cloud["auth"] | auth, "cacert": self.ca}
-        return openstack.connection.Connection(**cloud, api_timeout=SECONDS)
+        return Connection(**cloud, api_timeout=SECONDS)
 
     def validates(self, token: str, url: str = "") -> bool:
         """Ask Keystone, or one unit of it by its own address, whether a token is valid."""
@@ -103,7 +103,9 @@ class Clients:
 class Writer:
     """Writes numbered things one after the other from this host; remembers those that were acknowledged, and when."""
 
-    def __init__(self, write: Callable[[int], object], *, errors: tuple[type[Exception], ...] = ERRORS) -> None:
+    def __init__(
+        self, write: Callable[[int], object], *, errors: tuple[type[Exception], ...] = ERRORS
+    ) -> None:
         self._write, self._errors = write, errors
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
@@ -164,7 +166,7 @@ class Rows:
         unit = site.leader("mysql")
         site.shell(
             unit,
-            "mariadb -e \"CREATE DATABASE IF NOT EXISTS probe; CREATE TABLE IF NOT EXISTS probe.row (number INT PRIMARY KEY, "
+            'mariadb -e "CREATE DATABASE IF NOT EXISTS probe; CREATE TABLE IF NOT EXISTS probe.row (number INT PRIMARY KEY, '
             "run CHAR(36)); CREATE OR REPLACE USER probe@'%' IDENTIFIED BY 'probe-password'; GRANT ALL ON probe.* TO probe@'%'\"",
         )
 
@@ -184,5 +186,3 @@ class Rows:
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute("SELECT number FROM row WHERE run = %s", (run,))
             return {number for (number,) in cursor.fetchall()}
-
-
