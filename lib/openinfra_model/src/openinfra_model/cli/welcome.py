@@ -7,7 +7,7 @@ what it gives is printed.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from openinfra_model.cli.client import CliError
 
@@ -45,8 +45,8 @@ def _results(client: Client, unit: str, action: str) -> Mapping[str, Any]:
 
 def _text(results: Mapping[str, Any]) -> str:
     """Return an action's results as people read them: the summary, then the values, texts of several lines as they are."""
-    result = json.loads(results.get("result", "{}"))
-    fields: Mapping[str, Any] = result if isinstance(result, dict) else {"result": result}
+    result: Any = json.loads(results.get("result", "{}"))
+    fields = cast("dict[str, Any]", result) if isinstance(result, dict) else {"result": result}
     lines = [str(results.get("summary", ""))]
     for key, value in fields.items():
         text = value if isinstance(value, str) else json.dumps(value)
