@@ -18,6 +18,7 @@ from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from sql import UnreachableError
 from state import Config, Members, Recovery, Settings, State, may_join
+from transport import Transport
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 STOP_SECONDS = 45
@@ -37,12 +38,14 @@ class MySqlCharm(ops.CharmBase):
         self.mysql = MySql(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
+        self.transport = Transport(self)
         self.missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status,
             *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
             *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "joined", "changed", "broken")),
+            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -80,6 +83,7 @@ class MySqlCharm(ops.CharmBase):
         if not self.cluster.formed:
             return
         self._publish_member()
+        self.transport.update()
         state = self._gather(settings)
         if state is None:
             return
@@ -91,12 +95,14 @@ class MySqlCharm(ops.CharmBase):
             self._say_why_outside()
         if serves:
             recovery.tell_outlived(self)
+            self.transport.take_up(state)
         if self.unit.is_leader():
             recovery.lead(self, state, serves=serves)
             if serves:
                 self._serve_clients(settings)
         if serves:
             self._restart_outdated()
+            self.transport.tell()
         self.cluster.grant_turn()
 
     def _gather(self, settings: Settings) -> State | None:
@@ -108,6 +114,7 @@ class MySqlCharm(ops.CharmBase):
         chosen = [unit for unit, _ in shared["members"]]
         founds = shared["founder"] == self.unit.name and "founded" not in shared
         joins = may_join(self.unit.name, chosen, self.members) and (founds or "founded" in shared)
+        joins = joins and not self.transport.awaits_certificate
         return State(
             settings=settings,
             cluster_id=shared["cluster-id"],
@@ -115,6 +122,7 @@ class MySqlCharm(ops.CharmBase):
             members=dict(shared["members"]),
             joins=joins,
             recovery=self.recovery,
+            tls=self.transport.state,
         )
 
     def _found_cluster(self) -> None:
@@ -154,13 +162,17 @@ class MySqlCharm(ops.CharmBase):
                 )
             )
             return
+        if self.transport.awaits_certificate:
+            self.missing.append(ops.WaitingStatus(self.transport.problem))
+            return
         self.missing.append(ops.WaitingStatus("for its turn to join the cluster, after the units before it"))
 
     def _serve_clients(self, settings: Settings) -> None:
         """As the leader, name who takes the writes, and give related applications what they ask for."""
         if member := recovery.writer(self):
             self.cluster.publish_shared(writer=member.unit)
-            clients.serve(self, settings, f"{member.client_address}:3306")
+            self.transport.lead(clients_know=clients.know_ca(self, settings))
+            clients.serve(self, settings, f"{member.client_address}:3306", self.transport.ca)
         for relation_id in clients.departed(self):
             clients.withdraw(self, relation_id)
 
@@ -221,6 +233,7 @@ class MySqlCharm(ops.CharmBase):
         self.missing.append(LEAVING)
         if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
             self.mysql.remove()
+            self.transport.certificate.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
 
     # Status

@@ -44,6 +44,8 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         mysql.begin()
     else:
         mysql.apply()
+        if state.tls and not mysql.is_ready():
+            mysql.start_with_certificate(charm.transport.fingerprint)
     if mysql.wait_until_ready(0 if mysql.is_known_down else READY_SECONDS, note=True):
         mysql.up()
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))

@@ -28,10 +28,15 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
         return
     for why in clients.objections(charm, settings) if charm.unit.is_leader() else ():
         yield ops.BlockedStatus(why)
+    if problem := charm.transport.problem:
+        yield ops.WaitingStatus(problem)
     node, shared = charm.mysql.node(), charm.cluster.shared
     if node and node.size < len(shared["members"]):
         yield ops.ActiveStatus(f"only {node.size} of {len(shared['members'])} members are in the cluster")
     elif len(shared["members"]) == 2:  # noqa: PLR2004  a majority of two is both
         yield ops.ActiveStatus("two members serve only together: add a unit")
+    clear = "" if charm.transport.certificate.ready else "all traffic is in clear: integrate certificates"
     if shared.get("writer") == charm.unit.name:
-        yield ops.ActiveStatus("clients write here")
+        yield ops.ActiveStatus("clients write here" + (f"; {clear}" if clear else ""))
+    elif clear:
+        yield ops.ActiveStatus(clear)
