@@ -127,8 +127,8 @@ def granted():
     return {testing.Secret({"username": "glance-7-1", "password": "s3cret"}, id=SECRET)}
 
 
-def read(interface, charm=Provider, **app_data):
-    return play(charm, lambda _, seen: interface.read_request(seen), **app_data)[0]
+def read(interface, **app_data: Any):
+    return play(Provider, lambda _, seen: interface.read_request(seen), **app_data)[0]
 
 
 # identity-service

@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from openinfra_charm import databag, secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import ops
 
 API_VERSION = "v3"
-_URLS = {"public-auth-url": "public_url", "internal-auth-url": "internal_url", "admin-auth-url": "admin_url"}
-_NAMED = ("service-project", "service-domain", "admin-project", "admin-domain", "admin-user")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +55,10 @@ class Named:
     name: str
     id: str
 
+    def on_the_wire(self, key: str) -> dict[str, str]:
+        """Return the two keys that hold it."""
+        return {f"{key}-name": self.name, f"{key}-id": self.id}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
@@ -80,15 +82,19 @@ class Identity:
 
     def on_the_wire(self) -> dict[str, str]:
         """Return all keys and values as the published library writes them."""
-        named: dict[str, Named] = {key: getattr(self, key.replace("-", "_")) for key in _NAMED}
         return {
             "api-version": API_VERSION,
             **address("auth", self.admin_url),
             **address("internal", self.internal_url),
             **address("service", self.public_url),
-            **{f"{key}-name": one.name for key, one in named.items()},
-            **{f"{key}-id": one.id for key, one in named.items()},
-            **{key: getattr(self, field) for key, field in _URLS.items()},
+            **self.service_project.on_the_wire("service-project"),
+            **self.service_domain.on_the_wire("service-domain"),
+            **self.admin_project.on_the_wire("admin-project"),
+            **self.admin_domain.on_the_wire("admin-domain"),
+            **self.admin_user.on_the_wire("admin-user"),
+            "public-auth-url": self.public_url,
+            "internal-auth-url": self.internal_url,
+            "admin-auth-url": self.admin_url,
             "service-user-id": self.service_user_id,
             "service-credentials": self.credentials,
             "admin-role": self.admin_role,
@@ -116,6 +122,11 @@ def address(prefix: str, url: str) -> dict[str, str]:
     }
 
 
+def named(data: Mapping[str, str], key: str) -> Named:
+    """Return what the two keys of a project, domain or user hold."""
+    return Named(name=data.get(f"{key}-name", ""), id=data.get(f"{key}-id", ""))
+
+
 # The provider
 
 
@@ -130,7 +141,11 @@ def read_request(relation: ops.Relation) -> Request | None:
         relation_id=relation.id,
         application=relation.app.name,
         region=region,
-        endpoints=tuple(_endpoint(one) for one in databag.load(wanted, list) if isinstance(one, dict)),
+        endpoints=tuple(
+            _endpoint(cast("dict[str, Any]", one))
+            for one in databag.load(wanted, list)
+            if isinstance(one, dict)
+        ),
         roles=tuple(str(role) for role in roles),
     )
 
@@ -167,11 +182,16 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     content = secrets.find(model, data.get("service-credentials"))
     if not (content and data.get("internal-auth-url")):
         return None
-    named = {key: Named(name=data.get(f"{key}-name", ""), id=data.get(f"{key}-id", "")) for key in _NAMED}
     return Access(
         identity=Identity(
-            **{field: data.get(key, "") for key, field in _URLS.items()},
-            **{key.replace("-", "_"): one for key, one in named.items()},
+            public_url=data.get("public-auth-url", ""),
+            internal_url=data["internal-auth-url"],
+            admin_url=data.get("admin-auth-url", ""),
+            service_project=named(data, "service-project"),
+            service_domain=named(data, "service-domain"),
+            admin_project=named(data, "admin-project"),
+            admin_domain=named(data, "admin-domain"),
+            admin_user=named(data, "admin-user"),
             region=data.get("region", ""),
             admin_role=data.get("admin-role", ""),
             service_user_id=data.get("service-user-id", ""),

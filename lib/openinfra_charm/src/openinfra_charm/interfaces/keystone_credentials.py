@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openinfra_charm import databag, secrets
-from openinfra_charm.interfaces.keystone import Named, address
+from openinfra_charm.interfaces.keystone import Named, address, named
 
 if TYPE_CHECKING:
     import ops
 
 API_VERSION = "3"
-_URLS = {"public-endpoint": "public_url", "internal-endpoint": "internal_url"}
-_NAMED = ("project", "project-domain", "user-domain")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,14 +46,15 @@ class Identity:
 
     def on_the_wire(self) -> dict[str, str]:
         """Return all keys and values as the published library writes them."""
-        named: dict[str, Named] = {key: getattr(self, key.replace("-", "_")) for key in _NAMED}
         return {
             "api-version": API_VERSION,
             **address("auth", self.public_url),
             **address("internal", self.internal_url),
-            **{f"{key}-name": one.name for key, one in named.items()},
-            **{f"{key}-id": one.id for key, one in named.items()},
-            **{key: getattr(self, field) for key, field in _URLS.items()},
+            **self.project.on_the_wire("project"),
+            **self.project_domain.on_the_wire("project-domain"),
+            **self.user_domain.on_the_wire("user-domain"),
+            "public-endpoint": self.public_url,
+            "internal-endpoint": self.internal_url,
             "credentials": self.credentials,
             "admin-role": self.admin_role,
             "region": self.region,
@@ -96,11 +95,13 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     content = secrets.find(model, data.get("credentials"))
     if not (content and data.get("internal-endpoint")):
         return None
-    named = {key: Named(name=data.get(f"{key}-name", ""), id=data.get(f"{key}-id", "")) for key in _NAMED}
     return Access(
         identity=Identity(
-            **{field: data.get(key, "") for key, field in _URLS.items()},
-            **{key.replace("-", "_"): one for key, one in named.items()},
+            public_url=data.get("public-endpoint", ""),
+            internal_url=data["internal-endpoint"],
+            project=named(data, "project"),
+            project_domain=named(data, "project-domain"),
+            user_domain=named(data, "user-domain"),
             region=data.get("region", ""),
             admin_role=data.get("admin-role", ""),
             credentials=data.get("credentials", ""),
