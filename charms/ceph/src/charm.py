@@ -12,7 +12,6 @@ import ops
 import clients
 import crush
 import daemons
-import disk
 import drain
 import health
 import report
@@ -179,15 +178,8 @@ class CephCharm(ops.CharmBase):
         if self.members[self.unit.name].leaving:
             return
         attached = [str(storage.location) for storage in self.model.storages["osd-devices"]]
-        for name in (*settings.osd_devices, *attached):
-            if not self.machine.exists(name):
-                continue
-            try:
-                path = disk.find(self.machine, name)
-                if not self.ceph.osds.holder(path) and not self.ceph.osds.was_removed(path):
-                    self.ceph.osds.create(path)
-            except disk.DiskError as error:
-                self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
+        for error in self.ceph.osds.provide((*settings.osd_devices, *attached)):
+            self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
 
     def _forget_departed(self, event: ops.EventBase) -> None:
         """As the leader, remember every unit's host, and clean up after units whose machines are gone."""

@@ -58,17 +58,24 @@ KINDS = (
 
 
 def serve(charm: CephCharm, settings: Settings) -> None:
-    """Tell daemons where the cluster is; as the leader give them their keys, and take back those of units that are gone."""
+    """Tell daemons where the cluster is; as the leader give them their keys, and take back those of units that are gone.
+
+    They wait until there are as many OSDs as a new pool needs to serve: none of them can start without its pools.
+    """
     me = charm.members[charm.unit.name]
     fsid = charm.cluster.shared["fsid"]
+    # It wakes the leader, who may have waited for it.
+    charm.cluster.publish(osds=len(charm.ceph.osds.all()))
     if charm.unit.is_leader():
         _take_back(charm)
     for kind, relation in _relations(charm):
         address = me.public_address if me.monitor else None
         ceph_daemons.publish_cluster(relation, charm.unit, fsid=fsid, address=address)
-        for daemon in ceph_daemons.read_daemons(relation, kind.form) if charm.unit.is_leader() else ():
-            if daemon.takes_secret or settings.allow_plain_credentials:
-                _answer(charm, kind, relation, daemon)
+        for daemon, request in _waiting(charm, kind, relation) if charm.unit.is_leader() else ():
+            if not daemon.takes_secret and not settings.allow_plain_credentials:
+                continue
+            if len(charm.ceph.admin.command("osd ls")) >= settings.pool_min_size:
+                _answer(charm, kind, relation, daemon, request)
 
 
 def refused(charm: CephCharm) -> list[str]:
@@ -86,13 +93,24 @@ def _relations(charm: CephCharm) -> Iterator[tuple[Kind, ops.Relation]]:
     return ((kind, relation) for kind in KINDS for relation in charm.model.relations[kind.endpoint])
 
 
-def _answer(charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Daemon) -> None:
+def _waiting(
+    charm: CephCharm, kind: Kind, relation: ops.Relation
+) -> list[tuple[Daemon, ceph_client.Request]]:
+    """Return the daemons that have asked for something that this unit has not answered, and what it is."""
+    return [
+        (daemon, daemon.request)
+        for daemon in ceph_daemons.read_daemons(relation, kind.form)
+        if daemon.request and not ceph_client.is_answered(relation, charm.unit, daemon.request)
+    ]
+
+
+def _answer(
+    charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Daemon, request: ceph_client.Request
+) -> None:
     """Carry out what a daemon's unit asks for, and hand its key out."""
-    if daemon.request is None or ceph_client.is_answered(relation, charm.unit, daemon.request):
-        return
     admin = charm.ceph.admin
     why = _objection(charm, kind, relation, daemon) or broker.carry_out(
-        daemon.request,
+        request,
         {
             "create-pool": lambda operation: broker.create_pool(admin, operation),
             "create-cephfs": lambda operation: broker.create_filesystem(admin, operation),
@@ -106,7 +124,7 @@ def _answer(charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Daemon
             _publish_secret(charm, relation, daemon, key)
         else:
             ceph_daemons.publish_key(relation, charm.unit, kind.form, daemon, key)
-    ceph_client.answer(relation, charm.unit, daemon.request, why)
+    ceph_client.answer(relation, charm.unit, request, why)
 
 
 def _objection(charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Daemon) -> str | None:

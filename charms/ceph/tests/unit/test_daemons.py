@@ -201,3 +201,21 @@ def test_a_file_system_without_its_pools_is_refused(three):
     three.relate(relation := servers(FILES))
     assert "unrecognized pool 'files.meta'" in answer(three, relation, "ceph-fs-0")["stderr"]
     assert three.ceph.filesystems == []
+
+
+def test_daemons_wait_for_the_first_disks(deploy):
+    model = deploy(1, osd_pool_default_size=2, osd_pool_default_min_size=2)
+    model.relate(relation := gateways("host-a"))
+    assert "broker-rsp-ceph-rgw-0" not in model.client_data[relation.id, 0]
+    model.add_osd(0)
+    assert "broker-rsp-ceph-rgw-0" not in model.client_data[relation.id, 0]
+    model.add_osd(0, "sdc")
+    assert answer(model, relation)["exit-code"] == 0
+    assert "client.rgw.host-a" in model.ceph.auth
+
+
+def test_the_leader_hears_of_disks_on_other_machines(deploy):
+    model = deploy(2, osd_pool_default_size=1, osd_pool_default_min_size=1)
+    model.relate(relation := gateways("host-a"))
+    model.add_osd(1)
+    assert answer(model, relation)["exit-code"] == 0

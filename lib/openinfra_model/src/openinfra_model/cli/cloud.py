@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openinfra_model import bundle as bundles
 from openinfra_model import graph as graphs
 from openinfra_model import host
 from openinfra_model import pack as packing
@@ -23,6 +24,7 @@ from openinfra_model.cli.output import table, tell
 from openinfra_model.cli.progress import show_until_settled
 from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, seconds, verb
+from openinfra_model.cli.welcome import welcome
 from openinfra_model.document import DocumentError
 from openinfra_model.host import HostError
 from openinfra_model.machines import daemon
@@ -77,6 +79,10 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
         client.call("add_model", name=client.model, config={}, switch=True)
     deploy_bundle(client, arguments.bundle, arguments.overlay)
     settled = show_until_settled(client, arguments.wait)
+    for text in welcome(
+        client, bundles.load(arguments.bundle, [Path(overlay) for overlay in arguments.overlay])
+    ):
+        print(f"\n{text}", flush=True)
     tell(_NEXT.format(application=next(iter(client.call("status")["applications"]), "APPLICATION")))
     return 0 if settled else 1
 
