@@ -11,6 +11,7 @@ import ops
 
 import clients
 import crush
+import daemons
 import drain
 import health
 import report
@@ -44,8 +45,9 @@ class CephCharm(ops.CharmBase):
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
-            *(getattr(self.on["client"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
+            *(getattr(self.on[endpoint], f"relation_{kind}") for endpoint in ("cluster", "client", "radosgw", "mds")
+              for kind in ("created", "joined", "changed", "departed")),
+            self.on["radosgw"].relation_broken, self.on["mds"].relation_broken,
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -108,6 +110,7 @@ class CephCharm(ops.CharmBase):
         self._forget_departed(event)
         self._restart_outdated()
         clients.serve(self, settings)
+        daemons.serve(self, settings)
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
