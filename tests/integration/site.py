@@ -114,6 +114,18 @@ class Site:
     def power_on(self, *units: str) -> None:
         self._each(units, lambda name: self._lxc("start", name))
 
+    @contextlib.contextmanager
+    def cut_off(self, unit: str):
+        """Lose every packet to and from a unit's machine, which runs on and is told nothing, for as long as the block runs."""
+        path = f"/1.0/instances/{self.instance(unit)}"
+        link = json.loads(self._lxc("query", path).stdout)["config"]["volatile.eth0.host_name"]
+        bridge = Path(f"/sys/class/net/{link}/master").resolve().name
+        subprocess.run(["ip", "link", "set", link, "nomaster"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["ip", "link", "set", link, "master", bridge], check=True)
+
     def destroy(self, unit: str) -> None:
         """Let a unit's machine be gone, with all that was on it."""
         self._lxc("delete", "--force", self.instance(unit))
