@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from openinfra_model import graph as graphs
 from openinfra_model import host
 from openinfra_model import pack as packing
+from openinfra_model import relock as locking
 from openinfra_model.cli.applications import deploy_bundle
 from openinfra_model.cli.client import Client, CliError
 from openinfra_model.cli.models import confirmed
@@ -55,7 +56,7 @@ def _refusals() -> Generator[None]:
     """Turn what packing, bundles, LXD and this machine refuse into the command line's own error."""
     try:
         yield
-    except (DocumentError, HostError, LxdError, packing.PackError) as error:
+    except (DocumentError, HostError, LxdError, locking.RelockError, packing.PackError) as error:
         raise CliError(str(error)) from error
 
 
@@ -109,6 +110,14 @@ def pack(_: Client, arguments: argparse.Namespace) -> None:
     """Pack charms into `build/`."""
     with _refusals():
         for line in packing.run(arguments, ROOT):
+            print(line, flush=True)
+
+
+@verb(declare=locking.add_arguments)
+def relock(_: Client, arguments: argparse.Namespace) -> None:
+    """Lock the releases of OpenStack that charms bring."""
+    with _refusals():
+        for line in locking.run(arguments, ROOT):
             print(line, flush=True)
 
 
