@@ -236,9 +236,7 @@ def _dependencies(root: Path) -> Path:
 
 
 def _install(root: Path, target: Path) -> None:
-    locked = _uv(
-        root, "export", "--frozen", "--package", "openinfra-charm", "--no-emit-workspace", "--no-dev"
-    )
+    locked = uv(root, "export", "--frozen", "--package", "openinfra-charm", "--no-emit-workspace", "--no-dev")
     requirements = target.with_suffix(".txt")
     requirements.write_text(locked)
     install = ("pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", *_PLATFORM)

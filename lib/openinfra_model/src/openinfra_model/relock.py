@@ -3,8 +3,8 @@
 A lock names every package that is installed, with one version and the hashes of its wheels for amd64 and arm64;
 `openinfra_charm.release` makes a tree of it. Versions are those of OpenStack's upper-constraints of the release, but for
 
-- `security-overrides.txt` (beside `charms/`): packages whose constrained version is known to be vulnerable;
-- the charm's own pins: what the constraints leave open, the service itself among it, and what has no wheel there.
+- the charm's own pins: what the constraints leave open, the service itself among it, and what has no wheel there;
+- `security-overrides.txt` (beside `charms/`): packages whose version is older than one without a known vulnerability.
 
 Nothing is left for the day on which it is made: a package that nobody has pinned is refused. So the same input gives
 the same bytes, as long as the index has the same wheels.
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import Version
+
 from openinfra_model import pack
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ _OVERRIDES = "security-overrides.txt"
 # glibc is that of the oldest base, Ubuntu 24.04.
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_39", "aarch64": "aarch64-manylinux_2_39"}
 _SECONDS = 60
-_PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)===?\S")
+_PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)===?([^\s;]+)")
 
 
 class RelockError(Exception):
@@ -68,7 +70,9 @@ def releases(root: Path, charm: str) -> list[Release]:
     path = root / "charms" / charm / "releases.toml"
     if not path.is_file():
         known = ", ".join(sorted(path.parent.name for path in root.glob("charms/*/releases.toml"))) or "none"
-        raise RelockError(f'charm "{charm}": there is no {path.relative_to(root)}; charms that have one: {known}')
+        raise RelockError(
+            f'charm "{charm}": there is no {path.relative_to(root)}; charms that have one: {known}'
+        )
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         return [_read_release(charm, name, content) for name in content["releases"]]
@@ -104,9 +108,11 @@ def relock(root: Path, release: Release, python: str, constraints: str) -> str:
         RelockError: A package has no wheel, or conflicts, or is pinned nowhere.
     """
     where = f"{release.charm} {release.name} for Python {python}"
-    pinned = _pinned(constraints.splitlines())
-    pinned |= _pinned(release.pins)
-    pinned |= _pinned((root / _OVERRIDES).read_text(encoding="utf-8").splitlines())
+    pinned = _pinned(constraints.splitlines()) | _pinned(release.pins)
+    overrides = _pinned((root / _OVERRIDES).read_text(encoding="utf-8").splitlines())
+    pinned |= {
+        name: lines for name, lines in overrides.items() if _newest(lines) > _newest(pinned.get(name, []))
+    }
     locked: dict[str, _Locked] = {}
     for platform, target in _PLATFORMS.items():
         for name, package in _resolve(f"{where} on {platform}", release, python, target, pinned).items():
@@ -121,13 +127,17 @@ def relock(root: Path, release: Release, python: str, constraints: str) -> str:
                 platforms=known.platforms | {platform},
             )
     if loose := [f"{name}=={package.version}" for name, package in locked.items() if name not in pinned]:
-        raise RelockError(f"{where}: pinned nowhere; add to pins in releases.toml: {', '.join(sorted(loose))}")
+        raise RelockError(
+            f"{where}: pinned nowhere; add to pins in releases.toml: {', '.join(sorted(loose))}"
+        )
     return _text(release, python, locked)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `./openinfra relock`."""
-    parser.add_argument("names", metavar="NAME", nargs="*", help="charms to lock (default: all with a releases.toml)")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="charms to lock (default: all with a releases.toml)"
+    )
     parser.add_argument(
         "--constraints",
         action="append",
@@ -162,7 +172,7 @@ def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
             changed = not path.exists() or path.read_text(encoding="utf-8") != text
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            yield f"{path.relative_to(root)}: {'locked' if changed else 'unchanged'}, {text.count('==')} packages"
+            yield f"{path.relative_to(root)}: {'locked' if changed else 'unchanged'}, {_count(text)} packages"
     for charm in charms:
         yield from _drop_others(root, charm, wanted)
 
@@ -170,7 +180,9 @@ def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
 def _named_constraints(words: Sequence[str]) -> dict[str, str]:
     named = dict(word.split("=", 1) for word in words if "=" in word)
     if wrong := [word for word in words if "=" not in word]:
-        raise RelockError(f"--constraints {wrong[0]}: name the release too, as in 2026.1=upper-constraints.txt")
+        raise RelockError(
+            f"--constraints {wrong[0]}: name the release too, as in 2026.1=upper-constraints.txt"
+        )
     return named
 
 
@@ -209,16 +221,22 @@ def _pinned(lines: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
+def _newest(lines: Iterable[str]) -> Version:
+    versions = [Version(match[2]) for line in lines if (match := _PINNED.match(line))]
+    return max(versions, default=Version("0"))
+
+
 def _resolve(
     where: str, release: Release, python: str, target: str, pinned: Mapping[str, Sequence[str]]
 ) -> dict[str, _Locked]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name, lines in {
+        inputs = {
             "packages": release.packages,
             "excludes": release.exclude,
             "constraints": [line for lines in pinned.values() for line in lines],
-        }.items():
+        }
+        for name, lines in inputs.items():
             (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         try:
             pack.uv(
@@ -250,6 +268,10 @@ def _text(release: Release, python: str, locked: Mapping[str, _Locked]) -> str:
         hashes = [f"    --hash=sha256:{digest}" for digest in sorted(package.hashes)]
         lines.append(" \\\n".join([f"{name}=={package.version}{only}", *hashes]))
     return "\n".join(lines) + "\n"
+
+
+def _count(text: str) -> int:
+    return sum(line[:1] not in {"#", " "} for line in text.splitlines())
 
 
 def _normalized(name: str) -> str:
