@@ -196,8 +196,12 @@ def _publish(
             internal_url=charm.url,
             admin_url=charm.url,
             service_user_id=user_id,
+            service_project=names["service_project"],
+            service_domain=names["service_domain"],
+            admin_project=names["admin_project"],
+            admin_domain=names["admin_domain"],
+            admin_user=names["admin_user"],
             **common,
-            **names,
         )
         identity_service.publish(relation, charm.app, identity)
         return

@@ -35,7 +35,7 @@ def problem():
         with sql.session_for_read() as session:
             session.execute(sqlalchemy.text("SELECT id FROM project LIMIT 1")).first()
     except exception.Error as error:
-        return f"keys: {error}"
+        return f"keys: {type(error).__name__}"
     except (DBError, sqlalchemy.exc.SQLAlchemyError) as error:
         return f"database: {type(error).__name__}"
     return ""
