@@ -89,9 +89,10 @@ class Worker(Software):
             self.work()
 
     def work(self):
-        for application, job_id in self.machine.jobs():
-            main(application, job_id)
-            self.machine.job_ended(application, job_id)
+        with use(self.machine):
+            for application, job_id in self.machine.jobs():
+                main(application, job_id)
+                self.machine.job_ended(application, job_id)
 
     def restart(self, releases):
         current = releases.current
@@ -225,6 +226,15 @@ class Model:
             if before == json.dumps([self.data, self.app_data], sort_keys=True):
                 return
         pytest.fail("it does not come to rest")
+
+    def play_until(self, reached):
+        """Play hooks until something holds."""
+        for _ in range(40):
+            for number in sorted(self.data):
+                if reached():
+                    return
+                self.run(number)
+        pytest.fail("it does not come to that")
 
     def act(self, module, number=None, **params):
         """Run an action of a unit, the leader's where none is named; return its outcome."""
@@ -396,15 +406,15 @@ def test_what_cannot_begin_is_refused_and_nothing_is_changed(make, params, words
 def test_an_upgrade_does_not_begin_off_the_leader_nor_before_all_units_serve(make):
     model = make()
     with pytest.raises(
-        ActionError, match="juju run probe/leader upgrade-release release=2026.1 backup=monday"
+        ActionError, match=r"juju run probe/leader upgrade-release release=2026.1 backup=monday"
     ):
         model.act(upgrade_release, 1, release=NEW, backup="monday")
     model.add(3)
-    with pytest.raises(ActionError, match="probe/3 has not told that it serves with 2025.2"):
+    with pytest.raises(ActionError, match=r"probe/3 has not told that it serves with 2025.2"):
         model.upgrade()
     model.settle()
     model.workers[0].sick_with = {OLD}
-    with pytest.raises(ActionError, match="probe/0 does not serve.*500 from 2025.2"):
+    with pytest.raises(ActionError, match=r"probe/0 does not serve.*500 from 2025.2"):
         model.upgrade()
     assert model.plan["phase"] == ""
 
@@ -415,7 +425,7 @@ def test_nothing_is_finished_or_begun_in_the_middle(make):
         model.act(finish_upgrade)
     model.upgrade()
     with pytest.raises(
-        ActionError, match="when all units run 2026.1. upgrade to 2026.1: its tree is being built on"
+        ActionError, match=r"when all units run 2026.1. upgrade to 2026.1: its tree is being built on"
     ):
         model.act(finish_upgrade)
     model.settle()
@@ -429,7 +439,10 @@ def test_no_older_release_is_begun(make):
     model = make(units=1)
     model.upgrade()
     model.act(finish_upgrade)
-    with pytest.raises(ActionError, match="2026.1 runs, and no newer release can be left for an older"):
+    with pytest.raises(
+        ActionError,
+        match=r"2026.1 runs, and an older one comes by rollback-release before finish-upgrade only",
+    ):
         model.act(upgrade_release, release=OLD, backup="monday")
 
 
@@ -509,7 +522,7 @@ def test_after_it_was_mended_the_units_go_on_where_they_were(make):
     model.act(upgrade_release, release=NEW)
     model.settle()
     assert model.running == [NEW] * 3
-    assert [number for number, _ in model.interrupted] == [1, 2]
+    assert sorted(number for number, _ in model.interrupted) == [1, 2]
     assert model.words(1) == []
 
 
@@ -545,21 +558,14 @@ def test_a_unit_that_is_sick_either_way_keeps_its_turn_and_says_so(make):
 )
 def test_a_new_leader_goes_on_in_every_phase(make, phase):
     model = make()
-    model.workers[0].holds_jobs = phase in {upgrade.EXPAND, upgrade.CONTRACT}
     model.upgrade()
-    for _ in range(20):
-        if model.plan["phase"] == phase:
-            break
-        if phase == upgrade.CONTRACT and model.plan["phase"] == upgrade.SWITCHED:
-            model.act(finish_upgrade)
-            continue
-        if model.plan["phase"] not in {upgrade.EXPAND, upgrade.CONTRACT}:
-            model.workers[0].work()
-        elif phase not in {upgrade.EXPAND}:
-            model.workers[0].work()
-        for number in (0, 1, 2):
-            if model.plan["phase"] != phase:
-                model.run(number)
+    if phase == upgrade.CONTRACT:
+        model.settle()
+        model.workers[0].holds_jobs = True
+        model.act(finish_upgrade)
+    else:
+        model.workers[0].holds_jobs = phase == upgrade.EXPAND
+        model.play_until(lambda: model.plan["phase"] == phase)
     assert model.plan["phase"] == phase
     model.leader = 2
     model.workers[0].holds_jobs = False
@@ -576,9 +582,9 @@ def test_an_executor_that_has_gone_is_followed_by_the_leader(make):
     model = make()
     model.workers[0].holds_jobs = True
     model.upgrade()
-    for number in (0, 1, 2, 0):
-        model.workers[0].work()
-        model.run(number)
+    model.workers[0].work()
+    model.play_until(lambda: model.plan["phase"] == upgrade.EXPAND)
+    model.run(0)
     assert (model.plan["phase"], model.plan["executor"]) == (upgrade.EXPAND, "probe/0")
     model.leader = 1
     model.settle(without={0})
@@ -603,8 +609,7 @@ def test_a_unit_that_is_down_holds_the_upgrade_and_is_named(make):
 def test_a_holder_that_dies_in_its_turn_is_waited_for_and_one_that_is_removed_is_not(make):
     model = make()
     model.upgrade()
-    model.settle(without={1})
-    model.run(1)
+    model.play_until(lambda: model.app_data.get("turn-holder") == '"probe/1"')
     model.settle(without={1})
     assert model.running == [NEW, OLD, OLD]
     model.remove(1)

@@ -474,7 +474,7 @@ class Upgrade:
             raise ActionError(f"release={release}: {error}") from error
         if _order(release) < _order(plan.release):
             raise ActionError(
-                f"release={release}: {plan.release} runs, and no newer release can be left for an older"
+                f"release={release}: {plan.release} runs, and an older one comes by rollback-release before finish-upgrade only"
             )
         if not backup:
             raise ActionError(
