@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import tls
-from openinfra_charm.machine import CommandError, Machine, Result, is_unfinished
+from openinfra_charm.machine import Answer, CommandError, Machine, Result, is_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -112,6 +112,16 @@ class Node:
         return self.content is not None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """An HTTP request as the twin of a server sees it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: str
+
+
 class Software:
     """The twin of a program on one machine: what it answers and how its services behave. Nothing has to be told."""
 
@@ -119,10 +129,13 @@ class Software:
     """What runs when a program of that name or path is run."""
     libraries: Mapping[str, Any]
     """Python modules that a package brings."""
+    sockets: Mapping[str, Callable[[Request], Answer]]
+    """Who answers HTTP requests on a unix socket; it raises OSError while nobody listens."""
 
     def __init__(self) -> None:
         self.programs = {}
         self.libraries = {}
+        self.sockets = {}
 
     def version_of(self, package: str) -> str | None:
         """Return the version in which a package of this software is installed."""
@@ -218,6 +231,8 @@ class MemoryMachine(Machine):
         self.masked: set[str] = set()
         self.handlers: dict[str, Callable[[tuple[str, ...], str | None], Result | str | None]] = {}
         self.libraries: dict[str, Any] = {}
+        self.sockets: dict[str, Callable[[Request], Answer]] = {}
+        self.users: set[str] = {"root"}
         self.software: list[Software] = []
         self.broken: dict[str, str] = {}
         self.kind = "lxc"
@@ -253,6 +268,7 @@ class MemoryMachine(Machine):
         self.software.append(software)
         self.handlers |= software.programs
         self.libraries |= software.libraries
+        self.sockets |= software.sockets
         software.started()
 
     # Its life
@@ -393,6 +409,39 @@ class MemoryMachine(Machine):
     def job_ended(self, application: str, job_id: str) -> None:
         """Let systemd forget a job's unit."""
         self.services.pop(f"{application}-job-{job_id}.service", None)
+
+    def ask(
+        self,
+        socket_path: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        timeout: float = 10,
+    ) -> Answer:
+        """Let the twin answer that listens on the socket."""
+        del timeout
+        if socket_path not in self.sockets:
+            raise FileNotFoundError(socket_path)
+        self._change()
+        request = Request(method=method, path=path, headers=dict(headers or {}), body=body or "")
+        return self.sockets[socket_path](request)
+
+    def make_user(self, name: str, home: str) -> bool:
+        """Make a system user."""
+        del home
+        if name in self.users:
+            return False
+        self._change(f"make user {name}")
+        self.users.add(name)
+        return True
+
+    def remove_user(self, name: str) -> None:
+        """Remove a user."""
+        if name in self.users:
+            self._change(f"remove user {name}")
+            self.users.discard(name)
 
     def load_library(self, name: str) -> Any:
         """Return the twin's library."""

@@ -1,0 +1,336 @@
+"""The `haproxy-route-tcp` interface: a port at the gateway for an application that listens on its units.
+
+The wire format is that of Canonical's library `charms.haproxy.v1.haproxy_route_tcp` (charm `haproxy`); each value is JSON.
+
+- The requirer's leader, in its application data: `port`, `backend_port` and, where it differs from the default, `sni`,
+  `hosts`, `check`, `load_balancing`, `rate_limit`, `bandwidth_limit`, `retry`, `timeout`, `server_maxconn`,
+  `ip_deny_list`, `enforce_tls` (true), `tls_terminate` (true), `proxy_protocol` (false), `port_mapping`.
+- Each unit of the requirer, in its unit data: `address`.
+- The provider's leader, in its application data: `endpoints`, a list of `host:port`.
+
+Ours is the requirer's `openinfra`, which the published library passes over: `{health, single, order}`, where `health` is
+`{path, status, port, tls}`. Beside it our requirer says `check` in the published form (a TCP connection), and that TLS
+is neither ended nor demanded at the gateway: each backend ends its own and takes nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from openinfra_charm import databag
+from openinfra_charm.cluster import unit_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import ops
+
+CHECK_KINDS = ("generic", "mysql", "postgres", "redis", "smtp")
+BALANCES = ("leastconn", "source", "roundrobin")
+RATE_POLICIES = ("reject", "silent-drop")
+_OURS = "openinfra"
+_LAST_PORT = 65535
+_STATUSES = (100, 599)
+_NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}", re.IGNORECASE)
+_PATH = re.compile(r"/[A-Za-z0-9._~!&()*+,;=:@%/?-]*")
+_USER = re.compile(r"[A-Za-z0-9._@-]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What a healthy backend answers: `status` to an HTTPS request for `path`; without a path, a TCP connection."""
+
+    path: str = ""
+    status: int = 200
+    port: int = 0
+    """Where to ask; 0: the backend port."""
+    tls: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """A port at the gateway and what is behind it.
+
+    A `single` route's sessions go to one backend at a time, the first healthy one in `order` (addresses; empty: by
+    unit), and are cut when it is down. `timeout` are seconds without traffic after which a session ends; 0: the gateway's
+    own.
+    """
+
+    port: int
+    backend_port: int
+    health: Health = Health()
+    single: bool = False
+    order: tuple[str, ...] = ()
+    timeout: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """A server behind a route: the unit's name (for a published requirer's `hosts`, their address) and its address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A published requirer's health check; `interval` in seconds."""
+
+    interval: int
+    rise: int
+    fall: int
+    kind: str = ""
+    send: str = ""
+    expect: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A requirer's route as the provider sees it: ours, and what only the published format has.
+
+    Seconds, connections per minute, bytes per second and counts are 0 where it does not say.
+    """
+
+    relation_id: int
+    application: str
+    route: Route
+    backends: tuple[Backend, ...]
+    sni: str = ""
+    check: Check | None = None
+    """What a published requirer checks; ours says more in `route.health`, and None here."""
+    balance: str = ""
+    consistent: bool = False
+    rate: int = 0
+    rate_policy: str = "reject"
+    bandwidth: bool = False
+    """Whether it asks for a limit of bytes per second."""
+    retries: int = 0
+    redispatch: bool = False
+    connect_timeout: int = 0
+    queue_timeout: int = 0
+    server_connections: int = 0
+    deny: tuple[str, ...] = ()
+    enforce_tls: bool = True
+    terminate_tls: bool = True
+    proxy_protocol: bool = False
+
+
+class InvalidRouteError(ValueError):
+    """A requirer's data that cannot be a route; the message names what and why."""
+
+
+# The requirer
+
+
+def request(relation: ops.Relation, application: ops.Application, route: Route) -> None:
+    """As the requirer's leader, ask for a route."""
+    # The gateway decides how often it asks; a published provider gets the same pace.
+    check = {"interval": 2, "rise": 2, "fall": 3, "check_type": "generic"}
+    seconds = {"server": route.timeout, "connect": None, "queue": None} if route.timeout else None
+    ours = {"health": asdict(route.health), "single": route.single, "order": list(route.order)}
+    for key, value in (
+        ("port", route.port),
+        ("backend_port", route.backend_port),
+        ("check", check),
+        ("timeout", seconds),
+        ("enforce_tls", False),
+        ("tls_terminate", False),
+        (_OURS, ours),
+    ):
+        databag.put(
+            relation.data[application], key, "" if value is None else json.dumps(value, sort_keys=True)
+        )
+
+
+def publish_address(relation: ops.Relation, unit: ops.Unit, address: str) -> None:
+    """As a unit of the requirer, say where it listens."""
+    databag.put(relation.data[unit], "address", json.dumps(address))
+
+
+def read_endpoints(relation: ops.Relation) -> tuple[str, ...]:
+    """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does."""
+    found: list[object] = databag.load(relation.data[relation.app].get("endpoints", ""), list)
+    return tuple(one for one in found if isinstance(one, str) and ":" in one)
+
+
+def hosts(endpoints: Iterable[str]) -> tuple[str, ...]:
+    """Return the hosts of endpoints, each once, IPv6 addresses without brackets: what certificates have to name."""
+    return tuple(dict.fromkeys(one.rpartition(":")[0].strip("[]") for one in endpoints))
+
+
+# The provider
+
+
+def read_routes(relations: Iterable[ops.Relation]) -> tuple[list[Asked], list[str]]:
+    """Return the routes that requirers ask for, by relation, and what is wrong with the others, for a status.
+
+    A requirer that has not named a port yet asks for nothing.
+    """
+    routes: list[Asked] = []
+    problems: list[str] = []
+    for relation in sorted(relations, key=lambda relation: relation.id):
+        data = relation.data[relation.app]
+        if not (data.get("port") or data.get("port_mapping")):
+            continue
+        try:
+            routes.append(_asked(relation, _Values(data)))
+        except InvalidRouteError as error:
+            problems.append(f"{relation.app.name} asks for a route that cannot be: {error}")
+    return routes, problems
+
+
+def publish_endpoints(relation: ops.Relation, application: ops.Application, endpoints: Iterable[str]) -> None:
+    """As the provider's leader, say where a route is served, each `host:port`; nothing takes it back."""
+    served = list(endpoints)
+    databag.put(relation.data[application], "endpoints", json.dumps(served) if served else "")
+
+
+class _Values:
+    """A databag or an object in it, read with care: what is missing or null is the default."""
+
+    def __init__(self, data: Mapping[str, Any], *, of: str = "") -> None:
+        self._data = data
+        self._prefix = f"{of}." if of else ""
+        self._encoded = not of
+
+    def get(self, key: str) -> Any:
+        value = self._data.get(key)
+        if not self._encoded or value is None:
+            return value
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            raise InvalidRouteError(f"{key}={value} is not JSON") from None
+
+    def number(self, key: str, least: int, most: int | None = None, *, default: int = 0) -> int:
+        value = self.get(key)
+        if value is None:
+            return default
+        if type(value) is not int or value < least or (most is not None and value > most):
+            limits = f"{least} to {most}" if most is not None else f"at least {least}"
+            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is not a whole number, {limits}")
+        return value
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        value = self.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is neither true nor false")
+        return value
+
+    def text(self, key: str, form: re.Pattern[str]) -> str:
+        value = self.get(key)
+        if value is None or value == "":
+            return ""
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise InvalidRouteError(f"{self._prefix}{key}={value!r} has characters that it must not have")
+        return value
+
+    def choice(self, key: str, allowed: tuple[str, ...], *, default: str = "") -> str:
+        value = self.get(key)
+        if value is None:
+            return default
+        if value not in allowed:
+            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is none of {', '.join(allowed)}")
+        return str(value)
+
+    def addresses(self, key: str) -> tuple[str, ...]:
+        value = self.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is not a list of addresses")
+        return tuple(_address(one, self._prefix + key) for one in cast("list[object]", value))
+
+    def part(self, key: str) -> _Values:
+        value = self.get(key)
+        if value is not None and not isinstance(value, dict):
+            raise InvalidRouteError(f"{key}={value!r} is not an object")
+        return _Values(cast("dict[str, Any]", value or {}), of=key)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+
+def _asked(relation: ops.Relation, data: _Values) -> Asked:
+    if data.get("port_mapping") is not None:
+        raise InvalidRouteError("port_mapping, a range of ports: ask for one port with each relation")
+    port = data.number("port", 1, _LAST_PORT)
+    ours, limit, retry, seconds = (data.part(key) for key in (_OURS, "rate_limit", "retry", "timeout"))
+    health, balancing = ours.part("health"), data.part("load_balancing")
+    route = Route(
+        port=port,
+        backend_port=data.number("backend_port", 1, _LAST_PORT, default=port),
+        health=Health(
+            path=health.text("path", _PATH),
+            status=health.number("status", *_STATUSES, default=200),
+            port=health.number("port", 0, _LAST_PORT),
+            tls=health.flag("tls", default=True),
+        ),
+        single=ours.flag("single", default=False),
+        order=ours.addresses("order"),
+        timeout=seconds.number("server", 1),
+    )
+    return Asked(
+        relation_id=relation.id,
+        application=relation.app.name,
+        route=route,
+        backends=_backends(relation, data.addresses("hosts"), route.order),
+        sni=data.text("sni", _NAME).lower(),
+        check=None if ours else _check(data.part("check")),
+        balance=balancing.choice("algorithm", BALANCES),
+        consistent=balancing.flag("consistent_hashing", default=False),
+        rate=limit.number("connections_per_minute", 1),
+        rate_policy=limit.choice("policy", RATE_POLICIES, default="reject"),
+        bandwidth=bool(data.part("bandwidth_limit")),
+        retries=retry.number("count", 0),
+        redispatch=retry.flag("redispatch", default=False),
+        connect_timeout=seconds.number("connect", 1),
+        queue_timeout=seconds.number("queue", 1),
+        server_connections=data.number("server_maxconn", 1),
+        deny=data.addresses("ip_deny_list"),
+        enforce_tls=data.flag("enforce_tls", default=True),
+        terminate_tls=data.flag("tls_terminate", default=True),
+        proxy_protocol=data.flag("proxy_protocol", default=False),
+    )
+
+
+def _check(data: _Values) -> Check | None:
+    if not data:
+        return None
+    return Check(
+        interval=data.number("interval", 1, default=2),
+        rise=data.number("rise", 1, default=2),
+        fall=data.number("fall", 1, default=3),
+        kind=data.choice("check_type", CHECK_KINDS),
+        send=data.text("send", re.compile(r"[^\x00]*", re.DOTALL)),
+        expect=data.text("expect", re.compile(r"[^\x00]*", re.DOTALL)),
+        user=data.text("db_user", _USER),
+    )
+
+
+def _backends(relation: ops.Relation, named: tuple[str, ...], order: tuple[str, ...]) -> tuple[Backend, ...]:
+    """Return the hosts that are named, or else the units, by number; first those that `order` names."""
+    found = [Backend(name=address, address=address) for address in dict.fromkeys(named)]
+    if not found:
+        units = sorted(relation.units, key=lambda unit: unit_number(unit.name))
+        found = [
+            Backend(name=unit.name, address=_address(address, f"address of {unit.name}"))
+            for unit in units
+            if (address := _Values(relation.data[unit]).get("address"))
+        ]
+    places = {address: place for place, address in enumerate(order)}
+    return tuple(sorted(found, key=lambda backend: places.get(backend.address, len(places))))
+
+
+def _address(value: object, what: str) -> str:
+    try:
+        return str(ipaddress.ip_address(cast("str", value)))
+    except ValueError:
+        raise InvalidRouteError(f"{what}: {value!r} is not an IP address") from None

@@ -1,0 +1,207 @@
+"""The `keystone` interface (endpoint `identity-service`): a user and a place in the catalogue for a service.
+
+The wire format is that of Sunbeam's charms (library `charms.keystone_k8s.v1.identity_service`), all of it in application
+data. The requirer writes `region`, `service-endpoints` (a JSON list of `{service_name, type, description, public_url,
+internal_url, admin_url}`) and, if it wants them, `extra-roles` (a JSON list of role names). The provider writes the keys of
+`Identity.on_the_wire`, among them `service-credentials`, the id of a secret with `username` and `password`.
+
+A requirer that offers nothing itself, but validates tokens, writes an empty list of endpoints.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from openinfra_charm import databag, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import ops
+
+API_VERSION = "v3"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """A service of the catalogue and where it is reached, as `https://10.0.0.7:9292`."""
+
+    service_name: str
+    type: str
+    description: str
+    public_url: str
+    internal_url: str
+    admin_url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a requirer asks for, as the provider sees it; `roles` are those that its user shall have besides the usual."""
+
+    relation_id: int
+    application: str
+    region: str
+    endpoints: tuple[Endpoint, ...]
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """A project, domain or user: its name and Keystone's id of it."""
+
+    name: str
+    id: str
+
+    def on_the_wire(self, key: str) -> dict[str, str]:
+        """Return the two keys that hold it."""
+        return {f"{key}-name": self.name, f"{key}-id": self.id}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """What the provider says of itself and of the requirer's user, but for the password.
+
+    URLs end in `/v3`. `credentials` is the id of the secret.
+    """
+
+    public_url: str
+    internal_url: str
+    admin_url: str
+    region: str
+    admin_role: str
+    service_project: Named
+    service_domain: Named
+    service_user_id: str
+    admin_project: Named
+    admin_domain: Named
+    admin_user: Named
+    credentials: str
+
+    def on_the_wire(self) -> dict[str, str]:
+        """Return all keys and values as the published library writes them."""
+        return {
+            "api-version": API_VERSION,
+            **address("auth", self.admin_url),
+            **address("internal", self.internal_url),
+            **address("service", self.public_url),
+            **self.service_project.on_the_wire("service-project"),
+            **self.service_domain.on_the_wire("service-domain"),
+            **self.admin_project.on_the_wire("admin-project"),
+            **self.admin_domain.on_the_wire("admin-domain"),
+            **self.admin_user.on_the_wire("admin-user"),
+            "public-auth-url": self.public_url,
+            "internal-auth-url": self.internal_url,
+            "admin-auth-url": self.admin_url,
+            "service-user-id": self.service_user_id,
+            "service-credentials": self.credentials,
+            "admin-role": self.admin_role,
+            "region": self.region,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """What a service needs to validate tokens and to have its own."""
+
+    identity: Identity
+    username: str
+    password: str
+
+
+def address(prefix: str, url: str) -> dict[str, str]:
+    """Return a URL as the three keys `<prefix>-protocol`, `-host` and `-port` that older requirers read."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    return {
+        f"{prefix}-protocol": parts.scheme,
+        f"{prefix}-host": parts.hostname or "",
+        f"{prefix}-port": str(port),
+    }
+
+
+def named(data: Mapping[str, str], key: str) -> Named:
+    """Return what the two keys of a project, domain or user hold."""
+    return Named(name=data.get(f"{key}-name", ""), id=data.get(f"{key}-id", ""))
+
+
+# The provider
+
+
+def read_request(relation: ops.Relation) -> Request | None:
+    """Return what the other side asks for; None as long as it has not said in which region."""
+    data = relation.data[relation.app]
+    region, wanted = data.get("region", ""), data.get("service-endpoints", "")
+    if not (region and wanted):
+        return None
+    roles = databag.load(data.get("extra-roles", ""), list)
+    return Request(
+        relation_id=relation.id,
+        application=relation.app.name,
+        region=region,
+        endpoints=tuple(
+            _endpoint(cast("dict[str, Any]", one))
+            for one in databag.load(wanted, list)
+            if isinstance(one, dict)
+        ),
+        roles=tuple(str(role) for role in roles),
+    )
+
+
+def publish(relation: ops.Relation, application: ops.Application, identity: Identity) -> None:
+    """As the provider's leader, tell the requirer all it needs. Its secret is granted before."""
+    for key, text in identity.on_the_wire().items():
+        databag.put(relation.data[application], key, text)
+
+
+# The requirer
+
+
+def send_request(
+    relation: ops.Relation,
+    application: ops.Application,
+    endpoints: Iterable[Endpoint],
+    *,
+    region: str,
+    roles: Iterable[str] = (),
+) -> None:
+    """As the requirer's leader, ask for a user, and for a place in the catalogue for each endpoint."""
+    data = relation.data[application]
+    wanted = [asdict(endpoint) for endpoint in endpoints]
+    databag.put(data, "service-endpoints", json.dumps(wanted, sort_keys=True))
+    extra = list(roles)
+    databag.put(data, "extra-roles", json.dumps(extra) if extra else "")
+    databag.put(data, "region", region)
+
+
+def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
+    """As the requirer, return how to reach Keystone and as whom; None until the provider has answered."""
+    data = relation.data[relation.app]
+    content = secrets.find(model, data.get("service-credentials"))
+    if not (content and data.get("internal-auth-url")):
+        return None
+    return Access(
+        identity=Identity(
+            public_url=data.get("public-auth-url", ""),
+            internal_url=data["internal-auth-url"],
+            admin_url=data.get("admin-auth-url", ""),
+            service_project=named(data, "service-project"),
+            service_domain=named(data, "service-domain"),
+            admin_project=named(data, "admin-project"),
+            admin_domain=named(data, "admin-domain"),
+            admin_user=named(data, "admin-user"),
+            region=data.get("region", ""),
+            admin_role=data.get("admin-role", ""),
+            service_user_id=data.get("service-user-id", ""),
+            credentials=data.get("service-credentials", ""),
+        ),
+        username=content["username"],
+        password=content["password"],
+    )
+
+
+def _endpoint(entry: dict[str, Any]) -> Endpoint:
+    texts = {name: str(entry.get(name, "")) for name in Endpoint.__dataclass_fields__}
+    return Endpoint(**texts)
