@@ -45,21 +45,23 @@ class NotPlayedError(Exception):
 class Stage:
     """A bundle with its charms' code, from which any number of worlds is made."""
 
-    def __init__(self, bundle: Bundle, folder: Path, sources: Path | None = None) -> None:
+    def __init__(self, bundle: Bundle, folder: Path, *sources: Path) -> None:
         """Load the charms of a bundle.
 
         Args:
             bundle: What to play; its archives are read.
             folder: Where archives are unpacked.
-            sources: Where the charms' sources are, and with them their twins; None plays without twins.
+            sources: Where charms' sources are, and with them their twins; later ones come first. The source in whose
+                folder an archive lies, as charmcraft leaves it, comes before all of them.
         """
         self.bundle = bundle
         self.codes: dict[str, CharmCode] = {}
-        twins = _twins(sources) if sources else {}
+        twins = {name: twin for source in sources for name, twin in find_twins(source).items()}
         for application in bundle.applications.values():
             name = application.charm.name
             if name not in self.codes:
-                self.codes[name] = CharmCode(application.archive, folder / name, twins.get(name))
+                twin = find_twins(application.archive.parent).get(name) or twins.get(name)
+                self.codes[name] = CharmCode(application.archive, folder / name, twin)
 
     def without_twin(self) -> tuple[str, ...]:
         """Return the names of the charms whose software nothing plays."""
@@ -71,10 +73,11 @@ class Stage:
         return code.module("rehearsal").Twin() if code.has_twin else None
 
 
-def _twins(sources: Path) -> dict[str, Path]:
-    """Return the folders of the twins below a folder of charms, by the charm's name."""
-    folders = (file.parent for file in sources.glob("*/tests/twins/rehearsal.py"))
-    return {_charm_name(folder.parents[1]): folder for folder in folders}
+def find_twins(folder: Path) -> dict[str, Path]:
+    """Return the folders of twins by the charm's name: that of a charm's source, or those of all charms in a folder."""
+    files = (*folder.glob("tests/twins/rehearsal.py"), *folder.glob("*/tests/twins/rehearsal.py"))
+    found = (file.parent for file in files if (file.parents[2] / "charmcraft.yaml").is_file())
+    return {_charm_name(twin.parents[1]): twin for twin in found}
 
 
 def _charm_name(source: Path) -> str:
@@ -158,14 +161,9 @@ class World:
         forced = "--force" in switches
         match verb, words:
             case "run", [unit, action, *parameters]:
-                given = {
-                    key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in parameters)
-                }
-                operation = self.core.enqueue_action([unit], action, given, self.now)
-                return self.state.operations[operation].tasks[0]
+                return self._run_action(unit, action, parameters)
             case "config", [application, *values]:
-                given = dict(value.split("=", 1) for value in values)
-                self.core.set_config(application, {key: self._secret_id(text) for key, text in given.items()})
+                self.core.set_config(application, self._options(values))
             case "add-unit", [application]:
                 self.core.add_unit(application, now=self.now)
             case "remove-unit", [unit]:
@@ -178,10 +176,8 @@ class World:
                 self.core.integrate(first, second, now=self.now)
             case "remove-relation", [first, second]:
                 self.core.remove_relation(first, second, now=self.now)
-            case "add-secret" | "update-secret", [name, *values]:
-                self._keep_secret(verb, name, dict(value.split("=", 1) for value in values))
-            case "grant-secret", [name, application]:
-                self.core.grant_secret(name, [application])
+            case "add-secret" | "update-secret" | "grant-secret", [name, *words]:
+                self._supply(verb, name, words)
             case "refresh", [application]:
                 charm = self.stage.bundle.applications[application].charm
                 archive = str(self.stage.bundle.applications[application].archive)
@@ -194,20 +190,28 @@ class World:
                 )
         return ""
 
-    def _keep_secret(self, verb: str, name: str, content: Mapping[str, str]) -> None:
-        """Add or change a secret of the operator's."""
+    def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
+        given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+        operation = self.core.enqueue_action([unit], action, given, self.now)
+        return self.state.operations[operation].tasks[0]
+
+    def _supply(self, verb: str, name: str, words: Sequence[str]) -> None:
+        """Add, change or grant a secret of the operator's."""
+        if verb == "grant-secret":
+            self.core.grant_secret(name, words)
+            return
+        content = dict(word.split("=", 1) for word in words)
         if verb == "add-secret":
             self.core.add_secret(name, content, now=self.now)
         else:
             self.core.update_secret(name, content=content, now=self.now)
         self._note_credentials()
 
-    def _secret_id(self, value: str) -> str:
-        """Return an option's value; `secret:NAME`, which Juju does not know, is the id of the operator's secret NAME."""
-        known = {
-            f"secret:{secret.name}": f"secret:{secret.id}" for secret in self.state.secrets if secret.name
-        }
-        return known.get(value, value)
+    def _options(self, words: Sequence[str]) -> dict[str, str]:
+        """Return options' values; `secret:NAME`, which Juju does not know, is the id of the operator's secret NAME."""
+        known = {f"secret:{one.name}": f"secret:{one.id}" for one in self.state.secrets if one.name}
+        given = dict(word.split("=", 1) for word in words)
+        return {key: known.get(value, value) for key, value in given.items()}
 
     def _note_credentials(self) -> None:
         for secret in self.state.secrets:
