@@ -9,9 +9,11 @@ from functools import cached_property
 import ops
 
 import clients
+import endpoint
 import health
 import recovery
 import report
+from health_service import HealthService
 from mysql import DAEMON, MySql
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
@@ -36,6 +38,7 @@ class MySqlCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.mysql = MySql(self.machine, self.app.name)
+        self.health_service = HealthService(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
         self.transport = Transport(self)
@@ -46,6 +49,7 @@ class MySqlCharm(ops.CharmBase):
             *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
             *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "joined", "changed", "broken")),
             *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
+            *(getattr(self.on["gateway"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -84,6 +88,7 @@ class MySqlCharm(ops.CharmBase):
             return
         self._publish_member()
         self.transport.update()
+        endpoint.publish_address(self)
         state = self._gather(settings)
         if state is None:
             return
@@ -91,6 +96,7 @@ class MySqlCharm(ops.CharmBase):
         if state.joins:
             self.mysql.render(state)
             serves = recovery.run_member(self, state)
+            self.health_service.apply(state)
         else:
             self._say_why_outside()
         if serves:
@@ -172,7 +178,7 @@ class MySqlCharm(ops.CharmBase):
         if member := recovery.writer(self):
             self.cluster.publish_shared(writer=member.unit)
             self.transport.lead(clients_know=clients.know_ca(self, settings))
-            clients.serve(self, settings, f"{member.client_address}:3306", self.transport.ca)
+            clients.serve(self, settings, endpoint.serve(self, member), self.transport.ca)
         for relation_id in clients.departed(self):
             clients.withdraw(self, relation_id)
 
@@ -232,6 +238,7 @@ class MySqlCharm(ops.CharmBase):
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self.missing.append(LEAVING)
         if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+            self.health_service.remove()
             self.mysql.remove()
             self.transport.certificate.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)

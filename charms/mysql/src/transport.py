@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import endpoint
 from openinfra_charm.tls import Certificate, Subject
 from state import Tls
 
@@ -81,10 +82,13 @@ class Transport:
         """Ask for a certificate under all names of this unit, and take what has come."""
         member = self._charm.members[self._charm.unit.name]
         name = self._charm.machine.hostname()
-        addresses = (member.client_address, member.cluster_address)
-        self.certificate.update(
-            self._relation, self._charm.unit, Subject(common_name=name, dns=(name,), addresses=addresses)
+        names, addresses = endpoint.names(self._charm)
+        subject = Subject(
+            common_name=name,
+            dns=(name, *names),
+            addresses=(member.client_address, member.cluster_address, *addresses),
         )
+        self.certificate.update(self._relation, self._charm.unit, subject)
         self._charm.cluster.publish(certified=self.certificate.ready or None)
 
     def take_up(self, state: State) -> None:

@@ -36,6 +36,8 @@ PEERS = 1_000_000
 """The id of the peer relation, beyond those that ops.testing counts out for clients."""
 CERTIFICATES = 1_000_001
 """The id of the relation to the CA."""
+GATEWAY = 1_000_002
+"""The id of the relation to the gateway."""
 HOOK_SECONDS = 60
 """The longest that a hook or an action may take."""
 
@@ -62,6 +64,9 @@ class Model:
         self.days = 30
         self.signed = {}
         self.asks = {}
+        self.gateway = None
+        self.route = {}
+        self.behind = {}
         self._due = deque()
         for _ in range(units):
             self.add_unit()
@@ -151,6 +156,12 @@ class Model:
         for number in list(self.unit_data):
             self.run(number, self.on.relation_created, relation=CERTIFICATES)
 
+    def relate_gateway(self, endpoints=()):
+        """Relate the gateway, which serves the route at these endpoints."""
+        self.gateway = list(endpoints)
+        for number in list(self.unit_data):
+            self.run(number, self.on.relation_changed, relation=GATEWAY)
+
     def change_client(self, relation):
         """Let all units see what a client says now."""
         self.clients[relation.id] = relation
@@ -202,6 +213,9 @@ class Model:
             self.client_data[client, "app"] = dict(after.get_relation(client).local_app_data)
         if formed:
             self._keep(number, after.get_relation(PEERS))
+        if formed and self.gateway is not None:
+            relation = after.get_relation(GATEWAY)
+            self.route, self.behind[number] = dict(relation.local_app_data), dict(relation.local_unit_data)
         if formed and self.authority:
             self._sign(number, after.get_relation(CERTIFICATES))
 
@@ -221,7 +235,20 @@ class Model:
             )
             for client, relation in self.clients.items()
         }
-        return {PEERS: peers, **clients, **self._certificates(number)}
+        return {PEERS: peers, **clients, **self._certificates(number), **self._gateway(number)}
+
+    def _gateway(self, number):
+        if self.gateway is None:
+            return {}
+        relation = testing.Relation(
+            "gateway",
+            id=GATEWAY,
+            remote_app_name="gateway",
+            remote_app_data={"endpoints": json.dumps(self.gateway)},
+            local_app_data=self.route,
+            local_unit_data=self.behind.get(number, {}),
+        )
+        return {GATEWAY: relation}
 
     def _certificates(self, number):
         if self.authority is None:

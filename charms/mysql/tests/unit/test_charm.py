@@ -1,7 +1,10 @@
 """The charm's hooks, on one machine and on three that share a cluster."""
 
+import json
+
 import ops
 import pytest
+from cryptography import x509
 from ops import testing
 from programs import REQUEST, UNIT
 
@@ -230,6 +233,45 @@ def test_a_hook_with_nothing_new_changes_nothing_with_tls_either(secure):
     secure.update_status()
     assert secure.log() == []
     assert secure.snapshot()[2:] == before
+
+
+# The gateway
+
+
+def test_the_writer_comes_first_and_the_others_as_they_came(three):
+    three.relate_gateway()
+    asked = {key: json.loads(value) for key, value in three.route.items()}
+    assert (asked["port"], asked["backend_port"]) == (13306, 3306)
+    assert asked["openinfra"]["single"]
+    assert asked["openinfra"]["order"] == ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
+    assert asked["openinfra"]["health"] == {"path": "/", "status": 200, "port": 13307, "tls": False}
+    assert [json.loads(data["address"]) for data in three.behind.values()] == asked["openinfra"]["order"]
+    three.destroy_machine(0)
+    three.machines[1].sleep(5)
+    three.run(1, three.on.update_status())
+    assert json.loads(three.route["openinfra"])["order"] == ["10.0.0.11", "10.0.0.12"]
+
+
+def test_clients_are_sent_to_the_gateway_once_it_serves(three):
+    client = relation()
+    three.relate(client)
+    three.relate_gateway()
+    assert three.client_data[client.id, "app"]["endpoints"] == "10.0.0.10:3306"
+    three.relate_gateway(["10.0.0.99:13306"])
+    assert three.client_data[client.id, "app"]["endpoints"] == "10.0.0.99:13306"
+
+
+def test_certificates_name_the_gateway_too(secure):
+    secure.relate_gateway(["10.0.0.99:13306", "db.example:13306"])
+    pass_time(secure)
+    for number, machine in secure.machines.items():
+        (asked,) = json.loads(secure.asks[number]["certificate_signing_requests"])
+        request = x509.load_pem_x509_csr(asked["certificate_signing_request"].encode())
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert "db.example" in names.get_values_for_type(x509.DNSName)
+        addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+        assert addresses == {"10.0.0.99", machine.address}
+    assert json.loads(secure.route["openinfra"])["health"]["tls"]
 
 
 # After a power loss
