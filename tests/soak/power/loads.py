@@ -80,7 +80,7 @@ class Database:
         self._weak = weak
 
     def prepare(self, guest: Guest) -> None:
-        _move_to_disk(guest, "/var/lib/mysql", "mysql")
+        _move_to_disk(guest, "/var/lib/mysql")
         if self._weak:
             guest.script(f"printf '[mariadbd]\\n{self._weak}\\n' >/etc/mysql/mariadb.conf.d/99-weak.cnf")
         _run(guest, "mysql", "database.py", "setup")
@@ -111,7 +111,7 @@ class Objects:
     file_system = "ext4"
 
     def prepare(self, guest: Guest) -> None:
-        _move_to_disk(guest, "/var/lib/ceph", "ceph")
+        _move_to_disk(guest, "/var/lib/ceph")
         _run(guest, "ceph", "objects.py", "setup", "/dev/disk/by-id/virtio-data-part2")
 
     def start(self, guest: Guest) -> None:
@@ -129,15 +129,10 @@ class Objects:
         return [f"object {number}" for number in acknowledged if int(number) not in objects]
 
 
-def _move_to_disk(guest: Guest, path: str, user: str) -> None:
-    """Have a folder on the disk, with what is in it."""
-    place = f"/srv/data/{user}"
-    guest.script(
-        f"install -d -o {user} -g {user} -m 750 {place}; cp -a {path}/. {place}/"
-        if user == "ceph"
-        else f"install -d -o {user} -g {user} -m 755 {place}"
-    )
-    guest.script(f"echo '{place} {path} none bind 0 0' >>/etc/fstab; mount {path}")
+def _move_to_disk(guest: Guest, path: str) -> None:
+    """Have a folder that the packages have made on the disk, with what is in it."""
+    place = f"/srv/data/{path.rpartition('/')[2]}"
+    guest.script(f"cp -a {path} {place}; echo '{place} {path} none bind 0 0' >>/etc/fstab; mount {path}")
 
 
 def _environment(charm: str) -> list[str]:
