@@ -4,7 +4,23 @@ import time
 
 import pytest
 
+from .clients import Bucket, Rows, Writer, writing
 from .site import Load, load
+
+WITHOUT_WRITER_SECONDS = 45
+STATUS = "mariadb --execute \"SHOW STATUS LIKE 'wsrep_cluster_status'\""
+
+
+@pytest.fixture
+def rows(cloud, clients) -> Rows:
+    """Somebody who writes rows to the database, not started."""
+    return Rows(clients, cloud)
+
+
+@pytest.fixture
+def bucket(cloud, clients) -> Bucket:
+    """Somebody who writes objects, not started."""
+    return Bucket(clients, cloud)
 
 
 @pytest.mark.parametrize("daemon", ["ceph-osd", "ceph-mon", "ceph-mgr"])
@@ -19,20 +35,59 @@ def test_a_killed_daemon_comes_back_under_load(cloud, daemon):
     cloud.wait_for_health("ceph/0")
 
 
-def test_after_a_power_loss_ceph_serves_without_the_model(cloud, controller):
-    units = cloud.units("ceph")
-    clients = Load(cloud, "ceph/0", "probe")
-    clients.start()
-    for unit in units:
-        cloud.instance(unit)
-    time.sleep(5)
-    with controller.stopped():
-        cloud.power_off(*units)
-        cloud.power_on(*units)
-        cloud.wait_for_health("ceph/0")
-        assert clients.verify() > 0
+@pytest.mark.parametrize(
+    ("application", "process", "seconds"),
+    [
+        ("mysql", "mariadbd", 60),
+        ("keystone", "uwsgi", 30),
+        ("gateway", "haproxy", 30),
+        ("ceph-rgw", "radosgw", 60),
+    ],
+)
+def test_a_killed_service_comes_back_by_itself(cloud, clients, rows, bucket, application, process, seconds):
+    """Each unit's, one after another: no client is without the service for long, and none needs an operator."""
+    tokens = Writer(lambda _: clients.connect().authorize())
+    with writing(tokens, rows, bucket):
+        for unit in cloud.units(application):
+            cloud.shell(unit, f"pkill -9 {process}")
+            for writer in (tokens, rows, bucket):
+                writer.wait_for(3, seconds)
     cloud.settle()
-    assert clients.verify() == clients.stop()["writes"]
+    assert rows.kept() >= set(rows.acknowledged)
+    assert bucket.kept() >= set(bucket.acknowledged)
+
+
+def test_after_a_power_loss_all_serves_again_without_the_model(cloud, clients, rows, bucket, controller):
+    """All machines at once, under load; the one that took the writes comes last, and nobody begins without it."""
+    units = cloud.units("ceph")
+    last = cloud.beside(cloud.writer, "ceph")
+    databases = {unit: cloud.beside(unit, "mysql") for unit in units}
+    objects = Load(cloud, "ceph/0", "probe")
+    objects.start()
+    for unit in (*units, *databases.values()):
+        cloud.instance(unit)
+    with writing(rows, bucket):
+        for writer in (rows, bucket):
+            writer.wait_for(10, 60)
+        with controller.stopped():
+            cloud.power_off(*units)
+            cloud.power_on(*(unit for unit in units if unit != last))
+            time.sleep(WITHOUT_WRITER_SECONDS)
+            for unit in set(units) - {last}:
+                told = cloud.shell(databases[unit], STATUS, check=False)
+                assert "Primary" not in told.replace("non-Primary", ""), told
+            cloud.power_on(last)
+            cloud.wait_for_health("ceph/0")
+            assert objects.verify() > 0
+            for writer in (rows, bucket):
+                writer.wait_for(3, 180)
+            assert clients.connect().authorize()
+    cloud.settle()
+    assert objects.verify() == objects.stop()["writes"]
+    assert rows.kept() >= set(rows.acknowledged)
+    assert bucket.kept() >= set(bucket.acknowledged)
+    component = cloud.run("mysql/0", "cluster-status")
+    assert len(component["component"]) == len(component["members"])
 
 
 def test_a_killed_controller_goes_on_where_it_was(cloud, controller):
