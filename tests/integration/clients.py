@@ -216,3 +216,21 @@ class Bucket(Writer):
             if self._s3.get_object(Bucket=self._name, Key=key)["Body"].read() == key.encode()
         )
         return {int(key) for key in whole}
+
+
+class Users:
+    """People at work: one logs in all the time, one writes rows, one writes objects."""
+
+    def __init__(self, clients: Clients, site: Site) -> None:
+        self.tokens = Writer(lambda _: clients.connect().authorize())
+        self.rows = Rows(clients, site)
+        self.objects = Bucket(clients, site)
+
+    def all(self) -> tuple[Writer, ...]:
+        return (self.tokens, self.rows, self.objects)
+
+    def verify(self) -> None:
+        """Hold the cloud to what it has acknowledged."""
+        for writer in (self.rows, self.objects):
+            missing = set(writer.acknowledged) - writer.kept()
+            assert not missing, f"acknowledged and lost: {sorted(missing)[:10]}"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.clients import Bucket, Clients, Rows, Writer, writing
+from tests.integration.clients import Clients, Users, Writer, writing
 
 CUT_SECONDS = 60
 LIMITS = {"the VIP": 3, "tokens": 10, "the database": 15, "objects": 40}
@@ -31,11 +31,12 @@ def victim(cloud) -> str:
 
 
 def test_services_go_on_without_the_machine_that_has_the_vip(cloud, clients, victim, tell):
+    users = Users(clients, cloud)
     writers = {
         "the VIP": Writer(lambda _: connect((cloud.vip, 5000))),
-        "tokens": Writer(lambda _: clients.connect().authorize()),
-        "the database": (rows := Rows(clients, cloud)),
-        "objects": (bucket := Bucket(clients, cloud)),
+        "tokens": users.tokens,
+        "the database": users.rows,
+        "objects": users.objects,
     }
     with writing(*writers.values()):
         for writer in writers.values():
@@ -47,6 +48,5 @@ def test_services_go_on_without_the_machine_that_has_the_vip(cloud, clients, vic
     gaps = {name: writer.longest_gap for name, writer in writers.items()}
     tell(", ".join(f"{name} away for {gap:.1f} s" for name, gap in gaps.items()))
     assert {name: gap for name, gap in gaps.items() if gap > LIMITS[name]} == {}
-    assert rows.kept() >= set(rows.acknowledged)
-    assert bucket.kept() >= set(bucket.acknowledged)
+    users.verify()
     cloud.settle()
