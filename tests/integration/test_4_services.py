@@ -38,14 +38,12 @@ def hooks_held(cloud, unit):
 def rotate_keys(cloud) -> None:
     """Rotate Keystone's keys, as soon as all units have acknowledged those before."""
     limit = time.monotonic() + 120
-    while True:
-        try:
+    while time.monotonic() < limit:
+        with contextlib.suppress(jubilant.TaskError):
             cloud.juju.run(cloud.leader("keystone"), "rotate-keys", wait=120)
-        except jubilant.TaskError as error:
-            assert time.monotonic() < limit, error
-            time.sleep(2)
-        else:
             return
+        time.sleep(2)
+    raise AssertionError(cloud.refused(cloud.leader("keystone"), "rotate-keys"))
 
 
 def test_a_token_outlives_three_rotations_of_the_keys_on_every_unit(cloud, clients):
