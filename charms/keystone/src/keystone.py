@@ -110,10 +110,14 @@ class Keystone:
                 if other.startswith(f"{kind}-keys-") and other != name:
                     self.machine.remove(f"{self.api.lib}/{other}")
 
-    def apply(self) -> None:
-        """Have both processes run; an API that runs with an older configuration is left for `outdated`."""
-        self.api.apply(*self._inputs)
+    def apply(self) -> bool:
+        """Have both processes run; return whether the API was started.
+
+        One that runs with an older configuration is left for `outdated`.
+        """
+        started = self.api.apply(*self._inputs)
         self.front.apply()
+        return started
 
     start = apply
 

@@ -11,7 +11,6 @@ resource that the charm does not touch.
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -52,7 +51,8 @@ class Database:
     grants: set[tuple[str, str, str]] = field(default_factory=set)
     credentials: dict[str, str] = field(default_factory=dict)
     """Stored credentials, and the key that each is encrypted with."""
-    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+    made: int = 0
+    """How many things have got an id."""
 
     def table(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return all of a kind by their ids."""
@@ -64,7 +64,8 @@ class Database:
 
     def add(self, kind: str, values: dict[str, Any]) -> dict[str, Any]:
         """Put one of a kind into its table."""
-        one = {"id": f"{kind[0]}{next(self._numbers)}", "enabled": True, **values}
+        self.made += 1
+        one = {"id": f"{kind[0]}{self.made}", "enabled": True, **values}
         self.table(kind)[one["id"]] = one
         return one
 
@@ -157,15 +158,18 @@ class Api:
             if same and self.database.find(kind, **same):
                 return _error(409, f"Conflict occurred attempting to store {one}")
             return Answer(status=201, headers={}, body=json.dumps({one: self.database.add(kind, values)}))
-        table = self.database.table(kind)
-        if parts[1] not in table:
-            return _error(404, f"Could not find {one}: {parts[1]}.")
+        return self._change(method, kind, parts[1], body)
+
+    def _change(self, method: str, kind: str, identifier: str, body: dict[str, Any]) -> Answer:
+        table, one = self.database.table(kind), kind.removesuffix("s")
+        if identifier not in table:
+            return _error(404, f"Could not find {one}: {identifier}.")
         if method == "PATCH":
-            table[parts[1]].update(body[one])
-            return _found(one, table[parts[1]])
-        del table[parts[1]]
+            table[identifier].update(body[one])
+            return _found(one, table[identifier])
+        del table[identifier]
         if kind == "users":
-            self.database.grants = {grant for grant in self.database.grants if grant[1] != parts[1]}
+            self.database.grants = {grant for grant in self.database.grants if grant[1] != identifier}
         return Answer(status=204, headers={}, body="")
 
 

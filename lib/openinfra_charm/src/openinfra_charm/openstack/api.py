@@ -103,9 +103,9 @@ class Api:
         if render.write(self._machine, File(path=self._unit_path, content=unit)):
             self._machine.reload_systemd()
 
-    def apply(self, *inputs: str) -> None:
-        """Have it run; `inputs` is what only a restart lets it take up: the tree's name, files."""
-        self._services.ensure_running([self._service(inputs)])
+    def apply(self, *inputs: str) -> bool:
+        """Have it run; return whether it was started. `inputs` is what only a restart lets it take up: a tree, files."""
+        return bool(self._services.ensure_running([self._service(inputs)]))
 
     def outdated(self, *inputs: str) -> bool:
         """Return whether it runs with something else than this."""
