@@ -149,6 +149,10 @@ class Software:
     def services_changed(self) -> None:
         """Notice that services have started or ended."""
 
+    def reloaded(self, unit: str) -> None:
+        """Notice that a service reads its configuration again."""
+        del unit
+
     def started(self) -> None:
         """Make what a start of the machine brings, such as files under /proc."""
 
@@ -763,6 +767,9 @@ class MemoryMachine(Machine):
     def reload_services(self, *units: str) -> None:
         """Reload units."""
         self._change(f"reload {' '.join(units)}")
+        for unit in units:
+            for software in self.software:
+                software.reloaded(unit)
 
     def stop_services(self, *units: str) -> None:
         """Stop and disable units."""
