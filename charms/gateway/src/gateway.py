@@ -166,12 +166,11 @@ class Gateway:
         """
         return haproxy.servers(self._ask("show stat"))
 
-    def holds_vip(self, state: State) -> bool:
-        """Return whether this machine has the virtual addresses now."""
-        shown = self.machine.run(
-            "ip", "-o", "address", "show", "dev", state.network.interface, check=False
-        ).stdout
-        return all(f" {vip.ip}/" in shown for vip in state.config.vips)
+    def holds(self, vips: Iterable[str]) -> bool:
+        """Return whether this machine has these addresses, if there are any."""
+        shown = self.machine.run("ip", "-o", "address", "show", check=False).stdout
+        wanted = tuple(vips)
+        return bool(wanted) and all(f" {vip}/" in shown for vip in wanted)
 
     def _ask(self, command: str) -> str:
         answer = self.machine.run(ASK, command, check=False)

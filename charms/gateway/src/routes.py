@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 CHECK = {"inter": "1500ms", "fall": 3, "rise": 2}
 """The pace of health checks: a machine that is lost counts as down after seven seconds at most."""
-_RISE_OF_SINGLE = 5
-"""A writer that has come back is to have answered for ten seconds before sessions are cut to go there."""
+_RISE_OF_SINGLE = 10
+"""A writer that has come back is to have answered for five seconds before sessions are cut to go there."""
 _KINDS = {"mysql": "mysql-check", "postgres": "pgsql-check", "redis": "redis-check", "smtp": "smtpchk"}
 
 
@@ -149,8 +149,8 @@ def _options(state: State, asked: Asked, place: int) -> Iterator[str]:
     if check:
         yield f"inter {check.interval}s rise {check.rise} fall {check.fall}"
     if route.single:
-        yield f"rise {_RISE_OF_SINGLE} on-marked-down shutdown-sessions"
-        yield "backup" if place else "on-marked-up shutdown-backup-sessions"
+        yield "on-marked-down shutdown-sessions"
+        yield "backup" if place else f"rise {_RISE_OF_SINGLE} on-marked-up shutdown-backup-sessions"
     if asked.server_connections:
         yield f"maxconn {asked.server_connections}"
     if asked.proxy_protocol:

@@ -24,10 +24,8 @@ from openinfra_charm.tls import Subject
 from state import Settings, State
 
 DATABASE = "keystone"
-RESTART_SECONDS = 40
-"""How long a hook waits for the restarted API; the next hook goes on where this one gives up."""
-BUILD_SECONDS = 45
-"""How long a hook waits for the release tree, which then takes no further hook."""
+HOOK_SECONDS = 45
+"""How long a hook may wait, for a release tree and for an API that it has started; the next one goes on from there."""
 
 
 class KeystoneCharm(ops.CharmBase):
@@ -40,6 +38,7 @@ class KeystoneCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name)
         self.missing: list[ops.StatusBase] = []
+        self._limit = self.machine.now() + HOOK_SECONDS
         self.new_keys: keys.KeySet | None = None
         """Keys that this hook has made: reading the secret does not give them yet."""
         for event in (
@@ -93,11 +92,18 @@ class KeystoneCharm(ops.CharmBase):
             self.keystone.stop()
             self.cluster.release_turn()
             return
-        self.keystone.apply()
-        self._restart_outdated()
+        started = self.keystone.apply() or self._restart_outdated()
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
-        if self.unit.is_leader() and self._serves():
-            self._lead(settings)
+        seconds = self._limit - self.machine.now() if started else 0
+        if not self.keystone.api.wait_until_healthy(seconds):
+            self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
+            return
+        if not self.keystone.outdated():
+            self.cluster.release_turn()
+        if self.unit.is_leader():
+            accounts.ensure(self, settings)
+            keys.advance(self, settings)
+            clients.serve(self, settings)
 
     def _build(self) -> bool:
         """Have the release's tree; return whether there is one to run with."""
@@ -105,7 +111,7 @@ class KeystoneCharm(ops.CharmBase):
         wanted = self.keystone.wanted(RELEASE)
         if not releases.is_built(wanted):
             job = self.jobs.start("openinfra_charm.build_release", **wanted.arguments)
-            if not self.jobs.wait(job.id, BUILD_SECONDS):
+            if not self.jobs.wait(job.id, self._limit - self.machine.now()):
                 self.missing.append(ops.MaintenanceStatus(f"building release {RELEASE}: see show-job"))
                 return False
             if not releases.is_built(wanted):
@@ -194,29 +200,16 @@ class KeystoneCharm(ops.CharmBase):
         accounts.bootstrap(self, settings)
         return True
 
-    def _restart_outdated(self) -> None:
-        """Restart an API that runs with something older, one unit of the application at a time."""
-        if self.keystone.outdated():
-            if not self.cluster.request_turn("restart"):
-                turn = self.cluster.turn_holder or "the leader gives it"
-                self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
-                return
-            self.keystone.restart()
-        if self.cluster.turn_reason and self._serves():
-            self.cluster.release_turn()
-
-    def _serves(self) -> bool:
-        """Return whether Keystone can do its work here, waiting for it as long as a hook may."""
-        if self.keystone.api.wait_until_healthy(RESTART_SECONDS):
-            return True
-        self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
-        return False
-
-    def _lead(self, settings: Settings) -> None:
-        """As the leader of a Keystone that serves, do what there is one of."""
-        accounts.ensure(self, settings)
-        keys.advance(self, settings)
-        clients.serve(self, settings)
+    def _restart_outdated(self) -> bool:
+        """Restart an API that runs with something older, one unit of the application at a time; return whether it was."""
+        if not self.keystone.outdated():
+            return False
+        if not self.cluster.request_turn("restart"):
+            turn = self.cluster.turn_holder or "the leader gives it"
+            self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
+            return False
+        self.keystone.restart()
+        return True
 
     # The other events
 

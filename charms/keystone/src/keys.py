@@ -169,6 +169,8 @@ def rotate(charm: KeystoneCharm, settings: Settings) -> KeySet:
     following = present.rotated(new_key, without=over)
     charm.model.get_secret(id=shared["keys-secret"]).set_content(following.content())
     charm.new_keys = following
+    charm.keystone.write_keys(following)
+    charm.cluster.publish(keys=following.generation)
     charm.cluster.publish_shared(
         **{
             "generation": following.generation,

@@ -29,7 +29,6 @@ PORT = 5000
 """Where clients look for Keystone: at the gateway."""
 BACKEND_PORT = 15000
 """Where a unit listens: applications share machines, also with the gateway."""
-SYNC_SECONDS = 300
 DESCRIPTION = Description(
     wsgi="openinfra_wsgi:application", environment={"OS_KEYSTONE_CONFIG_FILES": "{etc}/keystone.conf"}
 )
@@ -111,10 +110,14 @@ class Keystone:
                 if other.startswith(f"{kind}-keys-") and other != name:
                     self.machine.remove(f"{self.api.lib}/{other}")
 
-    def apply(self) -> None:
-        """Have both processes run; an API that runs with an older configuration is left for `outdated`."""
-        self.api.apply(*self._inputs)
+    def apply(self) -> bool:
+        """Have both processes run; return whether the API was started.
+
+        One that runs with an older configuration is left for `outdated`.
+        """
+        started = self.api.apply(*self._inputs)
         self.front.apply()
+        return started
 
     start = apply
 
@@ -176,8 +179,4 @@ class Keystone:
         self._manage("credential_migrate")
 
     def _manage(self, *command: str, env: dict[str, str] | None = None) -> None:
-        program = self.api.program("keystone-manage")
-        self.machine.run(
-            "runuser", "-u", self.api.user, "--", program, f"--config-file={self._config_path}", *command,
-            env=env, timeout=SYNC_SECONDS,
-        )  # fmt: skip
+        self.api.run("keystone-manage", f"--config-file={self._config_path}", *command, env=env)

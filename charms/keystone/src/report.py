@@ -28,16 +28,15 @@ def statuses(charm: KeystoneCharm) -> Iterator[ops.StatusBase]:
     if why := charm.keystone.api.problem():
         yield ops.WaitingStatus(f"for Keystone: {why}")
         return
-    if charm.unit.is_leader():
-        yield from _notes(charm)
+    if charm.unit.is_leader() and (notes := list(_notes(charm))):
+        yield ops.ActiveStatus("; ".join(notes))
 
 
-def _notes(charm: KeystoneCharm) -> Iterator[ops.StatusBase]:
-    if not charm.served and len(charm.cluster.units) > 1:
-        yield ops.ActiveStatus(
-            f"clients reach only {charm.url}: juju integrate {charm.app.name} gateway, for all units to serve them"
-        )
+def _notes(charm: KeystoneCharm) -> Iterator[str]:
+    """Yield what an operator of a Keystone that serves may want to know; the leader tells."""
     if charm.cluster.shared.get("rotation-due"):
-        yield ops.ActiveStatus(f"keys are to be rotated: {keys.why_not_to_rotate(charm)}")
+        yield f"keys are due to be rotated: {keys.why_not_to_rotate(charm)}"
+    if not charm.served and len(charm.cluster.units) > 1:
+        yield f"clients reach only {charm.url}: juju integrate {charm.app.name} gateway"
     if charm.model.get_relation("cache") is None:
-        yield ops.ActiveStatus(f"nothing is cached: juju integrate {charm.app.name} memcached")
+        yield f"nothing is cached: juju integrate {charm.app.name} memcached"

@@ -13,11 +13,14 @@ import endpoint
 import health
 import recovery
 import report
+import restore
+import schedule
 from health_service import HealthService
 from mysql import DAEMON, MySql
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
+from openinfra_charm.job import Jobs
 from sql import UnreachableError
 from state import Config, Members, Recovery, Settings, State, may_join
 from transport import Transport
@@ -38,6 +41,7 @@ class MySqlCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.mysql = MySql(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name)
         self.health_service = HealthService(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
@@ -50,6 +54,7 @@ class MySqlCharm(ops.CharmBase):
             *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "joined", "changed", "broken")),
             *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
             *(getattr(self.on["gateway"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
+            *(getattr(self.on["s3-parameters"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -95,7 +100,9 @@ class MySqlCharm(ops.CharmBase):
         serves = False
         if state.joins:
             self.mysql.render(state)
-            serves = recovery.run_member(self, state)
+            schedule.apply(self)
+            self.jobs.resume()
+            serves = not restore.follow(self, state) and recovery.run_member(self, state)
             self.health_service.apply(state)
         else:
             self._say_why_outside()
@@ -103,6 +110,7 @@ class MySqlCharm(ops.CharmBase):
             recovery.tell_outlived(self)
             self.transport.take_up(state)
         if self.unit.is_leader():
+            restore.lead(self, serves=serves)
             recovery.lead(self, state, serves=serves)
             if serves:
                 self._serve_clients(settings)
@@ -238,6 +246,7 @@ class MySqlCharm(ops.CharmBase):
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self.missing.append(LEAVING)
         if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+            schedule.remove(self)
             self.health_service.remove()
             self.mysql.remove()
             self.transport.certificate.remove()

@@ -113,6 +113,18 @@ def forget_old(charm: MySqlCharm, label: str) -> None:
     charm.cluster.publish_shared(**{_users_key(relation_id): known[-1:] or None})
 
 
+def make_anew(charm: MySqlCharm) -> None:
+    """As the leader, bring the users of data that were restored to what clients have, and drop those of nobody."""
+    known = {user for relation in charm.model.relations["database"] for user in users(charm, relation.id)}
+    for row in charm.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
+        if row[0] not in known:
+            _drop(charm.mysql.sql, row[0])
+    for relation in charm.model.relations["database"]:
+        request = mysql_client.read_request(relation)
+        if request and users(charm, relation.id):
+            _hand_out(charm, relation, request)
+
+
 def departed(charm: MySqlCharm) -> list[int]:
     """Return the relations that users are recorded for and that are gone."""
     present = {relation.id for relation in charm.model.relations["database"] if relation.active}

@@ -67,7 +67,7 @@ class MySql:
         self.application = application
         self.sql = Sql(machine)
         self.services = Services(machine, application)
-        self._templates = render.Templates(machine, application, HERE / "templates")
+        self.templates = render.Templates(machine, application, HERE / "templates")
         self._folder = f"/var/lib/openinfra/{application}"
 
     def install(self) -> None:
@@ -81,7 +81,7 @@ class MySql:
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""
-        config = self._templates.fill(
+        config = self.templates.fill(
             "openinfra.cnf.j2",
             application=self.application,
             node_name=state.member.unit,
@@ -92,7 +92,7 @@ class MySql:
             tls=state.tls,
         )
         # A Galera cluster's name has room for 32 characters (its messages between members).
-        start = self._templates.fill(
+        start = self.templates.fill(
             "mariadb-start.j2", application=self.application, cluster_name=state.cluster_id.replace("-", "")
         )
         changed = render.write(
@@ -111,7 +111,7 @@ class MySql:
 
     def apply(self) -> None:
         """Start the server if it does not run; with an older configuration it is left for `outdated`."""
-        if not self.services.units and not self.machine.exists(f"{DATA}/mysql"):
+        if UNIT not in self.services.units and not self.machine.exists(f"{DATA}/mysql"):
             # The packages make it when they are installed; they may have been here before, for somebody else.
             self.machine.run("mariadb-install-db", "--user=mysql", "--skip-test-db", f"--datadir={DATA}")
         self.services.ensure_running([self._service])
@@ -270,6 +270,10 @@ class MySql:
         registry.uninstall(self.machine, self.application)
         for name in self.machine.list_folder(DATA):
             self.machine.remove(f"{DATA}/{name}")
+        parent, _, base = DATA.rpartition("/")
+        for name in self.machine.list_folder(parent):
+            if name.startswith((f"{base}.restore-", f"{base}.before-restore-")):
+                self.machine.remove(f"{parent}/{name}")
         self.machine.remove(self._folder)
 
     @property

@@ -8,6 +8,7 @@ import ops
 
 import clients
 import health
+import restore
 from openinfra_charm.status import ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     except ConfigError as error:
         yield ops.BlockedStatus(str(error))
         return
+    yield from _work(charm)
     if why := health.why_not_ready(charm.mysql):
         yield ops.WaitingStatus(f"{why}; see juju ssh {charm.unit.name} journalctl -u mariadb")
         return
@@ -40,3 +42,14 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
         yield ops.ActiveStatus("clients write here" + (f"; {clear}" if clear else ""))
     elif clear:
         yield ops.ActiveStatus(clear)
+
+
+def _work(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
+    """Yield what is under way besides the service, and what of it has failed last."""
+    if busy := restore.waits_for(charm):
+        yield ops.MaintenanceStatus(busy)
+    for record in charm.jobs.all()[-1:]:
+        if record.state == "failed":
+            yield ops.ActiveStatus(f"{record.id} failed: {record.progress}")
+        elif record.ended is None:
+            yield ops.ActiveStatus(f"{record.id}: {record.progress or record.state}")

@@ -25,6 +25,9 @@ class Config:
     buffer_pool_size: str
     max_connections: int
     allow_plain_credentials: bool
+    backup_directory: str
+    backup_schedule: str
+    backup_retention: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,9 @@ class Settings:
     buffer_pool_size: int
     max_connections: int
     allow_plain_credentials: bool
+    backup_directory: str
+    backup_schedule: str
+    backup_retention: int
 
     @classmethod
     def parse(cls, config: Config) -> Settings:
@@ -50,7 +56,18 @@ class Settings:
             )
         if not 10 <= config.max_connections <= 100_000:  # noqa: PLR2004  as the option says
             raise ConfigError("max-connections", config.max_connections, "10 to 100000")
+        if not re.fullmatch(r"(/[\w.-]+)+", config.backup_directory) or "/../" in config.backup_directory:
+            raise ConfigError(
+                "backup-directory", config.backup_directory, "an absolute path, such as /var/backups/mysql"
+            )
+        if not re.fullmatch(r"[\w*.,:/~ +-]*", config.backup_schedule):
+            raise ConfigError("backup-schedule", config.backup_schedule, "a calendar event, such as daily")
+        if config.backup_retention < 1:
+            raise ConfigError("backup-retention", config.backup_retention, "1 or more")
         return cls(
+            backup_directory=config.backup_directory,
+            backup_schedule=config.backup_schedule.strip(),
+            backup_retention=config.backup_retention,
             buffer_pool_size=size,
             max_connections=config.max_connections,
             allow_plain_credentials=config.allow_plain_credentials,

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import ops
 import ops.hookcmds
@@ -95,10 +96,9 @@ class Worker(Software):
                 self.machine.job_ended(application, job_id)
 
     def restart(self, releases):
-        current = releases.current
-        if self.runs != current.name:
-            self.runs = current.name
-            self.model.interrupted.append((self.number, current.name))
+        before, self.runs = self.runs, releases.current.name
+        if before not in {"", self.runs}:
+            self.model.interrupted.append((self.number, self.runs))
             others = [n for n, worker in self.model.workers.items() if n != self.number and worker.ask()]
             assert not others, f"{others} do not serve while {self.number} restarts"
 
@@ -121,11 +121,16 @@ class Worker(Software):
 
 
 class Probe(ops.CharmBase):
-    """A charm with nothing but a service of a release."""
+    """A charm with nothing but a service of a release; the model makes a class of it for each hook."""
+
+    step = staticmethod(lambda _charm: None)
+    told: ClassVar[list] = []
+    locks = Path()
+    machine: MemoryMachine
+    worker: Worker
 
     def __init__(self, framework):
         super().__init__(framework)
-        self.machine, self.worker = self.on_unit(self.unit.name)
         self.releases = Releases(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.upgrade = Upgrade(
@@ -146,7 +151,7 @@ class Probe(ops.CharmBase):
         self.cluster.grant_turn()
         if self.upgrade.prepare():
             if not self.worker.runs:
-                self.worker.runs = self.releases.current.name
+                self.worker.restart(self.releases)
             self.step(self)
         self.told.append(self.upgrade.statuses())
 
@@ -193,7 +198,8 @@ class Model:
                 "step": staticmethod(step),
                 "told": told,
                 "locks": self.locks,
-                "on_unit": staticmethod(lambda _: (self.machines[number], self.workers[number])),
+                "machine": self.machines[number],
+                "worker": self.workers[number],
             },
         )
         context = testing.Context(probe, META, app_name="probe", unit_id=number)
@@ -282,7 +288,7 @@ def schema(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "schema", raising=False)
     module = importlib.import_module("schema")
-    module.DATABASE = str(tmp_path / "database")
+    vars(module)["DATABASE"] = str(tmp_path / "database")
     return module
 
 

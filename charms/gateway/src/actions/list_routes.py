@@ -41,5 +41,9 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
         }
         for asked in served
     ]
+    vips = [str(vip.ip) for vip in config.vips]
+    holds = charm.gateway.holds(vips)
     refused = f", {len(problems)} refused" if problems else ""
-    return Outcome(summary=f"{len(routes)} routes{refused}", result={"routes": routes, "refused": problems})
+    here = f"; {charm.unit.name} has {', '.join(vips)}" if holds else ""
+    result = {"routes": routes, "refused": problems, "holds-vip": holds}
+    return Outcome(summary=f"{len(routes)} routes{refused}{here}", result=result)

@@ -23,8 +23,7 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
     if why := keys.why_not_to_rotate(charm):
         raise ActionError(why)
     following = keys.rotate(charm, charm.settings)
-    charm.keystone.write_keys(following)
-    charm.cluster.publish(keys=following.generation)
+    keys.advance(charm, charm.settings)
     return Outcome(
         summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",
         result={"generation": following.generation, "keys": sorted(following.fernet)},

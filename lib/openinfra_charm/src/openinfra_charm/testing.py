@@ -234,7 +234,8 @@ class MemoryMachine(Machine):
     service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong.
 
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
-    last start, `torn` the files that a power loss has left empty, `argv` all command lines.
+    last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
+    program was given that runs now.
     """
 
     def __init__(self, hostname: str = "machine-0", time: Clock | None = None) -> None:
@@ -262,6 +263,7 @@ class MemoryMachine(Machine):
         self.needless: list[str] = []
         self.torn: list[str] = []
         self.argv: list[str] = []
+        self.env: dict[str, str] = {}
         self.patience = math.inf
         self.fuse: Fuse | None = None
         self._durable: dict[str, Node] = {}
@@ -377,8 +379,9 @@ class MemoryMachine(Machine):
         Raises:
             CommandError: As a real program would, with exit code 127 where there is no handler.
         """
-        del env, timeout
+        del timeout
         self._change()
+        self.env = dict(env or {})
         self.argv.append(" ".join(argv))
         handler = self.handlers.get(argv[0])
         if argv[0] in self.broken:

@@ -206,8 +206,9 @@ class Upgrade:
 
     def standing(self, unit: str) -> Standing:
         """How a unit stands; nothing is known of one that has not told."""
-        fact: dict[str, Any] = self._cluster.facts(unit).get(_FACT, {})
-        return Standing(**fact | {"built": tuple(fact.get("built", ()))})
+        fact: dict[str, Any] = dict(self._cluster.facts(unit).get(_FACT, {}))
+        fact["built"] = tuple(fact.get("built", ()))
+        return Standing(**fact)
 
     @property
     def units(self) -> list[str]:
@@ -283,10 +284,8 @@ class Upgrade:
             start = self._jobs.once if module == self._service.schema else self._jobs.start
             record = start(module, **arguments)
         self._tried.add(key)
-        patience = min(self._machine.now() + JOB_SECONDS, self._limit)
-        while record.ended is None and self._machine.now() + _PAUSE <= patience:
-            self._machine.sleep(_PAUSE)
-            record = self._jobs.find(record.id) or record
+        self._jobs.wait(record.id, min(JOB_SECONDS, self._limit - self._machine.now()))
+        record = self._jobs.find(record.id) or record
         standing = self.standing(self._me)
         if record.state == "failed":
             self._tell(reason=record.progress)

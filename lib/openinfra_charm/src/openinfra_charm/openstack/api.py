@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from openinfra_charm.machine import Machine
 
+_PROGRAM_SECONDS = 300
 HEALTH = "/openinfra/health"
 """The path that answers 200 when the service can do its work, and 503 with the reason when it cannot, or is paused."""
 
@@ -55,7 +56,6 @@ class Api:
         self.user = application
         self.etc = f"/etc/{application}"
         self.lib = f"/var/lib/{application}"
-        self.log = f"/var/log/{application}"
         self.modules = f"/usr/lib/openinfra/{application}"
         """Modules of the charm's that the process imports beside its tree."""
         self.socket = f"/run/{application}/api.sock"
@@ -64,42 +64,48 @@ class Api:
         self._paused_path = f"{self.lib}/paused"
 
     def install(self) -> None:
-        """Make the user, and the folders that it may enter."""
+        """Make the user, and the folders that it may enter. What it logs goes to the journal."""
         self._machine.make_user(self.user, self.lib)
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
-        for folder in (self.lib, self.log):
-            self._machine.make_folder(folder, mode=0o750, user=self.user, group=self.user)
+        self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables that the service's programs need."""
-        folders = {"etc": self.etc, "lib": self.lib}
-        return {key: value.format(**folders) for key, value in self._description.environment.items()}
+    def run(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        """Run a program of the release tree in use to its end, as the service's user; secrets go into `env`.
 
-    def program(self, name: str) -> str:
-        """Return the path of a program of the release tree in use."""
+        Raises:
+            CommandError: Its exit code is not 0.
+            TimeoutError: It ran for too long.
+        """
+        # What the charm finds its own modules by must not lead the tree's Python to them.
+        variables = {**(env or {}), "PYTHONPATH": ""}
+        command = ("runuser", "-u", self.user, "--", self._program(program), *arguments)
+        self._machine.run(*command, env=variables, timeout=_PROGRAM_SECONDS)
+
+    def _program(self, name: str) -> str:
         return f"/opt/{self._application}/current/bin/{name}"
 
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
-        variables = self.environment() | {"OPENINFRA_PAUSED": self._paused_path}
+        folders = {"etc": self.etc, "lib": self.lib}
+        variables = {key: value.format(**folders) for key, value in self._description.environment.items()}
+        variables["OPENINFRA_PAUSED"] = self._paused_path
         unit = _UNIT.format(
             application=self._application,
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
-            program=self.program("uwsgi"),
+            program=self._program("uwsgi"),
             socket=self.socket,
             modules=self.modules,
             wsgi=self._description.wsgi,
             workers=workers,
             lib=self.lib,
-            log=self.log,
         )
         if render.write(self._machine, File(path=self._unit_path, content=unit)):
             self._machine.reload_systemd()
 
-    def apply(self, *inputs: str) -> None:
-        """Have it run; `inputs` is what only a restart lets it take up: the tree's name, files."""
-        self._services.ensure_running([self._service(inputs)])
+    def apply(self, *inputs: str) -> bool:
+        """Have it run; return whether it was started. `inputs` is what only a restart lets it take up: a tree, files."""
+        return bool(self._services.ensure_running([self._service(inputs)]))
 
     def outdated(self, *inputs: str) -> bool:
         """Return whether it runs with something else than this."""
@@ -147,7 +153,7 @@ class Api:
     def remove(self) -> None:
         """Take the process, its user and its folders off the machine."""
         self.stop()
-        for path in (self._unit_path, self.modules, self.etc, self.lib, self.log):
+        for path in (self._unit_path, self.modules, self.etc, self.lib):
             self._machine.remove(path)
         self._machine.reload_systemd()
         self._machine.remove_user(self.user)
@@ -182,7 +188,7 @@ RestartSec=1
 OOMScoreAdjust=-100
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths={lib} {log}
+ReadWritePaths={lib}
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes
