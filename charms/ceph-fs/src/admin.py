@@ -61,7 +61,17 @@ class Admin:
     def __init__(self, machine: Machine, config: str, name: str, filesystem: str) -> None:
         self._machine = machine
         self._config = config
-        self._words = ("ceph", "-c", config, "--name", name, "--connect-timeout", "10", "--format", "json")
+        self._words = (
+            "/usr/bin/ceph",
+            "-c",
+            config,
+            "--name",
+            name,
+            "--connect-timeout",
+            "10",
+            "--format",
+            "json",
+        )
         self._filesystem = filesystem
 
     @property

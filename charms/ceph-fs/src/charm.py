@@ -179,7 +179,11 @@ class CephFsCharm(ops.CharmBase):
         elif not self.missing and not self.mds.runs():
             why = f"see juju ssh {self.unit.name} journalctl -u {self.mds.unit}"
             self.missing.append(ops.BlockedStatus(f"ceph-mds does not run; {why}"))
-        elif not self.missing and self.cluster.planned and len(self.cluster.units) <= self.config["max-mds"]:
+        elif (
+            not self.missing
+            and self.cluster.planned
+            and len(self.cluster.units) <= int(self.config["max-mds"])
+        ):
             self.missing.append(
                 ops.ActiveStatus("no metadata server stands by: juju add-unit " + self.app.name)
             )

@@ -55,7 +55,7 @@ class Mds:
             # Ceph knows its monitors' ports itself.
             monitors=sorted(f"[{host}]" if ":" in host else host for host in state.monitors),
             address=state.address,
-            name=self.name,
+            daemon=self.name,
             keyring=self._keyring,
             cache=state.settings.cache,
             first=PORTS.start,

@@ -67,7 +67,7 @@ class Rgw:
             state=_without_secrets(state),
             site=state.settings.site,
             monitors=monitors,
-            name=self.name,
+            daemon=self.name,
             keyring=self._keyring,
             password=self._password,
             listen=f"{listen}:{LISTENS_ON}",

@@ -96,11 +96,14 @@ def _relations(charm: CephCharm) -> Iterator[tuple[Kind, ops.Relation]]:
 def _waiting(
     charm: CephCharm, kind: Kind, relation: ops.Relation
 ) -> list[tuple[Daemon, ceph_client.Request]]:
-    """Return the daemons that have asked for something that this unit has not answered, and what it is."""
+    """Return the daemons that have asked for something that this unit has not carried out, and what it is.
+
+    What was refused is tried again: nobody but the operator can put it right, and the daemon asks no second time.
+    """
     return [
         (daemon, daemon.request)
         for daemon in ceph_daemons.read_daemons(relation, kind.form)
-        if daemon.request and not ceph_client.is_answered(relation, charm.unit, daemon.request)
+        if daemon.request and not ceph_client.is_done(relation, charm.unit, daemon.request)
     ]
 
 

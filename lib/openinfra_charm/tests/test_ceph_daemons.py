@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,15 @@ class Bag(dict):
             super().__setitem__(key, value)
         else:
             self.pop(key, None)
+
+
+def model(**secrets) -> Any:
+    return Secrets(**secrets)
+
+
+def read_one(relation) -> Any:
+    (daemon,) = ceph_daemons.read_daemons(relation, ceph_radosgw.FORMAT)
+    return daemon
 
 
 class Party:
@@ -38,7 +48,7 @@ class Relation:
         return self
 
 
-class Model:
+class Secrets:
     """A model whose secrets can be read."""
 
     def __init__(self, **secrets):
@@ -76,7 +86,7 @@ PUBLISHED_REQUEST = {"api-version": 1, "ops": [], "request-id": "a1"}
 def test_a_published_requirer_is_read_and_answered_in_its_own_format(parties, provider):
     _, rgw0, _, mon0 = parties
     provider.data[rgw0].update({"key_name": "rgw.juju-1", "broker_req": json.dumps(PUBLISHED_REQUEST)})
-    (daemon,) = ceph_daemons.read_daemons(provider, ceph_radosgw.FORMAT)
+    daemon = read_one(provider)
     assert (daemon.unit, daemon.name, daemon.takes_secret) == ("ceph-rgw/0", "rgw.juju-1", False)
     assert daemon.request.request_id == "a1"
     ceph_daemons.publish_cluster(provider, mon0, fsid="f-1", address="10.0.0.1")
@@ -99,7 +109,7 @@ def test_a_published_provider_is_read(parties, requirer):
          "broker-rsp-ceph-rgw-0": '{"exit-code": 0, "request-id": "a1"}'}
     )  # fmt: skip
     access = ceph_daemons.read_access(
-        Model(), requirer, ceph_mds.FORMAT, "juju-1", unit=rgw0, request_id="a1"
+        model(), requirer, ceph_mds.FORMAT, "juju-1", unit=rgw0, request_id="a1"
     )
     assert access == ceph_daemons.Access(fsid="f-1", key="the-key", monitors=("10.0.0.1",))
 
@@ -115,16 +125,16 @@ def test_the_key_comes_as_a_secret_to_who_asks_for_it(parties, provider, require
         request_id="r-1",
         operations=[{"op": "create-pool"}],
     )
-    (daemon,) = ceph_daemons.read_daemons(provider, ceph_radosgw.FORMAT)
+    daemon = read_one(provider)
     assert daemon.takes_secret
     assert daemon.request.operations == ({"op": "create-pool"},)
     ceph_daemons.publish_cluster(provider, mon0, fsid="f-1", address="10.0.0.1")
     ceph_daemons.publish_secret(provider, mon, "ceph-rgw/0", "secret:1")
     read = {"unit": rgw0, "request_id": "r-1"}
-    model = Model(key="the-key")
-    assert ceph_daemons.read_access(model, requirer, ceph_radosgw.FORMAT, "rgw.juju-1", **read) is None
+    readable = model(key="the-key")
+    assert ceph_daemons.read_access(readable, requirer, ceph_radosgw.FORMAT, "rgw.juju-1", **read) is None
     ceph_client.answer(provider, mon0, daemon.request, None)
-    access = ceph_daemons.read_access(model, requirer, ceph_radosgw.FORMAT, "rgw.juju-1", **read)
+    access = ceph_daemons.read_access(readable, requirer, ceph_radosgw.FORMAT, "rgw.juju-1", **read)
     assert access == ceph_daemons.Access(fsid="f-1", key="the-key", monitors=("10.0.0.1",))
     assert "the-key" not in str(provider.data)
 
@@ -134,4 +144,4 @@ def test_a_refusal_is_told_in_the_providers_words(parties, provider, requirer):
     request = ceph_client.Request(unit="ceph-rgw/0", request_id="r-1", operations=())
     ceph_client.answer(provider, mon0, request, "no such pool")
     with pytest.raises(ValueError, match="no such pool"):
-        ceph_daemons.read_access(Model(), requirer, ceph_mds.FORMAT, "a", unit=rgw0, request_id="r-1")
+        ceph_daemons.read_access(model(), requirer, ceph_mds.FORMAT, "a", unit=rgw0, request_id="r-1")

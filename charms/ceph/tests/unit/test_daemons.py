@@ -140,7 +140,8 @@ def test_when_the_relation_goes_all_keys_go(three):
 @pytest.mark.parametrize("name", ["admin", "rgw.", "glance", "rgw.a b"])
 def test_no_gateway_becomes_somebody_else(three, name):
     relation = gateways("host-a")
-    relation.remote_units_data[0]["key_name"] = name
+    units = {0: {**relation.remote_units_data[0], "key_name": name}}
+    relation = dataclasses.replace(relation, remote_units_data=units)
     three.relate(relation)
     assert answer(three, relation)["exit-code"] == 1
     assert f"key_name={name}: expected" in answer(three, relation)["stderr"]
@@ -219,3 +220,13 @@ def test_the_leader_hears_of_disks_on_other_machines(deploy):
     model.relate(relation := gateways("host-a"))
     model.add_osd(1)
     assert answer(model, relation)["exit-code"] == 0
+
+
+def test_what_was_refused_is_tried_again(three):
+    three.relate(servers(METADATA, DATA, FILES))
+    three.ceph.filesystems[0].metadata = "other.meta"
+    three.relate(relation := servers(FILES, name="host-b"))
+    assert answer(three, relation, "ceph-fs-0")["exit-code"] == 1
+    three.ceph.filesystems[0].metadata = "files.meta"
+    three.update_status()
+    assert answer(three, relation, "ceph-fs-0")["exit-code"] == 0

@@ -98,8 +98,17 @@ def answer(relation: ops.Relation, unit: ops.Unit, request: Request, failure: st
 
 def is_answered(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
     """Return whether this unit has answered the request."""
+    return _given(relation, unit, request).get("request-id") == request.request_id
+
+
+def is_done(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
+    """Return whether this unit has carried the request out, and said so."""
+    return is_answered(relation, unit, request) and not _given(relation, unit, request).get("exit-code")
+
+
+def _given(relation: ops.Relation, unit: ops.Unit, request: Request) -> dict[str, Any]:
     given = relation.data[unit].get(f"broker-rsp-{request.unit.replace('/', '-')}", "{}")
-    return databag.load(given, dict).get("request-id") == request.request_id
+    return databag.load(given, dict)
 
 
 def send_request(
