@@ -88,7 +88,7 @@ def test_two_that_want_the_same_port_are_named_and_the_first_keeps_it(deploy):
     two = model.relate("web", ours(5000), units(60))
     assert model.statuses[0] == ops.BlockedStatus(
         "keystone and web want port 5000, which keystone keeps: give one another port or an sni, "
-        "or juju remove-relation web the gateway"
+        "or remove one of the relations"
     )
     assert (model.endpoints(one), model.endpoints(two)) == (["10.0.0.10:5000"], [])
     assert [name for name, _ in model.gateways[0].servers("keystone-5000")] == [
