@@ -45,24 +45,24 @@ def database(access: Access, *, ca_path: str = "", pool: int = 5) -> dict[str, d
     }
 
 
-def cache(servers: Iterable[Server]) -> dict[str, dict[str, object]]:
+def cache(servers: Iterable[Server], *, ca_path: str = "") -> dict[str, dict[str, object]]:
     """Return the section of oslo.cache: a ring of servers, each left alone for a while when it does not answer.
 
-    With no server, nothing is cached.
+    With no server, nothing is cached. With `ca_path`, all of them speak TLS, with certificates of that CA.
     """
     ring = ",".join(str(server) for server in servers)
     if not ring:
         return {"cache": {"enabled": False}}
+    tls: dict[str, object] = {"tls_enabled": True, "tls_cafile": ca_path} if ca_path else {}
+    # The names are those of 2025.2; later releases know them too.
     return {
         "cache": {
             "enabled": True,
             "backend": "dogpile.cache.pymemcache",
             "memcache_servers": ring,
-            "memcache_dead_retry": DEAD_RETRY_SECONDS,
             "memcache_socket_timeout": 1,
-            "enable_retry_client": True,
-            "retry_attempts": 2,
             "dead_timeout": DEAD_RETRY_SECONDS,
+            **tls,
         }
     }
 
