@@ -157,7 +157,9 @@ def _prepare(charm: MySqlCharm, restore: Restore) -> None:
     if told.get("number") == restore.number:
         return
     words = {"name": restore.backup, "number": str(restore.number), **schedule.arguments(charm)}
-    known = [one for one in charm.jobs.all() if one.module == JOB and one.arguments["number"] == words["number"]]
+    known = [
+        one for one in charm.jobs.all() if one.module == JOB and one.arguments["number"] == words["number"]
+    ]
     record = known[-1] if known else charm.jobs.start(JOB, **words)
     limit = charm.machine.now() + SECONDS
     while record.ended is None and charm.machine.now() < limit:
