@@ -30,7 +30,9 @@ def test_one_serves_and_the_others_stand_by(deploy):
 
 def test_a_unit_alone_says_that_none_stands_by(deploy):
     assert deploy(1).statuses[0] == ops.ActiveStatus("no metadata server stands by: juju add-unit ceph-fs")
-    assert deploy(2, max_mds=2).statuses[0] == ops.ActiveStatus("no metadata server stands by: juju add-unit ceph-fs")
+    assert deploy(2, max_mds=2).statuses[0] == ops.ActiveStatus(
+        "no metadata server stands by: juju add-unit ceph-fs"
+    )
 
 
 def test_the_file_system_is_asked_for_in_the_applications_name(deploy):
