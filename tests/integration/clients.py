@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import uuid
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import pymysql
 import requests
 import yaml
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from openstack.connection import Connection
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Clients:
     def cloud(self) -> dict[str, Any]:
         """The cloud of the `clouds.yaml` that Keystone gives its administrator."""
         given = self._site.run(self._site.leader("keystone"), "openrc")
-        (cloud,) = yaml.safe_load(given["clouds.yaml"])["clouds"].values()
+        (cloud,) = yaml.safe_load(given["clouds-yaml"])["clouds"].values()
         return cloud
 
     def connect(self, **auth: str) -> Connection:
@@ -157,32 +159,78 @@ def writing(*writers: Writer) -> Iterator[None]:
             writer.stop()
 
 
-class Rows:
-    """Rows in a database that only this test uses, written and read as a client of the stable endpoint."""
+class Rows(Writer):
+    """Rows in a database that only tests use, written and read as a client of the stable endpoint."""
 
-    def __init__(self, clients: Clients, site: Site, endpoint: str) -> None:
-        self._connect = lambda: clients.sql(endpoint, "probe", "probe-password", "probe")
+    def __init__(self, clients: Clients, site: Site) -> None:
+        super().__init__(self._insert)
+        self._run = str(uuid.uuid4())
+        self._connect = lambda: clients.sql(f"{site.vip}:13306", "probe", self._run, "probe")
         self._connection: pymysql.Connection | None = None
-        unit = site.leader("mysql")
-        site.shell(
-            unit,
-            'mariadb -e "CREATE DATABASE IF NOT EXISTS probe; CREATE TABLE IF NOT EXISTS probe.row (number INT PRIMARY KEY, '
-            "run CHAR(36)); CREATE OR REPLACE USER probe@'%' IDENTIFIED BY 'probe-password'; GRANT ALL ON probe.* TO probe@'%'\"",
-        )
+        for statement in (
+            "CREATE DATABASE IF NOT EXISTS probe",
+            "CREATE TABLE IF NOT EXISTS probe.line (number INT, run CHAR(36), PRIMARY KEY (number, run))",
+            f"CREATE OR REPLACE USER probe@'%' IDENTIFIED BY '{self._run}'",
+            "GRANT ALL ON probe.* TO probe@'%'",
+        ):
+            site.sql(site.leader("mysql"), statement)
 
-    def write(self, number: int, run: str) -> None:
-        """Insert one row; what was cut off is connected anew the next time."""
+    def _insert(self, number: int) -> None:
         try:
             if self._connection is None:
                 self._connection = self._connect()
             with self._connection.cursor() as cursor:
-                cursor.execute("REPLACE INTO row VALUES (%s, %s)", (number, run))
+                cursor.execute("INSERT INTO line VALUES (%s, %s)", (number, self._run))
         except ERRORS:
             self._connection = None
             raise
 
-    def read(self, run: str) -> set[int]:
-        """Return the numbers of a run."""
+    def kept(self) -> set[int]:
+        """Return the numbers that the database has."""
         with self._connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT number FROM row WHERE run = %s", (run,))
+            cursor.execute("SELECT number FROM line WHERE run = %s", (self._run,))
             return {number for (number,) in cursor.fetchall()}
+
+
+class Bucket(Writer):
+    """Objects of a user of its own, written and read at the stable address."""
+
+    def __init__(self, clients: Clients, site: Site) -> None:
+        super().__init__(self._put, errors=(*ERRORS, BotoCoreError, ClientError))
+        name = f"writer-{uuid.uuid4().hex[:8]}"
+        keys = site.run(site.leader("ceph-rgw"), "create-user", name=name)
+        self._s3 = clients.s3(site.objects_url, keys["access-key"], keys["secret-key"])
+        self._name = name
+        self._s3.create_bucket(Bucket=name)
+
+    def _put(self, number: int) -> None:
+        self._s3.put_object(Bucket=self._name, Key=str(number), Body=str(number).encode())
+
+    def kept(self) -> set[int]:
+        """Return the numbers of the objects that are there and whole."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        whole = (
+            key
+            for key in keys
+            if self._s3.get_object(Bucket=self._name, Key=key)["Body"].read() == key.encode()
+        )
+        return {int(key) for key in whole}
+
+
+class Users:
+    """People at work: one logs in all the time, one writes rows, one writes objects."""
+
+    def __init__(self, clients: Clients, site: Site) -> None:
+        self.tokens = Writer(lambda _: clients.connect().authorize())
+        self.rows = Rows(clients, site)
+        self.objects = Bucket(clients, site)
+
+    def all(self) -> tuple[Writer, ...]:
+        return (self.tokens, self.rows, self.objects)
+
+    def verify(self) -> None:
+        """Hold the cloud to what it has acknowledged."""
+        for writer in (self.rows, self.objects):
+            missing = set(writer.acknowledged) - writer.kept()
+            assert not missing, f"acknowledged and lost: {sorted(missing)[:10]}"

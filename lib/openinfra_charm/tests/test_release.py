@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from openinfra_charm import release
 from openinfra_charm.job import Jobs, main
@@ -78,7 +80,9 @@ def test_a_tree_holds_what_the_lock_names_and_says_of_what_it_was_made(machine, 
     assert tree == trees.find(wanted.tree)
     assert tree.name == wanted.tree
     assert tree.name.startswith("2026.1-")
-    assert machine.list_folder(f"{path}/lib/python3.13/site-packages") == ["keystone.py", "webob.py"]
+    assert machine.list_folder(f"{path}/lib/python3.13/site-packages") == [
+        "keystone-29.0.0.dist-info", "keystone.py", "webob-1.8.dist-info", "webob.py",
+    ]  # fmt: skip
     assert machine.read(f"{path}/requirements.txt") == (locks / "2026.1/python3.13.txt").read_text()
     assert (tree.python, tree.bindings, tree.lock) == ("/usr/bin/python3.13", {}, wanted.lock_hash)
     assert told == ["fetching uv", "installing 2 packages", "writing it to disk"]
@@ -114,7 +118,10 @@ def test_uv_is_fetched_once_for_all_applications(machine, build, told):
 def test_bindings_are_linked_by_name_and_imported_once(machine, build):
     tree = build("2026.1", "python3-rados", "python3-libvirt")
     site = f"/opt/keystone/{tree.name}/lib/python3.13/site-packages"
-    linked = {name for name in machine.list_folder(site) if machine.nodes[f"{site}/{name}"].link}
+    names = machine.list_folder(site)
+    linked = {
+        name for name in names if f"{site}/{name}" in machine.nodes and machine.nodes[f"{site}/{name}"].link
+    }
     rados = "rados.cpython-313-x86_64-linux-gnu.so"
     assert linked == {rados, "libvirt.py", "libvirtmod.cpython-313-x86_64-linux-gnu.so"}
     assert machine.nodes[f"{site}/{rados}"].link == f"/usr/lib/python3/dist-packages/{rados}"
@@ -158,6 +165,43 @@ def test_no_registry_is_a_reason_and_leaves_nothing_that_counts(machine, packagi
     assert machine.list_folder("/opt/keystone") == before
     packaging.offline = False
     assert build() in trees.all()
+
+
+def test_the_bill_of_materials_names_what_is_installed_and_what_is_linked_in(machine, build):
+    machine.have("/etc/os-release", "ID=debian\nNAME=x\n")
+    machine.packages["python3-rados"] = "1:18.2.7+ds-1"
+    tree = build("2026.1", "python3-rados")
+    bill = json.loads(machine.read(f"/opt/keystone/{tree.name}/sbom.cdx.json"))
+    assert (bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"]) == (
+        "keystone",
+        "2026.1",
+    )
+    assert [component["purl"] for component in bill["components"]] == [
+        "pkg:pypi/keystone@29.0.0",
+        "pkg:pypi/webob@1.8",
+        "pkg:deb/debian/python3-rados@1%3A18.2.7%2Bds-1",
+    ]
+    refused = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill))
+    assert refused is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "licences"),
+    [
+        ("License-Expression: MIT OR Apache-2.0\n", [{"expression": "MIT OR Apache-2.0"}]),
+        (
+            "Classifier: License :: OSI Approved :: BSD License\nClassifier: Topic :: x\n",
+            [{"license": {"name": "BSD License"}}],
+        ),
+        ("License: a page of words\n", None),
+    ],
+)
+def test_a_licence_is_told_as_the_package_declares_it(fields, licences):
+    component = release._installed(
+        f"Metadata-Version: 2.1\nName: Foo_Bar.x\nVersion: 1.0\n{fields}\nLong words\n"
+    )
+    assert component.get("licenses") == licences
+    assert component["purl"] == "pkg:pypi/foo-bar-x@1.0"
 
 
 # Switching

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import ops
@@ -47,7 +47,21 @@ def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
     event.set_results(results)
 
 
-def require_leader(charm: ops.CharmBase, action: str) -> None:
+class InModel(Protocol):
+    """A charm, as far as it says where it runs."""
+
+    @property
+    def unit(self) -> ops.Unit:
+        """The unit that it runs in."""
+        ...
+
+    @property
+    def app(self) -> ops.Application:
+        """The application that it belongs to."""
+        ...
+
+
+def require_leader(charm: InModel, action: str) -> None:
     """Refuse an action that only the leader can carry out.
 
     Raises:

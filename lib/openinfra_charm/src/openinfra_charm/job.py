@@ -92,6 +92,15 @@ class Jobs:
         """Return the jobs that have not ended."""
         return [record for record in self.all() if record.ended is None]
 
+    def wait(self, job_id: str, seconds: float) -> bool:
+        """Wait until a job has ended, but no longer than this; return whether it has."""
+        limit = self._machine.now() + seconds
+        while (record := self.find(job_id)) and record.state == "running":
+            if self._machine.now() + 1 > limit:
+                return False
+            self._machine.sleep(1)
+        return record is not None and record.ended is not None
+
     def resume(self) -> None:
         """Start those jobs again that were interrupted."""
         for record in self.unfinished():

@@ -5,6 +5,7 @@ A tree is a virtual environment of the system's Python, made by uv from a hash-l
     /opt/<application>/<release>-<hash>/     the tree; bin/, lib/, and etc/ and share/ of the packages
         release.json                         what it was made of (`Tree`)
         requirements.txt                     the lock
+        sbom.cdx.json                        what is in it, with versions and licences (CycloneDX 1.6)
     /opt/<application>/current               a link to the tree in use
     /opt/openinfra/                          uv and its cache; trees of all applications share files (hard links)
 
@@ -42,13 +43,17 @@ certificates are the system's where neither names any.
 from __future__ import annotations
 
 import dataclasses
+import email.parser
 import hashlib
 import json
 import re
 import shlex
+import urllib.parse
+import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.job import JobError
 from openinfra_charm.machine import CommandError
@@ -72,6 +77,7 @@ _PYTHON = "/usr/bin/python3"
 _DIST_PACKAGES = "/usr/lib/python3/dist-packages/"
 _BUILDING = ".building-"
 _RECORD = "release.json"
+_SBOM = "sbom.cdx.json"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _ENVIRONMENT = ("/etc/juju-proxy.conf", "/etc/environment")
 """Where operators and Juju say how the machine reaches the world; the last one has the last word."""
@@ -247,6 +253,7 @@ class Releases:
             bindings=dict(wanted.bindings),
             built=self._machine.now(),
         )
+        self._machine.write(f"{beside}/{_SBOM}", json.dumps(self._bill(beside, tree), indent=1) + "\n")
         record = {key: value for key, value in dataclasses.asdict(tree).items() if key != "name"}
         self._machine.write(f"{beside}/{_RECORD}", json.dumps(record, indent=1, sort_keys=True) + "\n")
         report("writing it to disk")
@@ -379,6 +386,61 @@ class Releases:
                 modules.add(name.partition(".")[0])
         if modules:
             self._machine.run(f"{beside}/bin/python", "-c", f"import {', '.join(sorted(modules))}")
+
+    def _bill(self, beside: str, tree: Tree) -> dict[str, Any]:
+        """Return the bill of materials of a tree: what is installed there, and what is linked in.
+
+        Source: https://cyclonedx.org/docs/1.6/json/ and https://github.com/package-url/purl-spec.
+        """
+        site = f"{beside}/lib/{Path(tree.python).name}/site-packages"
+        folders = [name for name in self._machine.list_folder(site) if name.endswith(".dist-info")]
+        components = [_installed(self._machine.read(f"{site}/{name}/METADATA") or "") for name in folders]
+        vendor = dict(
+            line.split("=", 1)
+            for line in (self._machine.read("/etc/os-release") or "").splitlines()
+            if "=" in line
+        ).get("ID", "debian")
+        for package, version in sorted(tree.bindings.items()):
+            components.append(_component(f"pkg:deb/{vendor}/{package}", package, version))
+        built = datetime.fromtimestamp(tree.built, tz=UTC)
+        return {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{self._application}/{tree.name}')}",
+            "version": 1,
+            "metadata": {
+                "timestamp": built.isoformat(timespec="seconds"),
+                "component": {
+                    "type": "application",
+                    "bom-ref": tree.name,
+                    "name": self._application,
+                    "version": tree.release,
+                },
+            },
+            "components": components,
+        }
+
+
+def _installed(metadata: str) -> dict[str, Any]:
+    """Return the component that an installed package's METADATA describes."""
+    fields = email.parser.HeaderParser().parsestr(metadata)
+    name = re.sub(r"[-_.]+", "-", fields.get("Name", "")).lower()
+    component = _component(f"pkg:pypi/{name}", name, fields.get("Version", ""))
+    classified = [
+        line.rpartition(" :: ")[2]
+        for line in fields.get_all("Classifier", [])
+        if line.startswith("License :: OSI Approved :: ")
+    ]
+    if expression := fields.get("License-Expression"):
+        component["licenses"] = [{"expression": expression}]
+    elif classified:
+        component["licenses"] = [{"license": {"name": name}} for name in classified]
+    return component
+
+
+def _component(package: str, name: str, version: str) -> dict[str, Any]:
+    url = f"{package}@{urllib.parse.quote(version, safe='')}"
+    return {"type": "library", "bom-ref": url, "name": name, "version": version, "purl": url}
 
 
 def environment(machine: Machine) -> dict[str, str]:

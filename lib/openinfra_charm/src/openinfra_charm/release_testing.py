@@ -70,12 +70,16 @@ class Packaging(Software):
         python = argv[argv.index("--python") + 1]
         tree = python.removesuffix("/bin/python")
         interpreter = (self.machine.read(python) or "").rpartition("/")[2]
-        for name in re.findall(r"^([\w.-]+)==", self.machine.read(argv[-1]) or "", re.MULTILINE):
+        site = f"{tree}/lib/{interpreter}/site-packages"
+        for name, version in re.findall(
+            r"^([\w.-]+)==([\w.]+)", self.machine.read(argv[-1]) or "", re.MULTILINE
+        ):
             cached = f"{argv[argv.index('--cache-dir') + 1]}/{name}"
             self._make(cached)
             # Its name may reach the disk long before what it holds.
             self.machine._sync(posixpath.dirname(cached))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            self._make(f"{tree}/lib/{interpreter}/site-packages/{name}.py", self.machine.read(cached) or "")
+            self._make(f"{site}/{name}.py", self.machine.read(cached) or "")
+            self._make(f"{site}/{name}-{version}.dist-info/METADATA", f"Name: {name}\nVersion: {version}\n")
             self.installed.append(name)
         return None
 

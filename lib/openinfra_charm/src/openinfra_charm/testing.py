@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import tls
-from openinfra_charm.machine import CommandError, Machine, Result, is_unfinished
+from openinfra_charm.machine import Answer, CommandError, Machine, Result, is_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -112,6 +112,16 @@ class Node:
         return self.content is not None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """An HTTP request as the twin of a server sees it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: str
+
+
 class Software:
     """The twin of a program on one machine: what it answers and how its services behave. Nothing has to be told."""
 
@@ -119,10 +129,13 @@ class Software:
     """What runs when a program of that name or path is run."""
     libraries: Mapping[str, Any]
     """Python modules that a package brings."""
+    sockets: Mapping[str, Callable[[Request], Answer]]
+    """Who answers HTTP requests on a unix socket; it raises OSError while nobody listens."""
 
     def __init__(self) -> None:
         self.programs = {}
         self.libraries = {}
+        self.sockets = {}
 
     def version_of(self, package: str) -> str | None:
         """Return the version in which a package of this software is installed."""
@@ -135,6 +148,10 @@ class Software:
 
     def services_changed(self) -> None:
         """Notice that services have started or ended."""
+
+    def reloaded(self, unit: str) -> None:
+        """Notice that a service reads its configuration again."""
+        del unit
 
     def started(self) -> None:
         """Make what a start of the machine brings, such as files under /proc."""
@@ -185,6 +202,18 @@ class Twin:
         """Return values that an operator may set in operation, as `option=value`."""
         return ()
 
+    def rotations(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what replaces credentials or certificates, in the words of the command line, each good at any time."""
+        del units
+        return iter(())
+
+    reveals: frozenset[str] = frozenset()
+    """The charm's actions that exist to give an operator a credential."""
+
+    def served(self) -> Iterator[tuple[str, str]]:
+        """Yield the certificates that daemons serve now: who does, and the certificate with those above it (PEM)."""
+        return iter(())
+
     def fill(self) -> None:
         """Have clients of the software leave data with it, after `usual`."""
 
@@ -202,15 +231,17 @@ class MemoryMachine(Machine):
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
-    service needs `start_seconds` until it serves.
+    service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong.
 
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
-    last start, `torn` the files that a power loss has left empty, `argv` all command lines.
+    last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
+    program was given that runs now.
     """
 
     def __init__(self, hostname: str = "machine-0", time: Clock | None = None) -> None:
         self.name = hostname
         self.time = time or Clock()
+        self.drift = 0.0
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, str] = {}
         self.services: dict[str, str] = {}
@@ -218,6 +249,8 @@ class MemoryMachine(Machine):
         self.masked: set[str] = set()
         self.handlers: dict[str, Callable[[tuple[str, ...], str | None], Result | str | None]] = {}
         self.libraries: dict[str, Any] = {}
+        self.sockets: dict[str, Callable[[Request], Answer]] = {}
+        self.users: set[str] = {"root"}
         self.software: list[Software] = []
         self.broken: dict[str, str] = {}
         self.kind = "lxc"
@@ -230,6 +263,7 @@ class MemoryMachine(Machine):
         self.needless: list[str] = []
         self.torn: list[str] = []
         self.argv: list[str] = []
+        self.env: dict[str, str] = {}
         self.patience = math.inf
         self.fuse: Fuse | None = None
         self._durable: dict[str, Node] = {}
@@ -242,17 +276,18 @@ class MemoryMachine(Machine):
     @property
     def clock(self) -> float:
         """What the machine's clock shows."""
-        return self.time.now
+        return self.time.now + self.drift
 
     @clock.setter
     def clock(self, now: float) -> None:
-        self.time.now = now
+        self.time.now = now - self.drift
 
     def bring(self, software: Software) -> None:
         """Give the machine a program's twin."""
         self.software.append(software)
         self.handlers |= software.programs
         self.libraries |= software.libraries
+        self.sockets |= software.sockets
         software.started()
 
     # Its life
@@ -344,8 +379,9 @@ class MemoryMachine(Machine):
         Raises:
             CommandError: As a real program would, with exit code 127 where there is no handler.
         """
-        del env, timeout
+        del timeout
         self._change()
+        self.env = dict(env or {})
         self.argv.append(" ".join(argv))
         handler = self.handlers.get(argv[0])
         if argv[0] in self.broken:
@@ -393,6 +429,39 @@ class MemoryMachine(Machine):
     def job_ended(self, application: str, job_id: str) -> None:
         """Let systemd forget a job's unit."""
         self.services.pop(f"{application}-job-{job_id}.service", None)
+
+    def ask(
+        self,
+        socket_path: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        timeout: float = 10,
+    ) -> Answer:
+        """Let the twin answer that listens on the socket."""
+        del timeout
+        if socket_path not in self.sockets:
+            raise FileNotFoundError(socket_path)
+        self._change()
+        request = Request(method=method, path=path, headers=dict(headers or {}), body=body or "")
+        return self.sockets[socket_path](request)
+
+    def make_user(self, name: str, home: str) -> bool:
+        """Make a system user."""
+        del home
+        if name in self.users:
+            return False
+        self._change(f"make user {name}")
+        self.users.add(name)
+        return True
+
+    def remove_user(self, name: str) -> None:
+        """Remove a user."""
+        if name in self.users:
+            self._change(f"remove user {name}")
+            self.users.discard(name)
 
     def load_library(self, name: str) -> Any:
         """Return the twin's library."""
@@ -674,7 +743,7 @@ class MemoryMachine(Machine):
 
     def serves(self, unit: str) -> bool:
         """Return whether a service runs and has done so for long enough to serve."""
-        return self.services.get(unit) == "active" and self._ready_at.get(unit, 0) <= self.clock
+        return self.services.get(unit) == "active" and self._ready_at.get(unit, 0) <= self.time.now
 
     @property
     def restarting(self) -> set[str]:
@@ -687,7 +756,7 @@ class MemoryMachine(Machine):
             able = all(software.can_run(unit) for software in self.software)
             self.services[unit] = "active" if able else "failed"
             self.starts[unit] = self.starts.get(unit, 0) + able
-            self._ready_at[unit] = self.clock + self.start_seconds
+            self._ready_at[unit] = self.time.now + self.start_seconds
             self._started_with[unit] = self._configuration()
         self._services_changed()
 
@@ -698,6 +767,9 @@ class MemoryMachine(Machine):
     def reload_services(self, *units: str) -> None:
         """Reload units."""
         self._change(f"reload {' '.join(units)}")
+        for unit in units:
+            for software in self.software:
+                software.reloaded(unit)
 
     def stop_services(self, *units: str) -> None:
         """Stop and disable units."""

@@ -107,6 +107,21 @@ def stage(root: Path, names: Sequence[str] = ()) -> list[Path]:
     return _for_each(root, names, _stage_one)
 
 
+def uv(folder: Path, *arguments: str) -> str:
+    """Run uv in a folder and return what it printed.
+
+    Raises:
+        PackError: uv is not to be found, or failed; the message has its words.
+    """
+    program = os.environ.get("UV") or shutil.which("uv")
+    if program is None:
+        raise PackError("uv is not to be found: put it on PATH, or name it in the environment variable UV")
+    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PackError(f"uv {arguments[0]} failed with exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `./openinfra pack`."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="charms to pack (default: all)")
@@ -221,23 +236,11 @@ def _dependencies(root: Path) -> Path:
 
 
 def _install(root: Path, target: Path) -> None:
-    locked = _uv(
-        root, "export", "--frozen", "--package", "openinfra-charm", "--no-emit-workspace", "--no-dev"
-    )
+    locked = uv(root, "export", "--frozen", "--package", "openinfra-charm", "--no-emit-workspace", "--no-dev")
     requirements = target.with_suffix(".txt")
     requirements.write_text(locked)
     install = ("pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", *_PLATFORM)
-    _uv(root, *install, "--target", str(target), "--requirement", str(requirements))
-
-
-def _uv(root: Path, *arguments: str) -> str:
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv is None:
-        raise PackError("uv is not to be found: put it on PATH, or name it in the environment variable UV")
-    done = subprocess.run([uv, *arguments], cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PackError(f"uv {arguments[0]} failed with exit code {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
+    uv(root, *install, "--target", str(target), "--requirement", str(requirements))
 
 
 def _prune(tree: Path) -> None:

@@ -79,7 +79,7 @@ JUJU_VERBS = [
     "update-secret",
     "version",
 ]
-OWN_VERBS = ["down", "graph", "pack", "rehearse", "test", "up", "watch"]
+OWN_VERBS = ["down", "graph", "pack", "rehearse", "relock", "test", "up", "watch"]
 
 
 def test_the_verbs_are_those_of_juju_and_seven_of_our_own():

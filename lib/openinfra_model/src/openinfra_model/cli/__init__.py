@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Which module knows which verb: only that one is imported.
 MODULES: Mapping[str, tuple[str, ...]] = {
-    "cloud": ("up", "down", "pack", "graph", "test"),
+    "cloud": ("up", "down", "pack", "relock", "graph", "test"),
     "models": (
         "add-model", "controllers", "destroy-model", "model-config", "models", "show-model", "switch", "version",
     ),

@@ -17,6 +17,7 @@ from openinfra_model import bundle as bundles
 from openinfra_model import graph as graphs
 from openinfra_model import host
 from openinfra_model import pack as packing
+from openinfra_model import relock as locking
 from openinfra_model.cli.applications import deploy_bundle
 from openinfra_model.cli.client import Client, CliError
 from openinfra_model.cli.models import confirmed
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _BASE = "ubuntu@24.04"
 _MODEL = "openinfra"
+_BUNDLE = ROOT / "bundles/openinfra.yaml"
+_TRIAL = ROOT / "bundles/overlays/trial.yaml"
 _UP_SECONDS = 1800.0
 _CONTROLLER_STOP_SECONDS = 90
 _SUITES = ("lint", "unit", "contract", "rehearsal", "integration")
@@ -57,13 +60,19 @@ def _refusals() -> Generator[None]:
     """Turn what packing, bundles, LXD and this machine refuse into the command line's own error."""
     try:
         yield
-    except (DocumentError, HostError, LxdError, packing.PackError) as error:
+    except (DocumentError, HostError, LxdError, locking.RelockError, packing.PackError) as error:
         raise CliError(str(error)) from error
 
 
 @verb(
-    argument("bundle", nargs="?", type=Path, default=ROOT / "bundles" / "openinfra.yaml"),
-    argument("--overlay", action="append", default=[], metavar="FILE"),
+    argument("bundle", nargs="?", type=Path, help="default: bundles/openinfra.yaml"),
+    argument(
+        "--overlay",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="default for bundles/openinfra.yaml: bundles/overlays/trial.yaml",
+    ),
     argument(
         "--wait", type=seconds, default=_UP_SECONDS, metavar="DURATION", help="how long to wait for it (30m)"
     ),
@@ -77,11 +86,13 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
     client = Client(client.model or _MODEL, client.paths)
     if client.model not in _model_names(client):
         client.call("add_model", name=client.model, config={}, switch=True)
-    deploy_bundle(client, arguments.bundle, arguments.overlay)
+    bundle, overlays = arguments.bundle or _BUNDLE, arguments.overlay
+    if bundle == _BUNDLE and not overlays:
+        tell(f"Using {_TRIAL.relative_to(ROOT)}, which fits a small computer; --overlay takes its place")
+        overlays = [str(_TRIAL)]
+    deploy_bundle(client, bundle, overlays)
     settled = show_until_settled(client, arguments.wait)
-    for text in welcome(
-        client, bundles.load(arguments.bundle, [Path(overlay) for overlay in arguments.overlay])
-    ):
+    for text in welcome(client, bundles.load(bundle, [Path(overlay) for overlay in overlays])):
         print(f"\n{text}", flush=True)
     tell(_NEXT.format(application=next(iter(client.call("status")["applications"]), "APPLICATION")))
     return 0 if settled else 1
@@ -115,6 +126,14 @@ def pack(_: Client, arguments: argparse.Namespace) -> None:
     """Pack charms into `build/`."""
     with _refusals():
         for line in packing.run(arguments, ROOT):
+            print(line, flush=True)
+
+
+@verb(declare=locking.add_arguments)
+def relock(_: Client, arguments: argparse.Namespace) -> None:
+    """Lock the releases of OpenStack that charms bring."""
+    with _refusals():
+        for line in locking.run(arguments, ROOT):
             print(line, flush=True)
 
 

@@ -1,0 +1,128 @@
+"""What there is one of in Keystone: the charm's own user, the administrator, where services' users live, its own URL.
+
+The leader's records, in the peer relation: `charm-secret`, `admin-secret`, the ids of secrets with `username` and
+`password`; `bootstrapped`; `names`, Keystone's ids of what relations are told; `url`, what the catalogue says of Keystone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from admin import DEFAULT_DOMAIN, Admin, UnauthorizedError
+from openinfra_charm.actions import ActionError
+from openinfra_charm.interfaces.keystone import Named
+from openinfra_charm.secrets import find
+
+if TYPE_CHECKING:
+    from charm import KeystoneCharm
+    from state import Settings
+
+CHARM_USER = "openinfra-charm"
+"""The charm's own user: the administrator's password may change without locking the charm out."""
+ADMIN_USER = "admin"
+ADMIN_ROLE = "admin"
+SERVICE_DOMAIN = "service_domain"
+SERVICE_PROJECT = "services"
+SERVICE_ROLE = "service"
+UNLOCKED = {"ignore_lockout_failure_attempts": True, "ignore_password_expiry": True}
+"""Options of users that are programs: nobody can lock them out by trying."""
+
+
+def new_password() -> str:
+    """Return a password that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
+def make_secrets(charm: KeystoneCharm) -> None:
+    """As the leader, choose the first passwords; Keystone gets them when Juju has them on record."""
+    for key, username in (("charm-secret", CHARM_USER), ("admin-secret", ADMIN_USER)):
+        content = {"username": username, "password": new_password()}
+        secret = charm.app.add_secret(content, label=key)
+        charm.cluster.publish_shared(**{key: secret.id})
+
+
+def bootstrap(charm: KeystoneCharm, settings: Settings) -> None:
+    """As the leader, make the schema and the first accounts; where they are, this changes nothing."""
+    charm.keystone.sync_database()
+    _bootstrap_user(charm, settings)
+    charm.cluster.publish_shared(bootstrapped=True)
+
+
+def session(charm: KeystoneCharm, settings: Settings) -> Admin:
+    """Return a session of the charm's own user, who is made again if Keystone has lost him (an old backup)."""
+    content = find(charm.model, charm.cluster.shared["charm-secret"]) or {}
+    admin = Admin(charm.machine, charm.keystone.api.socket, content["username"], content["password"])
+    try:
+        admin.log_in()
+    except UnauthorizedError:
+        _bootstrap_user(charm, settings)
+        admin.log_in()
+    return admin
+
+
+def ensure(charm: KeystoneCharm, settings: Settings) -> None:
+    """As the leader of a Keystone that serves, have what all relations are told of, and the catalogue say where we are."""
+    if "names" not in charm.cluster.shared:
+        charm.cluster.publish_shared(names=_make(charm, charm.admin(settings)))
+    if charm.cluster.shared.get("url") != charm.url:
+        admin = charm.admin(settings)
+        (service,) = admin.find("services", type="identity")
+        for endpoint in admin.find("endpoints", service_id=service["id"]):
+            admin.update("endpoints", endpoint["id"], url=charm.url)
+        charm.cluster.publish_shared(url=charm.url)
+
+
+def administrator(charm: KeystoneCharm) -> dict[str, str]:
+    """Return the administrator's `username` and `password`.
+
+    Raises:
+        ActionError: There is none yet.
+    """
+    content = find(charm.model, charm.cluster.shared.get("admin-secret"))
+    if not content or "names" not in charm.cluster.shared:
+        raise ActionError("Keystone is not set up yet; see the status of the leader")
+    return content
+
+
+def rotate_administrator(charm: KeystoneCharm) -> None:
+    """As the leader, give the administrator a new password."""
+    password = new_password()
+    user = named(charm)["admin_user"]
+    charm.admin(charm.settings).update("users", user.id, password=password)
+    secret = charm.model.get_secret(id=charm.cluster.shared["admin-secret"])
+    secret.set_content({"username": user.name, "password": password})
+
+
+def named(charm: KeystoneCharm) -> dict[str, Named]:
+    """Return the projects, domains and users that relations are told of."""
+    names: dict[str, Any] = charm.cluster.shared["names"]
+    return {key: Named(name=name, id=identifier) for key, (name, identifier) in names.items()}
+
+
+def _bootstrap_user(charm: KeystoneCharm, settings: Settings) -> None:
+    content = find(charm.model, charm.cluster.shared["charm-secret"]) or {}
+    charm.keystone.bootstrap(content["username"], content["password"], url=charm.url, region=settings.region)
+
+
+def _make(charm: KeystoneCharm, admin: Admin) -> dict[str, Any]:
+    content = find(charm.model, charm.cluster.shared["admin-secret"]) or {}
+    roles = {role["name"]: role["id"] for role in admin.find("roles")}
+    (project,) = admin.find("projects", name="admin", domain_id=DEFAULT_DOMAIN)
+    user = admin.ensure(
+        "users",
+        {"name": content["username"], "domain_id": DEFAULT_DOMAIN},
+        password=content["password"],
+    )
+    admin.grant(f"projects/{project['id']}", user["id"], roles[ADMIN_ROLE])
+    admin.grant("system", user["id"], roles[ADMIN_ROLE])
+    admin.grant(f"domains/{DEFAULT_DOMAIN}", user["id"], roles[ADMIN_ROLE])
+    domain = admin.ensure("domains", {"name": SERVICE_DOMAIN})
+    services = admin.ensure("projects", {"name": SERVICE_PROJECT, "domain_id": domain["id"]})
+    return {
+        "service_domain": [domain["name"], domain["id"]],
+        "service_project": [services["name"], services["id"]],
+        "admin_domain": ["Default", DEFAULT_DOMAIN],
+        "admin_project": [project["name"], project["id"]],
+        "admin_user": [user["name"], user["id"]],
+    }

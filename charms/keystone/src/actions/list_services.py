@@ -1,0 +1,31 @@
+"""List the applications that have users and services here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import clients
+from openinfra_charm.actions import NoParams, Outcome
+
+if TYPE_CHECKING:
+    from charm import KeystoneCharm
+
+Params = NoParams
+
+
+def run(charm: KeystoneCharm, _: Params) -> Outcome:
+    """Tell what the leader has recorded of each relation."""
+    result = {
+        str(relation.id): {
+            "application": request.application,
+            "endpoint": relation.name,
+            "users": (known := clients.record(charm, relation.id)).get("users", []),
+            "services": known.get("services", []),
+        }
+        for relation, request in clients.requests(charm)
+    }
+    words = "; ".join(
+        f"{entry['application']} (relation {number}): {', '.join(entry['users']) or 'no user yet'}"
+        for number, entry in result.items()
+    )
+    return Outcome(summary=words or "no application is related", result=result)

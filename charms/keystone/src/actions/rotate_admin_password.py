@@ -1,0 +1,32 @@
+"""Give the administrator a new password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import accounts
+from admin import UnreachableError
+from openinfra_charm.actions import ActionError, NoParams, Outcome, require_leader
+
+if TYPE_CHECKING:
+    from charm import KeystoneCharm
+
+Params = NoParams
+
+
+def run(charm: KeystoneCharm, _: Params) -> Outcome:
+    """Change the password in place, and have it in the secret.
+
+    A user of Keystone has one password; a second user would be another name in what people have written down. Nothing of
+    ours uses this one: the charm and the services have users of their own. Keystone ends the user's tokens.
+
+    Raises:
+        ActionError: This is not the leader, or Keystone cannot be reached.
+    """
+    require_leader(charm, "rotate-admin-password")
+    accounts.administrator(charm)
+    try:
+        accounts.rotate_administrator(charm)
+    except UnreachableError as error:
+        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
+    return Outcome(summary="admin has a new password: get-admin-password, openrc")

@@ -1,0 +1,30 @@
+"""Rotate the keys of tokens and stored credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keys
+from openinfra_charm.actions import ActionError, NoParams, Outcome, require_leader
+
+if TYPE_CHECKING:
+    from charm import KeystoneCharm
+
+Params = NoParams
+
+
+def run(charm: KeystoneCharm, _: Params) -> Outcome:
+    """Put the staged keys into use and stage new ones, which every unit then acknowledges.
+
+    Raises:
+        ActionError: This is not the leader, or a unit does not have the staged keys yet; nothing was changed.
+    """
+    require_leader(charm, "rotate-keys")
+    if why := keys.why_not_to_rotate(charm):
+        raise ActionError(why)
+    following = keys.rotate(charm, charm.settings)
+    keys.advance(charm, charm.settings)
+    return Outcome(
+        summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",
+        result={"generation": following.generation, "keys": sorted(following.fernet)},
+    )

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""The keystone charm: all units are alike; the leader makes what there is one of."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import ops
+
+import accounts
+import clients
+import keys
+import report
+from admin import Admin, UnreachableError
+from keystone import BACKEND_PORT, PORT, RELEASE, Keystone
+from openinfra_charm import actions, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
+from openinfra_charm.job import Jobs
+from openinfra_charm.openstack.api import HEALTH
+from openinfra_charm.release import ReleaseError
+from openinfra_charm.tls import Subject
+from state import Settings, State
+
+DATABASE = "keystone"
+HOOK_SECONDS = 45
+"""How long a hook may wait, for a release tree and for an API that it has started; the next one goes on from there."""
+
+
+class KeystoneCharm(ops.CharmBase):
+    """Events, relations and status of one unit of Keystone."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.keystone = Keystone(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self.jobs = Jobs(self.machine, self.app.name)
+        self.missing: list[ops.StatusBase] = []
+        self._limit = self.machine.now() + HOOK_SECONDS
+        self.new_keys: keys.KeySet | None = None
+        """Keys that this hook has made: reading the secret does not give them yet."""
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status, self.on.secret_changed,
+            *(
+                getattr(self.on[endpoint], f"relation_{kind}")
+                for endpoint in ("cluster", "database", "certificates", "cache", "gateway", *clients.ENDPOINTS)
+                for kind in ("created", "changed", "departed", "broken")
+            ),
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.secret_rotate, self._on_secret_rotate)
+        framework.observe(self.on.secret_remove, self._on_secret_remove)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, _: ops.EventBase) -> None:
+        try:
+            self._reconcile()
+        except (status.NeedsOperatorError, ReleaseError) as error:
+            self.missing.append(ops.BlockedStatus(str(error)))
+        except UnreachableError as error:
+            self.missing.append(ops.WaitingStatus(str(error)))
+
+    def _reconcile(self) -> None:
+        """Bring this machine to what the model says; with nothing new it changes nothing."""
+        # A unit that cannot go on must not keep the others from their turns.
+        self.cluster.grant_turn()
+        settings = self.settings
+        self.keystone.install()
+        built = self._build()
+        if not self.cluster.formed:
+            return
+        self._ask()
+        state = self._gather(settings)
+        if state is None or not built:
+            return
+        self.keystone.render(state)
+        self.cluster.publish(keys=state.keys.generation)
+        if not self._founded(settings):
+            return
+        if self.keystone.api.paused:
+            self.keystone.stop()
+            self.cluster.release_turn()
+            return
+        started = self.keystone.apply() or self._restart_outdated()
+        self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
+        seconds = self._limit - self.machine.now() if started else 0
+        if not self.keystone.api.wait_until_healthy(seconds):
+            self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
+            return
+        if not self.keystone.outdated():
+            self.cluster.release_turn()
+        if self.unit.is_leader():
+            accounts.ensure(self, settings)
+            keys.advance(self, settings)
+            clients.serve(self, settings)
+
+    def _build(self) -> bool:
+        """Have the release's tree; return whether there is one to run with."""
+        releases = self.keystone.releases
+        wanted = self.keystone.wanted(RELEASE)
+        if not releases.is_built(wanted):
+            job = self.jobs.start("openinfra_charm.build_release", **wanted.arguments)
+            if not self.jobs.wait(job.id, self._limit - self.machine.now()):
+                self.missing.append(ops.MaintenanceStatus(f"building release {RELEASE}: see show-job"))
+                return False
+            if not releases.is_built(wanted):
+                ended = self.jobs.find(job.id)
+                raise ReleaseError(
+                    ended.progress if ended else f"{job.id} is gone: the next hook begins again"
+                )
+        if releases.current is None:
+            releases.switch(wanted.tree)
+        return True
+
+    def _ask(self) -> None:
+        """Ask other applications for what Keystone needs of them."""
+        address = self.address
+        if address:
+            self.cluster.publish(address=address)
+        gateway, database = self.model.get_relation("gateway"), self.model.get_relation("database")
+        if gateway and address:
+            haproxy_route_tcp.publish_address(gateway, self.unit, address)
+        if self.unit.is_leader():
+            if database:
+                mysql_client.send_request(database, self.app, DATABASE)
+            if gateway:
+                health = haproxy_route_tcp.Health(path=HEALTH)
+                route = haproxy_route_tcp.Route(port=PORT, backend_port=BACKEND_PORT, health=health)
+                haproxy_route_tcp.request(gateway, self.app, route)
+        certificates = self.model.get_relation("certificates")
+        if certificates and address:
+            self.keystone.tls.update(certificates, self.unit, self._subject(address))
+
+    def _subject(self, address: str) -> Subject:
+        """Return all names under which clients reach this unit, directly and through the gateway."""
+        name = self.machine.hostname()
+        served = haproxy_route_tcp.hosts(self.served)
+        addresses = {host for host in served if _is_address(host)}
+        return Subject(
+            common_name=name,
+            dns=(name, *(host for host in served if host not in addresses)),
+            addresses=(address, *addresses),
+        )
+
+    def _gather(self, settings: Settings) -> State | None:
+        """Return everything that decides what runs here; None while the model does not say enough yet."""
+        database, cache = self.model.get_relation("database"), self.model.get_relation("cache")
+        access = mysql_client.read_access(self.model, database) if database and database.active else None
+        address = self.address
+        if address is None:
+            self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
+        if database is None:
+            self.missing.append(ops.BlockedStatus(f"no database: juju integrate {self.app.name} mysql"))
+        elif access is None:
+            self.missing.append(ops.WaitingStatus(f"for {database.app.name} to make the database"))
+        if self.model.get_relation("certificates") is None:
+            self.missing.append(ops.BlockedStatus(f"no TLS: juju integrate {self.app.name} certificates"))
+        elif not self.keystone.tls.ready:
+            relation = self.model.get_relation("certificates")
+            self.missing.append(ops.WaitingStatus(self.keystone.tls.problem(relation)))
+        present = self._secrets(settings)
+        if not (access and address and present and self.keystone.tls.ready):
+            return None
+        servers = memcache.read_servers(cache) if cache and cache.active else ()
+        return State(settings=settings, address=address, access=access, servers=servers, keys=present)
+
+    def _secrets(self, settings: Settings) -> keys.KeySet | None:
+        """Return the keys; as the leader make them and the first passwords where there are none."""
+        if "keys-secret" not in self.cluster.shared and self.unit.is_leader():
+            accounts.make_secrets(self)
+            keys.make(self, settings)
+        present = keys.read(self)
+        if present is None:
+            self.missing.append(ops.WaitingStatus("for the leader to make the keys"))
+        return present
+
+    def _founded(self, settings: Settings) -> bool:
+        """Return whether schema and first accounts are made, which the leader does once Juju has its secrets on record."""
+        if "bootstrapped" in self.cluster.shared:
+            return True
+        if not self.unit.is_leader():
+            self.missing.append(ops.WaitingStatus("for the leader to set Keystone up"))
+            return False
+        if self.new_keys:
+            self.missing.append(
+                ops.WaitingStatus("for Juju to record the keys; the next hook sets Keystone up")
+            )
+            return False
+        accounts.bootstrap(self, settings)
+        return True
+
+    def _restart_outdated(self) -> bool:
+        """Restart an API that runs with something older, one unit of the application at a time; return whether it was."""
+        if not self.keystone.outdated():
+            return False
+        if not self.cluster.request_turn("restart"):
+            turn = self.cluster.turn_holder or "the leader gives it"
+            self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
+            return False
+        self.keystone.restart()
+        return True
+
+    # The other events
+
+    def _on_secret_rotate(self, event: ops.SecretRotateEvent) -> None:
+        """Rotate the keys, now or as soon as every unit has acknowledged the present ones."""
+        if event.secret.label == keys.LABEL and self.unit.is_leader():
+            self.cluster.publish_shared(**{"rotation-due": True})
+        self._on_change(event)
+
+    def _on_secret_remove(self, event: ops.SecretRemoveEvent) -> None:
+        """Drop a revision that nobody reads any more, and the user whose password it was."""
+        label = event.secret.label or ""
+        if not (label and self.unit.is_leader()):
+            return
+        if label.startswith("client-"):
+            clients.forget_old(self, self.settings, label)
+        event.remove_revision()
+
+    def _tell_version(self, _: ops.EventBase) -> None:
+        self.unit.set_workload_version(self.keystone.version())
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        self.keystone.stop()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        self.jobs.stop()
+        self.keystone.remove()
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self.missing and not self.cluster.formed:
+            self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
+        status.add_all(event, self.missing or report.statuses(self))
+
+    # What the model says
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The charm's options, checked.
+
+        Raises:
+            ConfigError: One of them cannot be used.
+        """
+        return Settings.parse(self.config)
+
+    @property
+    def address(self) -> str | None:
+        """This unit's address, which clients and the gateway reach."""
+        binding = self.model.get_binding("internal")
+        address = binding.network.bind_address if binding else None
+        return str(address) if address else None
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Where the gateway serves Keystone, as `host:port`; nothing without one."""
+        gateway = self.model.get_relation("gateway")
+        return haproxy_route_tcp.read_endpoints(gateway) if gateway and gateway.active else ()
+
+    @property
+    def url(self) -> str:
+        """Where clients reach Keystone: at the gateway, else at the first unit."""
+        units = [unit for unit in self.cluster.units if "address" in self.cluster.facts(unit)]
+        address = self.cluster.facts(units[0])["address"] if units else ""
+        direct = f"[{address}]:{BACKEND_PORT}" if ":" in address else f"{address}:{BACKEND_PORT}"
+        return f"https://{self.served[0] if self.served else direct}/v3"
+
+    def admin(self, settings: Settings) -> Admin:
+        """Return this hook's session with Keystone."""
+        if self._admin is None:
+            self._admin = accounts.session(self, settings)
+        return self._admin
+
+    _admin: Admin | None = None
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdecimal()
+
+
+if __name__ == "__main__":
+    ops.main(KeystoneCharm)

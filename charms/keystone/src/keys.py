@@ -1,0 +1,182 @@
+"""The keys that tokens and stored credentials are encrypted with, as all units have them.
+
+Keystone's own rules (keystone/common/fernet_utils.py): key 0 is staged, it only decrypts; the highest number is in use;
+those between decrypt what was encrypted before. A rotation gives the staged key the next number and stages a new one. So no
+unit ever sees something encrypted with a key that it does not have, if only a key is staged everywhere before it is used:
+each unit acknowledges the generation of keys that is on its disk, and nobody rotates before all have.
+
+All keys are in one secret of the application, with their generation. A token's key goes when no token can be left that
+was encrypted with it, however often keys were rotated meanwhile; a credential's, when all credentials have been encrypted
+anew with a later one (`credential_migrate`).
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ops
+
+from openinfra_charm.secrets import find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from charm import KeystoneCharm
+    from state import Settings
+
+LABEL = "keys"
+KINDS = ("fernet", "credential")
+"""Keys of tokens, keys of stored credentials."""
+CREDENTIAL_KEYS = 3
+"""Keystone keeps no more of these (keystone/credential/providers/fernet/core.py, MAX_ACTIVE_KEYS)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySet:
+    """One generation of keys, by kind and number."""
+
+    generation: int
+    fernet: Mapping[int, str]
+    credential: Mapping[int, str]
+
+    @classmethod
+    def parse(cls, content: Mapping[str, str]) -> KeySet:
+        """Read the secret's content."""
+        kinds: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
+        for name, value in content.items():
+            kind, _, number = name.partition("-")
+            if kind in kinds:
+                kinds[kind][int(number)] = value
+        return cls(
+            generation=int(content["generation"]), fernet=kinds["fernet"], credential=kinds["credential"]
+        )
+
+    def content(self) -> dict[str, str]:
+        """Return the secret's content; Juju wants names of at least three characters."""
+        keys = {f"{kind}-{number}": key for kind in KINDS for number, key in self.of(kind).items()}
+        return {"generation": f"{self.generation}", **keys}
+
+    def of(self, kind: str) -> Mapping[int, str]:
+        """Return the keys of a kind by number."""
+        return self.fernet if kind == "fernet" else self.credential
+
+    @property
+    def primary(self) -> int:
+        """The number of the key that tokens are encrypted with."""
+        return max(self.fernet)
+
+    def rotated(self, new_key: Callable[[], str], *, without: Iterable[int] = ()) -> KeySet:
+        """Return the next generation; the tokens' keys `without` are not needed any more."""
+        fernet = {number: key for number, key in self.fernet.items() if number not in set(without)}
+        credential = _promoted(self.credential, new_key())
+        while len(credential) > CREDENTIAL_KEYS:
+            del credential[min(number for number in credential if number)]
+        return KeySet(
+            generation=self.generation + 1, fernet=_promoted(fernet, new_key()), credential=credential
+        )
+
+
+def first() -> KeySet:
+    """Return a first generation: of each kind one key in use and one that is staged."""
+    return KeySet(generation=1, fernet={0: new_key(), 1: new_key()}, credential={0: new_key(), 1: new_key()})
+
+
+def new_key() -> str:
+    """Return a new key as Fernet takes it: 32 random bytes, base64url."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _promoted(keys: Mapping[int, str], staged: str) -> dict[int, str]:
+    others = {number: key for number, key in keys.items() if number}
+    return {0: staged, **others, max(others) + 1: keys[0]}
+
+
+# In the charm. The leader's records, in the peer relation: `generation`; `migrated`, the generation whose key all stored
+# credentials are encrypted with; `needed`, until when each superseded key of tokens is; `reach`, how long the longest
+# token that the key in use has encrypted can be shown; `rotation`, how often Juju asks; `rotation-due`, that it has.
+
+
+def read(charm: KeystoneCharm) -> KeySet | None:
+    """Return the newest keys; None while there are none."""
+    if charm.new_keys:
+        return charm.new_keys
+    content = find(charm.model, charm.cluster.shared.get("keys-secret"))
+    return KeySet.parse(content) if content else None
+
+
+def make(charm: KeystoneCharm, settings: Settings) -> None:
+    """As the leader, make the first keys, and their secret."""
+    charm.new_keys = first()
+    secret = charm.app.add_secret(
+        charm.new_keys.content(), label=LABEL, rotate=ops.SecretRotate(settings.key_rotation)
+    )
+    charm.cluster.publish_shared(
+        **{
+            "keys-secret": secret.id,
+            "generation": charm.new_keys.generation,
+            "migrated": charm.new_keys.generation,
+            "rotation": settings.key_rotation,
+            "reach": settings.token_reach,
+        }
+    )
+
+
+def lacking(charm: KeystoneCharm) -> list[str]:
+    """Return the units, of all that the model has, that have not acknowledged the present keys."""
+    units = charm.cluster.planned | set(charm.cluster.units)
+    generation = charm.cluster.shared.get("generation")
+    return sorted(unit for unit in units if charm.cluster.facts(unit).get("keys") != generation)
+
+
+def why_not_to_rotate(charm: KeystoneCharm) -> str:
+    """Return why the keys cannot be rotated now; empty if they can."""
+    shared = charm.cluster.shared
+    if "bootstrapped" not in shared:
+        return "Keystone is not set up yet; see the leader's status"
+    if units := lacking(charm):
+        return f"{', '.join(units)} has not acknowledged the present keys yet; see its status"
+    if shared["migrated"] != shared["generation"]:
+        return "stored credentials are still encrypted with an older key: wait for the leader's next hook"
+    return ""
+
+
+def advance(charm: KeystoneCharm, settings: Settings) -> None:
+    """As the leader of a Keystone that serves, do with the keys what is due and can be done."""
+    shared = charm.cluster.shared
+    if shared["rotation"] != settings.key_rotation:
+        secret = charm.model.get_secret(id=shared["keys-secret"])
+        secret.set_info(rotate=ops.SecretRotate(settings.key_rotation))
+        charm.cluster.publish_shared(rotation=settings.key_rotation)
+    if shared["reach"] < settings.token_reach:
+        charm.cluster.publish_shared(reach=settings.token_reach)
+    if shared["migrated"] != shared["generation"] and not lacking(charm):
+        charm.keystone.migrate_credentials()
+        charm.cluster.publish_shared(migrated=shared["generation"])
+    if shared.get("rotation-due") and not why_not_to_rotate(charm):
+        rotate(charm, settings)
+
+
+def rotate(charm: KeystoneCharm, settings: Settings) -> KeySet:
+    """As the leader, hand out the next generation of keys; return it."""
+    present = read(charm)
+    assert present  # noqa: S101  `why_not_to_rotate` has been asked
+    now, shared = charm.machine.now(), charm.cluster.shared
+    needed: dict[str, float] = {**shared.get("needed", {}), f"{present.primary}": now + shared["reach"]}
+    over = [int(number) for number, until in needed.items() if until <= now]
+    following = present.rotated(new_key, without=over)
+    charm.model.get_secret(id=shared["keys-secret"]).set_content(following.content())
+    charm.new_keys = following
+    charm.keystone.write_keys(following)
+    charm.cluster.publish(keys=following.generation)
+    charm.cluster.publish_shared(
+        **{
+            "generation": following.generation,
+            "needed": {number: until for number, until in needed.items() if int(number) not in over},
+            "reach": settings.token_reach,
+            "rotation-due": None,
+        }
+    )
+    return following

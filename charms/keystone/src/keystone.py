@@ -1,0 +1,182 @@
+"""Keystone on one machine: its release tree, configuration, keys and processes. Everything here works without Juju."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keys import KINDS
+from openinfra_charm import front, registry, release, render, tls
+from openinfra_charm.front import Front
+from openinfra_charm.openstack import oslo
+from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.release import Releases
+from openinfra_charm.render import File
+from openinfra_charm.tls import Certificate
+from state import EXPIRED_WINDOW
+
+if TYPE_CHECKING:
+    from keys import KeySet
+    from openinfra_charm.machine import Machine
+    from openinfra_charm.release import Wanted
+    from state import State
+
+HERE = Path(__file__).parent
+PACKAGES = (*front.PACKAGES, *release.PACKAGES, *tls.PACKAGES)
+RELEASE = "2026.1"
+PORT = 5000
+"""Where clients look for Keystone: at the gateway."""
+BACKEND_PORT = 15000
+"""Where a unit listens: applications share machines, also with the gateway."""
+DESCRIPTION = Description(
+    wsgi="openinfra_wsgi:application", environment={"OS_KEYSTONE_CONFIG_FILES": "{etc}/keystone.conf"}
+)
+
+
+class Keystone:
+    """The Keystone of one application on this machine."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self.machine = machine
+        self.application = application
+        self.api = Api(machine, application, DESCRIPTION)
+        self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
+        self.front = Front(machine, application, user=self.api.user, tls=self.tls)
+        self.releases = Releases(machine, application)
+        self._templates = render.Templates(machine, application, HERE / "templates")
+        self._config_path = f"{self.api.etc}/keystone.conf"
+        self._module_path = f"{self.api.modules}/openinfra_wsgi.py"
+
+    # Verbs
+
+    def install(self) -> None:
+        """Install the packages and make the user; nothing starts."""
+        registry.install(self.machine, self.application, PACKAGES)
+        self.front.keep_packaged_stopped()
+        self.api.install()
+
+    def wanted(self, name: str) -> Wanted:
+        """Return what a release is made of here.
+
+        Raises:
+            ReleaseError: The charm does not have it for this machine's Python.
+        """
+        return release.find(self.machine, HERE / "releases", name)
+
+    def version(self) -> str:
+        """Return the release in use, such as `2026.1`; empty before there is one."""
+        current = self.releases.current
+        return current.release if current else ""
+
+    def render(self, state: State) -> None:
+        """Write keys, configuration and units."""
+        self.write_keys(state.keys)
+        config = self._templates.fill(
+            "keystone.conf.j2",
+            application=self.application,
+            settings=state.settings,
+            expired_window=EXPIRED_WINDOW,
+            lib=self.api.lib,
+            database=oslo.sections(oslo.database(state.access)),
+            cache=oslo.sections(oslo.cache(state.servers)),
+        )
+        module = (HERE / "files/openinfra_wsgi.py").read_text(encoding="utf-8")
+        render.write(
+            self.machine,
+            File(path=self._config_path, content=config, mode=0o640, group=self.api.user),
+            File(path=self._module_path, content=module),
+        )
+        self.api.render(workers=state.settings.workers)
+        self.front.render(address=state.address, port=BACKEND_PORT, socket=self.api.socket)
+        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
+        check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), self.application)
+        registry.leave_check(self.machine, "after-start", self.application, *check)
+
+    def write_keys(self, keys: KeySet) -> None:
+        """Put a generation of keys on the disk.
+
+        It gets a folder of its own, and a link leads to it when it is whole: Keystone, which reads the keys anew for each
+        request, and a power loss see one generation or the other.
+        """
+        owner = {"user": self.api.user, "group": self.api.user}
+        for kind in KINDS:
+            name = f"{kind}-keys-{keys.generation}"
+            self.machine.make_folder(f"{self.api.lib}/{name}", mode=0o700, **owner)
+            for number, key in keys.of(kind).items():
+                self.machine.write(f"{self.api.lib}/{name}/{number}", key, mode=0o600, **owner)
+            self.machine.link(f"{self.api.lib}/{kind}-keys", name)
+            for other in self.machine.list_folder(self.api.lib):
+                if other.startswith(f"{kind}-keys-") and other != name:
+                    self.machine.remove(f"{self.api.lib}/{other}")
+
+    def apply(self) -> bool:
+        """Have both processes run; return whether the API was started.
+
+        One that runs with an older configuration is left for `outdated`.
+        """
+        started = self.api.apply(*self._inputs)
+        self.front.apply()
+        return started
+
+    start = apply
+
+    def outdated(self) -> bool:
+        """Return whether the API runs with something older and has to be restarted."""
+        return self.api.outdated(*self._inputs)
+
+    def restart(self) -> None:
+        """Restart the API; the front holds requests back meanwhile."""
+        self.api.restart(*self._inputs)
+
+    def is_ready(self) -> bool:
+        """Return whether Keystone can do its work."""
+        return not self.api.problem()
+
+    def stop(self) -> None:
+        """Stop both processes, and keep them stopped."""
+        self.front.stop()
+        self.api.stop()
+
+    def remove(self) -> None:
+        """Take everything of ours off the machine; packages that others need stay."""
+        self.front.remove()
+        self.tls.remove()
+        self.api.remove()
+        self.releases.remove()
+        registry.remove_checks(self.machine, self.application)
+        registry.uninstall(self.machine, self.application)
+        self.machine.remove(f"/var/lib/openinfra/{self.application}")
+
+    @property
+    def _inputs(self) -> tuple[str, ...]:
+        current = self.releases.current
+        texts = (self.machine.read(path) or "" for path in (self._config_path, self._module_path))
+        return (current.name if current else "", *texts)
+
+    # What the leader does once
+
+    def sync_database(self) -> None:
+        """Bring the database's schema to this release; one that has it is left as it is."""
+        self._manage("db_sync")
+
+    def bootstrap(self, username: str, password: str, *, url: str, region: str) -> None:
+        """Make the roles, the project `admin`, the catalogue's entry of Keystone, and a user who may do everything.
+
+        All of that may be there: then only the user's password is set, if it is another.
+        """
+        urls = (f"--bootstrap-{kind}-url={url}" for kind in ("public", "internal", "admin"))
+        self._manage(
+            "bootstrap",
+            f"--bootstrap-username={username}",
+            f"--bootstrap-region-id={region}",
+            *urls,
+            env={"OS_BOOTSTRAP_PASSWORD": password},
+        )
+
+    def migrate_credentials(self) -> None:
+        """Encrypt all stored credentials with the key in use."""
+        self._manage("credential_migrate")
+
+    def _manage(self, *command: str, env: dict[str, str] | None = None) -> None:
+        self.api.run("keystone-manage", f"--config-file={self._config_path}", *command, env=env)

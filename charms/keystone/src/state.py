@@ -1,0 +1,99 @@
+"""What the model says, as frozen records: parsed and checked here, once, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keys import KeySet
+    from openinfra_charm.interfaces.memcache import Server
+    from openinfra_charm.interfaces.mysql_client import Access
+
+SECONDS = {"m": 60, "h": 3600, "d": 86400}
+INTERVALS = {"hourly": 3600, "daily": 86400, "weekly": 7 * 86400, "monthly": 30 * 86400, "never": 0}
+"""How often Juju has a secret rotated (its rotate policies), in seconds; 0: not by itself."""
+EXPIRED_WINDOW = 2 * 86400
+"""How long after its end a service may still show a user's token, for work that had begun (`allow_expired_window`)."""
+_LIFETIMES = (5 * 60, 7 * 86400)
+_REGION = re.compile(r"[A-Za-z0-9._-]{1,255}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The charm's options, checked. Times are in seconds."""
+
+    region: str
+    token_lifetime: int
+    key_rotation: str
+    workers: int
+    debug: bool
+    password_minimum_length: int
+    lockout_failures: int
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Settings:
+        """Check the options.
+
+        Raises:
+            ConfigError: An option has a value that cannot be used.
+        """
+        if not _REGION.fullmatch(options["region"]):
+            raise ConfigError("region", options["region"], "letters, digits, dots, dashes and underscores")
+        if options["key-rotation"] not in INTERVALS:
+            raise ConfigError("key-rotation", options["key-rotation"], f"one of {', '.join(INTERVALS)}")
+        return cls(
+            region=options["region"],
+            token_lifetime=_lifetime(options["token-lifetime"]),
+            key_rotation=options["key-rotation"],
+            workers=_within(options, "workers", 1, 64),
+            debug=options["debug"],
+            password_minimum_length=_within(options, "password-minimum-length", 0, 128),
+            lockout_failures=_within(options, "lockout-failures", 0, 1000),
+        )
+
+    @property
+    def token_reach(self) -> int:
+        """How long after it was issued a token may be shown at most."""
+        return self.token_lifetime + EXPIRED_WINDOW
+
+    @property
+    def active_keys(self) -> int:
+        """How many keys there are when they are rotated in their interval and no token loses its own.
+
+        Keystone's own rule: one for each rotation within a token's reach, the one in use, and the staged one.
+        """
+        interval = INTERVALS[self.key_rotation]
+        return 2 + (math.ceil(self.token_reach / interval) if interval else 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Everything that decides what runs on this machine; `address` is the one that the front listens on."""
+
+    settings: Settings
+    address: str
+    access: Access
+    servers: tuple[Server, ...]
+    keys: KeySet
+
+
+def _lifetime(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([mhd])", text.strip())
+    seconds = int(match[1]) * SECONDS[match[2]] if match else 0
+    if not _LIFETIMES[0] <= seconds <= _LIFETIMES[1]:
+        raise ConfigError("token-lifetime", text, "5m to 7d, as a number and m, h or d")
+    return seconds
+
+
+def _within(options: Mapping[str, Any], option: str, least: int, most: int) -> int:
+    value = options[option]
+    if not least <= value <= most:
+        raise ConfigError(option, value, f"a whole number, {least} to {most}")
+    return value

@@ -1,0 +1,113 @@
+"""A machine in memory with Keystone's programs, and a systemd that runs its process."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import twin
+
+from openinfra_charm.machine import Answer
+from openinfra_charm.testing import Software
+
+if TYPE_CHECKING:
+    from openinfra_charm.testing import MemoryMachine, Request
+
+MOST_TOKENS = 30
+"""Tokens that are remembered; the older ones are as good as forgotten by whoever had them."""
+
+
+class Keystone(Software):
+    """Keystone's programs and process on one machine; `issued` are the tokens that users still have, all machines' alike."""
+
+    def __init__(
+        self,
+        database: twin.Database,
+        issued: list[twin.Token],
+        machine: MemoryMachine,
+        application: str = "keystone",
+    ) -> None:
+        super().__init__()
+        self.api = twin.Api(database)
+        self.issued = issued
+        self.machine = machine
+        self.application = application
+        self.unit = f"{application}-api.service"
+        self.lib = f"/var/lib/{application}"
+        self.broken = ""
+        """Why the process cannot do its work, if a test has it so."""
+        self.programs = {"runuser": self._manage}
+        self.sockets = {f"/run/{application}/api.sock": self._answer}
+
+    @property
+    def serves(self) -> bool:
+        """Whether the process answers."""
+        return self.machine.powered and self.machine.serves(self.unit)
+
+    @property
+    def config(self) -> str:
+        """The configuration."""
+        return self.machine.read(f"/etc/{self.application}/keystone.conf") or ""
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds for which a token is valid, by the configuration."""
+        found = re.search(r"^expiration = (\d+)$", self.config, re.MULTILINE)
+        return int(found[1]) if found else 3600
+
+    def keys(self, kind: str = "fernet") -> dict[int, str]:
+        """Return the keys in a repository, as Keystone reads them for each request."""
+        folder = self.machine.resolve(f"{self.lib}/{kind}-keys")
+        return {
+            int(name): self.machine.read(f"{folder}/{name}") or ""
+            for name in self.machine.list_folder(folder)
+            if name.isdecimal()
+        }
+
+    def takes(self, token: twin.Token) -> bool:
+        """Return whether this process takes a token."""
+        return self.api.takes(token, self.keys(), self.machine.now())
+
+    def log_in(self, username: str, password: str) -> twin.Token | None:
+        """Have a user ask this process for a token; None where it does not serve or does not know him."""
+        found = self.api.database.find("users", name=username)
+        if not self.serves or not self.keys() or not found or found[0]["password"] != password:
+            return None
+        now, keys = self.machine.now(), self.keys()
+        return twin.Token(keys[max(keys)], found[0]["id"], password, now, now + self.lifetime)
+
+    def time_passed(self) -> None:
+        """Let somebody log in here."""
+        for user in self.api.database.find("users")[:1]:
+            if token := self.log_in(user["name"], user["password"]):
+                self.issued.append(token)
+                del self.issued[:-MOST_TOKENS]
+
+    def _answer(self, request: Request) -> Answer:
+        if not self.serves:
+            raise ConnectionRefusedError(self.unit)
+        if request.path == "/openinfra/health" and self.machine.exists(f"{self.lib}/paused"):
+            return Answer(status=503, headers={}, body="paused")
+        if self.broken:
+            return Answer(status=503, headers={}, body=self.broken)
+        answer, token = self.api.answer(request, self.keys(), self.lifetime, self.machine.now())
+        if token:
+            self.issued.append(token)
+        return answer
+
+    def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> None:
+        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`."""
+        assert self.config, "keystone-manage has no configuration"
+        database, command = self.api.database, argv[6]
+        if command == "db_sync":
+            database.sync()
+        elif command == "credential_migrate":
+            keys = self.keys("credential")
+            assert set(database.credentials.values()) <= set(keys.values()), (
+                "a credential cannot be decrypted"
+            )
+            database.credentials = dict.fromkeys(database.credentials, keys[max(keys)])
+        else:
+            options = dict(word.removeprefix("--bootstrap-").split("=", 1) for word in argv[7:])
+            password = self.machine.env["OS_BOOTSTRAP_PASSWORD"]
+            database.bootstrap(options["username"], password, options["public-url"], options["region-id"])

@@ -1,0 +1,66 @@
+"""Keystone's twin as rehearsals play it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import programs
+import twin
+
+from openinfra_charm import testing
+from openinfra_charm.release_testing import Packaging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Twin(testing.Twin):
+    """One Keystone on the machines of one application."""
+
+    def __init__(self) -> None:
+        self.database = twin.Database()
+        self.issued: list[twin.Token] = []
+        self.nodes: list[programs.Keystone] = []
+
+    def join(self, machine: testing.MemoryMachine, address: str) -> None:
+        """Give a machine Python's packaging, the library for certificates, and Keystone."""
+        del address
+        node = programs.Keystone(self.database, self.issued, machine)
+        self.nodes.append(node)
+        machine.bring(Packaging(machine))
+        machine.bring(testing.Cryptography())
+        machine.bring(node)
+
+    def violations(self) -> Iterator[str]:
+        """Yield what no charm may ever do to users and their tokens."""
+        accounts = set(self.database.bootstrapped)
+        if len(accounts) > 1:
+            yield f"one bootstrap: {len(accounts)} accounts or passwords were made by it"
+        for node in self.nodes:
+            now = node.machine.now()
+            valid = [token for token in self.issued if now < token.ends and self._user_is_there(token)]
+            lost = [token for token in valid if node.serves and not node.takes(token)]
+            if lost:
+                yield f"a token within its lifetime is taken everywhere: {len(lost)} of {len(valid)} are not on {node.machine.name}"
+
+    def _user_is_there(self, token: twin.Token) -> bool:
+        user = self.database.table("users").get(token.user)
+        return user is not None and user["password"] == token.password
+
+    def unfinished(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how many units do not serve, and what the catalogue lacks."""
+        serving = sum(node.serves for node in self.nodes)
+        if serving < len(units):
+            yield f"{serving} units serve, there are {len(units)}"
+        if not self.database.find("users", name="admin"):
+            yield "there is no administrator"
+
+    def usual(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what operators do every now and then."""
+        leader = f"{units[0].partition('/')[0]}/leader"
+        yield f"run {leader} rotate-admin-password"
+        yield f"run {leader} rotate-keys"
+
+    def settings(self) -> Sequence[str]:
+        """Return what restarts the processes, and what changes how keys are rotated."""
+        return ("token-lifetime=2h", "workers=3", "lockout-failures=5", "key-rotation=weekly")

@@ -1,0 +1,512 @@
+"""The charm's hooks, on one machine and on three."""
+
+import json
+
+import ops
+import pytest
+from conftest import (  # pyright: ignore[reportAttributeAccessIssue]
+    CACHE,
+    CERTIFICATES,
+    DATABASE,
+    DATABASE_SECRET,
+    GATEWAY,
+    names_of,
+)
+
+API, FRONT = "keystone-api.service", "keystone-front.service"
+CONFIG = "/etc/keystone/keystone.conf"
+WANTED = json.dumps([
+    {"service_name": "glance", "type": "image", "description": "Image"}
+    | {f"{kind}_url": f"https://glance/{kind}" for kind in ("public", "internal", "admin")}
+])  # fmt: skip
+DAY = 86400
+
+
+def glance(model, app="glance", **more):
+    return model.relate("identity-service", app, region="RegionOne", service_endpoints=WANTED, **more)
+
+
+def nodes(model):
+    return [machine.keystone for machine in model.machines.values()]
+
+
+def pass_time(model, seconds):
+    for machine in list(model.machines.values())[:1]:
+        machine.sleep(seconds)
+    model.update_status()
+
+
+# The first deploy
+
+
+def test_one_unit_serves_and_has_an_administrator(one):
+    assert one.statuses[0] == ops.ActiveStatus()
+    (admin,) = one.database.find("users", name="admin")
+    assert admin["password"] == one.secret("admin-secret")["password"]
+    granted = {where for where, user, _ in one.database.grants if user == admin["id"]}
+    assert granted == {f"projects/{one.shared['names']['admin_project'][1]}", "system", "domains/default"}
+
+
+def test_three_units_have_one_bootstrap_and_the_same_keys(three):
+    assert {status.name for status in three.statuses.values()} == {"active"}
+    assert len(three.database.bootstrapped) == 1
+    assert [node.keys() for node in nodes(three)] == [nodes(three)[0].keys()] * 3
+    assert all(node.serves for node in nodes(three))
+
+
+def test_a_hook_with_nothing_new_changes_nothing(three):
+    glance(three)
+    three.update_status()
+    before = three.snapshot()
+    three.log()
+    for _ in range(2):
+        three.every()
+        three.every(three.on.update_status())
+    assert three.log() == []
+    assert three.snapshot() == before
+
+
+def test_the_configuration_says_what_the_model_says(one):
+    config = one.machines[0].read(CONFIG)
+    for line in (
+        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8",
+        "memcache_servers = 10.0.1.0:11211,10.0.1.1:11211",
+        "expiration = 3600",
+        "max_active_keys = 5",
+        "password_regex = ^.{12,}$",
+    ):
+        assert f"\n{line}\n" in config
+
+
+def test_credentials_are_their_owners_files(one):
+    machine = one.machines[0]
+    held = [path for path, node in machine.nodes.items() if node.content and "db-password" in node.content]
+    held += [f"/var/lib/keystone/fernet-keys-1/{number}" for number in (0, 1)]
+    assert {CONFIG} < set(held)
+    assert [path for path in held if machine.nodes[path].mode & 0o007] == []
+    assert machine.nodes["/var/lib/keystone/fernet-keys-1/0"].owner == ("keystone", "keystone")
+
+
+def test_no_password_is_in_a_command_line_or_in_relation_data(three):
+    glance(three)
+    words = [line for machine in three.machines.values() for line in machine.argv]
+    words += [three.app_data, three.unit_data, three.local]
+    hidden = [
+        value for secret in three.secrets for value in secret.latest_content.values() if len(value) > 20
+    ]
+    assert len(hidden) > 6
+    assert [value for value in hidden if value in str(words)] == []
+
+
+def test_the_packaged_haproxy_does_not_start_with_the_machine(deploy):
+    model = deploy(0)
+    machine = model.machines[0] = type(deploy(1).machines[0])(0, model.database, model.issued, model.time)
+    machine.enabled.add("haproxy.service")
+    model.unit_data[0] = {}
+    model.run(0, model.on.install(), formed=False)
+    assert "haproxy.service" not in machine.enabled
+
+
+# What is missing
+
+
+@pytest.mark.parametrize(
+    ("relation", "words"), [(DATABASE, "juju integrate keystone mysql"), (CERTIFICATES, "juju integrate keystone certificates")]
+)  # fmt: skip
+def test_what_is_not_related_is_named(deploy, relation, words):
+    model = deploy(0)
+    del model.others[relation]
+    model.add_unit()
+    assert model.statuses[0].name == "blocked"
+    assert words in model.statuses[0].message
+    assert API not in model.machines[0].services
+
+
+def test_a_database_that_is_away_is_told(one):
+    one.machines[0].keystone.broken = "database: OperationalError"
+    one.update_status()
+    assert one.statuses[0] == ops.WaitingStatus("for Keystone: database: OperationalError")
+
+
+def test_without_a_cache_it_serves_and_says_so(one):
+    one.unrelate(CACHE)
+    assert "enabled = false" in one.machines[0].read(CONFIG)
+    assert one.statuses[0].name == "active"
+    assert "juju integrate keystone memcached" in one.statuses[0].message
+
+
+@pytest.mark.parametrize(
+    "option", [{"region": "a b"}, {"token_lifetime": "soon"}, {"token_lifetime": "8d"}, {"key_rotation": "often"}, {"workers": 0}]
+)  # fmt: skip
+def test_an_option_that_cannot_be_used_blocks_and_stops_nothing(one, option):
+    one.configure(**option)
+    name = next(iter(option)).replace("_", "-")
+    assert one.statuses[0].message.startswith(f"config {name}=")
+    assert one.machines[0].keystone.serves
+
+
+def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
+    model = deploy(0)
+    machine = type(deploy(1).machines[0])(0, model.database, model.issued, model.time)
+    machine.slow_jobs = True
+    model.machines[0], model.unit_data[0] = machine, {}
+    model.run(0, model.on.config_changed())
+    assert model.statuses[0] == ops.MaintenanceStatus("building release 2026.1: see show-job")
+    machine.run_jobs()
+    machine.slow_jobs = False
+    model.update_status()
+    model.update_status()
+    assert model.statuses[0].name == "active"
+
+
+def test_a_tree_that_cannot_be_built_blocks_and_is_tried_again(deploy):
+    model = deploy(0)
+    machine = type(deploy(1).machines[0])(0, model.database, model.issued, model.time)
+    machine.packaging.offline = True
+    model.machines[0], model.unit_data[0] = machine, {}
+    model.run(0, model.on.config_changed())
+    assert model.statuses[0].name == "blocked"
+    assert "is the package index reachable" in model.statuses[0].message
+    machine.packaging.offline = False
+    model.update_status()
+    model.update_status()
+    assert model.statuses[0].name == "active"
+
+
+# Restarts
+
+
+def test_an_option_restarts_one_unit_at_a_time(three):
+    before = [machine.starts[API] for machine in three.machines.values()]
+    three.configure(workers=3)
+    three.update_status()
+    counts = [machine.starts[API] - n for machine, n in zip(three.machines.values(), before, strict=True)]
+    assert counts == [1, 1, 1]
+    assert [machine.starts[FRONT] for machine in three.machines.values()] == [1, 1, 1]
+
+
+def test_the_next_unit_restarts_when_the_last_is_healthy(three):
+    three.machines[0].keystone.broken = "database: OperationalError"
+    three.configure(workers=3)
+    assert [machine.starts[API] for machine in three.machines.values()] == [2, 1, 1]
+    three.machines[0].keystone.broken = ""
+    three.update_status()
+    three.update_status()
+    assert [machine.starts[API] for machine in three.machines.values()] == [2, 2, 2]
+
+
+def test_a_new_password_of_the_database_is_taken_up(three):
+    kept = {secret for secret in three.secrets if secret.id != DATABASE_SECRET.id}
+    new = {"username": "relation-1-2", "password": "another-password"}
+    changed = type(DATABASE_SECRET)(
+        DATABASE_SECRET.tracked_content, latest_content=new, id=DATABASE_SECRET.id
+    )
+    three.secrets = frozenset({*kept, changed})
+    three.update_status()
+    three.update_status()
+    assert all("relation-1-2:another-password@" in m.read(CONFIG) for m in three.machines.values())
+    assert [machine.starts[API] for machine in three.machines.values()] == [2, 2, 2]
+
+
+def test_a_new_certificate_is_taken_by_a_reload(one):
+    one.log()
+    one.others[GATEWAY] = {"endpoints": json.dumps(["10.0.0.100:5000", "cloud.example:5000"])}
+    one.every(lambda seen: one.on.relation_changed(seen, remote_unit=0), relation=GATEWAY)
+    assert names_of(one.machines[0].read("/etc/keystone/tls/certificate.pem")) == {
+        "machine-0", "10.0.0.10", "10.0.0.100", "cloud.example",
+    }  # fmt: skip
+    changes = one.log()
+    assert f"machine-0: reload {FRONT}" in changes
+    assert not [line for line in changes if "restart" in line]
+
+
+def test_power_loss_needs_no_hook(three):
+    for machine in three.machines.values():
+        machine.power_off()
+    for machine in three.machines.values():
+        machine.power_on()
+    assert all(node.serves and len(node.keys()) == 2 for node in nodes(three))
+    assert all(machine.torn == [] for machine in three.machines.values())
+
+
+# Where clients find it
+
+
+def test_without_a_gateway_clients_reach_one_of_three(three):
+    assert three.shared["url"] == "https://10.0.0.10:15000/v3"
+    assert "clients reach only https://10.0.0.10:15000/v3" in three.statuses[0].message
+
+
+def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
+    relation = glance(three)
+    three.others[GATEWAY] = {"endpoints": json.dumps(["10.0.0.100:5000"])}
+    three.every()
+    three.update_status()
+    (service,) = three.database.find("services", type="identity")
+    urls = {one["url"] for one in three.database.find("endpoints", service_id=service["id"])}
+    assert urls == {"https://10.0.0.100:5000/v3"}
+    assert three.answer(relation)["public-auth-url"] == "https://10.0.0.100:5000/v3"
+    asked = three.local[GATEWAY, "app"]
+    assert (asked["port"], asked["backend_port"]) == ("5000", "15000")
+    assert json.loads(asked["openinfra"])["health"]["path"] == "/openinfra/health"
+    assert json.loads(three.local[GATEWAY, 1]["address"]) == "10.0.0.11"
+
+
+# Clients
+
+
+def test_a_service_gets_a_user_and_a_place_in_the_catalogue(three):
+    relation = glance(three, extra_roles='["ResellerAdmin"]')
+    told = three.answer(relation)
+    (user,) = three.database.find("users", id=told["service-user-id"])
+    assert user["name"] == f"svc-glance-{relation}-1"
+    assert three.secret(f"client-{relation}") == {"username": user["name"], "password": user["password"]}
+    roles = {
+        three.database.table("roles")[role]["name"]
+        for _, who, role in three.database.grants
+        if who == user["id"]
+    }
+    assert roles == {"service", "ResellerAdmin"}
+    (service,) = three.database.find("services", type="image")
+    urls = {
+        one["interface"]: one["url"] for one in three.database.find("endpoints", service_id=service["id"])
+    }
+    assert urls == {kind: f"https://glance/{kind}" for kind in ("public", "internal", "admin")}
+
+
+def test_a_client_of_credentials_gets_a_user_alone(three):
+    before = len(three.database.table("services"))
+    relation = three.relate("identity-credentials", "rally", username="rally")
+    told = three.answer(relation)
+    assert (told["project-name"], told["user-domain-name"]) == ("services", "service_domain")
+    assert three.database.find("users", name=f"svc-rally-{relation}-1")
+    assert len(three.database.table("services")) == before
+
+
+def test_what_nobody_asks_for_any_more_goes(three):
+    first, second = glance(three), glance(three, "glance-b")
+    three.unrelate(first)
+    assert not three.database.find("users", name=f"svc-glance-{first}-1")
+    (service,) = three.database.find("services", type="image")
+    assert len(three.database.find("endpoints", service_id=service["id"])) == 3
+    three.unrelate(second)
+    assert not three.database.find("services", type="image")
+    assert [one for one in three.database.table("users").values() if one["name"].startswith("svc-")] == []
+    assert not [key for key in three.shared if key.startswith("client-")]
+    assert not [secret for secret in three.secrets if (secret.label or "").startswith("client-")]
+
+
+def test_a_service_that_moves_takes_its_endpoints_along(one):
+    relation = glance(one)
+    moved = json.loads(WANTED)
+    moved[0] |= {"type": "image2", "public_url": "https://new/public"}
+    changed = one.clients[relation]
+    one.clients[relation] = type(changed)(
+        "identity-service", id=relation, remote_app_name="glance",
+        remote_app_data={"region": "RegionTwo", "service-endpoints": json.dumps(moved)},
+    )  # fmt: skip
+    one.every()
+    assert not one.database.find("services", type="image")
+    (service,) = one.database.find("services", type="image2")
+    assert {e["region_id"] for e in one.database.find("endpoints", service_id=service["id"])} == {"RegionTwo"}
+
+
+def test_a_hook_that_died_after_the_user_was_made_is_repeated(one):
+    one.database.add("users", {"name": "svc-glance-1-1", "domain_id": one.shared["names"]["service_domain"][1], "password": "lost"})  # fmt: skip
+    relation = glance(one)
+    name = f"svc-glance-{relation}-1"
+    (user,) = one.database.find("users", name=name)
+    assert user["password"] == one.secret(f"client-{relation}")["password"]
+
+
+def test_the_charms_user_is_made_again_when_a_backup_has_lost_it(one):
+    (user,) = one.database.find("users", name="openinfra-charm")
+    one.database.table("users").pop(user["id"])
+    relation = glance(one)
+    assert one.database.find("users", name=f"svc-glance-{relation}-1")
+
+
+# Keys
+
+
+def test_a_token_from_before_is_taken_everywhere_through_three_rotations(three):
+    tokens = []
+    for _ in range(4):
+        tokens += [
+            three.machines[n].keystone.log_in("admin", three.secret("admin-secret")["password"])
+            for n in range(3)
+        ]
+        three.action(0, "rotate-keys")
+        three.update_status()
+        assert all(node.takes(token) for node in nodes(three) for token in tokens)
+    assert len({token.key for token in tokens}) == 4
+
+
+def test_rotation_is_refused_while_a_unit_has_not_acknowledged(three):
+    three.held = {2}
+    three.action(0, "rotate-keys")
+    assert "keystone/2 has not acknowledged the present keys" in three.refuse(0, "rotate-keys")
+    token = three.machines[0].keystone.log_in("admin", three.secret("admin-secret")["password"])
+    assert three.machines[2].keystone.takes(token)
+    three.held = set()
+    three.update_status()
+    three.action(0, "rotate-keys")
+
+
+def test_a_key_stays_as_long_as_a_token_may_be_shown_and_then_goes(one):
+    for _ in range(6):
+        one.action(0, "rotate-keys")
+        one.update_status()
+    assert len(nodes(one)[0].keys()) == 8
+    one.time.now += 3 * DAY
+    one.action(0, "rotate-keys")
+    one.update_status()
+    assert len(nodes(one)[0].keys()) == 3
+
+
+def test_a_shorter_lifetime_takes_no_key_from_longer_tokens(deploy):
+    model = deploy(1, token_lifetime="7d")
+    token = model.machines[0].keystone.log_in("admin", model.secret("admin-secret")["password"])
+    model.configure(token_lifetime="5m")
+    model.action(0, "rotate-keys")
+    model.time.now += 6 * DAY
+    model.action(0, "rotate-keys")
+    model.update_status()
+    assert nodes(model)[0].takes(token)
+
+
+def test_juju_has_keys_rotated_as_soon_as_all_have_acknowledged(three):
+    three.held = {2}
+    three.action(0, "rotate-keys")
+    (secret,) = (secret for secret in three.secrets if secret.label == "keys")
+    three.run(0, three.on.secret_rotate(secret))
+    assert three.shared["generation"] == 2
+    assert "keystone/2 has not acknowledged" in three.statuses[0].message
+    three.held = set()
+    three.update_status()
+    three.update_status()
+    assert three.shared["generation"] == 3
+    assert "rotation-due" not in three.shared
+
+
+def test_stored_credentials_are_encrypted_anew_before_their_key_goes(three):
+    nodes(three)[0].api.database.credentials["ec2"] = nodes(three)[0].keys("credential")[1]
+    for _ in range(5):
+        three.action(0, "rotate-keys")
+        three.update_status()
+        three.update_status()
+    held = nodes(three)[1].keys("credential")
+    assert len(held) == 3
+    assert three.database.credentials["ec2"] == held[max(held)]
+
+
+def test_credentials_on_an_older_key_hold_a_rotation(three):
+    three.held = {1, 2}
+    three.action(0, "rotate-keys")
+    three.machines[0].keystone.broken = "database: OperationalError"
+    three.held = set()
+    three.every()
+    assert "still encrypted with an older key" in three.refuse(0, "rotate-keys")
+
+
+def test_the_secret_is_rotated_as_the_option_says(deploy):
+    model = deploy(1, key_rotation="weekly")
+    (secret,) = (secret for secret in model.secrets if secret.label == "keys")
+    assert secret.rotate == ops.SecretRotate.WEEKLY
+    model.configure(key_rotation="never")
+    (secret,) = (secret for secret in model.secrets if secret.label == "keys")
+    assert secret.rotate == ops.SecretRotate.NEVER
+
+
+def test_a_unit_that_comes_has_the_keys_before_it_serves(three):
+    three.action(0, "rotate-keys")
+    token = three.machines[0].keystone.log_in("admin", three.secret("admin-secret")["password"])
+    machine = three.add_unit()
+    assert machine.keystone.serves
+    assert machine.keystone.takes(token)
+
+
+# Actions
+
+
+def test_the_administrators_password_is_shown_and_rotated(three):
+    before = three.action(1, "get-admin-password")["result"]["password"]
+    assert "juju run keystone/leader rotate-admin-password" in three.refuse(1, "rotate-admin-password")
+    three.action(0, "rotate-admin-password")
+    after = three.action(2, "get-admin-password")["result"]["password"]
+    (admin,) = three.database.find("users", name="admin")
+    assert before != after == admin["password"]
+
+
+def test_a_services_password_is_a_second_user_until_the_first_is_not_read_any_more(three):
+    relation = glance(three)
+    assert "relations are" in three.refuse(0, "rotate-service-password", relation_id=4711)
+    assert "juju run keystone/leader" in three.refuse(1, "rotate-service-password", relation_id=relation)
+    three.action(0, "rotate-service-password", relation_id=relation)
+    assert len([u for u in three.database.table("users").values() if u["name"].startswith("svc-")]) == 2
+    assert three.secret(f"client-{relation}")["username"] == f"svc-glance-{relation}-2"
+    assert "has not taken" in three.refuse(0, "rotate-service-password", relation_id=relation)
+    (secret,) = (secret for secret in three.secrets if secret.label == f"client-{relation}")
+    secret._track_latest_revision()  # everybody reads the second one now
+    three.run(0, three.on.secret_remove(secret, revision=1))
+    (left,) = [u for u in three.database.table("users").values() if u["name"].startswith("svc-")]
+    assert left["name"] == f"svc-glance-{relation}-2"
+    assert left["id"] == three.answer(relation)["service-user-id"]
+
+
+def test_services_are_listed(three):
+    assert three.action(2, "list-services")["summary"] == "no application is related"
+    relation = glance(three)
+    listed = three.action(2, "list-services")["result"][str(relation)]
+    assert listed["services"] == [["glance", "image", "RegionOne"]]
+    assert listed["users"] == [f"svc-glance-{relation}-1"]
+
+
+def test_a_clouds_yaml_is_shown_with_the_ca(one):
+    import yaml
+
+    result = one.action(0, "openrc", cloud="mine")["result"]
+    cloud = yaml.safe_load(result["clouds-yaml"])["clouds"]["mine"]
+    assert cloud["auth"]["password"] == one.secret("admin-secret")["password"]
+    assert cloud["auth"]["auth_url"] == "https://10.0.0.10:15000/v3"
+    assert cloud["region_name"] == "RegionOne"
+    assert result["ca"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_actions_before_the_first_setup_say_so(deploy):
+    model = deploy(0)
+    del model.others[DATABASE]
+    model.add_unit()
+    for name in ("get-admin-password", "openrc", "rotate-keys", "rotate-admin-password"):
+        assert "not set up yet" in model.refuse(0, name)
+
+
+def test_a_paused_unit_stays_stopped_until_it_is_resumed(three):
+    assert "not paused" in three.refuse(1, "resume")
+    three.action(1, "pause")
+    machine = three.machines[1]
+    three.configure(workers=4)
+    three.update_status()
+    machine.power_off()
+    machine.power_on()
+    three.update_status()
+    assert machine.services.get(API, "inactive") == "inactive"
+    assert three.statuses[1] == ops.MaintenanceStatus("paused; juju run keystone/1 resume")
+    assert [three.machines[n].starts[API] for n in (0, 2)] == [2, 2]
+    three.action(1, "resume")
+    three.update_status()
+    assert machine.keystone.serves
+    assert three.statuses[1].name == "active"
+
+
+# The end
+
+
+def test_nothing_is_left_on_the_machine(one):
+    machine = one.machines[0]
+    one.run(0, one.on.stop())
+    one.run(0, one.on.remove(), formed=False)
+    left = [path for path, node in machine.nodes.items() if node.content is not None and "keystone" in path]
+    assert left == []
+    assert "keystone" not in machine.users
+    assert "haproxy" not in machine.packages

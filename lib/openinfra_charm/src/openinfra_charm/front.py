@@ -1,0 +1,170 @@
+"""A TLS front of one unit: HAProxy's program before a daemon that listens on a unix socket of its machine.
+
+It ends TLS on the unit's address, takes a new certificate without losing a connection, and holds requests back while the
+daemon behind it restarts instead of failing them. In a charm:
+
+    self.front = Front(self.machine, self.app.name, user=user, tls=self.tls)    # packages: front.PACKAGES
+
+    self.front.render(address=address, port=15000, socket="/run/keystone/api.sock")
+    self.front.apply()                   # starts it, and reloads it when there is something new
+
+The program is the distribution's; its packaged service belongs to the charm `gateway` and is kept from starting here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openinfra_charm import registry, render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+    from openinfra_charm.tls import Certificate
+
+PACKAGES = ("haproxy",)
+PACKAGED = "haproxy.service"
+DAEMON = "haproxy"
+"""What the machine's owner of the packaged service has claimed in `openinfra_charm.registry`."""
+HOLD_SECONDS = 30
+"""How long a request waits for a daemon that does not listen: longer than one takes to restart."""
+
+
+class Front:
+    """The front of one application on this machine; its daemons run as `user`, and so does it."""
+
+    def __init__(self, machine: Machine, application: str, *, user: str, tls: Certificate) -> None:
+        """Name whose front it is.
+
+        Args:
+            machine: The machine.
+            application: The application's name.
+            user: A system user, who can read the certificate's key.
+            tls: The certificate, which has to be `combined`.
+        """
+        self._machine = machine
+        self._application = application
+        self._user = user
+        self._tls = tls
+        self._services = Services(machine, application)
+        self.unit = f"{application}-front.service"
+        self._unit_path = f"/etc/systemd/system/{self.unit}"
+        self._config_path = f"/etc/{application}/front.cfg"
+
+    def keep_packaged_stopped(self) -> None:
+        """Keep the package's own service from starting with the machine, unless somebody has claimed it."""
+        if self._machine.exists(self._unit_path) or self._machine.exists(f"{registry.OWNERS}/{DAEMON}"):
+            return
+        if self._machine.enabled_services(PACKAGED):
+            self._machine.stop_services(PACKAGED)
+
+    def render(self, *, address: str, port: int, socket: str) -> None:
+        """Write its configuration and its unit.
+
+        Args:
+            address: The unit's address, IPv4 or IPv6.
+            port: Where it listens.
+            socket: The daemon's unix socket, which speaks HTTP/1.
+        """
+        config = _CONFIG.format(
+            application=self._application,
+            bind=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            socket=socket,
+            certificate=self._tls.combined_path,
+            retries=HOLD_SECONDS,
+        )
+        unit = _UNIT.format(application=self._application, user=self._user, config=self._config_path)
+        changed = render.write(
+            self._machine,
+            File(path=self._config_path, content=config),
+            File(path=self._unit_path, content=unit),
+        )
+        if self._unit_path in changed:
+            self._machine.reload_systemd()
+
+    def apply(self) -> None:
+        """Have it run with the present configuration and certificate; it serves on while it takes new ones up."""
+        service = self._service
+        if not self._services.ensure_running([service]) and self._services.outdated([service]):
+            self._services.reload(service)
+
+    def stop(self) -> None:
+        """Stop it, and keep it stopped."""
+        self._services.stop(self.unit)
+
+    def remove(self) -> None:
+        """Take it off the machine; the package stays as long as others need it."""
+        self.stop()
+        for path in (self._config_path, self._unit_path):
+            self._machine.remove(path)
+
+    @property
+    def _service(self) -> Service:
+        paths = (self._config_path, self._tls.combined_path)
+        return Service(unit=self.unit, inputs=tuple(self._machine.read(path) or "" for path in paths))
+
+
+_CONFIG = """\
+# Written by openinfra for the application {application}; will be lost.
+global
+    log stdout format raw daemon notice
+    maxconn 4096
+    hard-stop-after 60s
+    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
+
+defaults
+    mode http
+    log global
+    option dontlognull
+    option forwardfor
+    option http-server-close
+    timeout connect 5s
+    timeout http-request 10s
+    timeout http-keep-alive 30s
+    timeout client 60s
+    timeout server 120s
+    # One try a second: requests wait while the daemon restarts.
+    retries {retries}
+
+frontend api
+    bind {bind} ssl crt {certificate} alpn http/1.1
+    http-request set-header X-Forwarded-Proto https
+    default_backend api
+
+backend api
+    server local unix@{socket}
+"""
+
+_UNIT = """\
+# Written by openinfra for the application {application}; will be lost.
+[Unit]
+Description=TLS front of {application}
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+User={user}
+Group={user}
+ExecStart=/usr/sbin/haproxy -Ws -q -f {config}
+ExecReload=/usr/sbin/haproxy -c -q -f {config}
+ExecReload=/bin/kill -USR2 $MAINPID
+KillMode=mixed
+SuccessExitStatus=143
+Restart=always
+RestartSec=1
+OOMScoreAdjust=-200
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictSUIDSGID=yes
+LockPersonality=yes
+CapabilityBoundingSet=
+
+[Install]
+WantedBy=multi-user.target
+"""

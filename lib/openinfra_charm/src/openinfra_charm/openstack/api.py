@@ -1,0 +1,204 @@
+"""The process that serves an OpenStack API: uWSGI from the service's release tree, on a unix socket of its machine.
+
+In a charm, beside `openinfra_charm.release.Releases` and `openinfra_charm.front.Front`:
+
+    DESCRIPTION = Description(wsgi="keystone.wsgi.api:application", environment={"OS_KEYSTONE_CONFIG_FILES": "{etc}/keystone.conf"})
+    self.api = Api(self.machine, self.app.name, DESCRIPTION)
+
+    self.api.install()                   # the user and the folders
+    self.api.render(workers=2)
+    self.api.apply(tree.name, configuration)    # starts it; one that runs with something else is left for `outdated`
+    if self.api.outdated(tree.name, configuration) and self.cluster.request_turn("restart"):
+        self.api.restart(tree.name, configuration)
+
+The process ends its requests before it stops, and the front holds new ones back until the next one listens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from openinfra_charm import render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_charm.machine import Machine
+
+_PROGRAM_SECONDS = 300
+HEALTH = "/openinfra/health"
+"""The path that answers 200 when the service can do its work, and 503 with the reason when it cannot, or is paused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What tells one API from another.
+
+    `wsgi` is `module:application`. In the values of `environment` `{etc}` and `{lib}` are the application's folders of
+    configuration and of what its process may write.
+    """
+
+    wsgi: str
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Api:
+    """The API process of one application on this machine."""
+
+    def __init__(self, machine: Machine, application: str, description: Description) -> None:
+        self._machine = machine
+        self._application = application
+        self._description = description
+        self._services = Services(machine, application)
+        self.user = application
+        self.etc = f"/etc/{application}"
+        self.lib = f"/var/lib/{application}"
+        self.modules = f"/usr/lib/openinfra/{application}"
+        """Modules of the charm's that the process imports beside its tree."""
+        self.socket = f"/run/{application}/api.sock"
+        self.unit = f"{application}-api.service"
+        self._unit_path = f"/etc/systemd/system/{self.unit}"
+        self._paused_path = f"{self.lib}/paused"
+
+    def install(self) -> None:
+        """Make the user, and the folders that it may enter. What it logs goes to the journal."""
+        self._machine.make_user(self.user, self.lib)
+        self._machine.make_folder(self.etc, mode=0o750, group=self.user)
+        self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
+
+    def run(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        """Run a program of the release tree in use to its end, as the service's user; secrets go into `env`.
+
+        Raises:
+            CommandError: Its exit code is not 0.
+            TimeoutError: It ran for too long.
+        """
+        # What the charm finds its own modules by must not lead the tree's Python to them.
+        variables = {**(env or {}), "PYTHONPATH": ""}
+        command = ("runuser", "-u", self.user, "--", self._program(program), *arguments)
+        self._machine.run(*command, env=variables, timeout=_PROGRAM_SECONDS)
+
+    def _program(self, name: str) -> str:
+        return f"/opt/{self._application}/current/bin/{name}"
+
+    def render(self, *, workers: int) -> None:
+        """Write the unit; `workers` is the number of processes that serve requests."""
+        folders = {"etc": self.etc, "lib": self.lib}
+        variables = {key: value.format(**folders) for key, value in self._description.environment.items()}
+        variables["OPENINFRA_PAUSED"] = self._paused_path
+        unit = _UNIT.format(
+            application=self._application,
+            user=self.user,
+            environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
+            program=self._program("uwsgi"),
+            socket=self.socket,
+            modules=self.modules,
+            wsgi=self._description.wsgi,
+            workers=workers,
+            lib=self.lib,
+        )
+        if render.write(self._machine, File(path=self._unit_path, content=unit)):
+            self._machine.reload_systemd()
+
+    def apply(self, *inputs: str) -> bool:
+        """Have it run; return whether it was started. `inputs` is what only a restart lets it take up: a tree, files."""
+        return bool(self._services.ensure_running([self._service(inputs)]))
+
+    def outdated(self, *inputs: str) -> bool:
+        """Return whether it runs with something else than this."""
+        return bool(self._services.outdated([self._service(inputs)]))
+
+    def restart(self, *inputs: str) -> None:
+        """Restart it with this."""
+        self._services.restart(self._service(inputs))
+
+    def problem(self) -> str:
+        """Return why the service cannot do its work, in its own words; empty if it can."""
+        try:
+            answer = self._machine.ask(self.socket, "GET", HEALTH)
+        except OSError:
+            return f"{self.unit} does not answer"
+        ok = 200
+        return "" if answer.status == ok else answer.body.strip() or f"its health is {answer.status}"
+
+    def wait_until_healthy(self, seconds: float) -> bool:
+        """Wait until the service can do its work, but no longer than this; return whether it can."""
+        limit = self._machine.now() + seconds
+        while self.problem():
+            if self._machine.now() + 1 > limit:
+                return False
+            self._machine.sleep(1)
+        return True
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has paused this unit."""
+        return self._machine.exists(self._paused_path)
+
+    def drain(self) -> None:
+        """Say that this unit is to be sent no more requests; the process serves on."""
+        self._machine.write(self._paused_path, "", user=self.user, group=self.user)
+
+    def undrain(self) -> None:
+        """Take requests again."""
+        self._machine.remove(self._paused_path)
+
+    def stop(self) -> None:
+        """Stop the process, and keep it stopped."""
+        self._services.stop(self.unit)
+
+    def remove(self) -> None:
+        """Take the process, its user and its folders off the machine."""
+        self.stop()
+        for path in (self._unit_path, self.modules, self.etc, self.lib):
+            self._machine.remove(path)
+        self._machine.reload_systemd()
+        self._machine.remove_user(self.user)
+
+    def _service(self, inputs: tuple[str, ...]) -> Service:
+        return Service(unit=self.unit, inputs=(self._machine.read(self._unit_path) or "", *inputs))
+
+
+_UNIT = """\
+# Written by openinfra for the application {application}; will be lost.
+[Unit]
+Description=API of {application}
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+User={user}
+Group={user}
+{environment}RuntimeDirectory={application}
+RuntimeDirectoryMode=0750
+# The socket's folder stays while the process restarts: the front in front of it waits there.
+RuntimeDirectoryPreserve=restart
+ExecStart={program} --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
+  --http-socket {socket} --chmod-socket=660 --listen 128 --processes {workers} --pythonpath {modules} --module {wsgi} \\
+  --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
+  --hook-master-start "unix_signal:15 gracefully_kill_them_all"
+TimeoutStopSec=30
+KillMode=mixed
+Restart=always
+RestartSec=1
+OOMScoreAdjust=-100
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths={lib}
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictSUIDSGID=yes
+LockPersonality=yes
+CapabilityBoundingSet=
+
+[Install]
+WantedBy=multi-user.target
+"""

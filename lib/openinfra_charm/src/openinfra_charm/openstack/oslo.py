@@ -1,0 +1,71 @@
+"""Parts of an OpenStack service's configuration file, as its libraries (oslo.db, oslo.cache, ...) read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from openinfra_charm.interfaces.memcache import Server
+    from openinfra_charm.interfaces.mysql_client import Access
+
+RECYCLE_SECONDS = 300
+"""How old a connection to the database may get: less than the idle timeout of whatever is between."""
+DEAD_RETRY_SECONDS = 30
+"""How long a cache that did not answer is left alone."""
+
+
+def database_url(access: Access, *, ca_path: str = "") -> str:
+    """Return SQLAlchemy's URL of a database, through PyMySQL; with `ca_path`, over TLS to a server of that CA."""
+    user, password = quote(access.username, safe=""), quote(access.password, safe="")
+    tls = f"&ssl_ca={quote(ca_path)}&ssl_verify_cert=true" if ca_path else ""
+    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8{tls}"
+
+
+def sections(parts: Mapping[str, Mapping[str, object]]) -> str:
+    """Return sections of an INI file; `%` and `$`, which oslo.config would read as references, are kept as they are."""
+    texts: list[str] = []
+    for name, options in parts.items():
+        lines = [f"{key} = {_text(value)}" for key, value in options.items()]
+        texts.append("\n".join([f"[{name}]", *lines]) + "\n")
+    return "\n".join(texts)
+
+
+def database(access: Access, *, ca_path: str = "", pool: int = 5) -> dict[str, dict[str, object]]:
+    """Return the section of oslo.db."""
+    return {
+        "database": {
+            "connection": database_url(access, ca_path=ca_path),
+            "connection_recycle_time": RECYCLE_SECONDS,
+            "max_pool_size": pool,
+            "max_retries": -1,
+        }
+    }
+
+
+def cache(servers: Iterable[Server]) -> dict[str, dict[str, object]]:
+    """Return the section of oslo.cache: a ring of servers, each left alone for a while when it does not answer.
+
+    With no server, nothing is cached.
+    """
+    ring = ",".join(str(server) for server in servers)
+    if not ring:
+        return {"cache": {"enabled": False}}
+    return {
+        "cache": {
+            "enabled": True,
+            "backend": "dogpile.cache.pymemcache",
+            "memcache_servers": ring,
+            "memcache_dead_retry": DEAD_RETRY_SECONDS,
+            "memcache_socket_timeout": 1,
+            "enable_retry_client": True,
+            "retry_attempts": 2,
+            "dead_timeout": DEAD_RETRY_SECONDS,
+        }
+    }
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).replace("$", "$$")
