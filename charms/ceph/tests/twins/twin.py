@@ -405,8 +405,11 @@ class Cluster:
     def admits(self, entity: str, key: str | None) -> bool:
         """Return whether a client gets in; a pending key that is used takes the old one's place."""
         known = self.auth.get(entity)
-        if known and known.pending and key == known.pending:
+        if known and key and key == known.pending:
             known.key, known.pending = known.pending, ""
+            if entity == "client.admin":
+                for machine in self._hosts:
+                    machine.keep_admin_key(key)
         return known is not None and key == known.key
 
     # OSDs

@@ -153,9 +153,8 @@ class MariaDb(Software):
     # What happens on it
 
     def version_of(self, package: str) -> str | None:
-        """Return the version of MariaDB's packages; of others too, it is as good as any."""
-        del package
-        return self.version
+        """Return the version of MariaDB's packages."""
+        return self.version if package.startswith("mariadb") else None
 
     def can_run(self, unit: str) -> bool:
         """Return whether the server has something to start with."""
