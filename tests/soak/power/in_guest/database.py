@@ -1,4 +1,6 @@
 """Runs in the guest, with the mysql charm on its path: `setup` runs MariaDB as the charm does, `load`, `show`."""
+# The guest has the charms' modules.
+# pyright: reportMissingImports=false
 
 import hashlib
 import itertools
@@ -85,7 +87,8 @@ def show() -> list[int]:
     from sql import Sql
 
     sql = Sql(Machine())
-    sql.query("CHECK TABLE soak.kept EXTENDED")
+    checked = sql.query("CHECK TABLE soak.kept EXTENDED")
+    assert checked[-1][-1] == "OK", checked
     rows = sql.query("SELECT number, text FROM soak.kept")
     return [int(number) for number, found in rows if found == text(int(number))]
 

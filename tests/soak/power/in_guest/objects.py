@@ -1,4 +1,6 @@
 """Runs in the guest, with the ceph charm on its path: `setup DEVICE` makes a cluster as the charm does, `load`, `show`."""
+# The guest has the charms' modules.
+# pyright: reportMissingImports=false
 
 import hashlib
 import itertools
