@@ -33,7 +33,7 @@ _MACHINE = (
     "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc", "-accel", "tcg",
     "-cpu", "Nehalem", "-smp", "1", "-m", "2048",
 )  # fmt: skip
-_KERNEL_ARGUMENTS = "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1"
+_KERNEL_ARGUMENTS = "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 no_timer_check"
 _PORTS = ("agent", "ledger")
 
 

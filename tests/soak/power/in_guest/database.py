@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 
+from slow import TIMES, SlowMachine
+
 CLIENTS = 4
 TABLE = "CREATE DATABASE IF NOT EXISTS soak; CREATE TABLE soak.kept (number BIGINT PRIMARY KEY, client INT, text TEXT)"
 
@@ -19,7 +21,6 @@ def setup() -> None:
     import yaml
 
     from mysql import MySql
-    from openinfra_charm.machine import Machine
     from state import Config, Member, Recovery, Settings, State
 
     options = yaml.safe_load(pathlib.Path("/srv/payload/charms/mysql/config.yaml").read_text())["options"]
@@ -34,11 +35,11 @@ def setup() -> None:
         joins=True,
         recovery=Recovery(),
     )
-    mysql = MySql(Machine(), "mysql")
+    mysql = MySql(SlowMachine(), "mysql")
     mysql.install()
     mysql.render(state)
     mysql.apply()
-    assert mysql.wait_until_ready(300), "MariaDB does not serve"
+    assert mysql.wait_until_ready(60 * TIMES), "MariaDB does not serve"
     mysql.sql.query(TABLE)
 
 
