@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import signal
 import socket
@@ -81,7 +80,6 @@ class Guest:
         self, folder: Path, image: Image, *, root: Path, payload: Path, data: Path, log: Path | None = None
     ) -> None:
         self._folder = folder
-        self._numbers = itertools.count(1)
         for name in (*_PORTS, "monitor"):
             self._socket(name).unlink(missing_ok=True)
         if log:
@@ -151,13 +149,7 @@ class Guest:
         """Kill it where it stands; return what it had acknowledged."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        return self.ledger.close() if hasattr(self, "ledger") else []
-
-    def shut_down(self) -> None:
-        """Let it stop in good order, everything on its disks."""
-        self.run("systemctl", "poweroff", "--no-block")
-        self._process.wait(BOOT_SECONDS)
-        self.ledger.close()
+        return self.ledger.close() if hasattr(self, "ledger") else []  # where QEMU never ran
 
     def unplug(self) -> None:
         """Take the data disk away."""
