@@ -32,7 +32,13 @@ _MACHINE = (
     "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc", "-accel", "tcg",
     "-cpu", "Nehalem", "-smp", "1", "-m", "2048",
 )  # fmt: skip
-_KERNEL_ARGUMENTS = "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 no_timer_check"
+_KERNEL_ARGUMENTS = " ".join(
+    (
+        "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 no_timer_check",
+        # They take an emulated machine a while, and have nothing to do in it.
+        *(f"systemd.mask={name}.service" for name in ("e2scrub_reap", "lvm2-monitor", "rbdmap")),
+    )
+)
 _PORTS = ("agent", "ledger")
 
 
