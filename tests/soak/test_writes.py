@@ -12,7 +12,7 @@ SIZE = 64 * BLOCK
 
 @pytest.fixture
 def log(tmp_path, tell):
-    """Two blocks of 1, flushed; then the second one again and a third, of 2; then half a block of 3; and the flush with which it ends."""
+    """Two blocks of 1, flushed; then the second one again and a third, of 2; then half a block of 3; and the flushes with which QEMU ends."""
     image.prepare_host(tell=tell)
     disk, path = tmp_path / "disk", tmp_path / "log"
     for file, size in ((disk, SIZE), (path, 0)):
@@ -37,14 +37,14 @@ def blocks(disk) -> list[int]:
 
 
 def test_every_write_and_flush_is_read_in_order(log):
-    assert [(write.place, write.size, write.is_flush) for write in log.writes] == [
+    assert [(write.place, write.size, write.is_flush) for write in log.writes[:4]] == [
         (0, 2 * BLOCK, False),
         (0, 0, True),
         (BLOCK, 2 * BLOCK, False),
         (8 * BLOCK, BLOCK // 2, False),
-        (0, 0, True),
     ]
-    assert log.flushes == 2
+    assert all(write.is_flush for write in log.writes[4:])
+    assert log.flushes == len(log.writes) - 3
 
 
 def test_a_replay_to_the_end_is_the_disk_itself(log, disk, tmp_path):
@@ -53,21 +53,20 @@ def test_a_replay_to_the_end_is_the_disk_itself(log, disk, tmp_path):
 
 
 def test_a_disk_keeps_what_it_flushed_and_of_the_rest_whole_blocks(log, disk):
-    moment = len(log.writes) - 1
-    assert log.last_flush(moment) == 2
-    log.replay(disk, 0, log.last_flush(moment))
+    assert log.last_flush(4) == 2
+    log.replay(disk, 0, 2)
     assert blocks(disk) == [1, 1, 0, 0]
     seen = set()
     for seed in range(40):
         log.replay(disk, 0, 2)
-        log.scatter(disk, 2, moment, random.Random(seed), 0.5)
+        log.scatter(disk, 2, 4, random.Random(seed), 0.5)
         seen.add(tuple(blocks(disk)))
         disk.write_bytes(bytes(SIZE))
     assert seen == {(1, second, third, last) for second in (1, 2) for third in (0, 2) for last in (0, 3)}
 
 
 def test_a_position_in_the_log_is_a_number_of_writes(log):
-    assert [log.before(write.end) for write in log.writes] == [1, 2, 3, 4, 5]
+    assert [log.before(write.end) for write in log.writes[:4]] == [1, 2, 3, 4]
     assert log.before(log.writes[2].end - 1) == 2
 
 
