@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .image import Image
 
 HERE = Path(__file__).parent
-BOOT_SECONDS = 600
+BOOT_SECONDS = 900
 COMMAND_SECONDS = 900
 # Emulated: a guest with KVM may never come up on a machine that is a guest itself. One processor: of several, QEMU 7.2 lets
 # one now and then run code that the kernel is patching on another one, which the kernel takes for its own fault.
@@ -35,6 +35,8 @@ _MACHINE = (
 _KERNEL_ARGUMENTS = " ".join(
     (
         "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 no_timer_check",
+        # On a busy machine all takes its time.
+        "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900 systemd.service_watchdogs=no",
         # They take an emulated machine a while, and have nothing to do in it.
         *(f"systemd.mask={name}.service" for name in ("e2scrub_reap", "lvm2-monitor", "rbdmap")),
     )
