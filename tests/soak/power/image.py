@@ -9,9 +9,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openinfra_model import host
 from openinfra_model.machines import image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CACHE = Path("/var/cache/openinfra/images")
 BASE = "ubuntu@24.04"
@@ -93,8 +97,8 @@ class Image:
     initrd: Path
 
 
-def prepare_host() -> None:
-    """Install what the guests need on this machine.
+def prepare_host(*, tell: Callable[[str], None]) -> None:
+    """Install what the guests need on this machine, and say so.
 
     Raises:
         HostError: It is of another distribution, this is not root, or the packages cannot be installed.
@@ -102,10 +106,11 @@ def prepare_host() -> None:
     host.require_root()
     missing = [name for name in HOST_PACKAGES if not _is_installed(name)]
     if missing:
+        tell(f"installing {' '.join(missing)}")
         host.install_packages(missing)
 
 
-def ensure(*, tell) -> Image:
+def ensure(*, tell: Callable[[str], None]) -> Image:
     """Return the image, made unless it is cached.
 
     Raises:

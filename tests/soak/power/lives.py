@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from .guest import Guest, GuestError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DISK = 3 << 30
 LOAD_SECONDS = (15.0, 30.0)
 LEAST_ENTRIES = 30
-SERVE_SECONDS = 240
+SERVE_SECONDS = 600
 
 # The first partition has a file system, the second is for an OSD.
 _MAKE = """
@@ -62,20 +62,30 @@ class Load(Protocol):
 
     def missing(self, guest: Guest, acknowledged: list[str]) -> list[str]:
         """Return what is not as it was acknowledged."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was found after a power loss: how many writes had been acknowledged, and what of them was missing."""
+    """What was found after a power loss: how many writes had been acknowledged, and what of them was missing.
+
+    `failure` says why nothing could be asked for.
+    """
 
     load: str
     disk: str
     acknowledged: int
-    missing: list[str]
+    missing: tuple[str, ...] = ()
+    failure: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all is there."""
+        return not self.missing and not self.failure
 
     def __str__(self) -> str:
-        lost = f"LOST {len(self.missing)}: {'; '.join(self.missing[:3])}" if self.missing else "nothing lost"
-        return f"{self.load}: disk {self.disk}, {self.acknowledged} acknowledged, {lost}"[:400]
+        found = f"{len(self.missing)} LOST: {'; '.join(self.missing[:3])}" if self.missing else "all there"
+        return f"{self.load}: disk {self.disk}, {self.acknowledged} acknowledged, {self.failure or found}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,12 +181,12 @@ class Life:
 
     def _finding(self, guest: Guest, disk: str, acknowledged: int) -> Finding:
         lines = [entry.line for entry in self.entries[:acknowledged]]
+        finding = Finding(load=self.load.name, disk=disk, acknowledged=acknowledged)
         try:
             self.load.serve(guest)
-            missing = self.load.missing(guest, lines)
+            return replace(finding, missing=tuple(self.load.missing(guest, lines)))
         except GuestError as error:
-            missing = [f"it does not serve: {error}"]
-        return Finding(load=self.load.name, disk=disk, acknowledged=acknowledged, missing=missing)
+            return replace(finding, failure=str(error))
 
 
 def _make_empty(path: Path) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm.machine import is_unfinished
 
+from .in_guest import steps
+
 if TYPE_CHECKING:
     from .guest import Guest
 
-sys.path.append(str(Path(__file__).parent / "in_guest"))
-
-import steps
-
-SERVE_SECONDS = 240
+SERVE_SECONDS = 600
 _CHARM = "/srv/payload/charms"
 
 

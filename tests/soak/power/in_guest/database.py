@@ -1,4 +1,6 @@
 """Runs in the guest, with the mysql charm on its path: `setup` runs MariaDB as the charm does, `load`, `show`."""
+# The guest has the charms' modules.
+# pyright: reportMissingImports=false
 
 import hashlib
 import itertools
@@ -7,6 +9,8 @@ import pathlib
 import subprocess
 import sys
 import threading
+
+from slow import TIMES, SlowMachine
 
 CLIENTS = 4
 TABLE = "CREATE DATABASE IF NOT EXISTS soak; CREATE TABLE soak.kept (number BIGINT PRIMARY KEY, client INT, text TEXT)"
@@ -17,7 +21,6 @@ def setup() -> None:
     import yaml
 
     from mysql import MySql
-    from openinfra_charm.machine import Machine
     from state import Config, Member, Recovery, Settings, State
 
     options = yaml.safe_load(pathlib.Path("/srv/payload/charms/mysql/config.yaml").read_text())["options"]
@@ -32,11 +35,11 @@ def setup() -> None:
         joins=True,
         recovery=Recovery(),
     )
-    mysql = MySql(Machine(), "mysql")
+    mysql = MySql(SlowMachine(), "mysql")
     mysql.install()
     mysql.render(state)
     mysql.apply()
-    assert mysql.wait_until_ready(300), "MariaDB does not serve"
+    assert mysql.wait_until_ready(60 * TIMES), "MariaDB does not serve"
     mysql.sql.query(TABLE)
 
 
@@ -85,7 +88,8 @@ def show() -> list[int]:
     from sql import Sql
 
     sql = Sql(Machine())
-    sql.query("CHECK TABLE soak.kept EXTENDED")
+    checked = sql.query("CHECK TABLE soak.kept EXTENDED")
+    assert checked[-1][-1] == "OK", checked
     rows = sql.query("SELECT number, text FROM soak.kept")
     return [int(number) for number, found in rows if found == text(int(number))]
 

@@ -1,4 +1,6 @@
 """Runs in the guest, with the ceph charm on its path: `setup DEVICE` makes a cluster as the charm does, `load`, `show`."""
+# The guest has the charms' modules.
+# pyright: reportMissingImports=false
 
 import hashlib
 import itertools
@@ -8,6 +10,8 @@ import pathlib
 import sys
 import threading
 import uuid
+
+from slow import TIMES, SlowMachine
 
 POOL = "soak"
 CLIENTS = 4
@@ -20,7 +24,6 @@ def setup(device: str) -> None:
 
     from ceph import Ceph
     from monitor import new_key
-    from openinfra_charm.machine import Machine
     from pools import create_pool
     from state import Config, Identity, Member, Settings, State
 
@@ -44,10 +47,12 @@ def setup(device: str) -> None:
         runs_monitor=True,
         founds_cluster=True,
     )
-    ceph = Ceph(Machine(), "ceph")
+    ceph = Ceph(SlowMachine(), "ceph")
+    ceph.admin._timeout *= TIMES
     ceph.install()
     ceph.render(state)
-    assert ceph.run_monitor(state), "the monitor is not in quorum"
+    # As one hook after the other would.
+    assert any(ceph.run_monitor(state) for _ in range(TIMES)), "the monitor is not in quorum"
     ceph.osds.create(os.path.realpath(device))
     ceph.apply()
     create_pool(ceph.admin, POOL, replicas=1, pg_num=8, application="soak")
