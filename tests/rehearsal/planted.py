@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from openinfra_model.rehearsal.play import FAULTS
+
 CEPH = "charms/ceph/src"
 HOST = "charms/host/src"
 MEMCACHED = "charms/memcached/src"
@@ -22,15 +24,18 @@ class Planted:
     do: tuple[str, ...] = ()
     charms: tuple[str, ...] = ("ceph", "host")
     """Those that the bundle has, related to each other."""
+    faults: str = ",".join(FAULTS)
+    """Those that may strike."""
 
 
 def _planted(name: str, file: str, old: str, new: str, told_by: str, *do: str) -> Planted:
     return Planted(name=name, file=file, old=old, new=new, told_by=frozenset(told_by.split()), do=do)
 
 
-def _in_tls(name: str, file: str, old: str, new: str, told_by: str) -> Planted:
-    """Return a fault that is looked for where there are certificates."""
-    return replace(_planted(name, file, old, new, told_by), charms=("memcached", "certificates"))
+def _in_tls(name: str, file: str, old: str, new: str, told_by: str, *, faults: str) -> Planted:
+    """Return a fault that is looked for where there are certificates, where only these faults strike."""
+    planted = _planted(name, file, old, new, told_by, "run certificates/leader reissue")
+    return replace(planted, charms=("memcached", "certificates"), faults=faults)
 
 
 RESTART = "config ceph osd-memory-target=1G"
@@ -131,18 +136,18 @@ PLANTED = (
     ),
     _in_tls(
         "a renewed certificate that is not read", f"{MEMCACHED}/memcached.py",
-        '            self._ask("refresh_certs")\n', "", "certificates",
+        '            self._ask("refresh_certs")\n', "", "certificates", faults="age",
     ),
     _in_tls(
         "a certificate that is not renewed", f"{LIB}/tls.py",
-        "return now >= self.renew_at or not self._is_valid", "return False", "certificates converges",
+        "return now >= self.renew_at or not self._is_valid", "return False", "certificates converges", faults="age,outage",
     ),
     _in_tls(
         "a certificate that is not valid yet", f"{LIB}/tls.py",
-        "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges",
+        "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges", faults="clock",
     ),
     _in_tls(
         "a wrong clock brings on hooks without end", f"{LIB}/tls.py",
-        ' or abs(now - known.get("asked", 0)) < AGAIN_SECONDS', "", "converges",
+        ' or abs(now - known.get("asked", 0)) < AGAIN_SECONDS', "", "converges", faults="clock",
     ),
 )  # fmt: skip

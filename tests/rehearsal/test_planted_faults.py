@@ -75,7 +75,7 @@ def rehearse(planted, folder: Path) -> dict | None:
     save = folder / "found.json"
     command = [
         sys.executable, "-m", "openinfra_model.cli", "rehearse", str(folder / "bundles/openinfra.yaml"),
-        "--schedules", str(SCHEDULES), "--no-shrink", "--usual", "--save", str(save),
+        "--schedules", str(SCHEDULES), "--no-shrink", "--usual", "--save", str(save), "--faults", planted.faults,
         *(word for operation in planted.do for word in ("--do", operation)),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(folder / "lib/openinfra_charm/src")}
