@@ -59,7 +59,7 @@ def stage(tmp_path_factory) -> Stage:
         pytest.param(("remove-machine 2 --force; add-unit gateway",), id="a machine that died is replaced"),
         pytest.param(("remove-application web",), id="an application goes"),
         pytest.param(
-            ("remove-relation gateway certificates", "integrate gateway certificates"),
+            ("remove-relation gateway certificates", "integrate gateway:certificates certificates"),
             id="the certificates are withdrawn and given back",
         ),
     ],
