@@ -10,7 +10,7 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.world import Stage
 from tests.probes import lay_out
 
-SCHEDULES = 8
+SCHEDULES = 3
 BUNDLE = """\
 applications:
   certificates: {charm: ./build/openinfra-certificates.charm, base: ubuntu@24.04, num_units: 1, to: ["0"]}
@@ -59,7 +59,7 @@ def stage(tmp_path_factory) -> Stage:
         pytest.param(("remove-machine 2 --force; add-unit gateway",), id="a machine that died is replaced"),
         pytest.param(("remove-application web",), id="an application goes"),
         pytest.param(
-            ("remove-relation gateway certificates", "integrate gateway certificates"),
+            ("remove-relation gateway certificates", "integrate gateway:certificates certificates"),
             id="the certificates are withdrawn and given back",
         ),
     ],

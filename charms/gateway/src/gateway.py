@@ -50,6 +50,7 @@ class Gateway:
         self._application = application
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
+        self._leaving = f"/var/lib/openinfra/{application}/leaving"
         self._server_state = f"/var/lib/openinfra/{application}/server-state"
 
     # Verbs
@@ -117,6 +118,15 @@ class Gateway:
         if not self._services.ensure_running([service]) and self._services.outdated([service]):
             self._services.reload(service)
         return True
+
+    def leave(self, unit: str) -> None:
+        """Give the virtual address away for good, and go on serving connections until `stop`."""
+        self.machine.write(self._leaving, f"{unit}\n")
+        self._services.stop(KEEPALIVED)
+
+    def is_leaving(self, unit: str) -> bool:
+        """Return whether the unit has begun to leave."""
+        return (self.machine.read(self._leaving) or "").strip() == unit
 
     def stop(self) -> None:
         """Stop both daemons, the one that holds the virtual address first, and keep them stopped."""

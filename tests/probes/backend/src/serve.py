@@ -24,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         self.wfile.write(head + body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_: object, **__: object) -> None:
         """Say nothing."""
 
 
