@@ -1,10 +1,12 @@
 """Answers whether clients may be sent to this machine's MariaDB: 200 where they may, else 503 and why.
 
-    health-service.py ADDRESS PORT [CHAIN KEY CA]
+    health-service.py ADDRESS PORT FILES
 
 `/synced` asks whether the server is in the primary component and complete. `/` also lets one pass that gives a joining
-member its data, as long as no other member is complete. It needs only Python itself, and runs without Juju. A renewed
-certificate is taken for the next connection.
+member its data, as long as no other member is complete. It needs only Python itself, and runs without Juju.
+
+The file FILES names the chain, the key and the CA, a line each; an empty one has it speak in clear. What is new there,
+and a renewed certificate, is taken for the next connection.
 """
 
 from __future__ import annotations
@@ -39,29 +41,28 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: str, port: int, files: list[str]) -> None:
+    def __init__(self, address: str, port: int, files: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.address, self.port, self.files = address, port, files
+        self.address, self.port = address, port
+        self._files = Path(files)
         self._lock = threading.Lock()
         self._asked = 0.0
         self._status: dict[str, str] = {}
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if files else None
-        self._loaded: list[float] = []
         super().__init__((address, port), Handler)
 
     def get_request(self) -> tuple[socket.socket, object]:
         """Take a connection; the handshake is the handler's, so that nobody can hold up the others with it."""
         connection, client = super().get_request()
         connection.settimeout(SECONDS)
-        if self._context:
-            stamps = [Path(file).stat().st_mtime for file in self.files]
-            if stamps != self._loaded:
-                self._context.load_cert_chain(*self.files[:2])
-                self._loaded = stamps
-            connection = self._context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
+        if files := self.files():
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*files[:2])
+            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, client
+
+    def files(self) -> list[str]:
+        """Return the chain, the key and the CA; nothing where all is in clear."""
+        return self._files.read_text(encoding="utf-8").split()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that go away in the middle, or whose handshake fails."""
@@ -92,8 +93,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     def _is_synced(self, host: str) -> bool:
         connection = http.client.HTTPConnection(host, self.port, timeout=SECONDS)
-        if self.files:
-            context = ssl.create_default_context(cafile=self.files[2])
+        if files := self.files():
+            context = ssl.create_default_context(cafile=files[2])
             connection = http.client.HTTPSConnection(host, self.port, timeout=SECONDS, context=context)
         try:
             connection.request("GET", "/synced")
@@ -128,4 +129,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    Server(sys.argv[1], int(sys.argv[2]), sys.argv[3:]).serve_forever()
+    Server(sys.argv[1], int(sys.argv[2]), sys.argv[3]).serve_forever()

@@ -19,9 +19,11 @@ def ask(tmp_path, monkeypatch):
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
     told = tmp_path / "status"
+    clear = tmp_path / "files"
+    clear.write_text("")
     monkeypatch.setattr(program, "CLIENT", ("cat", str(told)))
     monkeypatch.setattr(program, "FRESH", -1)
-    server = program.Server("127.0.0.1", 0, [])
+    server = program.Server("127.0.0.1", 0, str(clear))
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def ask(*, state="Synced", primary=True, others=False):
