@@ -6,7 +6,7 @@ from __future__ import annotations
 import ops
 
 from admin import UnreachableError
-from mds import DAEMON, Mds
+from ceph_fs import DAEMON, Mds
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster

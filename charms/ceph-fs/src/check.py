@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from admin import UnreachableError
-from mds import Mds
+from ceph_fs import Mds
 from openinfra_charm import machine as machines
 
 

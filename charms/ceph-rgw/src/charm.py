@@ -7,11 +7,11 @@ import ops
 
 import endpoints
 from admin import UnreachableError
+from ceph_rgw import DAEMON, Rgw
 from openinfra_charm import actions, registry, status, tls
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_radosgw, keystone
-from rgw import DAEMON, Rgw
 from state import Config, Keystone, Settings, Site, State, check_site
 
 LEAVING = ops.MaintenanceStatus("leaving")

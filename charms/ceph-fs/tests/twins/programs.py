@@ -72,7 +72,7 @@ class MdsSoftware(Software):
 
     def version_of(self, package: str) -> str | None:
         """Return the version that Debian 13 has."""
-        return "18.2.7+ds-1" if package == "ceph-mds" else None
+        return "18.2.7+ds-1" if package in {"ceph-common", "ceph-mds"} else None
 
     @property
     def serves(self) -> bool:

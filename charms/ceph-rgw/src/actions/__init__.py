@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from admin import RefusedError, UnreachableError
+from ceph_rgw import KEEPER
 from openinfra_charm.actions import ActionError
-from rgw import KEEPER
 from state import parse_size
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actions import cluster, existing
+from ceph_rgw import KEEPER
 from openinfra_charm.actions import Outcome
-from rgw import KEEPER
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm

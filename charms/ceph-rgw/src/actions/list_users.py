@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actions import cluster
+from ceph_rgw import KEEPER
 from openinfra_charm.actions import NoParams as Params
 from openinfra_charm.actions import Outcome
-from rgw import KEEPER
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm

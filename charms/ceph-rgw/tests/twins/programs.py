@@ -71,7 +71,7 @@ class RgwSoftware(Software):
 
     def version_of(self, package: str) -> str | None:
         """Return the version that Debian 13 has."""
-        return "18.2.7+ds-1" if package == "radosgw" else None
+        return "18.2.7+ds-1" if package in {"ceph-common", "radosgw"} else None
 
     @property
     def serves(self) -> bool:
