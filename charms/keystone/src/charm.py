@@ -11,16 +11,16 @@ import accounts
 import clients
 import keys
 import report
-from admin import Admin, UnreachableError
-from keystone import BACKEND_PORT, PORT, RELEASE, Keystone
+from admin import Admin, RefusedError, UnreachableError
+from keystone import BACKEND_PORT, PORT, RELEASES, Keystone
 from openinfra_charm import actions, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
 from openinfra_charm.job import Jobs
 from openinfra_charm.openstack.api import HEALTH
-from openinfra_charm.release import ReleaseError
 from openinfra_charm.tls import Subject
+from openinfra_charm.upgrade import Service, Upgrade
 from state import Settings, State
 
 DATABASE = "keystone"
@@ -37,6 +37,11 @@ class KeystoneCharm(ops.CharmBase):
         self.keystone = Keystone(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name)
+        self.upgrade = Upgrade(
+            self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
+            locks=RELEASES, first=str(self.config["release"]),
+            service=Service(schema="jobs.schema", restart=self.keystone.switch, health=self._why_not_healthy),
+        )  # fmt: skip
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
         self.new_keys: keys.KeySet | None = None
@@ -66,7 +71,7 @@ class KeystoneCharm(ops.CharmBase):
     def _on_change(self, _: ops.EventBase) -> None:
         try:
             self._reconcile()
-        except (status.NeedsOperatorError, ReleaseError) as error:
+        except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
             self.missing.append(ops.WaitingStatus(str(error)))
@@ -77,7 +82,7 @@ class KeystoneCharm(ops.CharmBase):
         self.cluster.grant_turn()
         settings = self.settings
         self.keystone.install()
-        built = self._build()
+        built = self.upgrade.prepare()
         if not self.cluster.formed:
             return
         self._ask()
@@ -92,10 +97,15 @@ class KeystoneCharm(ops.CharmBase):
             self.keystone.stop()
             self.cluster.release_turn()
             return
-        started = self.keystone.apply() or self._restart_outdated()
+        started = self.keystone.apply() or (not self.upgrade.switching and self._restart_outdated())
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         seconds = self._limit - self.machine.now() if started else 0
-        if not self.keystone.api.wait_until_healthy(seconds):
+        healthy = self.upgrade.switching or self.keystone.api.wait_until_healthy(seconds)
+        # Also where it is not healthy: the way back is for that.
+        self.upgrade.advance()
+        if self.upgrade.switching:
+            return
+        if not healthy:
             self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
             return
         if not self.keystone.outdated():
@@ -104,24 +114,6 @@ class KeystoneCharm(ops.CharmBase):
             accounts.ensure(self, settings)
             keys.advance(self, settings)
             clients.serve(self, settings)
-
-    def _build(self) -> bool:
-        """Have the release's tree; return whether there is one to run with."""
-        releases = self.keystone.releases
-        wanted = self.keystone.wanted(RELEASE)
-        if not releases.is_built(wanted):
-            job = self.jobs.start("openinfra_charm.build_release", **wanted.arguments)
-            if not self.jobs.wait(job.id, self._limit - self.machine.now()):
-                self.missing.append(ops.MaintenanceStatus(f"building release {RELEASE}: see show-job"))
-                return False
-            if not releases.is_built(wanted):
-                ended = self.jobs.find(job.id)
-                raise ReleaseError(
-                    ended.progress if ended else f"{job.id} is gone: the next hook begins again"
-                )
-        if releases.current is None:
-            releases.switch(wanted.tree)
-        return True
 
     def _ask(self) -> None:
         """Ask other applications for what Keystone needs of them."""
@@ -211,6 +203,16 @@ class KeystoneCharm(ops.CharmBase):
         self.keystone.restart()
         return True
 
+    def _why_not_healthy(self) -> str:
+        """Return why nobody gets a token here; empty if the charm's own user does."""
+        if why := self.keystone.api.problem():
+            return why
+        try:
+            accounts.session(self, self.settings)
+        except (UnreachableError, RefusedError) as error:
+            return str(error)
+        return ""
+
     # The other events
 
     def _on_secret_rotate(self, event: ops.SecretRotateEvent) -> None:
@@ -246,7 +248,7 @@ class KeystoneCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self.missing and not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self.missing or report.statuses(self))
+        status.add_all(event, [*self.upgrade.statuses(), *(self.missing or report.statuses(self))])
 
     # What the model says
 

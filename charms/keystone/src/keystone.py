@@ -19,12 +19,11 @@ from state import EXPIRED_WINDOW
 if TYPE_CHECKING:
     from keys import KeySet
     from openinfra_charm.machine import Machine
-    from openinfra_charm.release import Wanted
     from state import State
 
 HERE = Path(__file__).parent
 PACKAGES = (*front.PACKAGES, *release.PACKAGES, *tls.PACKAGES)
-RELEASE = "2026.1"
+RELEASES = HERE / "releases"
 PORT = 5000
 """Where clients look for Keystone: at the gateway."""
 BACKEND_PORT = 15000
@@ -55,14 +54,6 @@ class Keystone:
         registry.install(self.machine, self.application, PACKAGES)
         self.front.keep_packaged_stopped()
         self.api.install()
-
-    def wanted(self, name: str) -> Wanted:
-        """Return what a release is made of here.
-
-        Raises:
-            ReleaseError: The charm does not have it for this machine's Python.
-        """
-        return release.find(self.machine, HERE / "releases", name)
 
     def version(self) -> str:
         """Return the release in use, such as `2026.1`; empty before there is one."""
@@ -129,6 +120,12 @@ class Keystone:
         """Restart the API; the front holds requests back meanwhile."""
         self.api.restart(*self._inputs)
 
+    def switch(self) -> None:
+        """Have the API run with the tree that is in use now."""
+        self.apply()
+        if self.outdated():
+            self.restart()
+
     def is_ready(self) -> bool:
         """Return whether Keystone can do its work."""
         return not self.api.problem()
@@ -159,6 +156,11 @@ class Keystone:
     def sync_database(self) -> None:
         """Bring the database's schema to this release; one that has it is left as it is."""
         self._manage("db_sync")
+
+    def change_schema(self, tree: str, step: str) -> None:
+        """`expand` or `contract` the database's schema to what the release in a tree needs."""
+        command = (f"--config-file={self._config_path}", "db_sync", f"--{step}")
+        self.api.run("keystone-manage", *command, tree=tree)
 
     def bootstrap(self, username: str, password: str, *, url: str, region: str) -> None:
         """Make the roles, the project `admin`, the catalogue's entry of Keystone, and a user who may do everything.

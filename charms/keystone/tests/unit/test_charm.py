@@ -151,7 +151,7 @@ def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
     machine.slow_jobs = True
     model.machines[0], model.unit_data[0] = machine, {}
     model.run(0, model.on.config_changed())
-    assert model.statuses[0] == ops.MaintenanceStatus("building release 2026.1: see show-job")
+    assert model.statuses[0] == ops.MaintenanceStatus("build-release-1: has begun")
     machine.run_jobs()
     machine.slow_jobs = False
     model.update_status()

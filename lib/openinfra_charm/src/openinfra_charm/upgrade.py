@@ -81,7 +81,7 @@ BACK = "back"
 
 HOOK_SECONDS = 50
 """How long one hook goes on; what is left is done by the next."""
-JOB_SECONDS = 25
+JOB_SECONDS = 40
 """How long a hook waits for a job: most are through by then, and no event tells of a job's end."""
 HEALTH_SECONDS = 40
 """How long a service may take until it serves with another tree."""
@@ -231,15 +231,15 @@ class Upgrade:
 
     def prepare(self) -> bool:
         """Build the trees that this unit needs; return whether there is one to run."""
-        if self.plan is None:
-            if not self._charm.unit.is_leader() or not self._cluster.formed:
-                self._waits.append(ops.WaitingStatus("for the leader to say which release runs"))
-                return False
+        self._jobs.resume()
+        if self.plan is None and self._charm.unit.is_leader():
             self._decide(Plan(release=self._first))
         plan = self.plan
         if plan is None:
+            # Most likely it will be this one, and there is time now.
+            self._build(self._first)
+            self._waits.append(ops.WaitingStatus("for the leader to say which release runs"))
             return False
-        self._jobs.resume()
         needed = dict.fromkeys(name for name in (plan.target, plan.release, plan.to) if name)
         built = tuple(sorted(name for name in needed if self._build(name)))
         if built != self.standing(self._me).built:

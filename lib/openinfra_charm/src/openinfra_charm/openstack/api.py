@@ -69,8 +69,10 @@ class Api:
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
         self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
 
-    def run(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-        """Run a program of the release tree in use to its end, as the service's user; secrets go into `env`.
+    def run(
+        self, program: str, *arguments: str, env: Mapping[str, str] | None = None, tree: str = "current"
+    ) -> None:
+        """Run a program of a release tree, of the one in use if none is named, to its end, as the service's user; secrets go into `env`.
 
         Raises:
             CommandError: Its exit code is not 0.
@@ -78,11 +80,11 @@ class Api:
         """
         # What the charm finds its own modules by must not lead the tree's Python to them.
         variables = {**(env or {}), "PYTHONPATH": ""}
-        command = ("runuser", "-u", self.user, "--", self._program(program), *arguments)
+        command = ("runuser", "-u", self.user, "--", self._program(program, tree), *arguments)
         self._machine.run(*command, env=variables, timeout=_PROGRAM_SECONDS)
 
-    def _program(self, name: str) -> str:
-        return f"/opt/{self._application}/current/bin/{name}"
+    def _program(self, name: str, tree: str = "current") -> str:
+        return f"/opt/{self._application}/{tree}/bin/{name}"
 
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
