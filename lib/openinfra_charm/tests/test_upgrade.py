@@ -258,7 +258,7 @@ class Model:
         return outcomes[0]
 
     def upgrade(self, **params):
-        return self.act(upgrade_release, release=NEW, **({"backup": "monday"} | params))
+        return self.act(upgrade_release, **({"release": NEW, "backup": "monday"} | params))
 
     @property
     def plan(self):
@@ -343,6 +343,12 @@ def test_a_single_unit_is_through_in_one_action(make):
     assert model.running == [NEW]
     assert model.act(finish_upgrade).summary == "the upgrade is finished"
     assert model.columns == {"id", "title"}
+
+
+def test_juju_may_take_a_release_for_a_number(make):
+    model = make(units=1)
+    model.upgrade(release=float(NEW))
+    assert model.running == [NEW]
 
 
 def test_the_contracted_schema_has_no_way_back_and_the_backup_is_named(make):
