@@ -79,9 +79,9 @@ SWITCHED = "switched"
 CONTRACT = "contract"
 BACK = "back"
 
-HOOK_SECONDS = 50
+HOOK_SECONDS = 45
 """How long one hook goes on; what is left is done by the next."""
-JOB_SECONDS = 40
+JOB_SECONDS = 30
 """How long a hook waits for a job: most are through by then, and no event tells of a job's end."""
 HEALTH_SECONDS = 40
 """How long a service may take until it serves with another tree."""
