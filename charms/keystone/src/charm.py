@@ -103,8 +103,8 @@ class KeystoneCharm(ops.CharmBase):
         self.upgrade.advance()
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         seconds = self._limit - self.machine.now() if started else 0
-        if not self.keystone.api.wait_until_healthy(seconds):
-            self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
+        if why := self.keystone.api.problem(seconds):
+            self.missing.append(ops.WaitingStatus(f"for Keystone: {why}"))
             return
         if not self.keystone.outdated():
             self._take_up()
