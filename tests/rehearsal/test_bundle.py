@@ -55,7 +55,8 @@ def test_faults_strike(stage):
     """A storm of each kind alone leaves its trace in the timeline."""
     traces = {
         "kill": "the hook was killed", "power": "the power went away", "overlap": "in the middle of what comes next", "blackout": "all machines lose power",
-        "leader": "leads its application now", "delay": "time passes",
+        "leader": "leads its application now", "delay": "time passes", "clock": "jumps by", "age": "nothing happens for",
+        "outage": "all machines are off for", "rotate": "the operator, meanwhile",
     }  # fmt: skip
     assert traces.keys() == set(FAULTS)
     for fault, trace in traces.items():

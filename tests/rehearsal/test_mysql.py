@@ -17,7 +17,7 @@ SCHEDULES = 8
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory) -> Stage:
-    pack.pack(ROOT, ["mysql"])
+    pack.pack(ROOT, ["mysql", "certificates"])
     wanted = bundle.load(ROOT / "charms/mysql/tests/bundle.yaml")
     return Stage(wanted, tmp_path_factory.mktemp("charms"), ROOT / "charms")
 

@@ -30,6 +30,8 @@ _LEAST_RSA = 2048
 _LEAST_EC = 256
 _SKEW = 60
 """Seconds by which a certificate is valid before it is made: machines' clocks differ."""
+_ROOT_SKEW = 86400
+"""And a root, which many certificates hang on; but no more than a tenth of its life."""
 _END = "-----END CERTIFICATE-----"
 
 
@@ -73,9 +75,10 @@ class Signer:
             x509.NameAttribute(x509.NameOID.COMMON_NAME, settings.common_name),
             x509.NameAttribute(x509.NameOID.SERIAL_NUMBER, f"{serial:040x}"[:16]),
         ])  # fmt: skip
-        now = self._machine.now()
+        now, validity = self._machine.now(), settings.root_validity
+        life = (now - min(_ROOT_SKEW, validity // 10), now + validity)
         certificate = (
-            self._builder(name, name, key.public_key(), serial, (now - _SKEW, now + settings.root_validity))
+            self._builder(name, name, key.public_key(), serial, life)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(x509, key_cert_sign=True, crl_sign=True), critical=True)
             .sign(key, hashes.SHA384())
@@ -156,8 +159,11 @@ class Signer:
         request, names = self._read_request(csr)
         issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
         signer = serialization.load_pem_private_key(key.encode(), password=None)
-        now = self._machine.now()
-        life = (max(now - _SKEW, authority.begins), min(now + validity, authority.ends))
+        begins = max(self._machine.now() - _SKEW, authority.begins)
+        ends = min(begins + _SKEW + validity, authority.ends)
+        if ends <= begins:
+            # The CA has expired, and so is this: with it the requirer learns of the next CA.
+            begins = authority.begins
         public_key = request.public_key()
         usage = _usage(
             x509, digital_signature=True, key_encipherment=isinstance(public_key, rsa.RSAPublicKey)
@@ -165,7 +171,9 @@ class Signer:
         purposes = [x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH]
         above = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
         builder = (
-            self._builder(request.subject, issuer.subject, public_key, x509.random_serial_number(), life)
+            self._builder(
+                request.subject, issuer.subject, public_key, x509.random_serial_number(), (begins, ends)
+            )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)

@@ -24,8 +24,10 @@ from openinfra_charm.upgrade import Service, Upgrade
 from state import Settings, State
 
 DATABASE = "keystone"
+RESTART = "restart"
+"""Why a unit has its turn; an upgrade has reasons of its own."""
 HOOK_SECONDS = 45
-"""How long a hook may wait, for a release tree and for an API that it has started; the next one goes on from there."""
+"""How long a hook may wait, for an API that it has started; the next one goes on from there."""
 
 
 class KeystoneCharm(ops.CharmBase):
@@ -40,7 +42,7 @@ class KeystoneCharm(ops.CharmBase):
         self.upgrade = Upgrade(
             self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
             locks=RELEASES, first=str(self.config["release"]),
-            service=Service(schema="jobs.schema", restart=self.keystone.switch, health=self._why_not_healthy),
+            service=Service(schema="schema", restart=self.keystone.restart, health=self._why_not_healthy),
         )  # fmt: skip
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
@@ -82,12 +84,12 @@ class KeystoneCharm(ops.CharmBase):
         self.cluster.grant_turn()
         settings = self.settings
         self.keystone.install()
-        built = self.upgrade.prepare()
         if not self.cluster.formed:
             return
         self._ask()
+        has_tree = self.upgrade.prepare()
         state = self._gather(settings)
-        if state is None or not built:
+        if state is None or not has_tree:
             return
         self.keystone.render(state)
         self.cluster.publish(keys=state.keys.generation)
@@ -97,19 +99,17 @@ class KeystoneCharm(ops.CharmBase):
             self.keystone.stop()
             self.cluster.release_turn()
             return
-        started = self.keystone.apply() or (not self.upgrade.switching and self._restart_outdated())
+        started = self.keystone.apply() or self._restart_outdated()
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         seconds = self._limit - self.machine.now() if started else 0
-        healthy = self.upgrade.switching or self.keystone.api.wait_until_healthy(seconds)
-        # Also where it is not healthy: the way back is for that.
+        why = "" if self.upgrade.switching else self.keystone.api.problem(seconds)
+        # Also where it does not serve: the way back is for that.
         self.upgrade.advance()
-        if self.upgrade.switching:
-            return
-        if not healthy:
-            self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
+        if why:
+            self.missing.append(ops.WaitingStatus(f"for Keystone: {why}"))
             return
         if not self.keystone.outdated():
-            self.cluster.release_turn()
+            self._take_up()
         if self.unit.is_leader():
             accounts.ensure(self, settings)
             keys.advance(self, settings)
@@ -148,24 +148,29 @@ class KeystoneCharm(ops.CharmBase):
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         database, cache = self.model.get_relation("database"), self.model.get_relation("cache")
-        access = mysql_client.read_access(self.model, database) if database and database.active else None
-        address = self.address
+        access = self._access(database) if database and database.active else None
+        certificates, address = self.model.get_relation("certificates"), self.address
         if address is None:
             self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
         if database is None:
             self.missing.append(ops.BlockedStatus(f"no database: juju integrate {self.app.name} mysql"))
         elif access is None:
             self.missing.append(ops.WaitingStatus(f"for {database.app.name} to make the database"))
-        if self.model.get_relation("certificates") is None:
+        if certificates is None:
             self.missing.append(ops.BlockedStatus(f"no TLS: juju integrate {self.app.name} certificates"))
         elif not self.keystone.tls.ready:
-            relation = self.model.get_relation("certificates")
-            self.missing.append(ops.WaitingStatus(self.keystone.tls.problem(relation)))
+            self.missing.append(ops.WaitingStatus(self.keystone.tls.problem(certificates)))
         present = self._secrets(settings)
         if not (access and address and present and self.keystone.tls.ready):
             return None
         servers = memcache.read_servers(cache) if cache and cache.active else ()
         return State(settings=settings, address=address, access=access, servers=servers, keys=present)
+
+    def _access(self, database: ops.Relation) -> mysql_client.Access | None:
+        try:
+            return mysql_client.read_access(self.model, database, take_up=False)
+        except ops.SecretNotFoundError:
+            return None
 
     def _secrets(self, settings: Settings) -> keys.KeySet | None:
         """Return the keys; as the leader make them and the first passwords where there are none."""
@@ -194,17 +199,24 @@ class KeystoneCharm(ops.CharmBase):
 
     def _restart_outdated(self) -> bool:
         """Restart an API that runs with something older, one unit of the application at a time; return whether it was."""
-        if not self.keystone.outdated():
+        if self.upgrade.switching or not self.keystone.outdated():
             return False
-        if not self.cluster.request_turn("restart"):
+        if not self.cluster.request_turn(RESTART):
             turn = self.cluster.turn_holder or "the leader gives it"
             self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
             return False
         self.keystone.restart()
         return True
 
+    def _take_up(self) -> None:
+        """Say that what runs is the newest: to the units that wait, and to who has handed out a new password."""
+        if self.cluster.turn_reason == RESTART:
+            self.cluster.release_turn()
+        if database := self.model.get_relation("database"):
+            mysql_client.read_access(self.model, database)
+
     def _why_not_healthy(self) -> str:
-        """Return why nobody gets a token here; empty if the charm's own user does."""
+        """Return why the charm's own user gets no token here; empty if it does."""
         if why := self.keystone.api.problem():
             return why
         try:
@@ -248,7 +260,8 @@ class KeystoneCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self.missing and not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, [*self.upgrade.statuses(), *(self.missing or report.statuses(self))])
+        missing = [*self.missing, *self.upgrade.statuses()]
+        status.add_all(event, missing or report.statuses(self))
 
     # What the model says
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PACKAGES = (*front.PACKAGES, *release.PACKAGES, *tls.PACKAGES)
+"""What a new application begins with."""
 RELEASES = HERE / "releases"
 PORT = 5000
 """Where clients look for Keystone: at the gateway."""
@@ -63,14 +64,17 @@ class Keystone:
     def render(self, state: State) -> None:
         """Write keys, configuration and units."""
         self.write_keys(state.keys)
+        cache_cas = (server.ca for server in state.servers)
         config = self._templates.fill(
             "keystone.conf.j2",
             application=self.application,
             settings=state.settings,
             expired_window=EXPIRED_WINDOW,
             lib=self.api.lib,
-            database=oslo.sections(oslo.database(state.access)),
-            cache=oslo.sections(oslo.cache(state.servers)),
+            database=oslo.sections(
+                oslo.database(state.access, ca_path=self._trust("database", state.access.ca))
+            ),
+            cache=oslo.sections(oslo.cache(state.servers, ca_path=self._trust("cache", *cache_cas))),
         )
         module = (HERE / "files/openinfra_wsgi.py").read_text(encoding="utf-8")
         render.write(
@@ -83,6 +87,15 @@ class Keystone:
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), self.application)
         registry.leave_check(self.machine, "after-start", self.application, *check)
+
+    def _trust(self, whom: str, *cas: str) -> str:
+        """Have a file of the CAs with which others are verified; return its path, empty where they speak no TLS."""
+        path, wanted = f"{self.api.etc}/{whom}-ca.pem", sorted({ca.strip() for ca in cas if ca})
+        if not wanted:
+            self.machine.remove(path)
+            return ""
+        self.machine.write(path, "".join(f"{ca}\n" for ca in wanted))
+        return path
 
     def write_keys(self, keys: KeySet) -> None:
         """Put a generation of keys on the disk.
@@ -120,12 +133,6 @@ class Keystone:
         """Restart the API; the front holds requests back meanwhile."""
         self.api.restart(*self._inputs)
 
-    def switch(self) -> None:
-        """Have the API run with the tree that is in use now."""
-        self.apply()
-        if self.outdated():
-            self.restart()
-
     def is_ready(self) -> bool:
         """Return whether Keystone can do its work."""
         return not self.api.problem()
@@ -148,7 +155,9 @@ class Keystone:
     @property
     def _inputs(self) -> tuple[str, ...]:
         current = self.releases.current
-        texts = (self.machine.read(path) or "" for path in (self._config_path, self._module_path))
+        # The database's CA is read anew for each connection, the cache's only once.
+        paths = (self._config_path, self._module_path, f"{self.api.etc}/cache-ca.pem")
+        texts = (self.machine.read(path) or "" for path in paths)
         return (current.name if current else "", *texts)
 
     # What the leader does once
@@ -156,11 +165,6 @@ class Keystone:
     def sync_database(self) -> None:
         """Bring the database's schema to this release; one that has it is left as it is."""
         self._manage("db_sync")
-
-    def change_schema(self, tree: str, step: str) -> None:
-        """`expand` or `contract` the database's schema to what the release in a tree needs."""
-        command = (f"--config-file={self._config_path}", "db_sync", f"--{step}")
-        self.api.run("keystone-manage", *command, tree=tree)
 
     def bootstrap(self, username: str, password: str, *, url: str, region: str) -> None:
         """Make the roles, the project `admin`, the catalogue's entry of Keystone, and a user who may do everything.
@@ -180,5 +184,10 @@ class Keystone:
         """Encrypt all stored credentials with the key in use."""
         self._manage("credential_migrate")
 
-    def _manage(self, *command: str, env: dict[str, str] | None = None) -> None:
-        self.api.run("keystone-manage", f"--config-file={self._config_path}", *command, env=env)
+    def change_schema(self, step: str, tree: str) -> None:
+        """Take the database's schema a step to the release of a tree: `expand` or `contract`."""
+        self._manage("db_sync", f"--{step}", tree=tree)
+
+    def _manage(self, *command: str, tree: str = "current", env: dict[str, str] | None = None) -> None:
+        config = f"--config-file={self._config_path}"
+        self.api.run("keystone-manage", config, *command, tree=tree, env=env)

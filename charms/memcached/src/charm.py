@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import ops
 
-from memcached import DAEMON, PORT, UNIT, Memcached
+from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import memcache
+from openinfra_charm.tls import Subject
 from state import Config, State
 
 RESTART_SECONDS = 40
@@ -30,6 +31,7 @@ class MemcachedCharm(ops.CharmBase):
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, cluster.relation_created, cluster.relation_changed, cluster.relation_departed,
             self.on["cache"].relation_created,
+            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -59,15 +61,57 @@ class MemcachedCharm(ops.CharmBase):
                 f"{owner} runs memcached on this machine already: remove one of the two"
             )
         self.memcached.install()
+        if not self.cluster.formed:
+            # Whether there is a CA is known with it, and with a CA nothing starts without a certificate.
+            self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
+            return
         address = self._address()
         if address is None:
             self._missing.append(ops.WaitingStatus("for Juju to give the binding cache an address"))
             return
-        self.memcached.render(State(config=config, address=address))
+        tls = self._update_certificate(address)
+        if self._authority and not tls and not self.memcached.was_started:
+            return
+        self.memcached.render(State(config=config, address=address, tls=tls))
         self.memcached.apply()
         self._restart_outdated()
+        if self.memcached.outdated():
+            return
+        if tls:
+            self._take_certificate()
+        elif self._authority is None:
+            self.memcached.tls.remove()
+        ca = self.machine.read(self.memcached.tls.ca_path) if tls else None
         for relation in self.model.relations["cache"]:
-            memcache.publish(relation, self.unit, memcache.Server(host=address, port=PORT))
+            memcache.publish(relation, self.unit, memcache.Server(host=address, port=PORT, ca=ca or ""))
+
+    def _update_certificate(self, address: str) -> bool:
+        """Ask for a certificate, and take what has come; return whether the daemon can serve one.
+
+        A daemon that runs without TLS does so until there is one; a new one is not started.
+        """
+        if self._authority is None:
+            return False
+        name = self.machine.hostname()
+        subject = Subject(common_name=name, dns=(name,), addresses=(address,))
+        self.memcached.tls.update(self._authority, self.unit, subject)
+        if problem := self.memcached.tls.problem(self._authority):
+            self._missing.append(ops.WaitingStatus(problem))
+        return self.memcached.tls.ready
+
+    def _take_certificate(self) -> None:
+        try:
+            self.memcached.take_certificate()
+        except NoAnswerError as error:
+            self._missing.append(ops.WaitingStatus(f"for memcached to take its new certificate: {error}"))
+            return
+        self.memcached.tls.acknowledge(self._authority, self.unit)
+
+    @property
+    def _authority(self) -> ops.Relation | None:
+        """The relation to who signs certificates, unless it is about to end."""
+        relation = self.model.get_relation("certificates")
+        return relation if relation and relation.active else None
 
     def _address(self) -> str | None:
         binding = self.model.get_binding("cache")

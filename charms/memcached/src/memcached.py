@@ -6,18 +6,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry, render
+from openinfra_charm import registry, render, tls
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
+from openinfra_charm.tls import Certificate
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
-    from state import Config, State
+    from state import State
 
 HERE = Path(__file__).parent
 DAEMON = "memcached"
-PACKAGES = ("memcached",)
+PACKAGES = ("memcached", *tls.PACKAGES)
 UNIT = "memcached.service"
+USER = "memcache"
 CONFIG = "/etc/memcached.conf"
 DROP_IN = "/etc/systemd/system/memcached.service.d/openinfra.conf"
 ASK = "/usr/lib/openinfra/memcached-ask"
@@ -26,6 +28,8 @@ PORT = 11211
 _PAUSE = 1
 _KIB_OF_A_CONNECTION = 32
 """What the cap on memory allows for the buffers of each connection, memcached's and the kernel's."""
+_KIB_OF_TLS = 64
+"""And for those of TLS."""
 
 
 class NoAnswerError(Exception):
@@ -40,6 +44,9 @@ class Memcached:
         self._application = application
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
+        # The daemon reads both files again after it has become this user.
+        self.tls = Certificate(machine, application, user=USER, group=USER)
+        self._taken = f"/var/lib/openinfra/{application}/certificate"
 
     # Verbs
 
@@ -56,9 +63,15 @@ class Memcached:
             config=state.config,
             listen=f"[{address}]" if ":" in address else address,
             port=PORT,
+            user=USER,
+            chain=self.tls.chain_path if state.tls else "",
+            key=self.tls.key_path if state.tls else "",
         )
         drop_in = self._templates.fill(
-            "memcached.service.j2", application=self._application, memory_max=memory_max(state.config)
+            "memcached.service.j2",
+            application=self._application,
+            memory_max=memory_max(state),
+            tls=state.tls,
         )
         ask = (HERE / "files/memcached-ask").read_text(encoding="utf-8")
         changed = render.write(
@@ -73,14 +86,20 @@ class Memcached:
 
     def apply(self) -> None:
         """Have the daemon run; one that runs with an older configuration is left for `outdated`."""
-        if UNIT not in self._services.units:
+        if not self.was_started:
             self.machine.reload_systemd()
             if self._active_state() != "inactive":
                 # Somebody had it before the charm, with a configuration of his own.
                 self.machine.stop_services(UNIT)
-        self._services.ensure_running([self._service()])
+        if self._services.ensure_running([self._service()]):
+            self._note_certificate()
 
     start = apply
+
+    @property
+    def was_started(self) -> bool:
+        """Whether there is a daemon of ours, be it well or not."""
+        return UNIT in self._services.units
 
     def outdated(self) -> bool:
         """Return whether the daemon runs with an older configuration and has to be restarted."""
@@ -90,6 +109,26 @@ class Memcached:
         """Restart the daemon with the present configuration; what it held is lost."""
         self.machine.reload_systemd()
         self._services.restart(self._service())
+        self._note_certificate()
+
+    def take_certificate(self) -> None:
+        """Have a daemon that speaks TLS serve the certificate on the machine; it keeps its items and connections.
+
+        Raises:
+            NoAnswerError: The daemon does not answer, or does not take it.
+        """
+        if self.machine.read(self._taken) != self._certificate:
+            self._ask("refresh_certs")
+            self._note_certificate()
+
+    @property
+    def _certificate(self) -> str:
+        return "\n".join(self.tls.inputs)
+
+    def _note_certificate(self) -> None:
+        """Remember what the daemon has just read."""
+        if self.tls.ready:
+            self.machine.write(self._taken, self._certificate)
 
     def stop(self) -> None:
         """Stop the daemon, and keep it stopped."""
@@ -119,7 +158,7 @@ class Memcached:
     def remove(self) -> None:
         """Take everything of ours off the machine; a package that others need stays."""
         self.stop()
-        for path in (CONFIG, str(Path(DROP_IN).parent), ASK):
+        for path in (CONFIG, str(Path(DROP_IN).parent), ASK, f"/etc/{self._application}"):
             self.machine.remove(path)
         self.machine.reload_systemd()
         registry.remove_checks(self.machine, self._application)
@@ -158,7 +197,8 @@ class Memcached:
         return Service(unit=UNIT, inputs=tuple(self.machine.read(path) or "" for path in (CONFIG, DROP_IN)))
 
 
-def memory_max(config: Config) -> int:
+def memory_max(state: State) -> int:
     """Return the MiB that the process may take: items, a quarter for what finds them, its connections and itself."""
-    connections = config.connection_limit * _KIB_OF_A_CONNECTION // 1024
-    return config.memory_limit + config.memory_limit // 4 + connections + 64
+    config = state.config
+    each = _KIB_OF_A_CONNECTION + (_KIB_OF_TLS if state.tls else 0)
+    return config.memory_limit + config.memory_limit // 4 + config.connection_limit * each // 1024 + 64

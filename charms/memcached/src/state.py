@@ -41,10 +41,14 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """Everything that decides what runs on this machine; `address` is the one that clients use."""
+    """Everything that decides what runs on this machine.
+
+    `address` is the one that clients use, `tls` whether they speak TLS: then key and certificate are on the machine.
+    """
 
     config: Config
     address: str
+    tls: bool = False
 
 
 def _within(options: Mapping[str, Any], option: str, least: int, most: int | None = None) -> int:

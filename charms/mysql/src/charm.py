@@ -9,15 +9,21 @@ from functools import cached_property
 import ops
 
 import clients
+import endpoint
 import health
 import recovery
 import report
+import restore
+import schedule
+from health_service import HealthService
 from mysql import DAEMON, MySql
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
+from openinfra_charm.job import Jobs
 from sql import UnreachableError
 from state import Config, Members, Recovery, Settings, State, may_join
+from transport import Transport
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 STOP_SECONDS = 45
@@ -35,14 +41,20 @@ class MySqlCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.mysql = MySql(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name)
+        self.health_service = HealthService(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
+        self.transport = Transport(self)
         self.missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status,
             *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
             *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "joined", "changed", "broken")),
+            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
+            *(getattr(self.on["gateway"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
+            *(getattr(self.on["s3-parameters"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -80,23 +92,31 @@ class MySqlCharm(ops.CharmBase):
         if not self.cluster.formed:
             return
         self._publish_member()
+        self.transport.update()
+        endpoint.publish_address(self)
         state = self._gather(settings)
         if state is None:
             return
         serves = False
         if state.joins:
             self.mysql.render(state)
-            serves = recovery.run_member(self, state)
+            schedule.apply(self)
+            self.jobs.resume()
+            serves = not restore.follow(self, state) and recovery.run_member(self, state)
+            self.health_service.apply(state)
         else:
             self._say_why_outside()
         if serves:
             recovery.tell_outlived(self)
+            self.transport.take_up(state)
         if self.unit.is_leader():
+            restore.lead(self, serves=serves)
             recovery.lead(self, state, serves=serves)
             if serves:
                 self._serve_clients(settings)
         if serves:
             self._restart_outdated()
+            self.transport.tell()
         self.cluster.grant_turn()
 
     def _gather(self, settings: Settings) -> State | None:
@@ -108,6 +128,7 @@ class MySqlCharm(ops.CharmBase):
         chosen = [unit for unit, _ in shared["members"]]
         founds = shared["founder"] == self.unit.name and "founded" not in shared
         joins = may_join(self.unit.name, chosen, self.members) and (founds or "founded" in shared)
+        joins = joins and not self.transport.awaits_certificate
         return State(
             settings=settings,
             cluster_id=shared["cluster-id"],
@@ -115,6 +136,7 @@ class MySqlCharm(ops.CharmBase):
             members=dict(shared["members"]),
             joins=joins,
             recovery=self.recovery,
+            tls=self.transport.state,
         )
 
     def _found_cluster(self) -> None:
@@ -154,13 +176,17 @@ class MySqlCharm(ops.CharmBase):
                 )
             )
             return
+        if self.transport.awaits_certificate:
+            self.missing.append(ops.WaitingStatus(self.transport.problem))
+            return
         self.missing.append(ops.WaitingStatus("for its turn to join the cluster, after the units before it"))
 
     def _serve_clients(self, settings: Settings) -> None:
         """As the leader, name who takes the writes, and give related applications what they ask for."""
         if member := recovery.writer(self):
             self.cluster.publish_shared(writer=member.unit)
-            clients.serve(self, settings, f"{member.client_address}:3306")
+            self.transport.lead(clients_know=clients.know_ca(self, settings))
+            clients.serve(self, settings, endpoint.serve(self, member), self.transport.ca)
         for relation_id in clients.departed(self):
             clients.withdraw(self, relation_id)
 
@@ -220,7 +246,10 @@ class MySqlCharm(ops.CharmBase):
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self.missing.append(LEAVING)
         if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+            schedule.remove(self)
+            self.health_service.remove()
             self.mysql.remove()
+            self.transport.certificate.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
 
     # Status

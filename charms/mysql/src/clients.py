@@ -23,12 +23,15 @@ LONGEST = 64
 """The longest name of a database (MariaDB: identifier names)."""
 
 
-def serve(charm: MySqlCharm, settings: Settings, endpoints: str) -> None:
+def serve(charm: MySqlCharm, settings: Settings, endpoints: str, ca: str) -> None:
     """As the leader, make what related applications ask for, and tell all of them where the database is."""
+    is_told = charm.cluster.shared.get("ca") == ca
     for relation in charm.model.relations["database"]:
         request = mysql_client.read_request(relation)
         if request is None or objection(request, settings):
             continue
+        if ca and not (is_told and mysql_client.tells_tls(relation, charm.app)):
+            _publish_ca(charm, relation, request, ca)
         version = charm.mysql.version()
         if mysql_client.is_answered(relation, charm.app, request):
             mysql_client.publish_endpoints(relation, charm.app, endpoints=endpoints, version=version)
@@ -39,14 +42,25 @@ def serve(charm: MySqlCharm, settings: Settings, endpoints: str) -> None:
             charm.missing.append(ops.BlockedStatus(f"{request.application}: {error}"))
             continue
         mysql_client.answer(relation, charm.app, request, endpoints=endpoints, version=version)
+    charm.cluster.publish_shared(ca=ca or None)
+
+
+def know_ca(charm: MySqlCharm, settings: Settings) -> bool:
+    """Return whether all clients that are served were told the CA, in a hook before this one."""
+    return all(
+        mysql_client.tells_tls(relation, charm.app)
+        for relation in charm.model.relations["database"]
+        if (request := mysql_client.read_request(relation)) and not objection(request, settings)
+    )
 
 
 def withdraw(charm: MySqlCharm, relation_id: int) -> None:
     """As the leader, take the users of a relation that is gone away; its database and data stay."""
     for user in users(charm, relation_id):
         _drop(charm.mysql.sql, user)
-    for secret in _secrets(charm, relation_id):
-        secret.remove_all_revisions()
+    for label in (_label(relation_id), _ca_label(relation_id)):
+        for secret in _secrets(charm, label):
+            secret.remove_all_revisions()
     charm.cluster.publish_shared(**{_users_key(relation_id): None})
 
 
@@ -91,10 +105,24 @@ def rotate(charm: MySqlCharm, relation: ops.Relation, request: Request) -> str:
 def forget_old(charm: MySqlCharm, label: str) -> None:
     """As the leader, drop the users that were handed out before the newest, which everybody has taken up."""
     relation_id = int(label.rpartition("-")[2])
+    if label == _ca_label(relation_id):
+        return
     known = users(charm, relation_id)
     for user in known[:-1]:
         _drop(charm.mysql.sql, user)
     charm.cluster.publish_shared(**{_users_key(relation_id): known[-1:] or None})
+
+
+def make_anew(charm: MySqlCharm) -> None:
+    """As the leader, bring the users of data that were restored to what clients have, and drop those of nobody."""
+    known = {user for relation in charm.model.relations["database"] for user in users(charm, relation.id)}
+    for row in charm.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
+        if row[0] not in known:
+            _drop(charm.mysql.sql, row[0])
+    for relation in charm.model.relations["database"]:
+        request = mysql_client.read_request(relation)
+        if request and users(charm, relation.id):
+            _hand_out(charm, relation, request)
 
 
 def departed(charm: MySqlCharm) -> list[int]:
@@ -112,6 +140,10 @@ def _label(relation_id: int) -> str:
     return f"database-{relation_id}"
 
 
+def _ca_label(relation_id: int) -> str:
+    return f"database-ca-{relation_id}"
+
+
 def _user_name(relation_id: int, number: int) -> str:
     return f"relation-{relation_id}-{number}"
 
@@ -124,7 +156,7 @@ def _hand_out(charm: MySqlCharm, relation: ops.Relation, request: Request) -> No
     """Make the database and the user. A hook that dies begins again: the same user then gets another password."""
     known = users(charm, relation.id) or [_user_name(relation.id, 1)]
     user, password = known[-1], _new_password()
-    held = [secret.peek_content() for secret in _secrets(charm, relation.id)] or [
+    held = [secret.peek_content() for secret in _secrets(charm, _label(relation.id))] or [
         dict(relation.data[charm.app])  # in plain text
     ]
     if held[0].get("username") == user:
@@ -151,19 +183,31 @@ def _publish(charm: MySqlCharm, relation: ops.Relation, request: Request, user: 
     if not request.takes_secrets:
         mysql_client.publish_plain(relation, charm.app, username=user, password=password)
         return
-    content = {"username": user, "password": password}
-    for secret in _secrets(charm, relation.id):
+    if made := _keep_secret(charm, relation, _label(relation.id), {"username": user, "password": password}):
+        mysql_client.publish_secret(relation, charm.app, made)
+
+
+def _publish_ca(charm: MySqlCharm, relation: ops.Relation, request: Request, ca: str) -> None:
+    if not request.takes_tls_secret:
+        mysql_client.publish_tls(relation, charm.app, ca)
+    elif made := _keep_secret(charm, relation, _ca_label(relation.id), mysql_client.tls_content(ca)):
+        mysql_client.publish_tls_secret(relation, charm.app, made)
+
+
+def _keep_secret(charm: MySqlCharm, relation: ops.Relation, label: str, content: dict[str, str]) -> str:
+    """Bring a relation's secret to its content; return its id where it is a new one."""
+    for secret in _secrets(charm, label):
         if secret.peek_content() != content:
             secret.set_content(content)
-        return
-    secret = charm.app.add_secret(content, label=_label(relation.id))
+        return ""
+    secret = charm.app.add_secret(content, label=label)
     secret.grant(relation)
-    mysql_client.publish_secret(relation, charm.app, secret.id or "")
+    return secret.id or ""
 
 
-def _secrets(charm: MySqlCharm, relation_id: int) -> list[Any]:
-    """Return the secret that was made for a relation, if one was."""
+def _secrets(charm: MySqlCharm, label: str) -> list[Any]:
+    """Return the secret of that label, if one was made."""
     try:
-        return [charm.model.get_secret(label=_label(relation_id))]
+        return [charm.model.get_secret(label=label)]
     except ops.SecretNotFoundError:
         return []

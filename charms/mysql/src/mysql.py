@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry, render
+from openinfra_charm import registry, render, tls
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from sql import Sql, StatementError, UnreachableError
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DAEMON = "mariadb"
-PACKAGES = ("galera-4", "iproute2", "mariadb-backup", "mariadb-client", "mariadb-server", "socat")
+PACKAGES = (
+    "galera-4",
+    "iproute2",
+    "mariadb-backup",
+    "mariadb-client",
+    "mariadb-server",
+    "socat",
+    *tls.PACKAGES,
+)
 UNIT = "mariadb.service"
 CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/openinfra.conf"
@@ -28,8 +36,11 @@ DATA = "/var/lib/mysql"
 BEGIN = "/run/mysqld/openinfra-new-cluster"
 """Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
 STATUS = ("wsrep_ready", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_cluster_size", "wsrep_incoming_addresses")  # fmt: skip
-ONLY_AT_START = "wsrep_cluster_address"
-"""Where the others are: a running server learns it from the cluster, so that it needs no restart for it."""
+WITHOUT_RESTART = ("#", "wsrep_cluster_address", "require_secure_transport", "ssl-")
+"""Lines that need no restart: a running server learns from the cluster where the others are, is told whom to let in, and
+what is in [sst] is read for each copy."""
+MIXED = ";socket.dynamic=true"
+"""Lets members take each other in clear, too: needed only at the restart that brings TLS in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +67,7 @@ class MySql:
         self.application = application
         self.sql = Sql(machine)
         self.services = Services(machine, application)
-        self._templates = render.Templates(machine, application, HERE / "templates")
+        self.templates = render.Templates(machine, application, HERE / "templates")
         self._folder = f"/var/lib/openinfra/{application}"
 
     def install(self) -> None:
@@ -70,7 +81,7 @@ class MySql:
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""
-        config = self._templates.fill(
+        config = self.templates.fill(
             "openinfra.cnf.j2",
             application=self.application,
             node_name=state.member.unit,
@@ -78,9 +89,10 @@ class MySql:
             cluster_address=state.member.cluster_address,
             addresses=list(state.members.values()),
             settings=state.settings,
+            tls=state.tls,
         )
         # A Galera cluster's name has room for 32 characters (its messages between members).
-        start = self._templates.fill(
+        start = self.templates.fill(
             "mariadb-start.j2", application=self.application, cluster_name=state.cluster_id.replace("-", "")
         )
         changed = render.write(
@@ -99,7 +111,7 @@ class MySql:
 
     def apply(self) -> None:
         """Start the server if it does not run; with an older configuration it is left for `outdated`."""
-        if not self.services.units and not self.machine.exists(f"{DATA}/mysql"):
+        if UNIT not in self.services.units and not self.machine.exists(f"{DATA}/mysql"):
             # The packages make it when they are installed; they may have been here before, for somebody else.
             self.machine.run("mariadb-install-db", "--user=mysql", "--skip-test-db", f"--datadir={DATA}")
         self.services.ensure_running([self._service])
@@ -194,6 +206,41 @@ class MySql:
         )
         return len(found[1].split(",")) if found else 0
 
+    # The certificate that the running server has
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the server was started with a certificate."""
+        return not self.outdated() and "socket.ssl=yes" in (self.machine.read(CONFIG) or "")
+
+    def take_certificate(self, fingerprint: str, *, required: bool) -> None:
+        """Have the running server read its certificate again, and let nobody in in clear if it is `required`.
+
+        Sessions that are open stay. `LOCAL`: the statement is for this member, Galera does not replicate it.
+        """
+        taken = f"{fingerprint} {required}\n"
+        if self.machine.read(f"{self._folder}/certificate") == taken:
+            return
+        # Where the provider's options are variables of their own (from 11.4 on), they cannot be set together.
+        single = self.sql.query("SHOW GLOBAL VARIABLES LIKE 'wsrep_provider_socket_ssl_reload'")
+        reload = "socket_ssl_reload = ON" if single else "options = 'socket.ssl_reload=1'"
+        self.sql.query(
+            f"FLUSH LOCAL SSL; SET GLOBAL wsrep_provider_{reload}; "
+            f"SET GLOBAL require_secure_transport = {'ON' if required else 'OFF'}"
+        )
+        self.machine.write(f"{self._folder}/certificate", taken)
+
+    def start_with_certificate(self, fingerprint: str) -> None:
+        """Restart a server that does not serve, if it was started with another certificate.
+
+        Members do not let it in with one that has expired, and a server outside of the cluster takes no statement that
+        would have it read a new one.
+        """
+        taken, _, required = (self.machine.read(f"{self._folder}/certificate") or "").partition(" ")
+        if taken not in {"", fingerprint} and not self.receives_copy:
+            self.services.restart(self._service)
+            self.machine.write(f"{self._folder}/certificate", f"{fingerprint} {required}")
+
     # Since when it has not served: a mark, so that hooks can tell how long
 
     @property
@@ -223,14 +270,18 @@ class MySql:
         registry.uninstall(self.machine, self.application)
         for name in self.machine.list_folder(DATA):
             self.machine.remove(f"{DATA}/{name}")
+        parent, _, base = DATA.rpartition("/")
+        for name in self.machine.list_folder(parent):
+            if name.startswith((f"{base}.restore-", f"{base}.before-restore-")):
+                self.machine.remove(f"{parent}/{name}")
         self.machine.remove(self._folder)
 
     @property
     def _service(self) -> Service:
         texts = (self.machine.read(path) or "" for path in (CONFIG, DROP_IN, START))
-        lines = (line for text in texts for line in text.splitlines())
+        lines = (line.replace(MIXED, "") for text in texts for line in text.splitlines())
         return Service(
-            unit=UNIT, inputs=tuple(line for line in lines if not line.startswith(("#", ONLY_AT_START)))
+            unit=UNIT, inputs=tuple(line for line in lines if not line.startswith(WITHOUT_RESTART))
         )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import ops
 
+import restore
 from state import Position, Recovery, decide, next_members
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         mysql.begin()
     else:
         mysql.apply()
+        if state.tls and not mysql.is_ready():
+            mysql.start_with_certificate(charm.transport.fingerprint)
     if mysql.wait_until_ready(0 if mysql.is_known_down else READY_SECONDS, note=True):
         mysql.up()
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
@@ -66,6 +69,8 @@ def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:
     """As the leader, say who is a member, and answer members that have reported their positions."""
     shared, members = charm.cluster.shared, charm.members
     chosen = [unit for unit, _ in shared["members"]]
+    if restore.keeps_stopped(charm):
+        return
     if any(member and member.position for member in map(members.get, chosen)):
         if answer := decide(chosen, members, state.recovery, trusts_mark="forced" not in shared):
             charm.cluster.publish_shared(recovery=dataclasses.asdict(answer))

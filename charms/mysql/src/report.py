@@ -8,6 +8,7 @@ import ops
 
 import clients
 import health
+import restore
 from openinfra_charm.status import ConfigError
 
 if TYPE_CHECKING:
@@ -23,15 +24,32 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     except ConfigError as error:
         yield ops.BlockedStatus(str(error))
         return
+    yield from _work(charm)
     if why := health.why_not_ready(charm.mysql):
         yield ops.WaitingStatus(f"{why}; see juju ssh {charm.unit.name} journalctl -u mariadb")
         return
     for why in clients.objections(charm, settings) if charm.unit.is_leader() else ():
         yield ops.BlockedStatus(why)
+    if problem := charm.transport.problem:
+        yield ops.WaitingStatus(problem)
     node, shared = charm.mysql.node(), charm.cluster.shared
     if node and node.size < len(shared["members"]):
         yield ops.ActiveStatus(f"only {node.size} of {len(shared['members'])} members are in the cluster")
     elif len(shared["members"]) == 2:  # noqa: PLR2004  a majority of two is both
         yield ops.ActiveStatus("two members serve only together: add a unit")
+    clear = "" if charm.transport.certificate.ready else "all traffic is in clear: integrate certificates"
     if shared.get("writer") == charm.unit.name:
-        yield ops.ActiveStatus("clients write here")
+        yield ops.ActiveStatus("clients write here" + (f"; {clear}" if clear else ""))
+    elif clear:
+        yield ops.ActiveStatus(clear)
+
+
+def _work(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
+    """Yield what is under way besides the service, and what of it has failed last."""
+    if busy := restore.waits_for(charm):
+        yield ops.MaintenanceStatus(busy)
+    for record in charm.jobs.all()[-1:]:
+        if record.state == "failed":
+            yield ops.ActiveStatus(f"{record.id} failed: {record.progress}")
+        elif record.ended is None:
+            yield ops.ActiveStatus(f"{record.id}: {record.progress or record.state}")

@@ -41,8 +41,9 @@ def pattern(text: str) -> str:
 class Sql:
     """The client program, with the statement on its standard input: what is in it is seen by nobody else."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, *, socket: str = SOCKET) -> None:
         self._machine = machine
+        self._socket = socket
 
     def query(self, statement: str) -> list[list[str]]:
         """Run one or more statements and return the rows of the last.
@@ -53,7 +54,7 @@ class Sql:
         """
         try:
             done = self._machine.run(
-                "mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", f"--socket={SOCKET}",
+                "mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", f"--socket={self._socket}",
                 f"--connect-timeout={CONNECT_SECONDS}", stdin=f"{statement};\n", timeout=SECONDS, check=False,
             )  # fmt: skip
         except TimeoutError as error:

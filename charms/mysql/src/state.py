@@ -25,6 +25,9 @@ class Config:
     buffer_pool_size: str
     max_connections: int
     allow_plain_credentials: bool
+    backup_directory: str
+    backup_schedule: str
+    backup_retention: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,9 @@ class Settings:
     buffer_pool_size: int
     max_connections: int
     allow_plain_credentials: bool
+    backup_directory: str
+    backup_schedule: str
+    backup_retention: int
 
     @classmethod
     def parse(cls, config: Config) -> Settings:
@@ -50,7 +56,18 @@ class Settings:
             )
         if not 10 <= config.max_connections <= 100_000:  # noqa: PLR2004  as the option says
             raise ConfigError("max-connections", config.max_connections, "10 to 100000")
+        if not re.fullmatch(r"(/[\w.-]+)+", config.backup_directory) or "/../" in config.backup_directory:
+            raise ConfigError(
+                "backup-directory", config.backup_directory, "an absolute path, such as /var/backups/mysql"
+            )
+        if not re.fullmatch(r"[\w*.,:/~ +-]*", config.backup_schedule):
+            raise ConfigError("backup-schedule", config.backup_schedule, "a calendar event, such as daily")
+        if config.backup_retention < 1:
+            raise ConfigError("backup-retention", config.backup_retention, "1 or more")
         return cls(
+            backup_directory=config.backup_directory,
+            backup_schedule=config.backup_schedule.strip(),
+            backup_retention=config.backup_retention,
             buffer_pool_size=size,
             max_connections=config.max_connections,
             allow_plain_credentials=config.allow_plain_credentials,
@@ -85,7 +102,8 @@ class Member:
     """A unit as its peers know it.
 
     `joined` tells whether it has been in the cluster; `serves` is the number of the recovery after which it saw
-    others ask while it served itself; `outlived` are units that were gone from the model while it served.
+    others ask while it served itself; `outlived` are units that were gone from the model while it served. `certified`
+    tells whether it has a certificate, `encrypted` whether its server speaks TLS with it.
     """
 
     unit: str
@@ -95,6 +113,8 @@ class Member:
     position: Position | None = None
     serves: int | None = None
     outlived: tuple[str, ...] = ()
+    certified: bool = False
+    encrypted: bool = False
 
     @classmethod
     def parse(cls, unit: str, facts: Mapping[str, Any]) -> Member:
@@ -108,6 +128,8 @@ class Member:
             position=Position(**position) if position else None,
             serves=facts.get("serves"),
             outlived=tuple(facts.get("outlived", ())),
+            certified=facts.get("certified", False),
+            encrypted=facts.get("encrypted", False),
         )
 
 
@@ -131,11 +153,28 @@ class Members(Mapping[str, Member]):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tls:
+    """The certificate's files, and how far the cluster has come with TLS.
+
+    `mixed`: some member's server does not speak it yet, so that members take each other in clear, too. `copies`: all
+    members have a certificate, so that whole copies of the data go from one to the other by TLS. `required`: nobody
+    is let in in clear.
+    """
+
+    key: str
+    chain: str
+    ca: str
+    mixed: bool
+    copies: bool
+    required: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class State:
     """Everything that decides what runs on this machine.
 
     `members` are the units of the cluster with their addresses in it, as the leader has recorded them, in the order in
-    which they came; `joins` says that this one is a member, or is to become one now.
+    which they came; `joins` says that this one is a member, or is to become one now. Without `tls` all is in clear.
     """
 
     settings: Settings
@@ -144,6 +183,7 @@ class State:
     members: Mapping[str, str]
     joins: bool
     recovery: Recovery
+    tls: Tls | None = None
 
 
 def may_join(unit: str, chosen: list[str], members: Mapping[str, Member]) -> bool:

@@ -62,5 +62,20 @@ def test_a_unit_that_has_not_published_is_left_out():
     assert servers == (Server(host="10.0.0.5", port=11211),)
 
 
+def test_tls_is_what_published_clients_pass_over():
+    server = Server(host="10.0.0.5", port=11211, ca="PEM")
+    _, data = play("provides", {}, lambda relation, unit: memcache.publish(relation, unit, server))
+    assert data == {"host": "10.0.0.5", "port": "11211", "udp-port": "0", "tls-ca": "PEM"}
+    servers, _ = play("requires", {0: data}, lambda relation, _: memcache.read_servers(relation))
+    assert servers == (server,)
+
+
+def test_tls_is_taken_back():
+    data = {**ON_THE_WIRE, "tls-ca": "PEM"}
+    server = Server(host="10.0.0.5", port=11211)
+    _, data = play("provides", {}, lambda relation, unit: memcache.publish(relation, unit, server), data)
+    assert data == ON_THE_WIRE
+
+
 def test_ipv6_addresses_stand_in_brackets():
     assert str(Server(host="fd00::5", port=11211)) == "[fd00::5]:11211"

@@ -74,6 +74,7 @@ def test_a_published_requirers_request_is_understood():
         database="glance",
         roles=("admin",),
         takes_secrets=True,
+        takes_tls_secret=True,
         raw=json.dumps(REQUEST_ON_THE_WIRE, sort_keys=True),
     )
 
@@ -165,6 +166,29 @@ def test_a_published_providers_answer_is_understood():
         password="s3cret",
         version="8.0.36",
     )
+
+
+def test_the_ca_comes_in_a_secret_or_in_plain_data():
+    secret = testing.Secret({"tls": "True", "tls-ca": "PEM"}, id="secret:8m4e2mr0ui3e8a215n4g")
+    plain = {"username": "u", "password": "p", "endpoints": "10.1.2.3:3306", "database": "x"}
+    found: Any = access({secret}, **plain, **{"secret-tls": secret.id})
+    assert found.ca == "PEM"
+    found = access(**plain, tls="True", **{"tls-ca": "PEM"})
+    assert found.ca == "PEM"
+    found = access(**plain)
+    assert found.ca == ""
+
+
+def test_the_ca_is_handed_out_as_the_published_library_does():
+    def step(charm, seen):
+        assert not mysql_client.tells_tls(seen, charm.app)
+        mysql_client.publish_tls(seen, charm.app, "PEM")
+        assert mysql_client.tells_tls(seen, charm.app)
+        mysql_client.publish_tls_secret(seen, charm.app, "secret:1")
+
+    _, after = play(Provider, relation(database="glance"), step)
+    (seen,) = after.relations
+    assert seen.local_app_data == {"tls": "True", "tls-ca": "PEM", "secret-tls": "secret:1"}
 
 
 def test_plain_credentials_are_understood_too():

@@ -153,6 +153,42 @@ def test_it_is_renewed_at_two_thirds_of_its_life_and_serves_until_then(site):
     assert site.tls.renew_at == site.machine.now() + 20 * DAY
 
 
+def test_a_certificate_from_a_clock_that_is_ahead_is_asked_for_anew(site):
+    site.update()
+    first = site.csr
+    site.machine.clock += 400 * DAY
+    site.answer()
+    site.machine.clock -= 400 * DAY - 120
+    assert site.update() is True
+    assert not site.tls.current
+    assert site.problem() == (
+        "for ca to renew the certificate, which begins 1971-02-16 13:46Z: is the clock right here, and there?"
+    )
+    site.update()
+    assert site.csr != first
+    site.answer()
+    site.update()
+    assert site.tls.current
+    assert site.problem() == ""
+
+
+def test_a_wrong_clock_does_not_have_it_ask_in_every_hook(site):
+    site.update()
+    site.answer()
+    site.machine.clock += 400 * DAY
+    seen = {site.csr}
+    for _ in range(5):
+        site.update()
+        seen.add(site.csr)
+        site.machine.clock -= 400 * DAY
+        site.answer()
+        site.machine.clock += 400 * DAY + 1
+    assert len(seen) == 2
+    site.machine.clock -= 400 * DAY
+    site.update()
+    assert site.tls.current
+
+
 def test_other_names_are_asked_for_anew(site):
     site.update()
     leaf, first = site.answer(), site.csr

@@ -49,6 +49,10 @@ class Twin(testing.Twin):
         """Yield how a unit gets a disk."""
         yield f"run {unit} add-disk osd-devices=file:3G"
 
+    def rotations(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how the administrator's key is replaced."""
+        yield f"run {units[0].partition('/')[0]}/leader rotate-key entity=client.admin"
+
     def settings(self) -> Sequence[str]:
         """Return what restarts daemons, and what does not."""
         return ("osd-memory-target=1G", "osd-pool-default-pg-num=16", "allow-plain-credentials=true")

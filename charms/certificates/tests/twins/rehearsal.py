@@ -27,6 +27,12 @@ class Twin(testing.Twin):
         """Yield what replaces a CA, as time does."""
         yield f"run {units[0].partition('/')[0]}/leader renew-ca"
 
+    def rotations(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how certificates and the CA are replaced."""
+        leader = f"{units[0].partition('/')[0]}/leader"
+        yield f"run {leader} reissue"
+        yield f"run {leader} renew-ca"
+
     def settings(self) -> Sequence[str]:
         """Return what is read when something is signed."""
         return ("certificate-validity=30d", "acknowledgement-grace=1h", "ca-common-name=another")

@@ -8,6 +8,7 @@ import pytest
 from ops import testing
 from sites import DAY, Site, intermediate, load, request
 
+from openinfra_charm import tls
 from openinfra_charm.interfaces.tls_certificates import fingerprint
 
 
@@ -194,12 +195,31 @@ def test_without_requirers_a_ca_is_replaced_at_once(site):
 
 
 def test_a_ca_is_replaced_at_two_thirds_of_its_life(site):
-    site.machine.clock += 3650 * DAY * 2 // 3 - 3600
+    site.machine.clock += 3650 * DAY * 2 // 3 - 2 * DAY
     site.run()
     assert len(site.bundle) == 1
-    site.machine.clock += 7200
+    site.machine.clock += 3 * DAY
     site.run()
     assert len(site.bundle) == 2
+
+
+def test_a_ca_that_was_made_while_the_clock_was_ahead_is_replaced(site):
+    site.machine.clock -= 3600
+    site.run()
+    assert len(site.bundle) == 1
+    site.machine.clock -= 400 * DAY
+    site.run()
+    assert len(site.bundle) == 2
+
+
+@pytest.mark.parametrize("days", [-400, 4000], ids=["before the CA begins", "after it has ended"])
+def test_a_clock_that_is_wrong_fails_no_hook(site, days):
+    site.machine.clock += days * DAY
+    site.requests = {"mysql/0": request("another")}
+    site.run()
+    begins, ends = tls.validity(load(site.issued[0]["certificate"]))
+    authority = tls.validity(load(site.issued[0]["ca"]))
+    assert authority[0] <= begins < ends <= authority[1]
 
 
 # An operator's CA

@@ -37,6 +37,12 @@ class Twin(testing.Twin):
         if serving < len(units):
             yield f"{serving} caches answer, there are {len(units)} units"
 
+    def served(self) -> Iterator[tuple[str, str]]:
+        """Yield what the caches with TLS serve."""
+        for cache in self.caches:
+            if cache.serves and cache.certificate:
+                yield f"the cache of {cache.machine.name}", cache.certificate
+
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator looks at each cache, and empties one."""
         yield from super().usual(units)

@@ -6,7 +6,7 @@ import ops
 import pytest
 from ops.testing import ActionFailed
 
-from openinfra_charm.machine import use
+from openinfra_charm.machine import Result, use
 
 SERVER = {"host": "10.0.0.10", "port": "11211", "udp-port": "0"}
 
@@ -121,6 +121,120 @@ def test_a_daemon_that_cannot_run_is_said(deploy):
     assert model.statuses[0] == ops.BlockedStatus(
         "memcached does not run; see juju ssh memcached/0 journalctl -u memcached.service"
     )
+
+
+def serial(model, number):
+    return [line for line in model.machines[number].cache.certificate.splitlines() if line][1]
+
+
+def test_with_a_ca_units_take_tls_one_after_another(deploy):
+    model = deploy(2)
+    model.secure()
+    assert all(status.message == "for a certificate from ca" for status in model.statuses.values())
+    assert restarts(model) == [0, 0]
+    assert model.cache_data[0] == {**SERVER, "host": "10.0.0.10"}
+    model.answer()
+    assert restarts(model) == [1, 1]
+    assert all(machine.cache.serves and machine.cache.certificate for machine in model.machines)
+    ca = f"{model.certificates.root.pem}\n"
+    assert model.cache_data == {
+        number: {**SERVER, "host": f"10.0.0.{number + 10}", "tls-ca": ca} for number in (0, 1)
+    }
+    assert all(status == ops.ActiveStatus() for status in model.statuses.values())
+    assert all(json.loads(said["acknowledged"])["serves"] for said in model.certificates.said.values())
+
+
+def test_a_client_is_not_told_of_tls_before_it_is_there(deploy):
+    model = deploy(2)
+    model.machines[0].start_seconds = 100
+    model.secure()
+    model.answer()
+    assert restarts(model) == [1, 0]
+    assert "tls-ca" in model.cache_data[0]
+    assert "tls-ca" not in model.cache_data[1]
+
+
+def test_a_second_reconcile_with_tls_changes_nothing(deploy):
+    model = deploy(1)
+    model.secure()
+    model.answer()
+    model.machines[0].log.clear()
+    before = (dict(model.cache_data[0]), dict(model.certificates.said[0]))
+    model.run(0, model.on.config_changed())
+    model.run(0, model.on.update_status())
+    assert model.machines[0].log == []
+    assert (model.cache_data[0], model.certificates.said[0]) == before
+
+
+def test_a_renewed_certificate_is_served_and_no_item_is_lost(deploy):
+    model = deploy(1)
+    model.secure()
+    model.answer()
+    cache = model.machines[0].cache
+    cache.items, before = 7, serial(model, 0)
+    model.machines[0].clock += 21 * 86400
+    model.run(0, model.on.update_status())
+    model.answer()
+    assert serial(model, 0) != before
+    assert cache.items == 7
+    assert restarts(model) == [1]
+
+
+def test_a_certificate_that_has_expired_in_the_meantime_is_replaced(deploy):
+    model = deploy(1)
+    model.secure()
+    model.answer()
+    before = serial(model, 0)
+    model.machines[0].clock += 40 * 86400
+    model.run(0, model.on.update_status())
+    assert model.statuses[0].message.startswith("for ca to renew the certificate, which ends ")
+    model.answer()
+    assert serial(model, 0) != before
+    assert model.statuses[0] == ops.ActiveStatus()
+
+
+def test_a_daemon_that_does_not_take_its_certificate_is_told(deploy):
+    model = deploy(1)
+    model.secure()
+    model.answer()
+    machine = model.machines[0]
+    machine.clock += 21 * 86400
+    model.run(0, model.on.update_status())
+    machine.handlers["/usr/lib/openinfra/memcached-ask"] = lambda argv, _: Result(
+        code=1, stdout="Error loading the certificate chain\n", stderr=""
+    )
+    said = model.certificates.said[0]["acknowledged"]
+    model.answer()
+    assert model.statuses[0] == ops.WaitingStatus(
+        "for memcached to take its new certificate: Error loading the certificate chain"
+    )
+    assert model.certificates.said[0]["acknowledged"] == said
+    machine.bring(machine.cache)
+    model.run(0, model.on.update_status())
+    assert model.statuses[0] == ops.ActiveStatus()
+
+
+def test_a_new_unit_with_a_ca_never_speaks_plain_text(deploy):
+    model = deploy(0)
+    model.secure()
+    model.add_unit()
+    assert model.machines[0].services == {}
+    assert model.cache_data == {0: {}}
+    model.answer()
+    assert model.machines[0].cache.certificate
+    assert restarts(model) == [0]
+
+
+def test_without_its_ca_it_is_as_before(deploy):
+    model = deploy(2)
+    model.secure()
+    model.answer()
+    model.release()
+    assert restarts(model) == [2, 2]
+    assert not any(machine.cache.certificate for machine in model.machines)
+    assert model.cache_data[0] == {**SERVER, "host": "10.0.0.10"}
+    assert not [path for path in model.machines[0].nodes if path.endswith(".pem")]
+    assert all(status == ops.ActiveStatus() for status in model.statuses.values())
 
 
 def test_stats(deploy):

@@ -2,11 +2,16 @@
 
 import runpy
 import socket
+import ssl
 import sys
 import threading
 from pathlib import Path
 
+import authority
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import memcached
 from memcached import Memcached, NoAnswerError, memory_max
@@ -59,7 +64,17 @@ def test_it_comes_back_by_itself_and_dies_before_others(machine, state):
     assert "StartLimitIntervalSec=0\n" in drop_in
     assert "MemoryMax=832M\n" in drop_in
     assert "OOMScoreAdjust=500\n" in drop_in
-    assert memory_max(state.config) == 832
+    assert memory_max(state) == 832
+    assert memory_max(State(config=state.config, address=state.address, tls=True)) == 1088
+
+
+def test_with_tls_it_may_read_its_users_key(machine, state):
+    Memcached(machine, "memcached").render(State(config=state.config, address=state.address, tls=True))
+    lines = machine.read(memcached.CONFIG).splitlines()
+    assert {"-Z", "-o ssl_chain_cert=/etc/memcached/tls/chain.pem,ssl_key=/etc/memcached/tls/key.pem"} <= set(
+        lines
+    )
+    assert "\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\n" in machine.read(memcached.DROP_IN)
 
 
 def test_a_second_time_changes_nothing(machine, state):
@@ -177,6 +192,11 @@ def test_an_answer_is_read_to_its_end(ask):
     assert asked == b"stats\r\n"
 
 
+def test_a_certificate_that_is_not_taken_is_a_failure(ask):
+    assert ask("refresh_certs", b"OK\r\n")[:2] == (0, "OK\n")
+    assert ask("refresh_certs", b"Error loading the key: /key.pem\r\n")[0] == 1
+
+
 def test_a_refusal_is_a_failure(ask):
     assert ask("bogus", b"ERROR\r\n")[:2] == (1, "ERROR\n")
     assert ask("flush_all", b"CLIENT_ERROR flush_all not allowed\r\n")[0] == 1
@@ -193,6 +213,47 @@ def test_no_daemon_is_a_failure_with_a_reason(tmp_path, capsys):
     config.write_text(f"-l 127.0.0.1\n-p {port}\n")
     assert program(config)("version") == 1
     assert "memcached does not answer: " in capsys.readouterr().out
+
+
+@pytest.fixture
+def context(tmp_path):
+    """What a daemon with a certificate that has expired serves with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cache")])
+    certificate = authority.build(name, name, key.public_key(), key, 1_000_000, days=1)
+    kept = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "chain.pem").write_text(authority.pem(certificate))
+    (tmp_path / "key.pem").write_bytes(kept)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize("is_encrypted", [True, False], ids=["serves TLS", "waits for its restart"])
+def test_the_program_speaks_tls_where_it_is_configured(tmp_path, capsys, context, is_encrypted):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config = tmp_path / "memcached.conf"
+        config.write_text(f"-l 127.0.0.1\n-p {server.getsockname()[1]}\n-Z\n")
+
+        def serve():
+            connection, _ = server.accept()
+            if is_encrypted:
+                connection = context.wrap_socket(connection, server_side=True)
+            else:
+                connection.sendall(b"ERROR\r\n")
+                connection.close()
+                connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"VERSION 1.6.38\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        code = program(config)("version")
+        thread.join()
+    assert (code, capsys.readouterr().out) == (0, "VERSION 1.6.38\n")
 
 
 def test_the_program_needs_nothing_but_python():

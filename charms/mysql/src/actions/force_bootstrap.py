@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import recovery
+import restore
 from openinfra_charm.actions import ActionError, Outcome, require_leader
 from state import Recovery
 
@@ -29,6 +30,8 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
         ActionError: This is not the leader, the cluster needs no force, or the units are not named as they are.
     """
     require_leader(charm, f"force-bootstrap unit={params.unit} confirm={params.confirm}")
+    if busy := restore.waits_for(charm):
+        raise ActionError(busy)
     members = [unit for unit, _ in charm.cluster.shared.get("members", [])]
     missing = recovery.lacking(charm) if members else []
     reported = {unit: charm.members[unit].position for unit in members if unit not in missing}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import twin
+from cryptography import x509
 
+from openinfra_charm import tls
 from openinfra_charm.machine import Result
-from openinfra_charm.testing import Software
+from openinfra_charm.testing import Cryptography, Software
 
 if TYPE_CHECKING:
     from openinfra_charm.testing import MemoryMachine
@@ -22,6 +26,28 @@ START = "/usr/lib/openinfra/mariadb-start"
 LONGEST_NAME = 32
 """Servers whose cluster has a longer name do not understand each other."""
 REQUEST = "/run/mysqld/openinfra-new-cluster"
+
+
+@dataclass(frozen=True)
+class Presented:
+    """What a server has loaded: the certificate that it presents, the CAs that it trusts, and whether clear is let in."""
+
+    chain: str
+    ca: str
+    mixed: bool
+
+    def takes(self, other: Presented, now: float) -> bool:
+        """Return whether the other side's certificate is let in."""
+        leaf, *between = certificates(other.chain)
+        begins, ends = tls.validity(leaf)
+        signers = [*between, *certificates(self.ca)]
+        return begins <= now < ends and any(signer.subject == leaf.issuer for signer in signers)
+
+
+@cache
+def certificates(text: str) -> list[Any]:
+    """Return the certificates of a PEM text."""
+    return x509.load_pem_x509_certificates(text.encode())
 
 
 class MariaDb(Software):
@@ -38,6 +64,8 @@ class MariaDb(Software):
         self.version = version
         self.has_answered = False
         self.runs = False
+        self.presented: Presented | None = None
+        self.requires_tls = False
         self._start = 0
         galera.servers[self.name] = self
         self.programs = {
@@ -45,6 +73,7 @@ class MariaDb(Software):
             "mariadb-install-db": self._install_db,
             "/usr/bin/galera_recovery": self._galera_recovery,
         }
+        self.libraries = Cryptography().libraries
 
     # Its disk
 
@@ -90,6 +119,23 @@ class MariaDb(Software):
         found = re.search(r"--wsrep-cluster-name=(\S+)", self.machine.read(START) or "")
         return found[1] if found and len(found[1]) <= LONGEST_NAME else ""
 
+    def load_certificate(self) -> None:
+        """Read the certificate's files, as a start and a reload do."""
+        paths = dict(re.findall(r"^(ssl_\w+) = (.*)$", self.machine.read(CONFIG) or "", re.MULTILINE))
+        files = [
+            self.machine.read(paths[name]) if name in paths else None
+            for name in ("ssl_cert", "ssl_ca", "ssl_key")
+        ]
+        mixed = "socket.dynamic=true" in (self.machine.read(CONFIG) or "")
+        self.presented = Presented(files[0], files[1], mixed) if files[0] and files[1] and files[2] else None
+
+    def talks_to(self, other: MariaDb) -> bool:
+        """Return whether a new connection to another member comes about."""
+        mine, theirs, now = self.presented, other.presented, self.machine.now()
+        if mine and theirs:
+            return mine.takes(theirs, now) and theirs.takes(mine, now)
+        return all(one is None or one.mixed for one in (mine, theirs))
+
     def _option(self, name: str) -> str | None:
         found = re.search(rf"^{name} = (.*)$", self.machine.read(CONFIG) or "", re.MULTILINE)
         return found[1] if found else None
@@ -114,6 +160,8 @@ class MariaDb(Software):
             self.galera.stopped(self, in_order=self.machine.powered)
         if active and not self.runs:
             self.runs, self._start = True, count
+            self.load_certificate()
+            self.requires_tls = self._option("require_secure_transport") == "ON"
             begin = self.machine.exists(REQUEST)
             if begin:
                 self.machine._forget(REQUEST)

@@ -3,7 +3,8 @@
 Played: the start of a server from its data and its configuration (a request to begin, the only member of its cluster,
 or an ordinary member that looks for the others); restoring the component of `gvwstate.dat` as soon as all who were in
 it are there; joining one that is there, with a copy of its data; quorum by majority of the last component, which a
-member that stops in good order leaves smaller; `safe_to_bootstrap`; the history of each member, and the writes that
+member that stops in good order leaves smaller; who lets whom in, in clear or by TLS, with certificates that are
+really verified and that expire; `safe_to_bootstrap`; the history of each member, and the writes that
 clients were told are done; databases and users; the statements that the charm sends.
 
 Left out: the network between machines (every server reaches all others that it is configured for), how long copies
@@ -108,7 +109,12 @@ class Galera:
             there = {
                 n for n in names if (o := self.servers.get(n)) and o.runs and o.load().view == store.view
             }
-            if names and there == names and not any(self.component_of(name) for name in names):
+            if (
+                names
+                and there == names
+                and not any(self.component_of(name) for name in names)
+                and all(self.servers[one].talks_to(self.servers[other]) for one in names for other in names)
+            ):
                 self.components.append(names)
                 self._even_out(names)
                 self._note_views()
@@ -123,7 +129,7 @@ class Galera:
             donors = [self.servers[name] for name in sorted(component)]
             if not any(
                 donor.address in server.peers and donor.cluster == server.cluster != "" for donor in donors
-            ):
+            ) or not all(server.talks_to(donor) for donor in donors):
                 continue
             theirs, mine = donors[0].load(), server.load()
             if mine.uuid == theirs.uuid and mine.writes != theirs.writes[: len(mine.writes)]:
@@ -182,6 +188,12 @@ class Galera:
                 "wsrep_cluster_size": str(len(component)), "wsrep_incoming_addresses": addresses,
             }  # fmt: skip
             return [[name, known[name]] for name in re.findall(r"'(\w+)'", text)]
+        if text == "SHOW GLOBAL VARIABLES LIKE 'wsrep_provider_socket_ssl_reload'":
+            return [["wsrep_provider_socket_ssl_reload", "OFF"]]
+        if found := re.fullmatch(RELOAD, text):
+            server.load_certificate()
+            server.requires_tls = found[1] == "ON"
+            return []
         for pattern, change in CHANGES:
             if found := re.fullmatch(pattern, text):
                 self._commit(component, change, *found.groups())
@@ -219,6 +231,10 @@ def _drop_user(store: Store, user: str) -> None:
     store.users.pop(user, None)
 
 
+RELOAD = (
+    r"FLUSH LOCAL SSL; SET GLOBAL wsrep_provider_socket_ssl_reload = ON; "
+    r"SET GLOBAL require_secure_transport = (ON|OFF)"
+)
 CHANGES = (
     (r"CREATE DATABASE IF NOT EXISTS `(.+)`", _make_database),
     (r"CREATE OR REPLACE USER '(.+)'@'%' IDENTIFIED BY '(.+)'", _make_user),

@@ -18,9 +18,11 @@ from ops import testing
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
-sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE)]
+LIBRARY_TESTS = CHARM.parents[1] / "lib/openinfra_charm/tests"
+sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY_TESTS)]
 
-import machines  # noqa: E402  found on the path of the line above
+import authority  # noqa: E402  found on the path of the line above
+import machines  # noqa: E402
 import twin  # noqa: E402
 
 from charm import MySqlCharm  # noqa: E402
@@ -32,6 +34,10 @@ if yaml.__with_libyaml__:
 
 PEERS = 1_000_000
 """The id of the peer relation, beyond those that ops.testing counts out for clients."""
+CERTIFICATES = 1_000_001
+"""The id of the relation to the CA."""
+GATEWAY = 1_000_002
+"""The id of the relation to the gateway."""
 HOOK_SECONDS = 60
 """The longest that a hook or an action may take."""
 
@@ -54,6 +60,13 @@ class Model:
         self.client_data = {}
         self.statuses = {}
         self.leader = 0
+        self.authority: Any = None
+        self.days = 30
+        self.signed = {}
+        self.asks = {}
+        self.gateway = None
+        self.route = {}
+        self.behind = {}
         self._due = deque()
         for _ in range(units):
             self.add_unit()
@@ -65,7 +78,8 @@ class Model:
     def copy(self):
         """Return a second application that is where this one is, and goes its own way."""
         context = testing.Context(MySqlCharm, app_name="mysql")
-        return copy.deepcopy(self, {id(self.context): context})
+        modules = [module for machine in self.machines.values() for module in machine.libraries.values()]
+        return copy.deepcopy(self, {id(self.context): context, **{id(module): module for module in modules}})
 
     def _goal_state(self):
         goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
@@ -135,6 +149,19 @@ class Model:
         self.clients[relation.id] = relation
         self.change_client(relation)
 
+    def relate_certificates(self):
+        """Relate a CA, which signs what is asked for at once."""
+        now = next(iter(self.machines.values())).now()
+        self.authority = authority.make("CA", now - authority.DAY)
+        for number in list(self.unit_data):
+            self.run(number, self.on.relation_created, relation=CERTIFICATES)
+
+    def relate_gateway(self, endpoints=()):
+        """Relate the gateway, which serves the route at these endpoints."""
+        self.gateway = list(endpoints)
+        for number in list(self.unit_data):
+            self.run(number, self.on.relation_changed, relation=GATEWAY)
+
     def change_client(self, relation):
         """Let all units see what a client says now."""
         self.clients[relation.id] = relation
@@ -157,7 +184,9 @@ class Model:
         self._play(number, event, formed=formed, relation=relation)
         while self._due:
             other, changed = self._due.popleft()
-            if other in self.unit_data and changed in self.unit_data:
+            if changed == CERTIFICATES:
+                self._play(other, self.on.relation_changed, relation=CERTIFICATES)
+            elif other in self.unit_data and changed in self.unit_data:
                 self._play(
                     other, lambda peers, unit=changed: self.on.relation_changed(peers, remote_unit=unit)
                 )
@@ -184,6 +213,11 @@ class Model:
             self.client_data[client, "app"] = dict(after.get_relation(client).local_app_data)
         if formed:
             self._keep(number, after.get_relation(PEERS))
+        if formed and self.gateway is not None:
+            relation = after.get_relation(GATEWAY)
+            self.route, self.behind[number] = dict(relation.local_app_data), dict(relation.local_unit_data)
+        if formed and self.authority:
+            self._sign(number, after.get_relation(CERTIFICATES))
 
     def _relations(self, number):
         peers = testing.PeerRelation(
@@ -201,7 +235,51 @@ class Model:
             )
             for client, relation in self.clients.items()
         }
-        return {PEERS: peers, **clients}
+        return {PEERS: peers, **clients, **self._certificates(number), **self._gateway(number)}
+
+    def _gateway(self, number):
+        if self.gateway is None:
+            return {}
+        relation = testing.Relation(
+            "gateway",
+            id=GATEWAY,
+            remote_app_name="gateway",
+            remote_app_data={"endpoints": json.dumps(self.gateway)},
+            local_app_data=self.route,
+            local_unit_data=self.behind.get(number, {}),
+        )
+        return {GATEWAY: relation}
+
+    def _certificates(self, number):
+        if self.authority is None:
+            return {}
+        answers = [
+            {
+                "certificate_signing_request": csr,
+                "certificate": signed,
+                "ca": self.authority.pem,
+                "chain": [signed, self.authority.pem],
+            }
+            for csr, signed in self.signed.items()
+        ]
+        data = {"certificates": json.dumps(answers)}
+        asks = self.asks.get(number, {})
+        relation = testing.Relation(
+            "certificates",
+            id=CERTIFICATES,
+            remote_app_name="certificates",
+            remote_app_data=data,
+            local_unit_data=asks,
+        )
+        return {CERTIFICATES: relation}
+
+    def _sign(self, number, relation):
+        self.asks[number] = dict(relation.local_unit_data)
+        wanted = json.loads(self.asks[number].get("certificate_signing_requests", "[]"))
+        for csr in [one["certificate_signing_request"] for one in wanted]:
+            if csr not in self.signed:
+                self.signed[csr] = self.authority.sign(csr, self.machines[number].now(), self.days)
+                self._due += [(other, CERTIFICATES) for other in self.unit_data]
 
     def _networks(self, number):
         address = testing.BindAddress([testing.Address(self.machines[number].address)])

@@ -1,7 +1,10 @@
 """The charm's hooks, on one machine and on three that share a cluster."""
 
+import json
+
 import ops
 import pytest
+from cryptography import x509
 from ops import testing
 from programs import REQUEST, UNIT
 
@@ -41,7 +44,8 @@ def pass_time(model, rounds=3):
 
 def test_one_unit_founds_the_cluster(one):
     assert one.galera.primaries() == [["machine-0"]]
-    assert one.statuses[0] == ops.ActiveStatus("clients write here")
+    assert one.statuses[0].name == "active"
+    assert one.statuses[0].message.startswith("clients write here; all traffic is in clear")
 
 
 def test_the_cluster_is_named_in_one_hook_and_founded_in_another(deploy):
@@ -98,6 +102,176 @@ def test_an_option_restarts_servers_one_at_a_time(three):
     assert [machine.starts[UNIT] - count for machine, count in zip(three.machines.values(), before, strict=True)] == [1, 1, 1]  # fmt: skip
     assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
     assert three.galera.lost() == []
+
+
+# TLS
+
+
+def servers(model):
+    return [server for name, server in sorted(model.galera.servers.items())]
+
+
+def test_a_cluster_in_clear_takes_tls_up_with_one_restart_of_each_member(three):
+    before = [machine.starts[UNIT] for machine in three.machines.values()]
+    client = relation()
+    three.relate(client)
+    three.relate_certificates()
+    pass_time(three, 5)
+    assert [m.starts[UNIT] - count for m, count in zip(three.machines.values(), before, strict=True)] == [
+        1,
+        1,
+        1,
+    ]
+    assert all(server.requires_tls and server.presented for server in servers(three))
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.lost() == []
+    for machine in three.machines.values():
+        config = machine.read(CONFIG)
+        assert "socket.dynamic" not in config
+        assert "ssl-mode = VERIFY_CA" in config
+    assert three.statuses[0] == ops.ActiveStatus("clients write here")
+
+
+def test_nobody_is_refused_in_clear_before_clients_know_the_ca(three):
+    client = relation(secrets='["username", "password", "tls", "tls-ca"]')
+    three.relate(client)
+    refused = []
+    played = three._play
+
+    def play(*args, **kwargs):
+        told = "secret-tls" in three.client_data.get((client.id, "app"), {})
+        played(*args, **kwargs)
+        refused.extend(server for server in servers(three) if server.requires_tls and not told)
+
+    three._play = play
+    three.relate_certificates()
+    pass_time(three, 5)
+    assert refused == []
+    ids = {secret.id: secret for secret in three.secrets}
+    content = ids[three.client_data[client.id, "app"]["secret-tls"]].latest_content
+    assert content == {"tls": "True", "tls-ca": three.authority.pem + "\n"}
+
+
+def test_a_client_without_secrets_for_it_is_told_the_ca_in_plain_data(three):
+    client = relation()
+    three.relate(client)
+    three.relate_certificates()
+    pass_time(three, 5)
+    data = three.client_data[client.id, "app"]
+    assert (data["tls"], data["tls-ca"]) == ("True", three.authority.pem + "\n")
+
+
+@pytest.fixture
+def secure(deploy):
+    """A cluster of three that has spoken TLS from the start."""
+    from machines import MySqlMachine
+
+    model = deploy(0)
+    model.machines[0] = MySqlMachine(model.galera, 0)
+    model.unit_data[0] = {}
+    model.relate_certificates()
+    for number in (0, 1, 2):
+        if number:
+            model.add_unit()
+        model.run(number, model.on.config_changed())
+        model.run(number, model.on.config_changed())
+    pass_time(model)
+    return model
+
+
+def test_a_new_cluster_never_speaks_in_clear(secure):
+    assert [machine.starts[UNIT] for machine in secure.machines.values()] == [1, 1, 1]
+    assert all(server.requires_tls and not server.presented.mixed for server in servers(secure))
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(secure):
+    starts = [machine.starts[UNIT] for machine in secure.machines.values()]
+    old = [server.presented.chain for server in servers(secure)]
+    for machine in secure.machines.values():
+        machine.clock += 21 * 86400
+    secure.update_status()
+    assert all(server.presented.chain != chain for server, chain in zip(servers(secure), old, strict=True))
+    assert [machine.starts[UNIT] for machine in secure.machines.values()] == starts
+
+
+def test_members_whose_certificates_have_expired_meanwhile_form_the_cluster_again(secure):
+    for machine in secure.machines.values():
+        machine.power_off()
+        machine.clock += 31 * 86400
+    for machine in secure.machines.values():
+        machine.power_on()
+    assert secure.galera.primaries() == []
+    pass_time(secure, 6)
+    assert secure.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert secure.galera.lost() == []
+
+
+def test_one_member_whose_certificate_has_expired_meanwhile_comes_back(secure):
+    secure.machines[2].power_off()
+    for number in (0, 1):
+        secure.machines[number].clock += 31 * 86400
+        secure.run(number, secure.on.update_status())
+    secure.machines[2].clock += 31 * 86400
+    secure.machines[2].power_on()
+    assert secure.galera.primaries() == [["machine-0", "machine-1"]]
+    pass_time(secure, 3)
+    assert secure.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+
+
+def test_a_unit_without_a_certificate_does_not_join_a_cluster_with_tls(secure):
+    secure.authority.sign = lambda *_: "no certificate"
+    secure.add_unit()
+    assert secure.statuses[3] == ops.WaitingStatus("for a certificate from certificates")
+    assert UNIT not in secure.machines[3].services
+
+
+def test_a_hook_with_nothing_new_changes_nothing_with_tls_either(secure):
+    secure.relate(relation())
+    pass_time(secure)
+    before = secure.snapshot()[2:]
+    secure.log()
+    secure.update_status()
+    assert secure.log() == []
+    assert secure.snapshot()[2:] == before
+
+
+# The gateway
+
+
+def test_the_writer_comes_first_and_the_others_as_they_came(three):
+    three.relate_gateway()
+    asked = {key: json.loads(value) for key, value in three.route.items()}
+    assert (asked["port"], asked["backend_port"]) == (13306, 3306)
+    assert asked["openinfra"]["single"]
+    assert asked["openinfra"]["order"] == ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
+    assert asked["openinfra"]["health"] == {"path": "/", "status": 200, "port": 13307, "tls": False}
+    assert [json.loads(data["address"]) for data in three.behind.values()] == asked["openinfra"]["order"]
+    three.destroy_machine(0)
+    three.machines[1].sleep(5)
+    three.run(1, three.on.update_status())
+    assert json.loads(three.route["openinfra"])["order"] == ["10.0.0.11", "10.0.0.12"]
+
+
+def test_clients_are_sent_to_the_gateway_once_it_serves(three):
+    client = relation()
+    three.relate(client)
+    three.relate_gateway()
+    assert three.client_data[client.id, "app"]["endpoints"] == "10.0.0.10:3306"
+    three.relate_gateway(["10.0.0.99:13306"])
+    assert three.client_data[client.id, "app"]["endpoints"] == "10.0.0.99:13306"
+
+
+def test_certificates_name_the_gateway_too(secure):
+    secure.relate_gateway(["10.0.0.99:13306", "db.example:13306"])
+    pass_time(secure)
+    for number, machine in secure.machines.items():
+        (asked,) = json.loads(secure.asks[number]["certificate_signing_requests"])
+        request = x509.load_pem_x509_csr(asked["certificate_signing_request"].encode())
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert "db.example" in names.get_values_for_type(x509.DNSName)
+        addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+        assert addresses == {"10.0.0.99", machine.address}
+    assert json.loads(secure.route["openinfra"])["health"]["tls"]
 
 
 # After a power loss

@@ -5,7 +5,14 @@ import pytest
 from openinfra_charm.status import ConfigError
 from state import Config, Member, Position, Recovery, Settings, decide, may_join, next_members
 
-KNOWN = {"buffer_pool_size": "512M", "max_connections": 1000, "allow_plain_credentials": False}
+KNOWN = {
+    "buffer_pool_size": "512M",
+    "max_connections": 1000,
+    "allow_plain_credentials": False,
+    "backup_directory": "/var/backups/mysql",
+    "backup_schedule": "",
+    "backup_retention": 7,
+}
 
 
 def member(number, **facts):
@@ -27,7 +34,7 @@ def test_the_defaults_can_be_used(defaults):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("buffer_pool_size", "63M"), ("buffer_pool_size", "lots"), ("buffer_pool_size", "512K"), ("max_connections", 9), ("max_connections", 100_001)],
+    [("buffer_pool_size", "63M"), ("buffer_pool_size", "lots"), ("buffer_pool_size", "512K"), ("max_connections", 9), ("max_connections", 100_001), ("backup_directory", "var"), ("backup_directory", "/a b"), ("backup_schedule", "daily;"), ("backup_retention", 0)],
 )  # fmt: skip
 def test_an_option_that_cannot_be_used_is_named_with_its_value(option, value):
     with pytest.raises(ConfigError, match=f"{option.replace('_', '-')}={value!r}"):

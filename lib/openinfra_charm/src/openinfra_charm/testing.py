@@ -149,6 +149,10 @@ class Software:
     def services_changed(self) -> None:
         """Notice that services have started or ended."""
 
+    def reloaded(self, unit: str) -> None:
+        """Notice that a service reads its configuration again."""
+        del unit
+
     def started(self) -> None:
         """Make what a start of the machine brings, such as files under /proc."""
 
@@ -198,6 +202,18 @@ class Twin:
         """Return values that an operator may set in operation, as `option=value`."""
         return ()
 
+    def rotations(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield what replaces credentials or certificates, in the words of the command line, each good at any time."""
+        del units
+        return iter(())
+
+    reveals: frozenset[str] = frozenset()
+    """The charm's actions that exist to give an operator a credential."""
+
+    def served(self) -> Iterator[tuple[str, str]]:
+        """Yield the certificates that daemons serve now: who does, and the certificate with those above it (PEM)."""
+        return iter(())
+
     def fill(self) -> None:
         """Have clients of the software leave data with it, after `usual`."""
 
@@ -215,7 +231,7 @@ class MemoryMachine(Machine):
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
-    service needs `start_seconds` until it serves.
+    service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong.
 
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
     last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
@@ -225,6 +241,7 @@ class MemoryMachine(Machine):
     def __init__(self, hostname: str = "machine-0", time: Clock | None = None) -> None:
         self.name = hostname
         self.time = time or Clock()
+        self.drift = 0.0
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, str] = {}
         self.services: dict[str, str] = {}
@@ -259,11 +276,11 @@ class MemoryMachine(Machine):
     @property
     def clock(self) -> float:
         """What the machine's clock shows."""
-        return self.time.now
+        return self.time.now + self.drift
 
     @clock.setter
     def clock(self, now: float) -> None:
-        self.time.now = now
+        self.time.now = now - self.drift
 
     def bring(self, software: Software) -> None:
         """Give the machine a program's twin."""
@@ -726,7 +743,7 @@ class MemoryMachine(Machine):
 
     def serves(self, unit: str) -> bool:
         """Return whether a service runs and has done so for long enough to serve."""
-        return self.services.get(unit) == "active" and self._ready_at.get(unit, 0) <= self.clock
+        return self.services.get(unit) == "active" and self._ready_at.get(unit, 0) <= self.time.now
 
     @property
     def restarting(self) -> set[str]:
@@ -739,7 +756,7 @@ class MemoryMachine(Machine):
             able = all(software.can_run(unit) for software in self.software)
             self.services[unit] = "active" if able else "failed"
             self.starts[unit] = self.starts.get(unit, 0) + able
-            self._ready_at[unit] = self.clock + self.start_seconds
+            self._ready_at[unit] = self.time.now + self.start_seconds
             self._started_with[unit] = self._configuration()
         self._services_changed()
 
@@ -750,6 +767,9 @@ class MemoryMachine(Machine):
     def reload_services(self, *units: str) -> None:
         """Reload units."""
         self._change(f"reload {' '.join(units)}")
+        for unit in units:
+            for software in self.software:
+                software.reloaded(unit)
 
     def stop_services(self, *units: str) -> None:
         """Stop and disable units."""

@@ -42,6 +42,8 @@ PACKAGES = ("python3-cryptography",)
 """What has to be installed before a certificate is asked for."""
 RENEWAL = 2 / 3
 """The part of its life after which a certificate is renewed."""
+AGAIN_SECONDS = 60
+"""How long an answer that is of no use is left at that: where clocks are wrong, the next one is no better."""
 LIBRARIES = (
     "cryptography.x509",
     "cryptography.hazmat.primitives.asymmetric.ec",
@@ -134,7 +136,7 @@ class Certificate:
     def current(self) -> bool:
         """Whether what is on the machine answers the latest request and has not expired."""
         known = self._known
-        return self.ready and known["answers"] == known["csr"] and self._machine.now() < known["ends"]
+        return self.ready and known["answers"] == known["csr"] and self._is_valid
 
     @property
     def ends(self) -> float:
@@ -146,6 +148,11 @@ class Certificate:
         """From when on a new certificate is asked for, in seconds since the epoch; 0 while there is none."""
         begins = float(self._known.get("begins", 0))
         return begins + (self.ends - begins) * RENEWAL
+
+    @property
+    def _is_valid(self) -> bool:
+        """Whether clients take the certificate now; one from a CA whose clock is ahead they do not take yet."""
+        return float(self._known.get("begins", 0)) <= self._machine.now() < self.ends
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -162,17 +169,18 @@ class Certificate:
             return "certificates: integrate with an application that provides tls-certificates"
         known = self._known
         names_fit = self.ready and known.get("names") == known["subject"]
-        if self.current or (
-            names_fit and self._machine.now() < self.renew_at + (self.ends - self.renew_at) / 3
-        ):
+        late = self.renew_at + (self.ends - self.renew_at) / 3
+        if self.current or (names_fit and self._is_valid and self._machine.now() < late):
             return ""
         csr = known.get("csr", "")
         for refusal in tls_certificates.read_refusals(relation):
             if refusal.csr == csr:
                 return f"{relation.app.name} does not sign the request: {refusal.message}"
         if names_fit:
-            ends = datetime.fromtimestamp(self.ends, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
-            return f"for {relation.app.name} to renew the certificate, which ends {ends}"
+            why = f"ends {_date(self.ends)}"
+            if self._machine.now() < float(known["begins"]):
+                why = f"begins {_date(float(known['begins']))}: is the clock right here, and there?"
+            return f"for {relation.app.name} to renew the certificate, which {why}"
         return f"for a certificate from {relation.app.name}"
 
     # What changes it
@@ -181,7 +189,7 @@ class Certificate:
         """Ask for what is wanted, and take what has come; return whether a file has changed.
 
         A new request is made when there is none, when the names have changed, and when two thirds of the
-        certificate's life are over. What is on the machine stays until the answer is there. Without a relation
+        certificate's life are over, or it is not valid yet. What is on the machine stays until the answer is there. Without a relation
         nothing changes.
 
         Raises:
@@ -232,8 +240,10 @@ class Certificate:
         known = self._known
         if known.get("subject") != _plain(subject) or not self._machine.exists(self.key_path):
             return True
-        answered = known.get("answers") == known["csr"]
-        return answered and self._machine.now() >= self.renew_at
+        now = self._machine.now()
+        if known.get("answers") != known["csr"] or abs(now - known.get("asked", 0)) < AGAIN_SECONDS:
+            return False
+        return now >= self.renew_at or not self._is_valid
 
     def _ask(self, subject: Subject) -> None:
         """Make a request, and first the key where there is none."""
@@ -242,7 +252,7 @@ class Certificate:
         if key is None:
             key = library.new_key()
             self._write(File(path=self.key_path, content=key, mode=0o600))
-        self._remember(subject=_plain(subject), csr=library.request(key, subject))
+        self._remember(subject=_plain(subject), csr=library.request(key, subject), asked=self._machine.now())
 
     def _take(self, issued: Issued, bundle: list[str]) -> bool:
         chain = _in_order(issued)
@@ -333,6 +343,10 @@ def validity(certificate: Any) -> tuple[float, float]:
         naive = (certificate.not_valid_before, certificate.not_valid_after)
         times = tuple(time.replace(tzinfo=UTC) for time in naive)
     return times[0].timestamp(), times[1].timestamp()
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
 
 
 def _normal(subject: Subject) -> Subject:

@@ -35,16 +35,18 @@ What a charm has to bring, besides what `openinfra_charm.release` says:
           service=Service(schema="jobs.schema", restart=self._restart, health=self.keystone.why_not_healthy),
       )
 
-  `restart` renders for the tree that `current` leads to and restarts what runs with something else; `health` returns why
+  `restart` restarts the service with the tree that `current` leads to; `health` returns why
   an authenticated request to this unit is not answered, empty when it is, within a few seconds;
 - in its `_reconcile`:
 
       if not self.upgrade.prepare():      # builds; on a new unit the first tree becomes `current`
           return                          # `statuses` tells what it waits for
       ...                                 # render, start what does not run
-      self.upgrade.advance()              # when the service is started: switches, changes the schema, leads
+      self.upgrade.advance()              # when the service is started, also where it does not serve: that is what the
+                                          # way back is for. Switches, changes the schema, leads
 
-  and `self.upgrade.statuses()` among its statuses.
+  and `self.upgrade.statuses()` among its statuses. While `self.upgrade.switching`, the charm restarts nothing. A turn that is
+  taken for `release` is not the charm's to give back: it looks at `cluster.turn_reason`.
 
 The first schema is made by the charm itself, with the tree in `current`.
 """
@@ -145,14 +147,14 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Switch:
-    """A switch under way, on the machine's own disk.
+    """A switch under way, on the machine's own disk; `since` is when the service was restarted for it, None before.
 
     `old` is the tree to go back to. On the way back it is empty, and `failed` is what was given up, in which `attempt` and
     for what `reason`.
     """
 
     tree: str
-    since: float
+    since: float | None = None
     old: str = ""
     failed: str = ""
     attempt: int = 0
@@ -339,7 +341,7 @@ class Upgrade:
             after = self._cluster.turn_holder or "the leader gives it"
             self._waits.append(ops.MaintenanceStatus(f"waiting for its turn to run {tree}, after {after}"))
             return
-        switch = _Switch(tree=tree, old=current.name, since=self._machine.now())
+        switch = _Switch(tree=tree, old=current.name)
         self._write_switch(switch)
         self._go_on(switch)
 
@@ -383,13 +385,17 @@ class Upgrade:
 
     def _restart(self, switch: _Switch) -> tuple[str, bool]:
         """Have the service run its new tree; return why it does not serve, and whether it still may."""
-        try:
-            self._service.restart()
-        except CommandError as error:
-            return str(error), False
+        since = switch.since
+        if since is None:
+            try:
+                self._service.restart()
+            except CommandError as error:
+                return str(error), False
+            since = self._machine.now()
+            self._write_switch(dataclasses.replace(switch, since=since))
         while why := self._service.health():
             now = self._machine.now()
-            if now >= switch.since + HEALTH_SECONDS:
+            if now >= since + HEALTH_SECONDS:
                 return why, False
             if now + _PAUSE > self._limit:
                 return why, True

@@ -30,9 +30,11 @@ class Charm(ops.CharmBase):
         super().__init__(framework)
         kinds = ("created", "joined", "changed", "departed")
         events = [self.on.install, self.on.config_changed, self.on.start, self.on.update_status]
+        events += [self.on.secret_rotate, self.on.secret_changed]
         for event in (*events, *(getattr(self.on["cluster"], f"relation_{kind}") for kind in kinds)):
             framework.observe(event, self._go)
         framework.observe(self.on.remove, self._remove)
+        framework.observe(self.on.show_action, self._go)
 
     def _go(self, event):
         machine = machines.this()
@@ -75,6 +77,7 @@ def _archive(path, name, code):
     contents = {
         "metadata.yaml": METADATA.format(name=name),
         "manifest.yaml": MANIFEST,
+        "actions.yaml": "show: {description: Show it}\n",
         "dispatch": "#!/bin/sh\n",
         "src/charm.py": code,
         "src/word.py": f'WORD = "{name}"\n',

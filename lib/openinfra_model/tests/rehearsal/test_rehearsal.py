@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_model.rehearsal import operator
+from openinfra_charm.testing import MemoryMachine, Twin
+from openinfra_model.rehearsal import credentials, operator
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.play import CALM, Listed, Play, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal
-from openinfra_model.rehearsal.world import NotPlayedError
+from openinfra_model.rehearsal.world import NotPlayedError, Stage
 
 ALONE = Plot(faults=())
 
@@ -88,6 +89,139 @@ def test_a_file_that_depends_on_the_order_of_hooks_is_found(stage):
     assert "/etc/alpha/first" in report.found.what
 
 
+# Credentials, clocks and time
+
+KEY = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIJ\\n-----END PRIVATE KEY-----"
+ADD = f"""alone = self.unit.name == "alpha/0" and event.handle.kind == "start"
+        secret = self.app.add_secret({{"private-key": "{KEY}"}}, label="key", rotate=ops.SecretRotate.MONTHLY) if alone else None"""
+KEEPS = """if self.unit.name == "alpha/0" and event.handle.kind in ("update_status", "cluster_relation_changed"):
+            machine.write("/etc/alpha/key", self.model.get_secret(label="key").peek_content()["private-key"], mode=0o600)"""
+ROTATES = """if event.handle.kind == "secret_rotate":
+            event.secret.set_content({"private-key": f"another-{machine.now()}"})"""
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        (
+            'if secret: bag = self.model.get_relation("cluster").data[self.unit]; bag["k"] = secret.peek_content()["private-key"]',
+            "relation data",
+        ),
+        (
+            'if secret: self.unit.status = ops.ActiveStatus(secret.peek_content()["private-key"])',
+            "what charms said",
+        ),
+        (
+            'if secret: machine.write("/etc/alpha/key", secret.peek_content()["private-key"])',
+            "/etc/alpha/key of machine-0, which everybody may read",
+        ),
+        (
+            'if secret: machine.run("true", secret.peek_content()["private-key"], check=False)',
+            "a command line",
+        ),
+    ],
+)
+def test_a_credential_is_found_wherever_it_has_ever_been(stage, line, where):
+    gone = """if event.handle.kind == "cluster_relation_changed" and self.unit.name == "alpha/0":
+            try: self.model.get_secret(label="key").remove_all_revisions()
+            except ops.SecretNotFoundError: pass"""
+    takes_back = 'if event.handle.kind == "cluster_relation_changed": self.model.get_relation("cluster").data[self.unit]["k"] = ""'
+    with pytest.raises(Violation, match=f"secret: a secret's content is in {where}"):
+        play(stage(ADD, line, takes_back, gone), choices=Listed())
+
+
+def test_what_exists_to_give_a_credential_may(stage):
+    shows = """if event.handle.kind == "show_action":
+            event.set_results({"key": self.model.get_secret(label="key").peek_content()["private-key"]})"""
+
+    class Giving(Twin):
+        reveals = frozenset({"show"})
+
+        def join(self, machine, address):
+            pass
+
+    plot = Plot(operations=("run alpha/0 show",), faults=())
+    with pytest.raises(Violation, match="what charms said"):
+        play(stage(ADD, shows), plot)
+    played = Play(stage(ADD, shows), plot, Listed())
+    played.world.twins["alpha"] = Giving()
+    played.run()
+
+
+def after_a_month(world):
+    """Play what is due a month later; return its names."""
+    world.pass_time(32 * 86400)
+    names = []
+    while due := world.due():
+        names.append(world.play(due[0]).what)
+    return names
+
+
+def test_secrets_are_rotated_when_their_time_has_come(stage):
+    world = play(stage(ADD, ROTATES, KEEPS)).world
+    assert "secret-rotate" in after_a_month(world)
+    assert any(value.startswith("another-") for value in world.credentials)
+    credentials.check_end(world)
+
+
+def test_a_credential_that_was_replaced_is_found(stage):
+    stays = KEEPS.replace("if ", 'if not machine.exists("/etc/alpha/key") and ', 1)
+    world = play(stage(ADD, ROTATES, stays)).world
+    credentials.check_end(world)
+    after_a_month(world)
+    with pytest.raises(
+        Violation, match="rotated: /etc/alpha/key of machine-0 has a credential that was replaced"
+    ):
+        credentials.check_end(world)
+
+
+def test_an_operators_secret_is_granted_and_changed(stage):
+    operations = (
+        "add-secret site password=one",
+        "grant-secret site alpha",
+        "update-secret site password=two",
+    )
+    world = play(stage(), Plot(operations=operations, faults=())).world
+    (secret,) = world.state.secrets
+    assert [grant.grantee for grant in secret.grants] == ["alpha"]
+    assert secret.latest == 2
+    assert set(world.credentials) == {"one", "two"}
+    assert world._options(["key=secret:site"]) == {"key": f"secret:{secret.id}"}
+
+
+def test_a_wrong_clock_is_right_in_the_end(stage):
+    notes = 'None if "config" in event.handle.kind or "update" in event.handle.kind else machine.log.append(f"at {machine.now()}")'
+    played = play(stage(notes), Plot(faults=("clock",), most_faults=9), Storm())
+    said = [
+        float(line.removeprefix("at "))
+        for step in played.timeline
+        for line in step.changes
+        if line[:3] == "at "
+    ]
+    assert max(said) - min(said) > 3000
+    assert not played.world.wrong_clocks()
+    assert any("is right again" in step.what for step in played.timeline)
+
+
+def test_services_do_not_wait_for_a_clock():
+    machine = MemoryMachine()
+    machine.start_seconds = 5
+    machine.enable_services("a.service")
+    machine.start_services("a.service")
+    machine.drift = -86400
+    assert not machine.serves("a.service")
+    machine.sleep(5)
+    assert machine.serves("a.service")
+    assert machine.now() == machine.time.now - 86400
+
+
+def test_while_all_machines_are_off_no_hook_runs(stage):
+    played = play(stage(), Plot(faults=("outage",), most_faults=1), Storm())
+    steps = [step.what for step in played.timeline]
+    off = next(number for number, step in enumerate(steps) if step.startswith("all machines are off for"))
+    assert "has power again" in steps[off + 1]
+
+
 @pytest.mark.parametrize(
     ("line", "event"),
     [
@@ -108,6 +242,31 @@ def test_a_charm_that_would_touch_this_machine_is_stopped(stage, line, event, tm
 
 def test_charms_without_a_twin_are_named(stage):
     assert Rehearsal(stage(), ALONE).run(1, seed=1).without_twin == ("alpha", "beta")
+
+
+TWIN = """\
+from openinfra_charm import testing
+
+
+class Twin(testing.Twin):
+    def join(self, machine, address):
+        machine.have("/etc/twin", "here")
+"""
+
+
+@pytest.mark.parametrize(
+    "beside", [True, False], ids=["in the source that the archive lies in", "where it is said"]
+)
+def test_twins_of_a_bundle_of_ones_own_are_found(stage, tmp_path, beside):
+    made = stage()
+    source = tmp_path if beside else tmp_path / "sources/alpha"
+    (source / "tests/twins").mkdir(parents=True)
+    (source / "charmcraft.yaml").write_text("name: alpha\n")
+    (source / "tests/twins/rehearsal.py").write_text(TWIN)
+    own = Stage(made.bundle, tmp_path / "again", *([] if beside else [tmp_path / "sources"]))
+    assert own.without_twin() == ("beta",)
+    machines = play(own).world.machines.values()
+    assert sorted(machine.read("/etc/twin") or "" for machine in machines) == ["", "", "here", "here"]
 
 
 MANY_CHANGES = """[

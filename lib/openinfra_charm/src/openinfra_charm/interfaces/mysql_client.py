@@ -7,6 +7,9 @@ secrets) and, if it wants them, `extra-user-roles` and `external-node-connectivi
 `data`, the JSON of what it had read of the requirer when it answered.
 
 A requirer that does not request secrets expects `username` and `password` in plain text in the place of `secret-user`.
+
+Where the database speaks TLS the provider adds `tls` (`True`) and `tls-ca` (PEM); to a requirer that requests these as
+secrets, too, in a secret whose id is `secret-tls`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 PORT = 3306
 CREDENTIALS = ("username", "password")
+TLS = ("tls", "tls-ca")
 REQUESTED_SECRETS = ("username", "password", "tls", "tls-ca", "uris", "read-only-uris")
 """What the published library's requirer asks for."""
 
@@ -36,17 +40,22 @@ class Request:
     roles: tuple[str, ...]
     takes_secrets: bool
     raw: str
+    takes_tls_secret: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """What a client needs to use its database. `endpoints` are `address:port`, the writer first."""
+    """What a client needs to use its database.
+
+    `endpoints` are `address:port`, the writer first; `ca` is the CA to trust, PEM, empty where all is in clear.
+    """
 
     endpoints: tuple[str, ...]
     database: str
     username: str
     password: str
     version: str
+    ca: str = ""
 
 
 # The provider
@@ -60,13 +69,15 @@ def read_request(relation: ops.Relation) -> Request | None:
         return None
     known = {key: value for key, value in sorted(data.items()) if key != "data"}
     roles = data.get("extra-user-roles", "").split(",")
+    secret = set(_strings(data.get("requested-secrets", "")))
     return Request(
         relation_id=relation.id,
         application=relation.app.name,
         database=database,
         roles=tuple(role.strip() for role in roles if role.strip()),
-        takes_secrets=set(CREDENTIALS) <= set(_strings(data.get("requested-secrets", ""))),
+        takes_secrets=set(CREDENTIALS) <= secret,
         raw=json.dumps(known, sort_keys=True),
+        takes_tls_secret=set(TLS) <= secret,
     )
 
 
@@ -106,6 +117,27 @@ def publish_plain(
     databag.put(relation.data[application], "password", password)
 
 
+def tls_content(ca: str) -> dict[str, str]:
+    """Return what says that the database speaks TLS, and how it is verified: for a secret, or for plain data."""
+    return {"tls": "True", "tls-ca": ca}
+
+
+def publish_tls_secret(relation: ops.Relation, application: ops.Application, secret_id: str) -> None:
+    """As the provider's leader, hand out the id of the secret that holds `tls` and `tls-ca`."""
+    databag.put(relation.data[application], "secret-tls", secret_id)
+
+
+def publish_tls(relation: ops.Relation, application: ops.Application, ca: str) -> None:
+    """As the provider's leader, say to a requirer that does not request it as a secret that the database speaks TLS."""
+    for key, value in tls_content(ca).items():
+        databag.put(relation.data[application], key, value)
+
+
+def tells_tls(relation: ops.Relation, application: ops.Application) -> bool:
+    """Return whether the provider has said that the database speaks TLS."""
+    return bool({"secret-tls", "tls"} & relation.data[application].keys())
+
+
 # The requirer
 
 
@@ -120,8 +152,14 @@ def send_request(
     databag.put(data, "database", database)
 
 
-def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
+def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = True) -> Access | None:
     """As the requirer, return how to reach the database; None until the provider has made it.
+
+    Args:
+        model: The model.
+        relation: The relation.
+        take_up: Whether this unit uses the newest credentials from now on: the provider ends older ones when all units do. Without
+            it they are only read, for a unit that has to restart first.
 
     Raises:
         ops.SecretNotFoundError: The secret is not granted to this unit yet.
@@ -129,7 +167,11 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
     if secret_id := data.get("secret-user"):
-        content = model.get_secret(id=secret_id).get_content(refresh=True)
+        secret = model.get_secret(id=secret_id)
+        content = secret.get_content(refresh=True) if take_up else secret.peek_content()
+    tls: dict[str, str] = {key: data.get(key, "") for key in TLS}
+    if secret_id := data.get("secret-tls"):
+        tls = model.get_secret(id=secret_id).get_content(refresh=True)
     endpoints = tuple(part for part in data.get("endpoints", "").split(",") if part)
     if not (endpoints and content["username"]):
         return None
@@ -139,6 +181,7 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
         username=content["username"],
         password=content["password"],
         version=data.get("version", ""),
+        ca=tls["tls-ca"],
     )
 
 

@@ -24,7 +24,7 @@ from openinfra_model.rehearsal import invariants
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.play import FAULTS, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
-from openinfra_model.rehearsal.world import NotPlayedError, Stage
+from openinfra_model.rehearsal.world import NotPlayedError, Stage, find_twins
 
 if TYPE_CHECKING:
     import argparse
@@ -70,6 +70,15 @@ _CHANGES_SHOWN = 3
         metavar="LIST",
         help=f"which may strike ({','.join(FAULTS)}); or none",
     ),
+    argument(
+        "--twins",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a charm's source, or a folder of several, whose tests/twins/rehearsal.py play what the charms manage; "
+        "those of this clone, and of a source in which an archive lies, are found without it",
+    ),
     argument("--jobs", type=int, default=1, metavar="N", help="processes that play (1)"),
     argument(
         "--no-shrink", action="store_true", help="tell of a violation without looking for a shorter schedule"
@@ -86,6 +95,7 @@ def rehearse(_: Client, arguments: argparse.Namespace) -> int:
     asked: dict[str, Any] = {
         "bundle": str(arguments.bundle.resolve()),
         "overlays": [str(Path(overlay).resolve()) for overlay in arguments.overlay],
+        "twins": _twins(arguments.twins),
         "units": _counts(arguments.units),
         "do": list(arguments.do),
         "usual": arguments.usual,
@@ -109,6 +119,16 @@ def _counts(words: list[str]) -> dict[str, int]:
         return {name: int(count) for name, count in pairs(words).items()}
     except ValueError as error:
         raise CliError(f"--units takes APPLICATION=NUMBER: {error}") from error
+
+
+def _twins(folders: Sequence[Path]) -> list[str]:
+    for folder in folders:
+        if not find_twins(folder):
+            raise CliError(
+                f"--twins {folder}: no charm with a twin there: expected charmcraft.yaml and tests/twins/rehearsal.py "
+                "in it, or in folders in it"
+            )
+    return [str(folder.resolve()) for folder in folders]
 
 
 def _faults(text: str) -> list[str]:
@@ -137,7 +157,8 @@ def _load(asked: Mapping[str, Any], folder: Path) -> Stage:
         bundle = bundles.load(Path(asked["bundle"]), [Path(path) for path in asked["overlays"]])
     except DocumentError as error:
         raise CliError(str(error)) from error
-    return Stage(_resized(bundle, asked["units"]), folder, ROOT / "charms")
+    twins = map(Path, asked.get("twins", []))
+    return Stage(_resized(bundle, asked["units"]), folder, ROOT / "charms", *twins)
 
 
 def _resized(bundle: Bundle, units: Mapping[str, int]) -> Bundle:
@@ -277,7 +298,10 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
     )
     if report.without_twin:
         names = ", ".join(report.without_twin)
-        tell(f"Played on the machine alone, since nothing plays what they manage (no twin): {names}")
+        tell(
+            f"Played on the machine alone, since nothing plays what they manage (no twin): {names}\n"
+            "A twin is tests/twins/rehearsal.py in a charm's source; --twins DIR says where that is"
+        )
     if report.hooks:
         rows = [("Application", "Hooks per unit: median", "worst")]
         rows += [

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,22 +42,23 @@ SAME_FILES = Invariant(
     "same-files", "the files of a machine are a function of what the model says in the end"
 )
 SOFTWARE = Invariant("software", "what the software's own twin forbids never is")
+CERTIFICATES = Invariant(
+    "certificates", "what is served in the end has not expired, and leads to a CA that its clients trust"
+)
+ROTATED = Invariant("rotated", "a credential that was replaced is nowhere on a machine in the end")
 
 ALL = (
     CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
-    REFUSED, WHOLE_FILES, SAME_FILES, SOFTWARE,
+    REFUSED, WHOLE_FILES, SAME_FILES, SOFTWARE, CERTIFICATES, ROTATED,
 )  # fmt: skip
 
-_OTHERS_MAY_READ = 0o004
-_OTHERS_MAY_ENTER = 0o001
-_LEAST_SECRET = 8
-"""Shorter values are words, not credentials."""
 _GENERATED = (
     (re.compile(r"-----BEGIN.*?-----END [A-Z ]+-----", re.DOTALL), "PEM"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA-256"),
     (re.compile(r"\b\d{7,}\.\d+\b"), "TIME"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b[A-Za-z0-9+/]{38}==|twin-key-\d+=="), "KEY"),
+    (re.compile(r"(?<![\w-])[\w-]{32}(?![\w-])"), "PASSWORD"),
 )
 
 
@@ -107,44 +106,11 @@ def check_end(world: World) -> None:
     Raises:
         Violation: It does not.
     """
-    _check_secrets(world)
     for sentence in world.unfinished():
         raise Violation(SOFTWARE, sentence)
     for machine in world.machines.values():
         for trace in _traces(world, machine):
             raise Violation(LEAVES_NOTHING, f"{machine.name} still has {trace}")
-
-
-def _check_secrets(world: World) -> None:
-    encoded = [
-        value
-        for secret in world.state.secrets
-        for revision in secret.revisions.values()
-        for value in revision.content.values()
-    ]
-    values = {value for text in encoded if len(value := base64.b64decode(text).decode()) >= _LEAST_SECRET}
-    for place, text in _open_places(world):
-        for value in values:
-            if value in text:
-                raise Violation(SECRET, f"a secret's content is in {place}")
-
-
-def _open_places(world: World) -> Iterator[tuple[str, str]]:
-    yield "relation data", json.dumps(relation_data(world))
-    yield "what charms said", "\n".join(world.told)
-    for machine in world.machines.values():
-        yield f"a command line of {machine.name}", "\n".join(machine.argv)
-        for path, node in machine.nodes.items():
-            if node.content and _is_open(machine, path):
-                yield f"{path} of {machine.name}, which everybody may read", node.content
-
-
-def _is_open(machine: MemoryMachine, path: str) -> bool:
-    """Return whether everybody may read a file: its mode says so, and no folder above it is closed."""
-    if not machine.nodes[path].mode & _OTHERS_MAY_READ:
-        return False
-    above = (folder for parent in PurePosixPath(path).parents if (folder := machine.nodes.get(str(parent))))
-    return all(folder.mode & _OTHERS_MAY_ENTER for folder in above)
 
 
 def _traces(world: World, machine: MemoryMachine) -> Iterator[str]:

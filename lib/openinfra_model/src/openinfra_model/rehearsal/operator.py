@@ -25,6 +25,7 @@ def undertakings(world: World) -> list[Undertaking]:
     return [
         *(partial(_configure, name, value) for name in applications for value in _settings(world, name)),
         *(partial(_commands, f"refresh {name}") for name in applications),
+        *(partial(_commands, command) for command in world.rotations()),
         *(partial(_add_unit, world, name) for name in applications if not _is_subordinate(world, name)),
         *(partial(_replace_unit, world, unit) for unit in _replaceable(world)),
         *(partial(_lose_machine, world, machine) for machine in _expendable(world)),

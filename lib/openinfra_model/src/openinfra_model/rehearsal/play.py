@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +11,7 @@ from openinfra_charm.testing import Fuse
 from openinfra_model.core.context import HookRun
 from openinfra_model.core.entities import Hook
 from openinfra_model.core.errors import ModelError
-from openinfra_model.rehearsal import invariants, operator
+from openinfra_model.rehearsal import credentials, invariants, operator
 from openinfra_model.rehearsal.guard import unguarded
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.world import Fault, Ran, World
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 
     from openinfra_model.rehearsal.world import Stage
 
-FAULTS = ("kill", "power", "overlap", "blackout", "leader", "delay")
+FAULTS = ("kill", "power", "overlap", "blackout", "leader", "delay", "clock", "age", "outage", "rotate")
 """A hook's or a job's process killed at a change, its machine losing power there, other units' hooks running from
-beginning to end there; all machines losing power; another leader; and time enough for every timer."""
+beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
+or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else."""
+DAY = 86400.0
+JUMPS = (-3600.0, 3600.0, -400 * DAY, 400 * DAY)
+"""By how many seconds a machine's clock is wrong: a time zone, an empty battery."""
+AGES = (70 * DAY, 100 * DAY, 2500 * DAY)
+"""How much time may pass: two thirds of the life of usual certificates, all of it, and two thirds of a CA's."""
 STARTS = (5.0, 90.0)
 """Seconds from the start of a service until it serves; the longer one is more than any hook waits."""
 OPERATOR = 120
@@ -121,12 +128,15 @@ class Play:
         for _ in range(self.plot.undertakings):
             self._undertake()
         self._faults_left = 0
+        for name in self.world.wrong_clocks():
+            self._set_clock(name)
         self._settle(WAITS)
         if self.disturbances > 1:
             # Juju tells peers of some changes by no event; what they do then comes with their next update-status.
             self._let_update_status_pass()
         self._second_round()
         invariants.check_end(self.world)
+        credentials.check_end(self.world)
         return self.world
 
     def _usual(self) -> list[str]:
@@ -248,6 +258,12 @@ class Play:
             case "delay":
                 self.world.wait()
                 self._tell("time passes")
+            case "clock":
+                self._disturb_clock()
+            case "age" | "outage":
+                self._age(off=kind == "outage")
+            case "rotate":
+                self._rotate()
             case _:
                 raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(FAULTS)}")
 
@@ -297,12 +313,42 @@ class Play:
             self.world.core.hand_over(unit, self.world.now)
             self._tell(f"{unit} leads its application now")
 
+    def _disturb_clock(self) -> None:
+        """Have a machine's clock jump; one that is wrong is set, as by the first answer of a time server."""
+        if wrong := self.world.wrong_clocks():
+            self._set_clock(wrong[self._pick(len(wrong))])
+            return
+        names = list(self.world.machines)
+        name, jump = names[self._pick(len(names))], JUMPS[self._pick(len(JUMPS))]
+        self.world.machines[name].drift = jump
+        self._tell(f"the clock of machine {name} jumps by {jump / 3600:+g} hours")
+
+    def _set_clock(self, name: str) -> None:
+        self.world.machines[name].drift = 0
+        self._tell(f"the clock of machine {name} is right again")
+
+    def _age(self, *, off: bool) -> None:
+        """Let so much time pass that certificates are due or have expired; with `off`, no machine runs meanwhile."""
+        if off:
+            self.world.power_off(*(name for name, machine in self.world.machines.items() if machine.powered))
+        seconds = AGES[self._pick(len(AGES))]
+        self.world.pass_time(seconds)
+        self._tell(f"{'all machines are off for' if off else 'nothing happens for'} {seconds / DAY:g} days")
+
+    def _rotate(self) -> None:
+        """Have an operator replace a credential, whatever else goes on; it may be refused."""
+        if possible := self.world.rotations():
+            command = possible[self._pick(len(possible))]
+            with contextlib.suppress(ModelError):
+                self.world.do(command)
+                self._tell(f"the operator, meanwhile: {_first(command)}")
+
     # Operations
 
     def _operate(self, operation: str) -> None:
         """Do what an operator does, several things at once where `;` is between them, and settle."""
         self.disturbances += 1
-        self._tell(f"the operator: {operation}")
+        self._tell(f"the operator: {_first(operation)}")
         try:
             tasks = [task for command in operation.split(";") if (task := self.world.do(command))]
         except ModelError as error:
@@ -342,6 +388,12 @@ class Play:
 
 def _remote(run: HookRun) -> str:
     return run.hook.remote_unit if run.hook and run.hook.remote_unit else ""
+
+
+def _first(command: str) -> str:
+    """Return the first line of a command: what follows are certificates."""
+    first, *more = command.splitlines()
+    return f"{first} ..." if more else first
 
 
 def _short(text: str) -> str:

@@ -18,7 +18,7 @@ from openinfra_charm import job as jobs
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Clock, Fuse, Killed, MemoryMachine, OutOfPatienceError
 from openinfra_model.controller import deployment
-from openinfra_model.core import Core, Ids, State
+from openinfra_model.core import Core, Ids, State, secrets
 from openinfra_model.core.entities import Network
 from openinfra_model.rehearsal.adapter import Memory, Outcome
 from openinfra_model.rehearsal.code import CharmCode
@@ -45,21 +45,23 @@ class NotPlayedError(Exception):
 class Stage:
     """A bundle with its charms' code, from which any number of worlds is made."""
 
-    def __init__(self, bundle: Bundle, folder: Path, sources: Path | None = None) -> None:
+    def __init__(self, bundle: Bundle, folder: Path, *sources: Path) -> None:
         """Load the charms of a bundle.
 
         Args:
             bundle: What to play; its archives are read.
             folder: Where archives are unpacked.
-            sources: Where the charms' sources are, and with them their twins; None plays without twins.
+            sources: Where charms' sources are, and with them their twins; later ones come first. The source in whose
+                folder an archive lies, as charmcraft leaves it, comes before all of them.
         """
         self.bundle = bundle
         self.codes: dict[str, CharmCode] = {}
-        twins = _twins(sources) if sources else {}
+        twins = {name: twin for source in sources for name, twin in find_twins(source).items()}
         for application in bundle.applications.values():
             name = application.charm.name
             if name not in self.codes:
-                self.codes[name] = CharmCode(application.archive, folder / name, twins.get(name))
+                twin = find_twins(application.archive.parent).get(name) or twins.get(name)
+                self.codes[name] = CharmCode(application.archive, folder / name, twin)
 
     def without_twin(self) -> tuple[str, ...]:
         """Return the names of the charms whose software nothing plays."""
@@ -71,10 +73,11 @@ class Stage:
         return code.module("rehearsal").Twin() if code.has_twin else None
 
 
-def _twins(sources: Path) -> dict[str, Path]:
-    """Return the folders of the twins below a folder of charms, by the charm's name."""
-    folders = (file.parent for file in sources.glob("*/tests/twins/rehearsal.py"))
-    return {_charm_name(folder.parents[1]): folder for folder in folders}
+def find_twins(folder: Path) -> dict[str, Path]:
+    """Return the folders of twins by the charm's name: that of a charm's source, or those of all charms in a folder."""
+    files = (*folder.glob("tests/twins/rehearsal.py"), *folder.glob("*/tests/twins/rehearsal.py"))
+    found = (file.parent for file in files if (file.parents[2] / "charmcraft.yaml").is_file())
+    return {_charm_name(twin.parents[1]): twin for twin in found}
 
 
 def _charm_name(source: Path) -> str:
@@ -129,6 +132,10 @@ class World:
         self.state = State()
         source = random.Random(self.seed)  # noqa: S311  the same seed makes the same names
         self.core = Core.create(self.state, Ids(source), "rehearsal", self.now)
+        self.credentials: dict[str, None] = {}
+        """Every value that any secret of the model has ever had."""
+        self.written: dict[str, None] = {}
+        """What charms have ever put into relation data, as they wrote it."""
         self._memories: defaultdict[str, Memory] = defaultdict(Memory)
         self._joined: set[tuple[str, str]] = set()
 
@@ -154,13 +161,9 @@ class World:
         forced = "--force" in switches
         match verb, words:
             case "run", [unit, action, *parameters]:
-                given = {
-                    key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in parameters)
-                }
-                operation = self.core.enqueue_action([unit], action, given, self.now)
-                return self.state.operations[operation].tasks[0]
+                return self._run_action(unit, action, parameters)
             case "config", [application, *values]:
-                self.core.set_config(application, dict(value.split("=", 1) for value in values))
+                self.core.set_config(application, self._options(values))
             case "add-unit", [application]:
                 self.core.add_unit(application, now=self.now)
             case "remove-unit", [unit]:
@@ -173,6 +176,8 @@ class World:
                 self.core.integrate(first, second, now=self.now)
             case "remove-relation", [first, second]:
                 self.core.remove_relation(first, second, now=self.now)
+            case "add-secret" | "update-secret" | "grant-secret", [name, *words]:
+                self._supply(verb, name, words)
             case "refresh", [application]:
                 charm = self.stage.bundle.applications[application].charm
                 archive = str(self.stage.bundle.applications[application].archive)
@@ -180,9 +185,40 @@ class World:
             case _:
                 raise NotPlayedError(
                     f"a rehearsal does not play {command!r}; it plays run UNIT ACTION, config APPLICATION NAME=VALUE, "
-                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh"
+                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh, "
+                    "add-secret NAME KEY=VALUE, update-secret NAME KEY=VALUE, grant-secret NAME APPLICATION"
                 )
         return ""
+
+    def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
+        given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+        operation = self.core.enqueue_action([unit], action, given, self.now)
+        return self.state.operations[operation].tasks[0]
+
+    def _supply(self, verb: str, name: str, words: Sequence[str]) -> None:
+        """Add, change or grant a secret of the operator's."""
+        if verb == "grant-secret":
+            self.core.grant_secret(name, words)
+            return
+        content = dict(word.split("=", 1) for word in words)
+        if verb == "add-secret":
+            self.core.add_secret(name, content, now=self.now)
+        else:
+            self.core.update_secret(name, content=content, now=self.now)
+        self._note_credentials()
+
+    def _options(self, words: Sequence[str]) -> dict[str, str]:
+        """Return options' values; `secret:NAME`, which Juju does not know, is the id of the operator's secret NAME."""
+        known = {f"secret:{one.name}": f"secret:{one.id}" for one in self.state.secrets if one.name}
+        given = dict(word.split("=", 1) for word in words)
+        return {key: known.get(value, value) for key, value in given.items()}
+
+    def _note_credentials(self) -> None:
+        for secret in self.state.secrets:
+            for revision in secret.revisions.values():
+                content = secrets.decoded(revision.content)
+                # What a user is called is no credential.
+                self.credentials.update({content[key]: None for key in content if key != "username"})
 
     # What surrounds the model
 
@@ -235,6 +271,10 @@ class World:
             machine.power_on()
             self.core.machine_started(name, machine.boot_id(), self.now)
 
+    def wrong_clocks(self) -> list[str]:
+        """Return the machines whose clocks are wrong."""
+        return [name for name, machine in self.machines.items() if machine.drift]
+
     # Hooks, actions and jobs
 
     def play(self, run: HookRun, fault: Fault | None = None) -> Ran:
@@ -247,6 +287,8 @@ class World:
         self.hooks[run.unit] += 1
         self.forced[run.unit] += self._is_forced(run)
         code = self.stage.codes[self._charm(application)]
+        twin = self.twins.get(application)
+        told: list[str] = []
         killed = False
         try:
             with (
@@ -258,17 +300,20 @@ class World:
             ):
                 outcome = code.program.dispatch(
                     context.environment,
-                    lambda argv, stdin: self._tool(context.id, argv, stdin),
+                    lambda argv, stdin: self._tool(context.id, argv, stdin, told=told),
                     self._memories[run.unit],
                 )
         except Killed:
             outcome, killed = Outcome(code=137), True
+        if not (run.kind == "action" and twin and run.name in twin.reveals):
+            self.told += told
         self.clock.now += 1
         if killed and fault and fault.power:
             self.core.abandon(context.id, self.now)
             self.power_off(run.machine)
             return self._ran(run, machine, begun, error="the power went away")
         ended = self.core.finish(context.id, outcome.code, self.now)
+        self._note_credentials()
         if killed:
             return self._ran(run, machine, begun, error="the hook was killed")
         return self._ran(run, machine, begun, error=outcome.error, message=ended.message)
@@ -317,10 +362,12 @@ class World:
         changes = tuple(machine.log[begun:])
         return Ran(unit=run.unit, what=run.name, changes=changes, error=error, message=message)
 
-    def _tool(self, context: str, argv: Sequence[str], stdin: str) -> ToolResult:
+    def _tool(self, context: str, argv: Sequence[str], stdin: str, *, told: list[str]) -> ToolResult:
         result = self.core.tool(context, argv, stdin, self.now)
         if argv[0] in {"juju-log", "action-set", "action-fail", "action-log", "status-set"}:
-            self.told.append(" ".join(argv))
+            told.append(" ".join(argv))
+        elif argv[0] == "relation-set":
+            self.written[f"{' '.join(argv)} {stdin}"] = None
         return result
 
     def _charm(self, application: str) -> str:
@@ -375,6 +422,21 @@ class World:
         for name, twin in self.twins.items():
             if units := self.units_of(name):
                 yield from twin.unfinished(units)
+
+    def served(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the certificates that daemons serve: the application, who serves it, the certificates (PEM)."""
+        for name, twin in self.twins.items():
+            for who, chain in twin.served():
+                yield name, who, chain
+
+    def rotations(self) -> list[str]:
+        """Return what would replace a credential or a certificate."""
+        return [
+            command
+            for name, twin in self.twins.items()
+            if (units := self.units_of(name))
+            for command in twin.rotations(units)
+        ]
 
     def units_of(self, application: str) -> list[str]:
         """Return the names of an application's units."""

@@ -1,0 +1,49 @@
+"""List the routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import state as states
+from openinfra_charm.actions import ActionError, NoParams, Outcome
+from openinfra_charm.status import ConfigError
+from state import Config
+
+if TYPE_CHECKING:
+    from charm import GatewayCharm
+
+Params = NoParams
+
+
+def run(charm: GatewayCharm, _: Params) -> Outcome:
+    """Tell which routes there are, and which are refused.
+
+    Raises:
+        ActionError: An option cannot be used.
+    """
+    try:
+        config = Config.parse(charm.config)
+    except ConfigError as error:
+        raise ActionError(str(error)) from error
+    served, problems = charm.routes
+    routes = [
+        {
+            "route": states.name(asked),
+            "application": asked.application,
+            "endpoints": states.endpoints(asked, config, charm.addresses),
+            "backends": [
+                f"{backend.name} {backend.address}:{asked.route.backend_port}" for backend in asked.backends
+            ],
+            "single": asked.route.single,
+            "drained": [
+                one.name for one in asked.backends if any(d.covers(asked, one.name) for d in charm.drains)
+            ],
+        }
+        for asked in served
+    ]
+    vips = [str(vip.ip) for vip in config.vips]
+    holds = charm.gateway.holds(vips)
+    refused = f", {len(problems)} refused" if problems else ""
+    here = f"; {charm.unit.name} has {', '.join(vips)}" if holds else ""
+    result = {"routes": routes, "refused": problems, "holds-vip": holds}
+    return Outcome(summary=f"{len(routes)} routes{refused}{here}", result=result)

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""The gateway charm: one address for all services, passed on to those of their units that are healthy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ops
+
+import state as states
+from gateway import DAEMON, Gateway
+from haproxy import InvalidConfigError, NoAnswerError
+from openinfra_charm import actions, registry, render, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
+from openinfra_charm.tls import Certificate, Subject
+from state import HEALTH_PORT, Config, Drain, Network, State
+
+if TYPE_CHECKING:
+    from openinfra_charm.interfaces.haproxy_route_tcp import Asked
+
+ROUTES = "haproxy-route-tcp"
+TRUST = "receive-ca-cert"
+
+
+class GatewayCharm(ops.CharmBase):
+    """Events, relations and status of one unit of the gateway."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.gateway = Gateway(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self.tls = Certificate(self.machine, self.app.name, combined=True)
+        self.trust_path = f"/etc/{self.app.name}/trusted.pem"
+        self._missing: list[ops.StatusBase] = []
+        kinds = ("created", "joined", "changed", "departed")
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status,
+            *(
+                getattr(self.on[endpoint], f"relation_{kind}")
+                for endpoint in ("cluster", ROUTES, "certificates", TRUST)
+                for kind in kinds
+            ),
+            *(self.on[endpoint].relation_broken for endpoint in (ROUTES, "certificates", TRUST)),
+            self.on["metrics-endpoint"].relation_created,
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, event: ops.EventBase) -> None:
+        if isinstance(event, ops.RelationDepartedEvent) and event.departing_unit == self.unit:
+            # The relation forgets the peers one by one; until this unit has left, they are what they were.
+            return
+        try:
+            self.reconcile()
+        except status.NeedsOperatorError as error:
+            self._missing.append(ops.BlockedStatus(str(error)))
+        except InvalidConfigError as error:
+            self._missing.append(
+                ops.BlockedStatus(f"what was served before is served still; not taken: {error}")
+            )
+        except NoAnswerError as error:
+            self._missing += self._down() or [ops.WaitingStatus(f"for HAProxy to answer: {error}")]
+
+    def reconcile(self) -> None:
+        """Bring this machine to what the model says; with nothing new it changes nothing."""
+        config = Config.parse(self.config)
+        owner = registry.claim(self.machine, DAEMON, self.unit.name)
+        if owner != self.unit.name:
+            raise status.NeedsOperatorError(
+                f"{owner} is the gateway of this machine already: remove one of the two"
+            )
+        self.gateway.install()
+        state = self.gather(config)
+        if state is None:
+            return
+        self.gateway.render(state)
+        self.gateway.apply(state, self.drains)
+        self._share_vip(state)
+        self._acknowledge()
+        self.unit.set_ports(*{asked.route.port for asked in state.routes})
+        self._publish(state)
+
+    def gather(self, config: Config) -> State | None:
+        """Return everything that decides what runs here; None while Juju does not say enough yet."""
+        network, internal = self._network(), self.model.get_binding("internal")
+        if not (self.cluster.formed and network and internal):
+            self._missing.append(
+                ops.WaitingStatus("for Juju to give the bindings public and internal addresses")
+            )
+            return None
+        network.check(config)
+        self.cluster.publish(public_address=network.address)
+        metrics = str(internal.network.bind_address)
+        self._update_certificates(metrics)
+        ready = self.tls.ready
+        trusted = self.machine.read(self.trust_path) or ""
+        return State(
+            config=config,
+            unit=self.unit.name,
+            network=network,
+            internal=metrics,
+            peers=tuple(one for one in self.addresses if one != network.address),
+            routes=self.routes[0],
+            ca=self.trust_path if trusted else "",
+            certificate=self.tls.combined_path if ready else "",
+            certificates=states.digest(*(self.tls.inputs if ready else ()), trusted),
+        )
+
+    def _network(self) -> Network | None:
+        binding = self.model.get_binding("public")
+        if not (binding and binding.network.bind_address):
+            return None
+        return Network(
+            interface=binding.network.interfaces[0].name,
+            address=str(binding.network.bind_address),
+            subnets=tuple(str(one.subnet) for one in binding.network.interfaces if one.subnet),
+        )
+
+    @property
+    def addresses(self) -> list[str]:
+        """Return the public addresses of all units that have told theirs, by number."""
+        facts = (self.cluster.facts(unit) for unit in self.cluster.units)
+        return [one["public_address"] for one in facts if "public_address" in one]
+
+    @property
+    def routes(self) -> tuple[tuple[Asked, ...], list[str]]:
+        """The routes that are served, and what is wrong with the others."""
+        asked, problems = haproxy_route_tcp.read_routes(self._active(ROUTES))
+        served, refused = states.select(asked)
+        return served, [*problems, *(refusal.reason for refusal in refused)]
+
+    @property
+    def drains(self) -> list[Drain]:
+        """The backends that operators have drained."""
+        return [
+            Drain(backend=backend, route=route) for backend, route in self.cluster.shared.get("drained", [])
+        ]
+
+    def _active(self, endpoint: str) -> list[ops.Relation]:
+        return [relation for relation in self.model.relations[endpoint] if relation.active]
+
+    def _share_vip(self, state: State) -> None:
+        """Join those that have the virtual address in turns, when all of them listen to this one; the leader begins."""
+        others = (self.cluster.facts(unit) for unit in self.cluster.units if unit != self.unit.name)
+        heard = [one["vip_peers"] for one in others if "vip_peers" in one]
+        me = state.network.address
+        may_join = all(me in peers for peers in heard) if heard else self.unit.is_leader()
+        shares = self.gateway.share_vip(state, may_join=may_join)
+        self.cluster.publish(vip_peers=list(state.peers) if shares else None)
+        if state.config.vips and not shares:
+            self._missing.append(
+                ops.WaitingStatus("for the units that share the virtual address to listen to this one")
+            )
+
+    # Certificates
+
+    @property
+    def _authority(self) -> ops.Relation | None:
+        return next(iter(self._active("certificates")), None)
+
+    def _update_certificates(self, address: str) -> None:
+        """Take the metrics' certificate, and the CAs that backends' certificates are checked with."""
+        host = self.machine.hostname()
+        self.tls.update(
+            self._authority, self.unit, Subject(common_name=host, dns=(host,), addresses=(address,))
+        )
+        bundles = [certificate_transfer.read(relation) for relation in self._active(TRUST)]
+        own = [self.machine.read(self.tls.ca_path) or ""] if self.tls.ready else []
+        trusted = dict.fromkeys(
+            part.strip() for part in (*own, *(one for bundle in bundles for one in bundle))
+        )
+        text = "".join(f"{part}\n" for part in trusted if part)
+        render.write(self.machine, render.File(path=self.trust_path, content=text))
+
+    def _acknowledge(self) -> None:
+        """Tell the CAs that HAProxy runs with what they have handed out."""
+        self.tls.acknowledge(self._authority, self.unit)
+        for relation in self._active(TRUST):
+            if self.unit.is_leader():
+                certificate_transfer.announce(relation, self.app)
+            certificate_transfer.acknowledge(relation, self.unit, certificate_transfer.read(relation))
+
+    # What others are told
+
+    def _publish(self, state: State) -> None:
+        """Tell requirers where their routes are served, and whoever collects metrics where these are."""
+        if self.unit.is_leader():
+            served = {asked.relation_id: asked for asked in state.routes}
+            addresses = self.addresses
+            for relation in self._active(ROUTES):
+                asked = served.get(relation.id)
+                where = states.endpoints(asked, state.config, addresses) if asked else []
+                haproxy_route_tcp.publish_endpoints(relation, self.app, where)
+        for relation in self._active("metrics-endpoint") if state.certificate else ():
+            prometheus_scrape.publish_unit(relation, self.unit, state.internal)
+            if self.unit.is_leader():
+                ca = self.machine.read(self.tls.ca_path) or ""
+                prometheus_scrape.publish_job(relation, self, port=HEALTH_PORT, ca=ca)
+
+    # The other events
+
+    def _tell_version(self, _: ops.EventBase) -> None:
+        """Tell the version where it may have changed: packages are upgraded beside the model."""
+        self.unit.set_workload_version(self.gateway.version())
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        if self.owns_daemon:
+            self.gateway.stop()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        if self.owns_daemon:
+            self.gateway.remove()
+            self.tls.remove()
+            self.machine.remove(f"/etc/{self.app.name}")
+            registry.disclaim(self.machine, DAEMON, self.unit.name)
+
+    @property
+    def owns_daemon(self) -> bool:
+        """Whether this unit, not one of another application, is the machine's gateway."""
+        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self._missing:
+            self._missing += self._statuses()
+        status.add_all(event, self._missing)
+
+    def _down(self) -> list[ops.StatusBase]:
+        why = self.gateway.problem()
+        look = f"see juju ssh {self.unit.name} journalctl -u haproxy -u keepalived"
+        return [ops.BlockedStatus(f"{why}; {look}")] if why else []
+
+    def _statuses(self) -> list[ops.StatusBase]:
+        """Return what is wrong with what runs."""
+        if down := self._down():
+            return down
+        served, problems = self.routes
+        found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in problems]
+        if why := self.tls.problem(self._authority) if self._authority else "":
+            found.append(ops.WaitingStatus(why))
+        notes = [
+            f"{one.application} asks for {what}, not done"
+            for one in served
+            for what in states.not_honoured(one)
+        ]
+        checked = any(one.route.health.path and one.route.health.tls for one in served)
+        if checked and not self.machine.read(self.trust_path):
+            notes.append("backends' certificates are not checked: integrate certificates, or receive-ca-cert")
+        elif not self._authority:
+            notes.append("no metrics: integrate certificates")
+        if notes:
+            found.append(ops.ActiveStatus("; ".join(notes)))
+        return found
+
+
+if __name__ == "__main__":
+    ops.main(GatewayCharm)

@@ -1,0 +1,299 @@
+"""HAProxy and keepalived on one machine: packages, configuration, daemons. Everything here works without Juju."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import haproxy
+import routes
+from haproxy import InvalidConfigError, NoAnswerError
+from openinfra_charm import registry, render, tls
+from openinfra_charm.cluster import unit_number
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+from state import HEALTH_PORT, name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from openinfra_charm.machine import Machine
+    from state import Drain, State
+
+HERE = Path(__file__).parent
+DAEMON = "haproxy"
+"""What a machine has one of: the packaged haproxy.service, and keepalived with it."""
+PACKAGES = ("haproxy", "keepalived", *tls.PACKAGES)
+HAPROXY = "haproxy.service"
+KEEPALIVED = "keepalived.service"
+CONFIG = "/etc/haproxy/haproxy.cfg"
+CANDIDATE = "/etc/haproxy/openinfra-candidate.cfg"
+KEEPALIVED_CONFIG = "/etc/keepalived/keepalived.conf"
+DROP_INS = {unit: f"/etc/systemd/system/{unit}.d/openinfra.conf" for unit in (HAPROXY, KEEPALIVED)}
+SOCKET = "/run/haproxy/admin.sock"
+ASK = "/usr/lib/openinfra/haproxy-ask"
+SERVES = "/usr/lib/openinfra/haproxy-serves"
+_HIGHEST_PRIORITY = 254
+_KIB_OF_A_CONNECTION = 40
+_PAUSE = 0.5
+_RELOAD_SECONDS = 20
+_WHERE_TO_LOOK = "see journalctl -u haproxy"
+
+
+class Gateway:
+    """The gateway of this machine, as one application keeps it."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self.machine = machine
+        self._application = application
+        self._services = Services(machine, application)
+        self._templates = render.Templates(machine, application, HERE / "templates")
+        self._server_state = f"/var/lib/openinfra/{application}/server-state"
+
+    # Verbs
+
+    def install(self) -> None:
+        """Install the packages; nothing starts."""
+        registry.install(self.machine, self._application, PACKAGES)
+
+    def render(self, state: State) -> frozenset[str]:
+        """Write the configuration; return the files that changed.
+
+        Raises:
+            InvalidConfigError: HAProxy does not take it; the one before stays as it is.
+        """
+        changed = render.write(self.machine, *self._files(state))
+        if changed & set(DROP_INS.values()):
+            self.machine.reload_systemd()
+        if not self.machine.exists(self._server_state):
+            self.machine.write(self._server_state, "1\n", mode=0o600)
+        config = self._haproxy_config(state)
+        if config != self.machine.read(CONFIG):
+            self._validate(config)
+            changed |= render.write(self.machine, File(path=CONFIG, content=config))
+        if state.config.vips:
+            content = self._keepalived_config(state)
+            changed |= render.write(self.machine, File(path=KEEPALIVED_CONFIG, content=content))
+        # Another unit takes the virtual address when this one stops. So there is a check after the start only.
+        registry.leave_check(self.machine, "after-start", self._application, SERVES, str(HEALTH_PORT))
+        return changed
+
+    def apply(self, state: State, drains: Iterable[Drain] = ()) -> None:
+        """Have HAProxy run with what is rendered; a change is taken up without an interruption.
+
+        Raises:
+            InvalidConfigError: HAProxy cannot use the configuration, such as when a port is taken; it goes on with the
+                one before.
+            NoAnswerError: HAProxy has just been started and does not answer yet.
+        """
+        if HAPROXY not in self._services.units:
+            # Whatever it did before, with the package's configuration or an operator's, is over.
+            if self._state(HAPROXY) != "inactive":
+                self.machine.stop_services(HAPROXY)
+            self.machine.write(self._server_state, "1\n", mode=0o600)
+        self._services.ensure_running([Service(unit=HAPROXY)])
+        self._reload()
+        self._drain(state, drains)
+
+    start = apply
+
+    def share_vip(self, state: State, *, may_join: bool) -> bool:
+        """Have keepalived run where there is a virtual address, and nowhere else; return whether it runs.
+
+        Args:
+            state: What is wanted.
+            may_join: Whether it may be started where it has never been, since all others listen to it.
+        """
+        if not state.config.vips:
+            self._services.stop(KEEPALIVED)
+            self.machine.remove(KEEPALIVED_CONFIG)
+            return False
+        if not (may_join or KEEPALIVED in self._services.units):
+            return False
+        service = Service(unit=KEEPALIVED, inputs=(self.machine.read(KEEPALIVED_CONFIG) or "",))
+        if not self._services.ensure_running([service]) and self._services.outdated([service]):
+            self._services.reload(service)
+        return True
+
+    def stop(self) -> None:
+        """Stop both daemons, the one that holds the virtual address first, and keep them stopped."""
+        self._services.stop(KEEPALIVED)
+        self._services.stop(HAPROXY)
+
+    def is_ready(self) -> bool:
+        """Return whether HAProxy answers requests."""
+        return self.machine.run(SERVES, str(HEALTH_PORT), check=False).code == 0
+
+    def problem(self) -> str:
+        """Return which daemons do not run that were started here, for a status; empty if they run."""
+        states = self.machine.service_states(*self._services.units)
+        down = [
+            unit.removesuffix(".service")
+            for unit, state in states.items()
+            if state not in {"active", "reloading"}
+        ]
+        return f"{' and '.join(down)} {'does' if len(down) == 1 else 'do'} not run" if down else ""
+
+    def version(self) -> str:
+        """Return the installed version of HAProxy, such as `3.0.11`; empty before it is installed."""
+        return re.split(r"[+~-]", self.machine.package_versions(PACKAGES).get("haproxy", ""))[0]
+
+    def remove(self) -> None:
+        """Take everything of ours off the machine; a package that others need stays."""
+        self.stop()
+        for path in (
+            CONFIG,
+            KEEPALIVED_CONFIG,
+            ASK,
+            SERVES,
+            *(str(Path(path).parent) for path in DROP_INS.values()),
+        ):
+            self.machine.remove(path)
+        self.machine.reload_systemd()
+        registry.remove_checks(self.machine, self._application)
+        registry.uninstall(self.machine, self._application)
+        self.machine.remove(f"/var/lib/openinfra/{self._application}")
+
+    # What HAProxy says
+
+    def servers(self) -> list[haproxy.Server]:
+        """Return the backends as HAProxy sees them.
+
+        Raises:
+            NoAnswerError: It does not answer.
+        """
+        return haproxy.servers(self._ask("show stat"))
+
+    def holds(self, vips: Iterable[str]) -> bool:
+        """Return whether this machine has these addresses, if there are any."""
+        shown = self.machine.run("ip", "-o", "address", "show", check=False).stdout
+        wanted = tuple(vips)
+        return bool(wanted) and all(f" {vip}/" in shown for vip in wanted)
+
+    def _ask(self, command: str) -> str:
+        answer = self.machine.run(ASK, command, check=False)
+        if answer.code:
+            raise NoAnswerError(answer.stdout.strip() or answer.stderr.strip())
+        return answer.stdout
+
+    # How it is done
+
+    def _reload(self) -> None:
+        """Have HAProxy take up its configuration, if another one runs."""
+        wanted = haproxy.description(self.machine.read(CONFIG) or "")
+        if self._running(_RELOAD_SECONDS) == wanted:
+            return
+        self.machine.reload_services(HAPROXY)
+        limit = self.machine.now() + _RELOAD_SECONDS
+        while self._running(_RELOAD_SECONDS) != wanted:
+            if self.machine.now() > limit:
+                raise InvalidConfigError(
+                    f"HAProxy goes on with what it had, as it cannot listen: {_WHERE_TO_LOOK}"
+                )
+            self.machine.sleep(_PAUSE)
+
+    def _running(self, seconds: float) -> str:
+        """Return which configuration HAProxy runs with; it may take some seconds to answer after its start."""
+        limit = self.machine.now() + seconds
+        while True:
+            try:
+                return haproxy.description(self._ask("show info"))
+            except NoAnswerError:
+                if self.machine.now() + _PAUSE > limit:
+                    raise
+            self.machine.sleep(_PAUSE)
+
+    def _drain(self, state: State, drains: Iterable[Drain]) -> None:
+        """Drain those backends that are to be drained, and no others."""
+        now = haproxy.drained(self._ask("show servers state"))
+        all_drains = tuple(drains)
+        commands: list[str] = []
+        for asked in state.routes:
+            for backend in asked.backends:
+                place = (name(asked), routes.server_name(backend))
+                wanted = any(drain.covers(asked, backend.name) for drain in all_drains)
+                if place in now and now[place] != wanted:
+                    commands.append(f"set server {'/'.join(place)} state {'drain' if wanted else 'ready'}")
+                    if wanted and asked.route.single:
+                        # A single route's sessions are at one backend: they go to the next one together.
+                        commands.append(f"shutdown sessions server {'/'.join(place)}")
+        if commands:
+            self._ask(";".join(commands))
+            self.machine.run(ASK, "--save", self._server_state)
+
+    def _state(self, unit: str) -> str:
+        return self.machine.service_states(unit)[unit]
+
+    def _validate(self, config: str) -> None:
+        self.machine.write(CANDIDATE, config)
+        tried = self.machine.run("haproxy", "-c", "-f", CANDIDATE, check=False)
+        self.machine.remove(CANDIDATE)
+        if tried.code:
+            raise InvalidConfigError(haproxy.blame(tried.stderr or tried.stdout, config))
+
+    def _files(self, state: State) -> list[File]:
+        connections = state.config.connection_limit
+        files = {"files": 2 * connections + 1000, "memory_max": memory_max(connections)}
+        haproxy_unit = self._templates.fill(
+            "haproxy.service.j2",
+            application=self._application,
+            ask=ASK,
+            server_state=self._server_state,
+            **files,
+        )
+        keepalived_unit = self._templates.fill("keepalived.service.j2", application=self._application)
+        return [
+            File(path=DROP_INS[HAPROXY], content=haproxy_unit),
+            File(path=DROP_INS[KEEPALIVED], content=keepalived_unit),
+            *(
+                File(
+                    path=path,
+                    content=(HERE / "files" / Path(path).name).read_text(encoding="utf-8"),
+                    mode=0o755,
+                )
+                for path in (ASK, SERVES)
+            ),
+        ]
+
+    def _haproxy_config(self, state: State) -> str:
+        text = self._templates.fill(
+            "haproxy.cfg.j2",
+            application=self._application,
+            certificate=state.certificate,
+            certificates=state.certificates,
+            check=routes.CHECK,
+            config=state.config,
+            internal=state.internal,
+            listen=state.listen,
+            listeners=routes.listeners(state),
+            port=HEALTH_PORT,
+            server_state=self._server_state,
+            socket=SOCKET,
+        )
+        return text.replace("@VERSION@", hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    def _keepalived_config(self, state: State) -> str:
+        # One instance speaks for one family; addresses of the other come and go with it.
+        family = ":" in state.network.address
+        return self._templates.fill(
+            "keepalived.conf.j2",
+            address=state.network.address,
+            application=self._application,
+            config=state.config,
+            interface=state.network.interface,
+            others=[str(vip) for vip in state.config.vips if (vip.version == 6) != family],  # noqa: PLR2004
+            # Without any peer it would speak to everybody; and the first one would cost the virtual address a second.
+            peers=state.peers or ("::1" if family else "127.0.0.1",),
+            port=HEALTH_PORT,
+            priority=max(1, _HIGHEST_PRIORITY - unit_number(state.unit)),
+            router=state.unit.replace("/", "-"),
+            serves=SERVES,
+            vips=[str(vip) for vip in state.config.vips if (vip.version == 6) == family],  # noqa: PLR2004
+        )
+
+
+def memory_max(connections: int) -> int:
+    """Return the MiB that HAProxy may take: its connections, those of a process that a reload has replaced, and itself."""
+    return 2 * connections * _KIB_OF_A_CONNECTION // 1024 + 256

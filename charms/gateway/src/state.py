@@ -1,0 +1,215 @@
+"""What the model says, as frozen records: parsed and checked here, once, and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from openinfra_charm.interfaces.haproxy_route_tcp import Asked
+
+HEALTH_PORT = 8404
+"""Where HAProxy tells its own health, on the loopback address, and its metrics, on that of the binding `internal`."""
+_HOST_NAME = re.compile(
+    r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)
+_ROUTERS = (1, 255)
+_CONNECTIONS = (100, 1_000_000)
+_SHORTEST_SESSION = 10
+_LONGEST_NAME = 253
+
+Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """What the operator wants. `vips` are virtual addresses with their prefixes; the timeout is in seconds."""
+
+    vips: tuple[Address, ...]
+    public_hostname: str
+    virtual_router_id: int
+    connection_limit: int
+    session_timeout: int
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Config:
+        """Read the charm's options.
+
+        Raises:
+            ConfigError: An option's value cannot be used.
+        """
+        host = options["public-hostname"].strip()
+        if host and (not _HOST_NAME.fullmatch(host) or len(host) > _LONGEST_NAME):
+            raise ConfigError("public-hostname", host, "a host name, such as cloud.example.com")
+        return cls(
+            vips=tuple(_vips(options["vip"])),
+            public_hostname=host.lower(),
+            virtual_router_id=_within(options, "virtual-router-id", *_ROUTERS),
+            connection_limit=_within(options, "connection-limit", *_CONNECTIONS),
+            session_timeout=_within(options, "session-timeout", _SHORTEST_SESSION),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """What Juju says of the binding `public`: its interface, the unit's address, the networks it is in."""
+
+    interface: str
+    address: str
+    subnets: tuple[str, ...]
+
+    def check(self, config: Config) -> None:
+        """Check that the virtual addresses are in a network of the binding.
+
+        Raises:
+            ConfigError: One of them is not.
+        """
+        for vip in config.vips:
+            if not any(vip.ip in ipaddress.ip_network(subnet, strict=False) for subnet in self.subnets):
+                raise ConfigError(
+                    "vip",
+                    str(vip),
+                    f"an address in the network of the binding public: {', '.join(self.subnets)}",
+                )
+            if str(vip.ip) == self.address:
+                raise ConfigError("vip", str(vip), "an address of no machine; it is that of this unit")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A route that is not served, and why."""
+
+    asked: Asked
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drain:
+    """A backend (a unit's name or an address) that gets no new connections; of one route, or with none of all."""
+
+    backend: str
+    route: str = ""
+
+    def covers(self, asked: Asked, backend: str) -> bool:
+        """Return whether it is about this backend of a route."""
+        return self.backend == backend and self.route in {"", name(asked)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Everything that decides what runs on this machine.
+
+    `peers` are the public addresses of the application's other units; `unit` is this one's name. `ca` is the file of CA
+    certificates that backends' certificates are checked with, `certificate` that of chain and key for the metrics; empty
+    where there is none. `certificates` tells when their content has changed.
+    """
+
+    config: Config
+    unit: str
+    network: Network
+    internal: str
+    peers: tuple[str, ...]
+    routes: tuple[Asked, ...]
+    ca: str = ""
+    certificate: str = ""
+    certificates: str = ""
+
+    @property
+    def listen(self) -> tuple[str, ...]:
+        """The addresses at which routes are served."""
+        return tuple(str(vip.ip) for vip in self.config.vips) or (self.network.address,)
+
+
+def name(asked: Asked) -> str:
+    """Return a route's name, which is that of HAProxy's backend."""
+    sni = f"-{asked.sni.replace('*', '_')}" if asked.sni else ""
+    return f"{asked.application}-{asked.route.port}{sni}"
+
+
+def select(asked: Iterable[Asked]) -> tuple[tuple[Asked, ...], tuple[Refusal, ...]]:
+    """Return the routes that can be served, and the others: of two that want the same, the first one keeps it."""
+    served: list[Asked] = []
+    refused: list[Refusal] = []
+    taken: defaultdict[int, dict[str, Asked]] = defaultdict(dict)
+    for one in sorted(asked, key=lambda one: one.relation_id):
+        if reason := _why_not(one, taken[one.route.port]):
+            refused.append(Refusal(asked=one, reason=reason))
+        else:
+            taken[one.route.port][one.sni] = one
+            served.append(one)
+    return tuple(served), tuple(refused)
+
+
+def endpoints(asked: Asked, config: Config, addresses: Iterable[str]) -> list[str]:
+    """Return where a route is served, as its requirer is told.
+
+    Args:
+        asked: The route.
+        config: The options.
+        addresses: The addresses of all units, which count where there is no virtual one.
+    """
+    port = asked.route.port
+    if asked.sni:
+        return [f"{asked.sni}:{port}"]
+    if config.public_hostname:
+        return [f"{config.public_hostname}:{port}"]
+    vips = [str(vip.ip) for vip in config.vips]
+    return [f"{bracketed(address)}:{port}" for address in vips or addresses]
+
+
+def not_honoured(asked: Asked) -> list[str]:
+    """Return what a published requirer asks for that this gateway does not do, though it serves the route."""
+    return ["bandwidth_limit"] if asked.bandwidth else []
+
+
+def digest(*texts: str) -> str:
+    """Return a short text that is another one for other texts; empty for none."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] if any(texts) else ""
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
+def _why_not(asked: Asked, taken: Mapping[str, Asked]) -> str:
+    port = asked.route.port
+    if asked.terminate_tls:
+        return f"{asked.application} wants the gateway to end TLS on port {port}; it passes TLS on: tls_terminate=false"
+    if port == HEALTH_PORT:
+        return f"port {port} is that of the gateway's own metrics: {asked.application} has to ask for another one"
+    other = taken.get(asked.sni)
+    if other is None:
+        return ""
+    if other.application == asked.application:
+        remedy = f"have {asked.application} ask once"
+    else:
+        remedy = f"give one another port or an sni, or juju remove-relation {asked.application} the gateway"
+    what = f"port {port}" + (f" with the sni {asked.sni}" if asked.sni else "")
+    return (
+        f"{other.application} and {asked.application} want {what}, which {other.application} keeps: {remedy}"
+    )
+
+
+def _vips(text: str) -> Iterable[Address]:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            yield ipaddress.ip_interface(part)
+        except ValueError:
+            raise ConfigError("vip", text, "addresses, separated by commas, such as 10.0.0.100") from None
+
+
+def _within(options: Mapping[str, Any], option: str, least: int, most: int | None = None) -> int:
+    value = options[option]
+    if value < least or (most is not None and value > most):
+        limits = f"at least {least}" if most is None else f"{least} to {most}"
+        raise ConfigError(option, value, f"a whole number, {limits}")
+    return value

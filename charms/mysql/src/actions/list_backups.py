@@ -1,0 +1,44 @@
+"""List the backups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import schedule
+from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.actions import NoParams as Params
+from openinfra_charm.machine import CommandError
+
+if TYPE_CHECKING:
+    from charm import MySqlCharm
+    from store import Backup
+
+__all__ = ["Params", "run"]
+
+
+def run(charm: MySqlCharm, _params: Params) -> Outcome:
+    """List what is complete, and so can be restored.
+
+    Raises:
+        ActionError: The object store does not answer.
+    """
+    try:
+        found = schedule.kept(charm).backups()
+    except (CommandError, TimeoutError) as error:
+        raise ActionError(f"the backups cannot be listed: {error}") from error
+    where = schedule.arguments(charm)
+    place = f"bucket {where['place']}" if where["place"] else f"{where['folder']} of {charm.unit.name}"
+    words = f"{len(found)} backups in {place}" + (f", the newest {found[-1].id}" if found else "")
+    return Outcome(summary=words, result=[_told(one) for one in found])
+
+
+def _told(backup: Backup) -> dict[str, Any]:
+    return {
+        "backup": backup.id,
+        "unit": backup.unit,
+        "version": backup.version,
+        "ended": datetime.fromtimestamp(backup.ended, UTC).isoformat(timespec="seconds"),
+        "bytes": sum(backup.sizes.values()),
+        "databases": sorted(backup.databases),
+    }

@@ -1,0 +1,105 @@
+"""Put a backup back: all data, or one database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import backup
+import restore
+import schedule
+from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.machine import CommandError
+
+if TYPE_CHECKING:
+    from charm import MySqlCharm
+    from store import Backup
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """The action's parameters."""
+
+    backup: str
+    database: str = ""
+    unit: str = ""
+    confirm: str = ""
+    dry_run: bool = False
+
+
+def run(charm: MySqlCharm, params: Params) -> Outcome:
+    """Begin a restore, or say what it would overwrite.
+
+    Raises:
+        ActionError: There is no such backup, it is not confirmed, or the cluster cannot do it now.
+    """
+    if busy := restore.waits_for(charm):
+        raise ActionError(busy)
+    if params.database and params.unit:
+        raise ActionError(
+            "unit is for the whole cluster: run the action on the unit that has the backup instead"
+        )
+    return _restore_database(charm, params) if params.database else _restore_all(charm, params)
+
+
+def find(charm: MySqlCharm, name: str) -> Backup:
+    """Return a backup that this unit has.
+
+    Raises:
+        ActionError: There is none of that name.
+    """
+    try:
+        found = [one for one in schedule.kept(charm).backups() if one.id == name]
+    except (CommandError, TimeoutError) as error:
+        raise ActionError(f"the backups cannot be listed: {error}") from error
+    if not found:
+        raise ActionError(
+            f"backup={name}: {charm.unit.name} has no complete backup of that name; see list-backups"
+        )
+    return found[0]
+
+
+def _restore_database(charm: MySqlCharm, params: Params) -> Outcome:
+    found = find(charm, params.backup)
+    if backup.dump_name(params.database) not in found.files:
+        known = ", ".join(sorted(set(found.databases) - {backup.SYSTEM}))
+        raise ActionError(f"database={params.database}: {found.id} has no dump of it; it has {known}")
+    if not charm.mysql.is_ready():
+        raise ActionError("the database does not serve here; see cluster-status")
+    told = {"overwrites": params.database, "tables": found.databases[params.database]}
+    if params.dry_run:
+        return Outcome(summary=f"{params.database} would be as it was in {found.id}", result=told)
+    _check_confirmed(params, params.database)
+    record = charm.jobs.start(
+        "jobs.restore_database", name=found.id, database=params.database, **schedule.arguments(charm)
+    )
+    summary = f"{record.id} puts {params.database} back; see show-job"
+    return Outcome(summary=summary, result={"job-id": record.id})
+
+
+def _restore_all(charm: MySqlCharm, params: Params) -> Outcome:
+    require_leader(charm, f"restore backup={params.backup}")
+    unit = params.unit or charm.unit.name
+    members = [name for name, _ in charm.cluster.shared.get("members", [])]
+    if unit not in members:
+        raise ActionError(
+            f"unit={unit}: no member of the cluster; members are {', '.join(members) or 'none'}"
+        )
+    if not backup.is_name(params.backup):
+        raise ActionError(f"backup={params.backup}: this is no backup's id; see list-backups")
+    told: dict[str, Any] = {"overwrites": "all data of " + ", ".join(members), "unit": unit}
+    if unit == charm.unit.name or schedule.arguments(charm)["place"]:
+        told["databases"] = sorted(find(charm, params.backup).databases)
+    if params.dry_run:
+        words = f"all members would stop, and begin again with what {unit} has of {params.backup}"
+        return Outcome(summary=words, result=told)
+    _check_confirmed(params, charm.app.name)
+    restore.begin(charm, params.backup, unit)
+    return Outcome(
+        summary=f"{unit} makes data of {params.backup}, and then all members stop; see status", result=told
+    )
+
+
+def _check_confirmed(params: Params, what: str) -> None:
+    if params.confirm != what:
+        raise ActionError(f"confirm={params.confirm!r}: this overwrites {what}; say so with confirm={what}")

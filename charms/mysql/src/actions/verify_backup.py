@@ -1,0 +1,33 @@
+"""Check a backup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import schedule
+from actions.restore import find
+from openinfra_charm.actions import Outcome
+
+if TYPE_CHECKING:
+    from charm import MySqlCharm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """The action's parameters."""
+
+    backup: str
+
+
+def run(charm: MySqlCharm, params: Params) -> Outcome:
+    """Start the job.
+
+    Raises:
+        ActionError: There is no such backup.
+    """
+    find(charm, params.backup)
+    record = charm.jobs.start("jobs.verify_backup", name=params.backup, **schedule.arguments(charm))
+    return Outcome(
+        summary=f"{record.id} starts a server on {params.backup}; see show-job", result={"job-id": record.id}
+    )

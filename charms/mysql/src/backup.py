@@ -1,0 +1,266 @@
+"""Making, checking and taking back backups: one of the whole server, and beside it a dump of each database."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import store
+from mysql import DATA, MySql
+from openinfra_charm import registry
+from openinfra_charm.job import JobError
+from openinfra_charm.machine import CommandError
+from sql import SOCKET, Sql, StatementError, UnreachableError
+from store import HOURS, Backup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_charm.job import Job
+
+PACKAGES = ("rclone", "zstd")
+FULL = "full.mbstream.zst"
+COPY = 'mariadb-backup --backup --stream=mbstream --user=root --socket="$1" --target-dir="$2/.tmp" 2>"$2/full.log" | zstd -q -T0 >"$2/$3"'
+DUMP = (
+    'mariadb-dump --no-defaults --user=root --socket="$1" --single-transaction --quick --routines --events --triggers '
+    '--hex-blob --add-drop-database --databases "$4" | zstd -q -T0 >"$2/$3"'
+)
+UNPACK = 'zstd -q -dc "$1" | mbstream -x -C "$2"'
+LOAD = 'zstd -q -dc "$1" | mariadb --no-defaults --user=root --socket="$2" --binary-mode'
+VIRTUAL = frozenset({"information_schema", "performance_schema", "sys"})
+"""Databases that hold nothing of their own."""
+TABLES = (
+    "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema "
+    "NOT IN ('information_schema', 'performance_schema', 'sys') ORDER BY 1, 2"
+)
+SIZE = "SELECT CAST(SUM(data_length + index_length) AS UNSIGNED) FROM information_schema.tables"
+SYSTEM = "mysql"
+"""The database of users and rights: it is in the whole backup only, since each cluster has its own."""
+SPARE = 64 << 20
+START_SECONDS = 300
+"""How long a server that starts on a backup may take."""
+
+
+def dump_name(database: str) -> str:
+    """Return the file that a database's dump is in."""
+    return f"databases/{quote(database, safe='')}.sql.zst"
+
+
+def is_name(text: str) -> bool:
+    """Return whether this can be a backup's id."""
+    return bool(re.fullmatch(r"\d{8}T\d{6}Z-[a-z0-9-]+", text))
+
+
+def install(mysql: MySql) -> None:
+    """Install what backups need and a server does not."""
+    registry.install(mysql.machine, f"{mysql.application}-backup", PACKAGES)
+
+
+class Backups:
+    """The backups of a cluster as a job on one of its machines sees them."""
+
+    def __init__(self, job: Job, folder: str, place: str) -> None:
+        """Name where they are made, and where they are kept: see `store.find`."""
+        self._machine = job.machine
+        self._mysql = MySql(job.machine, job.application)
+        self._folder = folder
+        self._store = store.find(job.machine, job.application, folder, place)
+        self._report = job.report
+        install(self._mysql)
+
+    def create(self, unit: str, retention: int) -> str:
+        """Make a backup; then delete those beyond the newest `retention`.
+
+        Raises:
+            JobError: It could not be made; what was there is as it was.
+        """
+        started = self._machine.now()
+        moment = datetime.fromtimestamp(started, UTC).strftime("%Y%m%dT%H%M%SZ")
+        name = f"{moment}-{unit.replace('/', '-')}"
+        scratch = f"{self._folder}/.{name}.unfinished"
+        self._clean_up()
+        try:
+            databases = _tables(self._mysql.sql)
+            self._check_space()
+            for folder in (self._folder, scratch, f"{scratch}/databases"):
+                self._machine.make_folder(folder, mode=0o700)
+            self._report("copying the whole server")
+            self._pipe(COPY, SOCKET, scratch, FULL)
+            dumped = sorted(set(databases) - {SYSTEM})
+            for database in dumped:
+                self._report(f"dumping {database}")
+                self._pipe(DUMP, SOCKET, scratch, dump_name(database), database)
+            for rest in (".tmp", "full.log"):
+                self._machine.remove(f"{scratch}/{rest}")
+            names = [FULL, *map(dump_name, dumped)]
+            backup = Backup(
+                id=name,
+                unit=unit,
+                version=self._mysql.version(),
+                started=started,
+                ended=self._machine.now(),
+                files={name: self._sum(f"{scratch}/{name}") for name in names},
+                sizes={name: self._size(f"{scratch}/{name}") for name in names},
+                databases=databases,
+            )
+            self._report("keeping it")
+            self._store.add(scratch, backup)
+        except (CommandError, StatementError, UnreachableError, TimeoutError) as error:
+            self._machine.remove(scratch)
+            raise JobError(f"no backup was made: {error}") from error
+        others = [one for one in self._store.backups() if one.id != name]
+        outdated = others[: max(len(others) - retention + 1, 0)]
+        for one in outdated:
+            self._store.delete(one)
+        size = sum(backup.sizes.values())
+        return f"{name}: {len(dumped)} databases, {size} bytes; {len(outdated)} older deleted"
+
+    def prepare(self, name: str, target: str) -> Backup:
+        """Make a folder of data from a backup, ready for a server to start with.
+
+        Raises:
+            JobError: The backup is not what its manifest says, or cannot be prepared.
+        """
+        backup = self._find(name)
+        scratch = f"{target}.files"
+        self._machine.remove(target)
+        self._machine.make_folder(scratch, mode=0o700)
+        self._machine.make_folder(target, mode=0o700)
+        try:
+            self._report("fetching it")
+            path = self._store.fetch(backup, [FULL], scratch)
+            self._check_sums(backup, path, [FULL])
+            self._report("unpacking it")
+            self._pipe(UNPACK, f"{path}/{FULL}", target)
+            self._report("preparing it")
+            self._machine.run("mariadb-backup", "--prepare", f"--target-dir={target}", timeout=HOURS)
+            self._machine.run("chown", "-R", "mysql:mysql", target)
+        except CommandError as error:
+            self._machine.remove(target)
+            raise JobError(f"{name} cannot be used: {error}") from error
+        finally:
+            self._machine.remove(scratch)
+        return backup
+
+    def verify(self, name: str) -> str:
+        """Check all sums, and start a server of its own on the whole backup: it must have all tables, each sound.
+
+        Raises:
+            JobError: The backup is no good; the message says why.
+        """
+        # Beside the server's data: nobody but root may look into the folder of the backups.
+        target = f"{DATA}.verify"
+        unit = f"{self._mysql.application}-verify.service"
+        self._machine.run("systemctl", "stop", unit, check=False)
+        try:
+            backup = self.prepare(name, target)
+            dumps = [one for one in backup.files if one != FULL]
+            self._machine.make_folder(f"{target}.files/databases", mode=0o700)
+            path = self._store.fetch(backup, dumps, f"{target}.files")
+            self._check_sums(backup, path, dumps)
+            self._report("starting a server on it")
+            self._machine.run(
+                "systemd-run", "--quiet", "--collect", f"--unit={unit}", "--property=User=mysql",
+                "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={target}", f"--socket={target}/socket",
+                f"--pid-file={target}/pid", "--skip-networking", "--wsrep-on=OFF", "--innodb-buffer-pool-size=64M",
+            )  # fmt: skip
+            found = self._tables_once_there(Sql(self._machine, socket=f"{target}/socket"))
+            _compare(backup, found)
+            self._report("checking its tables")
+            check = ("mariadb-check", "--no-defaults", "--user=root", f"--socket={target}/socket")
+            self._machine.run(*check, "--all-databases", timeout=HOURS)
+        except (CommandError, UnreachableError, StatementError) as error:
+            raise JobError(f"{name} is no good: {error}") from error
+        finally:
+            self._machine.run("systemctl", "stop", unit, check=False)
+            for rest in (target, f"{target}.files"):
+                self._machine.remove(rest)
+        count = sum(map(len, found.values()))
+        return f"{name} is good: a server has started on it, with {len(found)} databases and {count} sound tables"
+
+    def restore_database(self, name: str, database: str) -> str:
+        """Put a database in the place of the one that is there, from its dump; others are not touched.
+
+        Raises:
+            JobError: The dump is not what the manifest says (nothing has changed), or could not be loaded.
+        """
+        backup = self._find(name)
+        file = dump_name(database)
+        scratch = f"{self._folder}/.restore"
+        self._machine.make_folder(f"{scratch}/databases", mode=0o700)
+        try:
+            path = self._store.fetch(backup, [file], scratch)
+            self._check_sums(backup, path, [file])
+            self._report(f"loading {database}")
+            self._pipe(LOAD, f"{path}/{file}", SOCKET)
+        except CommandError as error:
+            raise JobError(f"{database} is not whole now; run it again: {error}") from error
+        finally:
+            self._machine.remove(scratch)
+        return f"{database} is as it was in {name}"
+
+    def _find(self, name: str) -> Backup:
+        for backup in self._store.backups():
+            if backup.id == name:
+                return backup
+        raise JobError(f"there is no complete backup {name} here; see list-backups")
+
+    def _clean_up(self) -> None:
+        """Remove what interrupted jobs have left."""
+        for name in self._machine.list_folder(self._folder):
+            if name.startswith(".") and name.endswith((".unfinished", ".deleted")):
+                self._machine.remove(f"{self._folder}/{name}")
+
+    def _check_space(self) -> None:
+        """Refuse to begin where data of this size might not fit; compressed they need less."""
+        needed = int(self._mysql.sql.query(SIZE)[0][0]) + SPARE
+        there = self._folder
+        while not self._machine.exists(there) and there != "/":
+            there = posixpath.dirname(there)
+        free = self._machine.free_space(there)
+        if free < needed:
+            raise JobError(
+                f"{self._folder} has {free >> 20} MiB left and the data may need {needed >> 20}: make room"
+            )
+
+    def _tables_once_there(self, sql: Sql) -> dict[str, list[str]]:
+        limit = self._machine.now() + START_SECONDS
+        while True:
+            try:
+                return _tables(sql)
+            except UnreachableError:
+                if self._machine.now() > limit:
+                    raise
+                self._machine.sleep(1)
+
+    def _pipe(self, script: str, *words: str) -> None:
+        self._machine.run("bash", "-euo", "pipefail", "-c", script, "backup", *words, timeout=HOURS)
+
+    def _sum(self, path: str) -> str:
+        return self._machine.run("sha256sum", "--", path, timeout=HOURS).stdout.split()[0]
+
+    def _size(self, path: str) -> int:
+        return int(self._machine.run("stat", "--format=%s", path).stdout)
+
+    def _check_sums(self, backup: Backup, folder: str, names: list[str]) -> None:
+        for name in names:
+            if self._sum(f"{folder}/{name}") != backup.files[name]:
+                raise JobError(f"{backup.id} is damaged: {name} is not what it was when the backup was made")
+
+
+def _tables(sql: Sql) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {row[0]: [] for row in sql.query("SHOW DATABASES") if row[0] not in VIRTUAL}
+    for database, table in sql.query(TABLES):
+        found.setdefault(database, []).append(table)
+    return found
+
+
+def _compare(backup: Backup, found: Mapping[str, list[str]]) -> None:
+    for database, tables in backup.databases.items():
+        if database not in found:
+            raise JobError(f"{backup.id} is not complete: it lacks the database {database}")
+        if missing := sorted(set(tables) - set(found[database])):
+            raise JobError(f"{backup.id} is not complete: {database} lacks {', '.join(missing)}")

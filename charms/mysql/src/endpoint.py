@@ -1,0 +1,72 @@
+"""The one stable address of the database, at the gateway: whichever member takes the writes, clients keep theirs."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+import health_service
+from openinfra_charm.interfaces import haproxy_route_tcp, mysql_client
+from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
+
+if TYPE_CHECKING:
+    import ops
+
+    from charm import MySqlCharm
+    from state import Member
+
+PORT = 13306
+IDLE_SECONDS = 28800
+"""How long a session may say nothing: as long as MariaDB itself lets it (wait_timeout)."""
+
+
+def _relation(charm: MySqlCharm) -> ops.Relation | None:
+    relation = charm.model.get_relation("gateway")
+    return relation if relation and relation.active else None
+
+
+def publish_address(charm: MySqlCharm) -> None:
+    """Say where this unit's server listens."""
+    if relation := _relation(charm):
+        address = charm.members[charm.unit.name].client_address
+        haproxy_route_tcp.publish_address(relation, charm.unit, address)
+
+
+def names(charm: MySqlCharm) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the gateway's names and its addresses: the certificate has to have them, since clients verify it."""
+    relation = _relation(charm)
+    found = haproxy_route_tcp.hosts(haproxy_route_tcp.read_endpoints(relation)) if relation else ()
+    addresses = tuple(one for one in found if _is_address(one))
+    return tuple(one for one in found if one not in addresses), addresses
+
+
+def serve(charm: MySqlCharm, writer: Member) -> str:
+    """As the leader, ask for the route, and return where clients find the database.
+
+    The order is the same for all: the member that takes the writes, and after it the others as they came.
+    """
+    relation = _relation(charm)
+    if relation is None:
+        return f"{writer.client_address}:{mysql_client.PORT}"
+    others = (charm.members.get(unit) for unit, _ in charm.cluster.shared["members"] if unit != writer.unit)
+    order = (writer.client_address, *(member.client_address for member in others if member))
+    route = Route(
+        port=PORT,
+        backend_port=mysql_client.PORT,
+        health=Health(path="/", port=health_service.PORT, tls="tls" in charm.cluster.shared),
+        single=True,
+        order=order,
+        timeout=IDLE_SECONDS,
+    )
+    haproxy_route_tcp.request(relation, charm.app, route)
+    return (
+        ",".join(haproxy_route_tcp.read_endpoints(relation)) or f"{writer.client_address}:{mysql_client.PORT}"
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

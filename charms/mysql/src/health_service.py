@@ -1,0 +1,61 @@
+"""The health service of this machine: what a load balancer asks before it sends clients to the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openinfra_charm import render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+    from state import State
+
+PORT = 13307
+HERE = Path(__file__).parent
+
+
+class HealthService:
+    """A small HTTPS server of this application's own; see files/health-service.py."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self._machine = machine
+        self._application = application
+        self._services = Services(machine, application)
+        self._templates = render.Templates(machine, application, HERE / "templates")
+        self._program = f"/usr/lib/openinfra/{application}-health"
+        self.unit = f"{application}-health.service"
+
+    def apply(self, state: State) -> None:
+        """Bring the service to the unit's address and certificate; its restart interrupts nobody's session.
+
+        It speaks TLS as soon as all members can: those who ask it are told one way for all.
+        """
+        unit = self._templates.fill(
+            "health.service.j2",
+            application=self._application,
+            program=self._program,
+            address=state.member.client_address,
+            port=PORT,
+            tls=state.tls if state.tls and state.tls.copies else None,
+        )
+        program = (HERE / "files/health-service.py").read_text(encoding="utf-8")
+        path = f"/etc/systemd/system/{self.unit}"
+        if render.write(
+            self._machine,
+            File(path=path, content=unit),
+            File(path=self._program, content=program, mode=0o755),
+        ):
+            self._machine.reload_systemd()
+        service = Service(unit=self.unit, inputs=(unit, program))
+        self._services.ensure_running([service])
+        for outdated in self._services.outdated([service]):
+            self._services.restart(outdated)
+
+    def remove(self) -> None:
+        """Take it off the machine."""
+        self._services.stop(self.unit)
+        for path in (f"/etc/systemd/system/{self.unit}", self._program):
+            self._machine.remove(path)

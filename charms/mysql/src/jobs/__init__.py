@@ -1,0 +1,1 @@
+"""Work on backups that takes longer than a hook may."""

@@ -1,0 +1,21 @@
+"""Make data of a backup, beside those of the server that runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import restore
+from backup import Backups
+
+if TYPE_CHECKING:
+    from openinfra_charm.job import Job
+
+
+def run(job: Job, name: str, number: str, folder: str, place: str) -> str:
+    """Prepare the data of the restore `number`; nothing else changes.
+
+    Raises:
+        JobError: The backup cannot be used.
+    """
+    Backups(job, folder, place).prepare(name, restore.prepared(int(number)))
+    return f"{name} is ready to take the place of the data"

@@ -1,0 +1,115 @@
+"""Where backups of this unit go, and when one is made without being asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import backup
+import store
+from openinfra_charm import registry, render
+from openinfra_charm.interfaces import s3
+from openinfra_charm.render import File
+from openinfra_charm.service import Service
+from openinfra_charm.status import ConfigError
+
+if TYPE_CHECKING:
+    import ops
+
+    from charm import MySqlCharm
+    from openinfra_charm.interfaces.s3 import Bucket
+
+HERE = Path(__file__).parent
+
+
+def arguments(charm: MySqlCharm) -> dict[str, str]:
+    """Return where backups are kept, as the jobs want it."""
+    found = _bucket(charm)
+    place = store.place(found) if found else ""
+    return {"folder": charm.settings.backup_directory, "place": place}
+
+
+def kept(charm: MySqlCharm) -> store.Store:
+    """Return where this unit's backups are kept."""
+    where = arguments(charm)
+    return store.find(charm.machine, charm.app.name, where["folder"], where["place"])
+
+
+def apply(charm: MySqlCharm) -> None:
+    """Bring this machine to what the model says of backups."""
+    relation = _relation(charm)
+    if relation and charm.unit.is_leader():
+        s3.send_request(relation, charm.app)
+    store.configure(charm.machine, charm.app.name, _bucket(charm))
+    timer, service = (f"{charm.app.name}-backup.{kind}" for kind in ("timer", "service"))
+    if not charm.settings.backup_schedule or _who(charm) != charm.unit.name:
+        charm.mysql.services.stop(timer)
+        for unit in (timer, service):
+            charm.machine.remove(f"/etc/systemd/system/{unit}")
+        return
+    backup.install(charm.mysql)
+    texts = {timer: _timer(charm), service: _service(charm)}
+    if render.write(
+        charm.machine,
+        *(File(path=f"/etc/systemd/system/{unit}", content=text) for unit, text in texts.items()),
+    ):
+        charm.machine.reload_systemd()
+    wanted = Service(unit=timer, inputs=(texts[timer],))
+    charm.mysql.services.ensure_running([wanted])
+    for outdated in charm.mysql.services.outdated([wanted]):
+        charm.mysql.services.restart(outdated)
+
+
+def remove(charm: MySqlCharm) -> None:
+    """Take it all off the machine, but for the backups."""
+    charm.jobs.stop()
+    for kind in ("timer", "service"):
+        charm.mysql.services.stop(f"{charm.app.name}-backup.{kind}")
+        charm.machine.remove(f"/etc/systemd/system/{charm.app.name}-backup.{kind}")
+    store.configure(charm.machine, charm.app.name, None)
+    registry.uninstall(charm.machine, f"{charm.app.name}-backup")
+
+
+def _relation(charm: MySqlCharm) -> ops.Relation | None:
+    relation = charm.model.get_relation("s3-parameters")
+    return relation if relation and relation.active else None
+
+
+def _bucket(charm: MySqlCharm) -> Bucket | None:
+    relation = _relation(charm)
+    return s3.read(charm.model, relation) if relation else None
+
+
+def _who(charm: MySqlCharm) -> str:
+    """Return the unit that makes scheduled backups: the member that came last and takes no writes, if there is one."""
+    members = [
+        unit for unit, _ in charm.cluster.shared["members"] if (m := charm.members.get(unit)) and m.joined
+    ]
+    others = [unit for unit in members if unit != charm.cluster.shared.get("writer")]
+    return (others or members or [""])[-1]
+
+
+def _timer(charm: MySqlCharm) -> str:
+    schedule = charm.settings.backup_schedule
+    path = f"/etc/systemd/system/{charm.app.name}-backup.timer"
+    text = charm.mysql.templates.fill("backup.timer.j2", application=charm.app.name, schedule=schedule)
+    if charm.machine.read(path) != text:
+        checked = charm.machine.run("systemd-analyze", "calendar", schedule, check=False)
+        if checked.code:
+            raise ConfigError(
+                "backup-schedule", schedule, "a calendar event as in systemd.time(7), such as daily"
+            )
+    return text
+
+
+def _service(charm: MySqlCharm) -> str:
+    return charm.mysql.templates.fill(
+        "backup.service.j2",
+        application=charm.app.name,
+        program=str(HERE / "scheduled.py"),
+        path=":".join(str(Path(folder).resolve()) for folder in sys.path if folder),
+        unit=charm.unit.name,
+        retention=charm.settings.backup_retention,
+        **arguments(charm),
+    )

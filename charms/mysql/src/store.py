@@ -1,0 +1,175 @@
+"""Where backups are kept: in a folder of this machine, or in a bucket of an object store by rclone.
+
+A backup is a folder with a manifest, `backup.json`. It counts only when it is complete and durable: a local one gets its
+name last, in a bucket the manifest comes last.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm import render
+from openinfra_charm.render import File
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_charm.interfaces.s3 import Bucket
+    from openinfra_charm.machine import Machine
+
+MANIFEST = "backup.json"
+HOURS = 24 * 3600
+"""No transfer takes longer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backup:
+    """A complete backup. `files` are its files' SHA-256 sums by name, `databases` the tables by database."""
+
+    id: str
+    unit: str
+    version: str
+    started: float
+    ended: float
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    databases: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    @classmethod
+    def parse(cls, text: str) -> Backup:
+        """Read a manifest."""
+        known: dict[str, Any] = json.loads(text)
+        return cls(**{name: known[name] for name in cls.__dataclass_fields__})
+
+    def manifest(self) -> str:
+        """Return the manifest's text."""
+        return f"{json.dumps(asdict(self), indent=1, sort_keys=True)}\n"
+
+
+class Folder:
+    """Backups in a folder of this machine that only root can read."""
+
+    def __init__(self, machine: Machine, path: str) -> None:
+        self._machine = machine
+        self.path = path
+
+    def backups(self) -> list[Backup]:
+        """Return the complete backups, the oldest first."""
+        names = [name for name in self._machine.list_folder(self.path) if not name.startswith(".")]
+        texts = (self._machine.read(f"{self.path}/{name}/{MANIFEST}") for name in names)
+        found = (Backup.parse(text) for text in texts if text)
+        whole = [
+            one
+            for one in found
+            if all(self._machine.exists(f"{self.path}/{one.id}/{name}") for name in one.files)
+        ]
+        return sorted(whole, key=lambda backup: backup.started)
+
+    def add(self, folder: str, backup: Backup) -> None:
+        """Keep what is in a folder beside the others; it has all but the manifest."""
+        self._machine.write(f"{folder}/{MANIFEST}", backup.manifest(), mode=0o600)
+        self._machine.move_folder(folder, f"{self.path}/{backup.id}")
+
+    def fetch(self, backup: Backup, names: list[str], scratch: str) -> str:
+        """Return the folder in which these files are."""
+        del names, scratch
+        return f"{self.path}/{backup.id}"
+
+    def delete(self, backup: Backup) -> None:
+        """Delete a backup: first its name, so that half of one is never taken for a whole."""
+        self._machine.move_folder(f"{self.path}/{backup.id}", f"{self.path}/.{backup.id}.deleted")
+        self._machine.remove(f"{self.path}/.{backup.id}.deleted")
+
+
+class ObjectStore:
+    """Backups in a bucket, through rclone. Its configuration has the keys; only root can read it."""
+
+    def __init__(self, machine: Machine, application: str, place: str) -> None:
+        """Name the place: `bucket` or `bucket/path`."""
+        self._machine = machine
+        self._place = f"s3:{place}"
+        self._options = ["--config", config_path(application), "--ask-password=false"]
+        if machine.exists(_ca_path(application)):
+            self._options += ["--ca-cert", _ca_path(application)]
+
+    def backups(self) -> list[Backup]:
+        """Return the complete backups, the oldest first."""
+        listed = self._rclone("lsjson", "--recursive", "--files-only", self._place, check=False)
+        sizes = {entry["Path"]: entry["Size"] for entry in json.loads(listed or "[]")}
+        manifests = [path for path in sizes if path.endswith(f"/{MANIFEST}") and path.count("/") == 1]
+        found = [Backup.parse(self._rclone("cat", f"{self._place}/{path}")) for path in manifests]
+        whole = [
+            one
+            for one in found
+            if all(sizes.get(f"{one.id}/{name}") == size for name, size in one.sizes.items())
+        ]
+        return sorted(whole, key=lambda backup: backup.started)
+
+    def add(self, folder: str, backup: Backup) -> None:
+        """Upload what is in a folder, and then its manifest; the folder goes."""
+        self._rclone("copy", folder, f"{self._place}/{backup.id}")
+        self._machine.write(f"{folder}/{MANIFEST}", backup.manifest(), mode=0o600)
+        self._rclone("copy", folder, f"{self._place}/{backup.id}")
+        self._machine.remove(folder)
+
+    def fetch(self, backup: Backup, names: list[str], scratch: str) -> str:
+        """Download these files into a scratch folder, and return it."""
+        for name in names:
+            self._rclone("copyto", f"{self._place}/{backup.id}/{name}", f"{scratch}/{name}")
+        return scratch
+
+    def delete(self, backup: Backup) -> None:
+        """Delete a backup: first its manifest, so that half of one is never taken for a whole."""
+        self._rclone("deletefile", f"{self._place}/{backup.id}/{MANIFEST}")
+        self._rclone("purge", f"{self._place}/{backup.id}")
+
+    def _rclone(self, *words: str, check: bool = True) -> str:
+        return self._machine.run("rclone", *self._options, *words, timeout=HOURS, check=check).stdout
+
+
+Store = Folder | ObjectStore
+
+
+def _ca_path(application: str) -> str:
+    return f"/etc/{application}/backup/ca.pem"
+
+
+def config_path(application: str) -> str:
+    """Return where rclone's configuration is."""
+    return f"/etc/{application}/backup/rclone.conf"
+
+
+def configure(machine: Machine, application: str, bucket: Bucket | None) -> None:
+    """Have rclone reach a bucket. Without one nothing is left of it."""
+    path, ca_path = config_path(application), _ca_path(application)
+    if bucket is None:
+        machine.remove(path)
+        machine.remove(ca_path)
+        return
+    lines = {
+        "type": "s3",
+        "provider": "Other",
+        "endpoint": bucket.endpoint,
+        "region": bucket.region or "us-east-1",
+        "force_path_style": str(bucket.by_path).lower(),
+        "access_key_id": bucket.access_key,
+        "secret_access_key": bucket.secret_key,
+    }
+    text = "[s3]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items())
+    render.write(machine, File(path=path, content=text, mode=0o600))
+    if bucket.ca:
+        render.write(machine, File(path=ca_path, content=bucket.ca))
+    else:
+        machine.remove(ca_path)
+
+
+def place(bucket: Bucket) -> str:
+    """Return a bucket and the path in it, as `ObjectStore` wants them."""
+    return f"{bucket.name}/{bucket.path}".strip("/")
+
+
+def find(machine: Machine, application: str, folder: str, place: str) -> Store:
+    """Return where backups are kept: in a bucket where there is a place, else in the folder."""
+    return ObjectStore(machine, application, place) if place else Folder(machine, folder)

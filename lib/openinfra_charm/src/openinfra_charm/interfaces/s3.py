@@ -1,0 +1,61 @@
+"""The `s3` interface: a bucket of an object store, and how to reach it.
+
+The wire format is that of Canonical's `s3-integrator` (library `charms.data_platform_libs.v0.s3`), all of it in application
+data. The provider writes `bucket`, `endpoint`, `region`, `path`, `s3-uri-style` (`path` or `host`), `tls-ca-chain` (a JSON list
+of PEM certificates), `access-key` and `secret-key`; the requirer writes `bucket`, the name that it would like.
+
+Ours is `requested-secrets`, as in `data_interfaces`: to a requirer that lists both keys there a provider may give them as
+a secret with the id `secret-extra` instead of plain text.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from openinfra_charm import databag, secrets
+
+if TYPE_CHECKING:
+    import ops
+
+KEYS = ("access-key", "secret-key")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket:
+    """A bucket, `path` in it, and how to reach it. `ca` are the CA certificates to trust, PEM; empty: the system's."""
+
+    name: str
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    region: str = ""
+    path: str = ""
+    by_path: bool = True
+    ca: str = ""
+
+
+def send_request(relation: ops.Relation, application: ops.Application) -> None:
+    """As the requirer's leader, ask for a bucket; keys may come as a secret."""
+    databag.put(relation.data[application], "bucket", f"relation-{relation.id}")
+    databag.put(relation.data[application], "requested-secrets", json.dumps(list(KEYS)))
+
+
+def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
+    """As the requirer, return the bucket; None until the provider has said all that is needed."""
+    data = relation.data[relation.app]
+    keys = {key: data.get(key, "") for key in KEYS}
+    if secret_id := data.get("secret-extra"):
+        keys = secrets.find(model, secret_id) or keys
+    bucket = Bucket(
+        name=data.get("bucket", ""),
+        endpoint=data.get("endpoint", ""),
+        access_key=keys["access-key"],
+        secret_key=keys["secret-key"],
+        region=data.get("region", ""),
+        path=data.get("path", "").strip("/"),
+        by_path=data.get("s3-uri-style", "path") != "host",
+        ca="".join(f"{str(one).strip()}\n" for one in databag.load(data.get("tls-ca-chain", ""), list)),
+    )
+    return bucket if bucket.name and bucket.endpoint and bucket.access_key and bucket.secret_key else None
