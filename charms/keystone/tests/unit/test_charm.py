@@ -69,7 +69,7 @@ def test_a_hook_with_nothing_new_changes_nothing(three):
 def test_the_configuration_says_what_the_model_says(one):
     config = one.machines[0].read(CONFIG)
     for line in (
-        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8",
+        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8&connect_timeout=5",
         "memcache_servers = 10.0.1.0:11211,10.0.1.1:11211",
         "expiration = 3600",
         "max_active_keys = 5",

@@ -117,23 +117,24 @@ class Api:
         """Restart it with this."""
         self._services.restart(self._service(inputs))
 
-    def problem(self) -> str:
-        """Return why the service cannot do its work, in its own words; empty if it can."""
+    def problem(self, patience: float = 0) -> str:
+        """Return why the service cannot do its work, in its own words; empty if it can.
+
+        Args:
+            patience: How many seconds to wait for it.
+        """
+        limit = self._machine.now() + patience
+        while (why := self._problem()) and self._machine.now() + 1 <= limit:
+            self._machine.sleep(1)
+        return why
+
+    def _problem(self) -> str:
         try:
             answer = self._machine.ask(self.socket, "GET", HEALTH)
         except OSError:
             return f"{self.unit} does not answer"
         ok = 200
         return "" if answer.status == ok else answer.body.strip() or f"its health is {answer.status}"
-
-    def wait_until_healthy(self, seconds: float) -> bool:
-        """Wait until the service can do its work, but no longer than this; return whether it can."""
-        limit = self._machine.now() + seconds
-        while self.problem():
-            if self._machine.now() + 1 > limit:
-                return False
-            self._machine.sleep(1)
-        return True
 
     @property
     def paused(self) -> bool:

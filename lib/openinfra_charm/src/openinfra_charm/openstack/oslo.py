@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 RECYCLE_SECONDS = 300
 """How old a connection to the database may get: less than the idle timeout of whatever is between."""
+CONNECT_SECONDS = 5
+"""How long a connection to the database may take."""
 DEAD_RETRY_SECONDS = 30
 """How long a cache that did not answer is left alone."""
 
 
 def database_url(access: Access, *, ca_path: str = "") -> str:
-    """Return SQLAlchemy's URL of a database, through PyMySQL; with `ca_path`, over TLS to a server of that CA."""
+    """Return SQLAlchemy's URL of a database, through PyMySQL; with `ca_path`, over TLS.
+
+    With a CA PyMySQL verifies certificate and name. (It would forget the CA if it were told `ssl_verify_cert` too.)
+    """
     user, password = quote(access.username, safe=""), quote(access.password, safe="")
-    tls = f"&ssl_ca={quote(ca_path)}&ssl_verify_cert=true" if ca_path else ""
-    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8{tls}"
+    tls = f"&ssl_ca={quote(ca_path)}" if ca_path else ""
+    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8&connect_timeout={CONNECT_SECONDS}{tls}"
 
 
 def sections(parts: Mapping[str, Mapping[str, object]]) -> str:
@@ -40,7 +45,9 @@ def database(access: Access, *, ca_path: str = "", pool: int = 5) -> dict[str, d
             "connection": database_url(access, ca_path=ca_path),
             "connection_recycle_time": RECYCLE_SECONDS,
             "max_pool_size": pool,
-            "max_retries": -1,
+            # What cannot be reached is told at once, for a load balancer to hear of it; the next request tries again.
+            "max_retries": 1,
+            "retry_interval": 1,
         }
     }
 
