@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keys import KINDS
+from keyset import EXPIRED_WINDOW, KINDS
 from openinfra_charm import front, registry, release, render, tls
 from openinfra_charm.front import Front
 from openinfra_charm.openstack import oslo
@@ -14,10 +14,9 @@ from openinfra_charm.openstack.api import Api, Description
 from openinfra_charm.release import Releases
 from openinfra_charm.render import File
 from openinfra_charm.tls import Certificate
-from state import EXPIRED_WINDOW
 
 if TYPE_CHECKING:
-    from keys import KeySet
+    from keyset import KeySet
     from openinfra_charm.machine import Machine
     from state import State
 
