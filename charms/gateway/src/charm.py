@@ -61,6 +61,7 @@ class GatewayCharm(ops.CharmBase):
     def _on_change(self, event: ops.EventBase) -> None:
         if isinstance(event, ops.RelationDepartedEvent) and event.departing_unit == self.unit:
             self.gateway.leave(self.unit.name)
+            self.cluster.publish(vip_peers=None)
         if self.gateway.is_leaving(self.unit.name):
             # It forgets routes and peers one by one; it serves what it did for as long as anybody may still ask it.
             self._missing.append(ops.MaintenanceStatus("leaving"))

@@ -377,6 +377,7 @@ def test_a_unit_that_goes_gives_the_address_away_first_and_serves_until_it_stops
     assert [bool(gateway.vips) for gateway in model.gateways] == [False, True]
     model.run(0, model.on.relation_broken, relation=relation)
     assert model.statuses[0] == ops.MaintenanceStatus("leaving")
+    assert "vip_peers" not in model.unit_data[0]
     assert model.gateways[0].ports == {5000}
     assert not model.gateways[0].vips
 
