@@ -15,7 +15,7 @@ OVERLAYS = sorted(path.name for path in ROOT.glob("bundles/overlays/*.yaml"))
 
 
 def test_there_are_overlays():
-    assert {"small.yaml", "metal.yaml"} <= set(OVERLAYS)
+    assert {"ha.yaml", "metal.yaml", "small.yaml", "trial.yaml"} <= set(OVERLAYS)
 
 
 @pytest.mark.parametrize("overlay", [None, *OVERLAYS])
@@ -29,10 +29,16 @@ def test_is_valid(site, overlay):
         assert application.charm.name == f"openinfra-{name}"
 
 
-def test_has_every_charm_in_it_or_in_an_overlay(site):
-    bundles = [load(site / "bundles/openinfra.yaml", [site / "bundles/overlays" / name]) for name in OVERLAYS]
+def test_has_every_charm_in_it(site):
+    assert load(site / "bundles/openinfra.yaml").applications.keys() == set(charm_names(ROOT))
 
-    assert {name for bundle in bundles for name in bundle.applications} == set(charm_names(ROOT))
+
+def test_is_valid_with_all_that_a_production_site_lays_over_it(site):
+    overlays = [site / "bundles/overlays" / name for name in ("ha.yaml", "metal.yaml")]
+
+    bundle = load(site / "bundles/openinfra.yaml", overlays)
+
+    assert {application.units for name, application in bundle.applications.items() if name != "host"} == {3}
 
 
 def test_asks_for_block_storage_on_metal_only(site):
@@ -45,8 +51,7 @@ def test_asks_for_block_storage_on_metal_only(site):
 
 def test_sets_what_the_charms_default_to(site):
     """The bundle's options document the defaults; a difference would be a second truth."""
-    overlay = site / "bundles/overlays/database.yaml"
-    for application in load(site / "bundles/openinfra.yaml", [overlay]).applications.values():
+    for application in load(site / "bundles/openinfra.yaml").applications.values():
         for name, value in application.options.items():
             assert value == application.charm.config[name].default, f"{application.name}: {name}"
 

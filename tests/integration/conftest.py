@@ -14,10 +14,11 @@ from pathlib import Path
 import jubilant
 import pytest
 
+from .clients import Clients
 from .site import Site
 
 ROOT = Path(__file__).parents[2]
-OVERLAY = Path(__file__).parent / "overlay.yaml"
+OVERLAYS = [ROOT / "bundles/overlays" / name for name in ("trial.yaml", "ha.yaml")]
 
 
 def pytest_addoption(parser):
@@ -43,7 +44,8 @@ def site(request):
         site.pack(ROOT)
         juju.add_model(model)
         juju.model_config({"update-status-hook-interval": "1m"})
-        juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), "--overlay", str(OVERLAY))
+        laid_over = [word for overlay in OVERLAYS for word in ("--overlay", str(overlay))]
+        juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), *laid_over)
     yield site
     if not request.config.getoption("--keep-model"):
         juju.destroy_model(model, destroy_storage=True, force=True)
@@ -56,14 +58,16 @@ def juju(site) -> jubilant.Juju:
 
 @pytest.fixture(scope="session")
 def cloud(site) -> Site:
-    """The site with all units active and an OSD or two on each of them."""
+    """The site with all units active and all data clean."""
     site.settle()
-    for unit in site.units("ceph"):
-        if site.osds_of(unit):
-            continue
-        site.juju.run(unit, "add-disk", {"osd-devices": "file:3G,file:3G"}, wait=120)
     site.wait_for_health()
     return site
+
+
+@pytest.fixture(scope="session")
+def clients(cloud, tmp_path_factory) -> Clients:
+    """What a user of the cloud has on this host."""
+    return Clients(cloud, tmp_path_factory.mktemp("clients"))
 
 
 class Controller:

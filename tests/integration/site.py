@@ -8,10 +8,14 @@ import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jubilant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SETTLE_SECONDS = 600
 HEALTH_SECONDS = 300
@@ -53,6 +57,11 @@ class Site:
     def leader(self, application: str) -> str:
         units = self.juju.status().get_units(application)
         return next(name for name, unit in units.items() if unit.leader)
+
+    def beside(self, unit: str, application: str) -> str:
+        """The unit of another application on a unit's machine."""
+        machine = self.machine_of(unit)
+        return next(other for other in self.units(application) if self.machine_of(other) == machine)
 
     def machine_of(self, unit: str) -> str:
         """The machine that a unit is on; a subordinate's is its principal's."""
@@ -99,6 +108,20 @@ class Site:
                 self.poke(unit)
             time.sleep(3)
 
+    @cached_property
+    def vip(self) -> str:
+        """The address at which clients reach all services."""
+        return str(self.juju.config("gateway")["vip"])
+
+    @property
+    def objects_url(self) -> str:
+        """Where S3 is served."""
+        return f"https://{self.vip}:7480"
+
+    def address(self, unit: str) -> str:
+        """The address of a unit's machine."""
+        return self.juju.status().get_units(unit.partition("/")[0])[unit].public_address
+
     # The machines. They are found once by their unit, so that all of this works while the model is away.
 
     def instance(self, unit: str) -> str:
@@ -113,6 +136,18 @@ class Site:
 
     def power_on(self, *units: str) -> None:
         self._each(units, lambda name: self._lxc("start", name))
+
+    @contextlib.contextmanager
+    def cut_off(self, unit: str):
+        """Lose every packet to and from a unit's machine, which runs on and is told nothing, for as long as the block runs."""
+        path = f"/1.0/instances/{self.instance(unit)}"
+        link = json.loads(self._lxc("query", path).stdout)["config"]["volatile.eth0.host_name"]
+        bridge = Path(f"/sys/class/net/{link}/master").resolve().name
+        subprocess.run(["ip", "link", "set", link, "nomaster"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["ip", "link", "set", link, "master", bridge], check=True)
 
     def destroy(self, unit: str) -> None:
         """Let a unit's machine be gone, with all that was on it."""
@@ -140,6 +175,34 @@ class Site:
         )
         assert not check or done.returncode == 0, f"lxc {arguments}: {done.stderr or done.stdout}"
         return done
+
+    def sql(self, unit: str, statement: str) -> list[list[str]]:
+        """Run a statement as the database's administrator on a unit's machine; return the rows."""
+        quoted = statement.replace('"', '\\"')
+        told = self.shell(unit, f'mariadb --batch --skip-column-names --execute "{quoted}"')
+        return [line.split("\t") for line in told.splitlines()]
+
+    @property
+    def writer(self) -> str:
+        """The unit of mysql that clients write to."""
+        return self.run("mysql/0", "cluster-status")["writer"]
+
+    def mount(self, unit: str, access: Mapping[str, Any], path: str) -> None:
+        """Mount a CephFS volume on a unit's machine, with what the action authorize gave."""
+        user = access["user"].removeprefix("client.")
+        folder = f"/root/{user}"
+        self.shell(
+            unit,
+            f"umask 077; mkdir -p {folder} {path}; "
+            f"printf '[global]\nfsid = {access['fsid']}\nmon_host = {','.join(access['monitors'])}\n' > {folder}/ceph.conf; "
+            f"printf '[{access['user']}]\nkey = {access['key']}\n' > {folder}/keyring; "
+            "command -v ceph-fuse >/dev/null || apt-get install --quiet --yes --no-install-recommends ceph-fuse >/dev/null; "
+            f"ceph-fuse --conf {folder}/ceph.conf --keyring {folder}/keyring --id {user} "
+            f"--client_fs {access['filesystem']} --client_mountpoint {access['path']} {path}",
+        )
+
+    def unmount(self, unit: str, path: str) -> None:
+        self.shell(unit, f"umount {path}")
 
     # Ceph, as a client or an administrator on one of the machines sees it
 

@@ -16,6 +16,8 @@ from openinfra_model import bundle, pack
 from openinfra_model.rehearsal.play import Listed, Play, Plot
 from openinfra_model.rehearsal.world import Stage
 
+from .conftest import OVERLAYS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -80,10 +82,9 @@ class Played:
 
     def __init__(self, folder: Path) -> None:
         pack.pack(ROOT)
-        wanted = bundle.load(ROOT / "bundles/openinfra.yaml", [Path(__file__).parent / "overlay.yaml"])
-        disks = tuple(f"run ceph/{number} add-disk osd-devices=file:3G,file:3G" for number in range(3))
+        wanted = bundle.load(ROOT / "bundles/openinfra.yaml", OVERLAYS)
         stage = Stage(wanted, folder, ROOT / "charms")
-        self._world = Play(stage, Plot(operations=disks, faults=()), Listed()).run()
+        self._world = Play(stage, Plot(faults=()), Listed()).run()
         self._twin: Any = self._world.twins["ceph"]
 
     def send(self, way: str, request: dict[str, Any], data: str) -> tuple[int, str, str]:

@@ -4,7 +4,17 @@ import time
 
 import pytest
 
+from .clients import Users, writing
 from .site import Load, load
+
+WITHOUT_WRITER_SECONDS = 45
+BACK_SECONDS = 60
+STATUS = "mariadb --execute \"SHOW STATUS LIKE 'wsrep_cluster_status'\""
+
+
+@pytest.fixture
+def users(cloud, clients) -> Users:
+    return Users(clients, cloud)
 
 
 @pytest.mark.parametrize("daemon", ["ceph-osd", "ceph-mon", "ceph-mgr"])
@@ -19,20 +29,55 @@ def test_a_killed_daemon_comes_back_under_load(cloud, daemon):
     cloud.wait_for_health("ceph/0")
 
 
-def test_after_a_power_loss_ceph_serves_without_the_model(cloud, controller):
-    units = cloud.units("ceph")
-    clients = Load(cloud, "ceph/0", "probe")
-    clients.start()
-    for unit in units:
-        cloud.instance(unit)
-    time.sleep(5)
-    with controller.stopped():
-        cloud.power_off(*units)
-        cloud.power_on(*units)
-        cloud.wait_for_health("ceph/0")
-        assert clients.verify() > 0
+@pytest.mark.parametrize(
+    ("application", "process", "seconds"),
+    [
+        ("mysql", "mariadbd", 60),
+        ("keystone", "uwsgi", 30),
+        ("gateway", "haproxy", 30),
+        ("ceph-rgw", "radosgw", 60),
+    ],
+)
+def test_a_killed_service_comes_back_by_itself(cloud, users, application, process):
+    """Each unit's, one after another: no client is without a service for long, and nothing waits for an operator."""
+    with writing(users.tokens, users.rows, users.objects):
+        for unit in cloud.units(application):
+            cloud.shell(unit, f"pkill -9 {process}")
+            for writer in users.all():
+                writer.wait_for(3, BACK_SECONDS)
     cloud.settle()
-    assert clients.verify() == clients.stop()["writes"]
+    users.verify()
+
+
+def test_after_a_power_loss_all_serves_again_without_the_model(cloud, users, controller):
+    """All machines at once, under load; the one that took the writes comes last, and nobody begins without it."""
+    units = cloud.units("ceph")
+    last = cloud.beside(cloud.writer, "ceph")
+    databases = {unit: cloud.beside(unit, "mysql") for unit in units}
+    objects = Load(cloud, "ceph/0", "probe")
+    objects.start()
+    for unit in (*units, *databases.values()):
+        cloud.instance(unit)
+    with writing(*users.all()):
+        for writer in users.all():
+            writer.wait_for(10, 60)
+        with controller.stopped():
+            cloud.power_off(*units)
+            cloud.power_on(*(unit for unit in units if unit != last))
+            time.sleep(WITHOUT_WRITER_SECONDS)
+            for unit in set(units) - {last}:
+                told = cloud.shell(databases[unit], STATUS, check=False)
+                assert "Primary" not in told.replace("non-Primary", ""), told
+            cloud.power_on(last)
+            cloud.wait_for_health("ceph/0")
+            assert objects.verify() > 0
+            for writer in users.all():
+                writer.wait_for(3, 180)
+    cloud.settle()
+    assert objects.verify() == objects.stop()["writes"]
+    users.verify()
+    component = cloud.run("mysql/0", "cluster-status")
+    assert len(component["component"]) == len(component["members"])
 
 
 def test_a_killed_controller_goes_on_where_it_was(cloud, controller):

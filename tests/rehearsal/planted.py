@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from openinfra_model.rehearsal.play import FAULTS
 
 CEPH = "charms/ceph/src"
 HOST = "charms/host/src"
+MEMCACHED = "charms/memcached/src"
 LIB = "lib/openinfra_charm/src/openinfra_charm"
 
 
@@ -19,10 +22,20 @@ class Planted:
     new: str
     told_by: frozenset[str]
     do: tuple[str, ...] = ()
+    charms: tuple[str, ...] = ("ceph", "host")
+    """Those that the bundle has, related to each other."""
+    faults: str = ",".join(FAULTS)
+    """Those that may strike."""
 
 
 def _planted(name: str, file: str, old: str, new: str, told_by: str, *do: str) -> Planted:
     return Planted(name=name, file=file, old=old, new=new, told_by=frozenset(told_by.split()), do=do)
+
+
+def _in_tls(name: str, file: str, old: str, new: str, told_by: str, *, faults: str) -> Planted:
+    """Return a fault that is looked for where there are certificates, where only these faults strike."""
+    planted = _planted(name, file, old, new, told_by, "run certificates/leader reissue")
+    return replace(planted, charms=("memcached", "certificates"), faults=faults)
 
 
 RESTART = "config ceph osd-memory-target=1G"
@@ -106,5 +119,35 @@ PLANTED = (
         "a hook that waits without end", f"{CEPH}/monitor.py",
         "        while not self.in_quorum():\n            if self._machine.now() >= limit:\n                return False\n",
         "        while not self.in_quorum():\n", "patient",
+    ),
+    _planted(
+        "a key in a status", f"{CEPH}/charm.py",
+        "self._missing or report.statuses(self)", "self._missing or [ops.ActiveStatus(self.identity.admin_key)]", "secret",
+    ),
+    _planted(
+        "a key in an action's result", f"{CEPH}/actions/get_health.py",
+        "result=health)", "result={**health, 'key': charm.identity.admin_key})", "secret", "run ceph/0 get-health",
+    ),
+    _planted(
+        "an old key that stays", f"{CEPH}/ceph.py",
+        "            File(path=KEYRING, content=keyring, mode=0o600),",
+        "            *([] if self.machine.exists(KEYRING) else [File(path=KEYRING, content=keyring, mode=0o600)]),",
+        "rotated software converges", "run ceph/leader rotate-key entity=client.admin",
+    ),
+    _in_tls(
+        "a renewed certificate that is not read", f"{MEMCACHED}/memcached.py",
+        '            self._ask("refresh_certs")\n', "", "certificates", faults="age",
+    ),
+    _in_tls(
+        "a certificate that is not renewed", f"{LIB}/tls.py",
+        "return now >= self.renew_at or not self._is_valid", "return False", "certificates converges", faults="age,outage",
+    ),
+    _in_tls(
+        "a certificate that is not valid yet", f"{LIB}/tls.py",
+        "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges", faults="clock",
+    ),
+    _in_tls(
+        "a wrong clock brings on hooks without end", f"{LIB}/tls.py",
+        ' or abs(now - known.get("asked", 0)) < AGAIN_SECONDS', "", "converges", faults="clock",
     ),
 )  # fmt: skip

@@ -31,6 +31,7 @@ def stage(tmp_path_factory) -> Stage:
             ("remove-unit mysql/2", "remove-unit mysql/1", "add-unit mysql", "add-unit mysql"),
             id="to one and back",
         ),
+        pytest.param(("run mysql/leader restore backup=newest confirm=mysql",), id="a backup is taken back"),
         pytest.param(("remove-machine 1 --force; add-unit mysql",), id="a machine that died is replaced"),
     ],
 )

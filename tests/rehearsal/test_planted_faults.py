@@ -19,8 +19,10 @@ from .planted import PLANTED
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 500
-CHARMS = ("ceph", "host")
-"""Those with faults planted in them; the bundle has them alone, related to each other."""
+RELATIONS = (
+    ["host:juju-info", "ceph:juju-info"],
+    ["certificates:certificates", "memcached:certificates"],
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,12 +42,13 @@ def plant(planted, folder: Path) -> None:
     """Make copies of the shared package, the bundle and its archives, one of them with the fault."""
     shutil.copytree(ROOT / "lib/openinfra_charm/src", folder / "lib/openinfra_charm/src")
     bundle = yaml.safe_load((ROOT / "bundles/openinfra.yaml").read_text())
-    bundle["applications"] = {name: bundle["applications"][name] for name in CHARMS}
+    bundle["applications"] = {name: bundle["applications"][name] for name in planted.charms}
+    bundle["relations"] = [ends for ends in RELATIONS if ends[0].partition(":")[0] in planted.charms]
     (folder / "bundles").mkdir()
     (folder / "bundles/openinfra.yaml").write_text(yaml.safe_dump(bundle))
     (folder / "build").mkdir()
     found = False
-    for name in CHARMS:
+    for name in planted.charms:
         archive = f"build/openinfra-{name}.charm"
         with zipfile.ZipFile(ROOT / archive) as source, zipfile.ZipFile(folder / archive, "w") as copy:
             for entry in source.infolist():
@@ -72,7 +75,7 @@ def rehearse(planted, folder: Path) -> dict | None:
     save = folder / "found.json"
     command = [
         sys.executable, "-m", "openinfra_model.cli", "rehearse", str(folder / "bundles/openinfra.yaml"),
-        "--schedules", str(SCHEDULES), "--no-shrink", "--usual", "--save", str(save),
+        "--schedules", str(SCHEDULES), "--no-shrink", "--usual", "--save", str(save), "--faults", planted.faults,
         *(word for operation in planted.do for word in ("--do", operation)),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(folder / "lib/openinfra_charm/src")}

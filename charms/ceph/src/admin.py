@@ -33,7 +33,7 @@ class Admin:
         self._timeout = timeout
         self._handle: Any = None
 
-    def command(self, prefix: str, data: bytes = b"", **arguments: Any) -> Any:
+    def command(self, prefix: str, data: bytes = b"", /, **arguments: Any) -> Any:
         """Send a command and return its decoded JSON answer (None for an empty one).
 
         Args:

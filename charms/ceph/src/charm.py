@@ -11,7 +11,7 @@ import ops
 
 import clients
 import crush
-import disk
+import daemons
 import drain
 import health
 import report
@@ -45,8 +45,9 @@ class CephCharm(ops.CharmBase):
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
-            *(getattr(self.on["client"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
+            *(getattr(self.on[endpoint], f"relation_{kind}") for endpoint in ("cluster", "client", "radosgw", "mds")
+              for kind in ("created", "joined", "changed", "departed")),
+            self.on["radosgw"].relation_broken, self.on["mds"].relation_broken,
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
@@ -109,6 +110,7 @@ class CephCharm(ops.CharmBase):
         self._forget_departed(event)
         self._restart_outdated()
         clients.serve(self, settings)
+        daemons.serve(self, settings)
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
@@ -176,15 +178,8 @@ class CephCharm(ops.CharmBase):
         if self.members[self.unit.name].leaving:
             return
         attached = [str(storage.location) for storage in self.model.storages["osd-devices"]]
-        for name in (*settings.osd_devices, *attached):
-            if not self.machine.exists(name):
-                continue
-            try:
-                path = disk.find(self.machine, name)
-                if not self.ceph.osds.holder(path) and not self.ceph.osds.was_removed(path):
-                    self.ceph.osds.create(path)
-            except disk.DiskError as error:
-                self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
+        for error in self.ceph.osds.provide((*settings.osd_devices, *attached)):
+            self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
 
     def _forget_departed(self, event: ops.EventBase) -> None:
         """As the leader, remember every unit's host, and clean up after units whose machines are gone."""

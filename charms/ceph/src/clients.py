@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Any
 
 import ops
 
-from admin import CommandRefusedError
+import broker
 from openinfra_charm.interfaces import ceph_client
-from pools import create_pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from charm import CephCharm
     from state import Settings
 
-PERMISSIONS = {"set-key-permissions", "add-permissions-to-key"}
+PERMISSIONS = ("set-key-permissions", "add-permissions-to-key")
 RESERVED = {"admin", "crash"}
 CAPS = ["mon", 'profile rbd, allow command "osd blocklist"', "osd", "profile rbd", "mgr", "profile rbd"]
 
@@ -76,7 +74,7 @@ def _user_key(relation: ops.Relation) -> str:
 
 def _objection(charm: CephCharm, relation: ops.Relation, name: str) -> str | None:
     """Return why a client cannot have the Ceph user it names: it is Ceph's own, or another client's."""
-    if name in RESERVED or name.startswith("bootstrap-"):
+    if name in RESERVED or name.startswith(("bootstrap-", "rgw.")):
         return f"application-name={name}: Ceph's own user; name another"
     shared = charm.cluster.shared
     users = {
@@ -89,45 +87,20 @@ def _objection(charm: CephCharm, relation: ops.Relation, name: str) -> str | Non
 
 def _carry_out(charm: CephCharm, name: str, request: ceph_client.Request) -> str | None:
     """Carry a request out; return why it could not be, if so."""
-    try:
-        _make_user(charm, f"client.{name}")
-        for operation in request.operations:
-            kind = operation.get("op")
-            if kind == "create-pool":
-                _create_pool(charm, operation)
-            elif kind in PERMISSIONS:
-                if (other := operation.get("client", name)) != name:
-                    return f"client={other}: this relation can only change {name}"
-                wanted = [str(word) for word in operation["permissions"]]
-                charm.ceph.admin.command("auth caps", entity=f"client.{name}", caps=wanted)
-            else:
-                return f"unknown operation {kind!r}; known are create-pool, {', '.join(sorted(PERMISSIONS))}"
-    except CommandRefusedError as error:
-        return str(error)
-    except KeyError as error:
-        return f"an operation lacks {error}"
-    except (AttributeError, TypeError, ValueError) as error:
-        return f"an operation has a value that cannot be used: {error}"
-    return None
 
+    def set_permissions(operation: Mapping[str, Any]) -> None:
+        if (other := operation.get("client", name)) != name:
+            raise broker.RefusedError(f"client={other}: this relation can only change {name}")
+        wanted = [str(word) for word in operation["permissions"]]
+        charm.ceph.admin.command("auth caps", entity=f"client.{name}", caps=wanted)
 
-def _make_user(charm: CephCharm, entity: str) -> None:
-    """Make a user with the rights of a block device client; one that is there keeps the rights it has."""
-    try:
-        charm.ceph.admin.command("auth get", entity=entity)
-    except CommandRefusedError as error:
-        if error.code != errno.ENOENT:
-            raise
-        charm.ceph.admin.command("auth get-or-create", entity=entity, caps=CAPS)
+    def create_pool(operation: Mapping[str, Any]) -> None:
+        broker.create_pool(charm.ceph.admin, operation)
 
-
-def _create_pool(charm: CephCharm, operation: Mapping[str, Any]) -> None:
-    create_pool(
-        charm.ceph.admin,
-        str(operation["name"]),
-        replicas=int(operation.get("replicas") or 0),
-        pg_num=int(operation.get("pg_num") or 0),
-        application=str(operation.get("app-name") or "unknown"),
+    # The rights of a block device client, until it asks for others.
+    broker.make_user(charm.ceph.admin, f"client.{name}", CAPS)
+    return broker.carry_out(
+        request, {"create-pool": create_pool, **dict.fromkeys(PERMISSIONS, set_permissions)}
     )
 
 

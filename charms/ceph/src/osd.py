@@ -13,6 +13,8 @@ from admin import CommandRefusedError
 from monitor import new_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from admin import Admin
     from openinfra_charm.machine import Machine
     from openinfra_charm.service import Services
@@ -61,7 +63,7 @@ class Osds:
         here = (osd for osd in self._records() if osd.phase in {"in", "leaving"})
         return next((osd for osd in here if osd.number == number), None)
 
-    def was_removed(self, device: str) -> bool:
+    def _was_removed(self, device: str) -> bool:
         """Return whether an operator has taken the OSD on this device out."""
         return any((osd.device, osd.phase) == (device, "removed") for osd in self._records())
 
@@ -69,6 +71,32 @@ class Osds:
         """Return the OSD of this machine whose label the device carries."""
         label = disk.label_uuid(self._machine, path)
         return next((osd for osd in self.all() if osd.uuid == label), None)
+
+    def provide(self, names: Iterable[str]) -> Iterator[disk.DiskError]:
+        """Make OSDs of what shall always be one here; yield what stands in the way of each that cannot be.
+
+        A device that is not there, or whose OSD an operator has taken out, is passed over. Files have no names of their
+        own: as many are made as are missing, those included that were taken out.
+
+        Args:
+            names: Block devices, and `file:SIZE` for each OSD in a file.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        files = sum(osd.device.startswith(disk.FILE_FOLDER) for osd in self._records())
+        for name in names:
+            try:
+                if name.startswith("file:"):
+                    files -= 1
+                    if files < 0:
+                        self.create(name)
+                elif self._machine.exists(name):
+                    path = disk.find(self._machine, name)
+                    if not self.holder(path) and not self._was_removed(path):
+                        self.create(path)
+            except disk.DiskError as error:
+                yield error
 
     def create(
         self, device: str, *, db_device: str = "", device_class: str = "", number: int | None = None

@@ -8,6 +8,7 @@ import ops
 
 import clients
 import crush
+import daemons
 import health
 from admin import UnreachableError
 
@@ -38,7 +39,7 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
             f"{error}; most monitors are down: start their machines, see get-quorum-status"
         )
         return
-    for name in clients.refused(charm):
+    for name in (*clients.refused(charm), *daemons.refused(charm)):
         yield ops.BlockedStatus(
             f"{name} wants its key in plain relation data: set allow-plain-credentials=true, or use a client with secrets"
         )

@@ -77,8 +77,9 @@ class Settings:
             )
         devices = split(config.osd_devices)
         for device in devices:
-            if not device.startswith("/dev/"):
-                raise ConfigError("osd-devices", device, "paths under /dev, comma-separated")
+            kind, _, room = device.partition(":")
+            if not device.startswith("/dev/") and not (kind == "file" and parse_size(room)):
+                raise ConfigError("osd-devices", device, "paths under /dev or file:SIZE, comma-separated")
         return cls(
             monitor_count=config.monitor_count,
             osd_devices=devices,

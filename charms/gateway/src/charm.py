@@ -60,7 +60,10 @@ class GatewayCharm(ops.CharmBase):
 
     def _on_change(self, event: ops.EventBase) -> None:
         if isinstance(event, ops.RelationDepartedEvent) and event.departing_unit == self.unit:
-            # The relation forgets the peers one by one; until this unit has left, they are what they were.
+            self.gateway.leave(self.unit.name)
+        if self.gateway.is_leaving(self.unit.name):
+            # It forgets routes and peers one by one; it serves what it did for as long as anybody may still ask it.
+            self._missing.append(ops.MaintenanceStatus("leaving"))
             return
         try:
             self.reconcile()
@@ -261,9 +264,9 @@ class GatewayCharm(ops.CharmBase):
         ]
         checked = any(one.route.health.path and one.route.health.tls for one in served)
         if checked and not self.machine.read(self.trust_path):
-            notes.append("backends' certificates are not checked: integrate certificates, or receive-ca-cert")
+            notes.append(f"backends' certificates are not checked: integrate {self.app.name}:certificates")
         elif not self._authority:
-            notes.append("no metrics: integrate certificates")
+            notes.append(f"no metrics: integrate {self.app.name}:certificates")
         if notes:
             found.append(ops.ActiveStatus("; ".join(notes)))
         return found

@@ -50,6 +50,7 @@ class Gateway:
         self._application = application
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
+        self._leaving = f"/var/lib/openinfra/{application}/leaving"
         self._server_state = f"/var/lib/openinfra/{application}/server-state"
 
     # Verbs
@@ -93,8 +94,9 @@ class Gateway:
             if self._state(HAPROXY) != "inactive":
                 self.machine.stop_services(HAPROXY)
             self.machine.write(self._server_state, "1\n", mode=0o600)
-        self._services.ensure_running([Service(unit=HAPROXY)])
-        self._reload()
+        service = Service(unit=HAPROXY, inputs=(state.certificates,))
+        self._services.ensure_running([service])
+        self._reload(service)
         self._drain(state, drains)
 
     start = apply
@@ -116,6 +118,15 @@ class Gateway:
         if not self._services.ensure_running([service]) and self._services.outdated([service]):
             self._services.reload(service)
         return True
+
+    def leave(self, unit: str) -> None:
+        """Give the virtual address away for good, and go on serving connections until `stop`."""
+        self.machine.write(self._leaving, f"{unit}\n")
+        self._services.stop(KEEPALIVED)
+
+    def is_leaving(self, unit: str) -> bool:
+        """Return whether the unit has begun to leave."""
+        return (self.machine.read(self._leaving) or "").strip() == unit
 
     def stop(self) -> None:
         """Stop both daemons, the one that holds the virtual address first, and keep them stopped."""
@@ -180,12 +191,16 @@ class Gateway:
 
     # How it is done
 
-    def _reload(self) -> None:
-        """Have HAProxy take up its configuration, if another one runs."""
-        wanted = haproxy.description(self.machine.read(CONFIG) or "")
-        if self._running(_RELOAD_SECONDS) == wanted:
+    def _reload(self, service: Service) -> None:
+        """Have HAProxy take up its configuration and certificates, if it runs with others."""
+        config = self.machine.read(CONFIG) or ""
+        wanted = haproxy.description(config)
+        outdated = bool(self._services.outdated([service]))
+        if self._running(_RELOAD_SECONDS) == wanted and not outdated:
             return
-        self.machine.reload_services(HAPROXY)
+        if outdated:
+            self._validate(config)
+        self._services.reload(service)
         limit = self.machine.now() + _RELOAD_SECONDS
         while self._running(_RELOAD_SECONDS) != wanted:
             if self.machine.now() > limit:
@@ -262,7 +277,6 @@ class Gateway:
             "haproxy.cfg.j2",
             application=self._application,
             certificate=state.certificate,
-            certificates=state.certificates,
             check=routes.CHECK,
             config=state.config,
             internal=state.internal,

@@ -192,7 +192,7 @@ def _why_not(asked: Asked, taken: Mapping[str, Asked]) -> str:
     if other.application == asked.application:
         remedy = f"have {asked.application} ask once"
     else:
-        remedy = f"give one another port or an sni, or juju remove-relation {asked.application} the gateway"
+        remedy = "give one another port or an sni, or remove one of the relations"
     what = f"port {port}" + (f" with the sni {asked.sni}" if asked.sni else "")
     return (
         f"{other.application} and {asked.application} want {what}, which {other.application} keeps: {remedy}"

@@ -11,8 +11,8 @@ import accounts
 import clients
 import keys
 import report
-from admin import Admin, UnreachableError
-from keystone import BACKEND_PORT, PORT, RELEASE, RELEASES, Keystone
+from admin import Admin, RefusedError, UnreachableError
+from keystone import BACKEND_PORT, PORT, RELEASES, Keystone
 from openinfra_charm import actions, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
@@ -41,8 +41,8 @@ class KeystoneCharm(ops.CharmBase):
         self.jobs = Jobs(self.machine, self.app.name)
         self.upgrade = Upgrade(
             self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
-            locks=RELEASES, first=RELEASE,
-            service=Service(schema="schema", restart=self.keystone.restart, health=self.keystone.api.problem),
+            locks=RELEASES, first=str(self.config["release"]),
+            service=Service(schema="schema", restart=self.keystone.restart, health=self._why_not_healthy),
         )  # fmt: skip
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
@@ -100,10 +100,12 @@ class KeystoneCharm(ops.CharmBase):
             self.cluster.release_turn()
             return
         started = self.keystone.apply() or self._restart_outdated()
-        self.upgrade.advance()
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         seconds = self._limit - self.machine.now() if started else 0
-        if why := self.keystone.api.problem(seconds):
+        why = "" if self.upgrade.switching else self.keystone.api.problem(seconds)
+        # Also where it does not serve: the way back is for that.
+        self.upgrade.advance()
+        if why:
             self.missing.append(ops.WaitingStatus(f"for Keystone: {why}"))
             return
         if not self.keystone.outdated():
@@ -212,6 +214,16 @@ class KeystoneCharm(ops.CharmBase):
             self.cluster.release_turn()
         if database := self.model.get_relation("database"):
             mysql_client.read_access(self.model, database)
+
+    def _why_not_healthy(self) -> str:
+        """Return why the charm's own user gets no token here; empty if it does."""
+        if why := self.keystone.api.problem():
+            return why
+        try:
+            accounts.session(self, self.settings)
+        except (UnreachableError, RefusedError) as error:
+            return str(error)
+        return ""
 
     # The other events
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PACKAGES = (*front.PACKAGES, *release.PACKAGES, *tls.PACKAGES)
-RELEASE = "2026.1"
 """What a new application begins with."""
 RELEASES = HERE / "releases"
 PORT = 5000

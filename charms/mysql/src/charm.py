@@ -110,8 +110,8 @@ class MySqlCharm(ops.CharmBase):
             recovery.tell_outlived(self)
             self.transport.take_up(state)
         if self.unit.is_leader():
-            restore.lead(self, serves=serves)
-            recovery.lead(self, state, serves=serves)
+            if not restore.lead(self, serves=serves):
+                recovery.lead(self, state, serves=serves)
             if serves:
                 self._serve_clients(settings)
         if serves:

@@ -26,10 +26,11 @@ class HealthService:
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._program = f"/usr/lib/openinfra/{application}-health"
+        self._files = f"/etc/{application}/health-files"
         self.unit = f"{application}-health.service"
 
     def apply(self, state: State) -> None:
-        """Bring the service to the unit's address and certificate; its restart interrupts nobody's session.
+        """Bring the service to the unit's address and certificate; only another address or program restarts it.
 
         It speaks TLS as soon as all members can: those who ask it are told one way for all.
         """
@@ -39,15 +40,18 @@ class HealthService:
             program=self._program,
             address=state.member.client_address,
             port=PORT,
-            tls=state.tls if state.tls and state.tls.copies else None,
+            files=self._files,
         )
         program = (HERE / "files/health-service.py").read_text(encoding="utf-8")
+        tls = state.tls if state.tls and state.tls.copies else None
         path = f"/etc/systemd/system/{self.unit}"
-        if render.write(
+        changed = render.write(
             self._machine,
             File(path=path, content=unit),
             File(path=self._program, content=program, mode=0o755),
-        ):
+            File(path=self._files, content=f"{tls.chain}\n{tls.key}\n{tls.ca}\n" if tls else ""),
+        )
+        if path in changed:
             self._machine.reload_systemd()
         service = Service(unit=self.unit, inputs=(unit, program))
         self._services.ensure_running([service])
@@ -57,5 +61,5 @@ class HealthService:
     def remove(self) -> None:
         """Take it off the machine."""
         self._services.stop(self.unit)
-        for path in (f"/etc/systemd/system/{self.unit}", self._program):
+        for path in (f"/etc/systemd/system/{self.unit}", self._program, self._files):
             self._machine.remove(path)

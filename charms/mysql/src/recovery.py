@@ -69,10 +69,11 @@ def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:
     """As the leader, say who is a member, and answer members that have reported their positions."""
     shared, members = charm.cluster.shared, charm.members
     chosen = [unit for unit, _ in shared["members"]]
-    if restore.keeps_stopped(charm):
-        return
     if any(member and member.position for member in map(members.get, chosen)):
         if answer := decide(chosen, members, state.recovery, trusts_mark="forced" not in shared):
+            # While a backup is taken back only the unit that has it may begin, however old its data are.
+            if answer.begin and (unit := restore.beginner(charm)):
+                answer = dataclasses.replace(answer, unit=unit)
             charm.cluster.publish_shared(recovery=dataclasses.asdict(answer))
         return
     known = dict(shared["members"])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from state import State
 
 PREPARE, STOP, SWAP, BEGIN = "prepare", "stop", "swap", "begin"
+JOB = "jobs.prepare_restore"
 SECONDS = 40
 """How long a hook waits for the data to be ready; the next hook goes on where this one gives up."""
 
@@ -89,11 +90,15 @@ def follow(charm: MySqlCharm, state: State) -> bool:
     return True
 
 
-def lead(charm: MySqlCharm, *, serves: bool) -> None:
-    """As the leader, go to the next phase when all that it needs is there."""
+def lead(charm: MySqlCharm, *, serves: bool) -> bool:
+    """As the leader, go to the next phase when all that it needs is there.
+
+    Returns:
+        Whether all members are to be stopped, or have been until this hook: then nobody else may be told to begin.
+    """
     restore = current(charm)
     if restore is None:
-        return
+        return False
     told = charm.cluster.facts(restore.unit).get("restored") or {}
     done = told.get("state") if told.get("number") == restore.number else None
     if restore.phase == PREPARE and done == "ready":
@@ -109,12 +114,13 @@ def lead(charm: MySqlCharm, *, serves: bool) -> None:
     elif restore.phase == BEGIN and serves:
         clients.make_anew(charm)
         charm.cluster.publish_shared(restore=None)
+    return restore.phase in {STOP, SWAP}
 
 
-def keeps_stopped(charm: MySqlCharm) -> bool:
-    """Return whether all members are to be stopped now, and none is to be started because of it."""
+def beginner(charm: MySqlCharm) -> str:
+    """Return the unit whose data are the only ones that the cluster may begin with; empty where none are restored."""
     restore = current(charm)
-    return restore is not None and restore.phase in {STOP, SWAP}
+    return restore.unit if restore and restore.phase == BEGIN else ""
 
 
 def waits_for(charm: MySqlCharm) -> str:
@@ -150,9 +156,11 @@ def _prepare(charm: MySqlCharm, restore: Restore) -> None:
     told = charm.cluster.facts(charm.unit.name).get("restored") or {}
     if told.get("number") == restore.number:
         return
-    arguments = schedule.arguments(charm)
-    words = {"name": restore.backup, "number": str(restore.number), **arguments}
-    record = charm.jobs.once("jobs.prepare_restore", **words)
+    words = {"name": restore.backup, "number": str(restore.number), **schedule.arguments(charm)}
+    known = [
+        one for one in charm.jobs.all() if one.module == JOB and one.arguments["number"] == words["number"]
+    ]
+    record = known[-1] if known else charm.jobs.start(JOB, **words)
     limit = charm.machine.now() + SECONDS
     while record.ended is None and charm.machine.now() < limit:
         charm.machine.sleep(1)

@@ -112,6 +112,16 @@ def test_the_content_is_durable_before_the_exchange_and_the_folder_after_it(real
     assert order == [".file.new", "replace", tmp_path.name]
 
 
+def test_a_file_in_new_folders_is_durable_with_their_names(real, tmp_path, monkeypatch):
+    order = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (order.append(Path(f"/proc/self/fd/{fd}").readlink().name), fsync(fd))
+    )
+    real.write(str(tmp_path / "new/below/file"), "content")
+    assert order == [tmp_path.name, "new", ".file.new", "below"]
+
+
 def test_a_secret_is_never_readable_by_others(real, tmp_path, monkeypatch):
     modes = []
     write = os.fchmod

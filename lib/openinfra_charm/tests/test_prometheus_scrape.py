@@ -16,7 +16,7 @@ class Charm(ops.CharmBase):
         framework.observe(self.on.update_status, self._publish)
 
     def _publish(self, _):
-        relation = self.model.get_relation("metrics-endpoint")
+        relation = self.model.relations["metrics-endpoint"][0]
         prometheus_scrape.publish_job(relation, self, port=8404, ca="PEM")
         prometheus_scrape.publish_unit(relation, self.unit, "10.0.0.5")
 

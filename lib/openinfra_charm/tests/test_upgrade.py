@@ -258,7 +258,7 @@ class Model:
         return outcomes[0]
 
     def upgrade(self, **params):
-        return self.act(upgrade_release, release=NEW, **({"backup": "monday"} | params))
+        return self.act(upgrade_release, **({"release": NEW, "backup": "monday"} | params))
 
     @property
     def plan(self):
@@ -343,6 +343,12 @@ def test_a_single_unit_is_through_in_one_action(make):
     assert model.running == [NEW]
     assert model.act(finish_upgrade).summary == "the upgrade is finished"
     assert model.columns == {"id", "title"}
+
+
+def test_juju_may_take_a_release_for_a_number(make):
+    model = make(units=1)
+    model.upgrade(release=float(NEW))
+    assert model.running == [NEW]
 
 
 def test_the_contracted_schema_has_no_way_back_and_the_backup_is_named(make):
@@ -676,6 +682,33 @@ def test_hooks_killed_at_any_change_end_where_the_others_do(make, monkeypatch, n
     assert not any(
         machine.exists("/var/lib/openinfra/probe/switch.json") for machine in model.machines.values()
     )
+
+
+@pytest.mark.parametrize("power", [False, True])
+def test_a_switch_to_what_does_not_serve_is_taken_back_also_by_the_hook_after_a_killed_one(make, power):
+    taken_back = 0
+    model = make(units=2)
+    good = model.workers[1].runs
+    for changes in range(12):
+        model.lock(OLD, changes + 1)
+        wanted = release.find(model.machines[1], model.locks, OLD).tree
+        model.workers[1].sick_with = {wanted}
+        model.play_until(lambda: model.app_data.get("turn-holder") == '"probe/1"')
+        machine = model.machines[1]
+        try:
+            with machine.fused(Fuse(changes)):
+                model.run(1)
+        except Killed:
+            if power:
+                machine.power_off()
+                machine.power_on()
+                model.workers[1].runs = Releases(machine, "probe").current.name
+            taken_back += model.workers[1].runs == wanted
+        model.settle()
+        assert model.workers[1].runs == good
+        assert model.words(1)[0].startswith(f"blocked: {wanted} does not serve here")
+        assert not machine.exists("/var/lib/openinfra/probe/switch.json")
+    assert taken_back
 
 
 # Another tree of the same release

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import daemons
 import disk
 from actions import cluster
 from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.actions import ActionError, Outcome
 from openinfra_charm.machine import CommandError
-from state import split
+from state import Config, Settings, split
 
 if TYPE_CHECKING:
     from charm import CephCharm
@@ -34,6 +35,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
         ActionError: The request contradicts itself (nothing has changed), or a device could not be used (the
             message tells of each).
     """
+    settings = Settings.parse(charm.load_config(Config))
     names, db_names = split(params.osd_devices), split(params.db_devices)
     _check(params, names, db_names)
     if charm.identity is None or not charm.cluster.shared.get("monitors"):
@@ -44,6 +46,8 @@ def run(charm: CephCharm, params: Params) -> Outcome:
         _add(charm, params, name, db_names[index] if db_names else "") for index, name in enumerate(names)
     ]
     charm.ceph.apply()
+    with cluster():
+        daemons.serve(charm, settings)
     words = "; ".join(entry["message"] for entry in report)
     if any(entry["state"] == "refused" for entry in report):
         raise ActionError(words)

@@ -64,6 +64,13 @@ class CephSoftware(Software):
         text = self.machine.read(f"/var/lib/ceph/mon/ceph-{self.name}/store.db")
         return json.loads(text) if text else None
 
+    def keep_admin_key(self, key: str) -> None:
+        """Have the monitor that began the cluster keep another key of the administrator."""
+        store = self.monitor_store()
+        if store and store["admin-key"]:
+            path = f"/var/lib/ceph/mon/ceph-{self.name}/store.db"
+            self.machine.have(path, json.dumps({**store, "admin-key": key}))
+
     def keyring_key(self, path: str) -> str | None:
         """Return the key in a keyring of one user."""
         found = re.search(r"key = (\S+)", self.machine.read(path) or "")

@@ -1,7 +1,7 @@
 """A software twin of Ceph: monitors, OSDs and their data as far as the charm can tell them from the real ones.
 
 Played: the bootstrap of monitors from their stores and maps, quorum by majority, joining and removal; keys with
-pending ones; OSDs from `osd new` over `--mkfs` to their purge, with what the monitors refuse; placement of pools'
+pending ones; file systems, as far as the monitors know them; OSDs from `osd new` over `--mkfs` to their purge, with what the monitors refuse; placement of pools'
 groups on failure domains, their copies, and recovery while time passes; whether OSDs may stop or be destroyed; the
 commands that only a manager answers.
 
@@ -75,6 +75,17 @@ class Rule:
 
 
 @dataclass
+class Filesystem:
+    """A file system on two pools, and how many metadata servers serve it."""
+
+    name: str
+    metadata: str
+    data: str
+    active: int = 1
+    standby_replay: bool = False
+
+
+@dataclass
 class Pool:
     """A replicated pool; `groups` holds, for each placement group, the OSDs with a whole copy."""
 
@@ -106,6 +117,7 @@ class Cluster:
         self.osds: dict[int, Osd] = {}
         self.rules: list[Rule] = []
         self.pools: list[Pool] = []
+        self.filesystems: list[Filesystem] = []
         self.config: dict[tuple[str, str], str] = {}
         self.flags: set[str] = set()
         self.checks: dict[str, str] = {}
@@ -393,8 +405,11 @@ class Cluster:
     def admits(self, entity: str, key: str | None) -> bool:
         """Return whether a client gets in; a pending key that is used takes the old one's place."""
         known = self.auth.get(entity)
-        if known and known.pending and key == known.pending:
+        if known and key and key == known.pending:
             known.key, known.pending = known.pending, ""
+            if entity == "client.admin":
+                for machine in self._hosts:
+                    machine.keep_admin_key(key)
         return known is not None and key == known.key
 
     # OSDs
@@ -614,6 +629,41 @@ class Cluster:
 
     def _do_osd_pool_application_enable(self, pool: str, app: str) -> None:
         self._pool(pool).applications.append(app)
+
+    # File systems
+
+    def _filesystem(self, name: str) -> Filesystem:
+        found = next((known for known in self.filesystems if known.name == name), None)
+        if found is None:
+            raise Refused(errno.ENOENT, f"Filesystem not found: '{name}'")
+        return found
+
+    def _do_fs_ls(self) -> Any:
+        return [
+            {"name": known.name, "metadata_pool": known.metadata, "data_pools": [known.data]}
+            for known in self.filesystems
+        ]
+
+    def _do_fs_new(self, fs_name: str, metadata: str, data: str) -> None:
+        for pool in (self._pool(metadata), self._pool(data)):
+            if any(pool.name in {known.metadata, known.data} for known in self.filesystems):
+                raise Refused(errno.EINVAL, f"pool '{pool.name}' is already in use by a file system")
+            if "cephfs" not in pool.applications:
+                pool.applications.append("cephfs")
+        self.filesystems.append(Filesystem(name=fs_name, metadata=metadata, data=data))
+
+    def _do_fs_get(self, fs_name: str) -> Any:
+        known = self._filesystem(fs_name)
+        flags = {"allow_standby_replay": known.standby_replay}
+        return {"mdsmap": {"max_mds": known.active, "flags_state": flags}}
+
+    def _do_fs_set(self, fs_name: str, var: str, val: str) -> None:
+        known = self._filesystem(fs_name)
+        if var == "max_mds":
+            known.active = int(val)
+        else:
+            assert (var, val in {"true", "false"}) == ("allow_standby_replay", True)
+            known.standby_replay = val == "true"
 
     def _do_df(self) -> Any:
         return {

@@ -72,8 +72,17 @@ class Model:
 
     def _goal_state(self):
         goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
+        related = {
+            endpoint: {
+                f"{relation.remote_app_name}/{number}": goal
+                for relation in self.clients.values()
+                if relation.endpoint == endpoint
+                for number in relation.remote_units_data
+            }
+            for endpoint in {relation.endpoint for relation in self.clients.values()}
+        }
         return ops.hookcmds.GoalState(
-            units={f"ceph/{number}": goal for number in self.unit_data}, relations={}
+            units={f"ceph/{number}": goal for number in self.unit_data}, relations=related
         )
 
     # What an operator does

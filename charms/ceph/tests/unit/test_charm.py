@@ -339,6 +339,27 @@ def test_a_removed_disk_does_not_come_back_by_the_configuration(three):
     assert sorted(three.ceph.osds) == [0, 1, 2]
 
 
+def test_configured_files_become_osds_once(one):
+    one.configure(osd_devices="file:3G,file:3G")
+    assert len(one.ceph.osds) == 2
+    one.log()
+    one.update_status()
+    assert one.log() == []
+
+
+def test_a_file_that_was_taken_out_does_not_come_back_by_the_configuration(three):
+    three.configure(osd_devices="file:3G")
+    three.update_status()
+    there = len(three.ceph.osds)
+    (number,) = (
+        osd["number"] for osd in three.action(0, "list-disks")["result"]["osds"] if "/osd-" in osd["device"]
+    )
+    three.action(0, "remove-disk", osd_ids=str(number), zap=True)
+    assert three.machines[0].run_jobs() == [0]
+    three.update_status()
+    assert len(three.ceph.osds) == there - 1
+
+
 # Removal
 
 

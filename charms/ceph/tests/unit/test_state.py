@@ -44,6 +44,8 @@ def test_the_defaults_are_for_production(parse):
         ({"osd_memory_target": "511M"}, "osd-memory-target='511M' .* 512M or more"),
         ({"osd_memory_target": "-4G"}, "osd-memory-target"),
         ({"osd_devices": "/dev/sdb,sdc"}, "osd-devices='sdc' .* paths under /dev"),
+        ({"osd_devices": "10G"}, "osd-devices='10G' .* file:SIZE"),
+        ({"osd_devices": "file:big"}, "osd-devices='file:big' .* file:SIZE"),
     ],
 )
 def test_a_bad_option_names_itself_its_value_and_what_is_allowed(parse, options, message):
@@ -59,6 +61,7 @@ def test_a_bad_option_names_itself_its_value_and_what_is_allowed(parse, options,
         ({"osd_pool_default_pg_num": 1}, "pool_pg_num", 1),
         ({"osd_memory_target": "512M"}, "osd_memory_target", 512 << 20),
         ({"osd_devices": " /dev/sdb, ,/dev/disk/by-id/x,"}, "osd_devices", ("/dev/sdb", "/dev/disk/by-id/x")),
+        ({"osd_devices": "file:10G,file:10G"}, "osd_devices", ("file:10G", "file:10G")),
     ],
 )
 def test_values_at_the_edge_are_taken(parse, options, attribute, value):

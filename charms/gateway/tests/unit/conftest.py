@@ -69,6 +69,7 @@ class Model:
         self.versions = {}
         self.ports = {}
         self.others_hear = True
+        self.leaves = None
         for number in range(count):
             self._begin(number)
 
@@ -166,6 +167,10 @@ class Model:
         )
         with use(machine), machine.waiting(60), pytest.MonkeyPatch.context() as patched:
             patched.setattr("openinfra_charm.cluster.Cluster.planned", frozenset(self._names()))
+            if self.leaves == number:
+                # ops.testing does not know the application's own name here.
+                me = property(lambda event: event.framework.model.unit)
+                patched.setattr("ops.RelationDepartedEvent.departing_unit", me)
             after = self.context.run(_event(event, {PEERS: peers, **others}[relation]), state)
         self.statuses[number] = after.unit_status
         self.versions[number] = after.workload_version

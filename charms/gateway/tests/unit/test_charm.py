@@ -88,7 +88,7 @@ def test_two_that_want_the_same_port_are_named_and_the_first_keeps_it(deploy):
     two = model.relate("web", ours(5000), units(60))
     assert model.statuses[0] == ops.BlockedStatus(
         "keystone and web want port 5000, which keystone keeps: give one another port or an sni, "
-        "or juju remove-relation web the gateway"
+        "or remove one of the relations"
     )
     assert (model.endpoints(one), model.endpoints(two)) == (["10.0.0.10:5000"], [])
     assert [name for name, _ in model.gateways[0].servers("keystone-5000")] == [
@@ -112,7 +112,7 @@ def test_what_is_not_done_of_a_published_route_is_said(deploy):
     model = deploy(1)
     model.relate("web", {**PUBLISHED, "bandwidth_limit": '{"upload": 5}'}, units(50))
     assert model.statuses[0] == ops.ActiveStatus(
-        "web asks for bandwidth_limit, not done; no metrics: integrate certificates"
+        "web asks for bandwidth_limit, not done; no metrics: integrate gateway:certificates"
     )
 
 
@@ -367,6 +367,18 @@ def test_a_unit_that_goes_leaves_nothing_and_the_others_have_the_address(deploy)
         path for path in machine.nodes if any(word in path for word in ("openinfra", "haproxy", "keepalived"))
     ]
     assert left == []
+
+
+def test_a_unit_that_goes_gives_the_address_away_first_and_serves_until_it_stops(deploy):
+    model = deploy(2, vip=VIP)
+    relation = model.relate("keystone", ours(5000), units(50))
+    model.others_hear, model.leaves = False, 0
+    model.run(0, lambda peers: model.on.relation_departed(peers, remote_unit=1))
+    assert [bool(gateway.vips) for gateway in model.gateways] == [False, True]
+    model.run(0, model.on.relation_broken, relation=relation)
+    assert model.statuses[0] == ops.MaintenanceStatus("leaving")
+    assert model.gateways[0].ports == {5000}
+    assert not model.gateways[0].vips
 
 
 def test_the_package_stays_for_another_application(deploy):

@@ -5,6 +5,7 @@ import runpy
 import socket
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,15 @@ BACKENDS = (Backend(name="web/0", address="10.0.0.50"), Backend(name="web/1", ad
 
 def asked(route=None, **more):
     """Return a route of the application web."""
-    return Asked(
+    plain = Asked(
         relation_id=7,
         application="web",
         route=route or Route(port=4000, backend_port=14000),
         backends=BACKENDS,
-        **{"terminate_tls": False, "enforce_tls": False} | more,
+        terminate_tls=False,
+        enforce_tls=False,
     )
+    return replace(plain, **more)
 
 
 @pytest.fixture
@@ -358,7 +361,7 @@ def test_haproxy_serves_when_it_answers_well(status, code):
             self.send_response(status)
             self.end_headers()
 
-        def log_message(self, *_):
+        def log_message(self, *_, **__):
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:

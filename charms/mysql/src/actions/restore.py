@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from charm import MySqlCharm
     from store import Backup
 
+NEWEST = "newest"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
@@ -43,15 +45,16 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
 
 
 def find(charm: MySqlCharm, name: str) -> Backup:
-    """Return a backup that this unit has.
+    """Return a backup that this unit has, by its id, or the `newest`.
 
     Raises:
         ActionError: There is none of that name.
     """
     try:
-        found = [one for one in schedule.kept(charm).backups() if one.id == name]
+        kept = schedule.kept(charm).backups()
     except (CommandError, TimeoutError) as error:
         raise ActionError(f"the backups cannot be listed: {error}") from error
+    found = kept[-1:] if name == NEWEST else [one for one in kept if one.id == name]
     if not found:
         raise ActionError(
             f"backup={name}: {charm.unit.name} has no complete backup of that name; see list-backups"
@@ -85,19 +88,19 @@ def _restore_all(charm: MySqlCharm, params: Params) -> Outcome:
         raise ActionError(
             f"unit={unit}: no member of the cluster; members are {', '.join(members) or 'none'}"
         )
-    if not backup.is_name(params.backup):
-        raise ActionError(f"backup={params.backup}: this is no backup's id; see list-backups")
+    name = params.backup
     told: dict[str, Any] = {"overwrites": "all data of " + ", ".join(members), "unit": unit}
     if unit == charm.unit.name or schedule.arguments(charm)["place"]:
-        told["databases"] = sorted(find(charm, params.backup).databases)
+        found = find(charm, name)
+        name, told["databases"] = found.id, sorted(found.databases)
+    elif not backup.is_name(name):
+        raise ActionError(f"backup={name}: only {unit} knows what that is; run list-backups there")
     if params.dry_run:
-        words = f"all members would stop, and begin again with what {unit} has of {params.backup}"
+        words = f"all members would stop, and begin again with what {unit} has of {name}"
         return Outcome(summary=words, result=told)
     _check_confirmed(params, charm.app.name)
-    restore.begin(charm, params.backup, unit)
-    return Outcome(
-        summary=f"{unit} makes data of {params.backup}, and then all members stop; see status", result=told
-    )
+    restore.begin(charm, name, unit)
+    return Outcome(summary=f"{unit} makes data of {name}, and then all members stop; see status", result=told)
 
 
 def _check_confirmed(params: Params, what: str) -> None:

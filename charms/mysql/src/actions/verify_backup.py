@@ -26,8 +26,8 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
     Raises:
         ActionError: There is no such backup.
     """
-    find(charm, params.backup)
-    record = charm.jobs.start("jobs.verify_backup", name=params.backup, **schedule.arguments(charm))
+    name = find(charm, params.backup).id
+    record = charm.jobs.start("jobs.verify_backup", name=name, **schedule.arguments(charm))
     return Outcome(
-        summary=f"{record.id} starts a server on {params.backup}; see show-job", result={"job-id": record.id}
+        summary=f"{record.id} starts a server on {name}; see show-job", result={"job-id": record.id}
     )

@@ -36,6 +36,11 @@ class Twin(testing.Twin):
         if sizes != [len(units)]:
             yield f"the cluster has {sizes} members, there are {len(units)} units"
 
+    def usual(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how each unit gets a backup."""
+        for unit in units:
+            yield f"run {unit} create-backup"
+
     def settings(self) -> Sequence[str]:
         """Return what restarts servers, and what does not."""
         return ("buffer-pool-size=1G", "max-connections=200", "allow-plain-credentials=true")

@@ -37,6 +37,8 @@ class Store:
     safe: bool = False
     view: list[str] | None = None
     """The component it was in when it was last written, None after a stop in good order (gvwstate.dat)."""
+    restored: bool = False
+    """Whether it comes from a backup: what was acknowledged since is given up."""
 
     @property
     def seqno(self) -> int:
@@ -71,6 +73,9 @@ class Galera:
                 return
             if store.uuid == NOBODY:
                 store.uuid = f"{next(self._numbers):08x}-0000-4000-8000-000000000000"
+            if store.restored:
+                self.acknowledged = list(store.writes)
+                store.restored = False
             self.begun.append(server.name)
             server.save(store)
             self.components.append({server.name})
@@ -173,7 +178,7 @@ class Galera:
             self.servers[name].save(store)
         self.acknowledged.append(number)
 
-    def query(self, server: MariaDb, sql: str) -> list[list[str]] | str:
+    def query(self, server: MariaDb, sql: str) -> list[list[str]] | str:  # noqa: PLR0911  one for each kind
         """Answer a statement with rows, or with the client program's error."""
         component = self.component_of(server.name)
         if not server.has_answered or component is None:
@@ -194,6 +199,8 @@ class Galera:
             server.load_certificate()
             server.requires_tls = found[1] == "ON"
             return []
+        if (rows := read(server.load(), text)) is not None:
+            return rows
         for pattern, change in CHANGES:
             if found := re.fullmatch(pattern, text):
                 self._commit(component, change, *found.groups())
@@ -210,6 +217,20 @@ class Galera:
         """Return the acknowledged writes that a component that serves does not have."""
         stores = [self.servers[name].load() for component in self.components for name in component]
         return [n for n in self.acknowledged if any(n not in store.writes for store in stores)]
+
+
+def read(store: Store, text: str) -> list[list[str]] | None:
+    """Answer a statement that only reads; None where it is none."""
+    databases = sorted(["mysql", *store.databases])
+    if text == "SHOW DATABASES":
+        return [[name] for name in ("information_schema", *databases, "performance_schema", "sys")]
+    if text.startswith("SELECT table_schema, table_name"):
+        return [[name, "user" if name == "mysql" else "thing"] for name in databases]
+    if text.startswith("SELECT CAST(SUM("):
+        return [[str(1 << 20)]]
+    if text.startswith("SELECT User FROM mysql.user"):
+        return [[user] for user in sorted(store.users) if user.startswith("relation-")]
+    return None
 
 
 def _make_database(store: Store, name: str) -> None:

@@ -26,6 +26,7 @@ import machines  # noqa: E402
 import twin  # noqa: E402
 
 from charm import MySqlCharm  # noqa: E402
+from openinfra_charm import job  # noqa: E402
 from openinfra_charm.machine import use  # noqa: E402
 
 if yaml.__with_libyaml__:
@@ -64,6 +65,7 @@ class Model:
         self.days = 30
         self.signed = {}
         self.asks = {}
+        self.held = set()
         self.gateway = None
         self.route = {}
         self.behind = {}
@@ -184,6 +186,8 @@ class Model:
         self._play(number, event, formed=formed, relation=relation)
         while self._due:
             other, changed = self._due.popleft()
+            if other in self.held:
+                continue
             if changed == CERTIFICATES:
                 self._play(other, self.on.relation_changed, relation=CERTIFICATES)
             elif other in self.unit_data and changed in self.unit_data:
@@ -206,6 +210,7 @@ class Model:
             # The hook tool that ops.testing does not play.
             patched.setattr(ops.hookcmds, "goal_state", self._goal_state)
             after = self.context.run(_event(event, relations.get(relation)), state)
+            self._run_jobs(machine)
         self.statuses[number] = after.unit_status
         self.secrets = after.secrets
         for client in self.clients if formed else ():
@@ -218,6 +223,12 @@ class Model:
             self.route, self.behind[number] = dict(relation.local_app_data), dict(relation.local_unit_data)
         if formed and self.authority:
             self._sign(number, after.get_relation(CERTIFICATES))
+
+    def _run_jobs(self, machine):
+        for application, job_id in machine.jobs():
+            with machine.waiting(3600):
+                job.main(application, job_id)
+            machine.job_ended(application, job_id)
 
     def _relations(self, number):
         peers = testing.PeerRelation(

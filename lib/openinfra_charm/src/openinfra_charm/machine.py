@@ -254,7 +254,11 @@ class Machine:
         return Path(path).read_bytes()
 
     def _make_parents(self, folder: str) -> None:
+        missing = [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
         Path(folder).mkdir(parents=True, exist_ok=True)
+        for place in reversed(missing):
+            # What is in a folder lasts only as long as the folder's own name does.
+            self._sync(str(place.parent))
 
     def _make_file(
         self, path: str, data: bytes, *, mode: int, user: str, group: str, size: int | None = None

@@ -23,8 +23,8 @@ What a charm has to bring, besides what `openinfra_charm.release` says:
       from openinfra_charm.upgrade_release import Params, run
       __all__ = ["Params", "run"]
 
-  and the same with `rollback_release` and `finish_upgrade`; charmcraft.yaml declares `upgrade-release` (`release`, `backup`),
-  `rollback-release` and `finish-upgrade` (`dry-run`);
+  and the same with `rollback_release` and `finish_upgrade`; charmcraft.yaml declares `upgrade-release` (`release`, of type
+  string or number, as Juju takes 2026.1 for a number; `backup`), `rollback-release` and `finish-upgrade` (`dry-run`);
 - a job of its own that changes the schema, a module with `run(job, step, tree, number)`: `step` is `expand` or `contract`,
   `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point;
 - in the charm:
@@ -35,16 +35,18 @@ What a charm has to bring, besides what `openinfra_charm.release` says:
           service=Service(schema="jobs.schema", restart=self._restart, health=self.keystone.why_not_healthy),
       )
 
-  `restart` renders for the tree that `current` leads to and restarts what runs with something else; `health` returns why
+  `restart` restarts the service with the tree that `current` leads to; `health` returns why
   an authenticated request to this unit is not answered, empty when it is, within a few seconds;
 - in its `_reconcile`:
 
       if not self.upgrade.prepare():      # builds; on a new unit the first tree becomes `current`
           return                          # `statuses` tells what it waits for
       ...                                 # render, start what does not run
-      self.upgrade.advance()              # when the service is started: switches, changes the schema, leads
+      self.upgrade.advance()              # when the service is started, also where it does not serve: that is what the
+                                          # way back is for. Switches, changes the schema, leads
 
-  and `self.upgrade.statuses()` among its statuses.
+  and `self.upgrade.statuses()` among its statuses. While `self.upgrade.switching`, the charm restarts nothing. A turn that is
+  taken for `release` is not the charm's to give back: it looks at `cluster.turn_reason`.
 
 The first schema is made by the charm itself, with the tree in `current`.
 """
@@ -79,9 +81,9 @@ SWITCHED = "switched"
 CONTRACT = "contract"
 BACK = "back"
 
-HOOK_SECONDS = 50
+HOOK_SECONDS = 45
 """How long one hook goes on; what is left is done by the next."""
-JOB_SECONDS = 25
+JOB_SECONDS = 30
 """How long a hook waits for a job: most are through by then, and no event tells of a job's end."""
 HEALTH_SECONDS = 40
 """How long a service may take until it serves with another tree."""
@@ -145,14 +147,14 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Switch:
-    """A switch under way, on the machine's own disk.
+    """A switch under way, on the machine's own disk; `since` is when the service was restarted for it, None before.
 
     `old` is the tree to go back to. On the way back it is empty, and `failed` is what was given up, in which `attempt` and
     for what `reason`.
     """
 
     tree: str
-    since: float
+    since: float | None = None
     old: str = ""
     failed: str = ""
     attempt: int = 0
@@ -231,15 +233,15 @@ class Upgrade:
 
     def prepare(self) -> bool:
         """Build the trees that this unit needs; return whether there is one to run."""
-        if self.plan is None:
-            if not self._charm.unit.is_leader() or not self._cluster.formed:
-                self._waits.append(ops.WaitingStatus("for the leader to say which release runs"))
-                return False
+        self._jobs.resume()
+        if self.plan is None and self._charm.unit.is_leader():
             self._decide(Plan(release=self._first))
         plan = self.plan
         if plan is None:
+            # Most likely it will be this one, and there is time now.
+            self._build(self._first)
+            self._waits.append(ops.WaitingStatus("for the leader to say which release runs"))
             return False
-        self._jobs.resume()
         needed = dict.fromkeys(name for name in (plan.target, plan.release, plan.to) if name)
         built = tuple(sorted(name for name in needed if self._build(name)))
         if built != self.standing(self._me).built:
@@ -339,7 +341,7 @@ class Upgrade:
             after = self._cluster.turn_holder or "the leader gives it"
             self._waits.append(ops.MaintenanceStatus(f"waiting for its turn to run {tree}, after {after}"))
             return
-        switch = _Switch(tree=tree, old=current.name, since=self._machine.now())
+        switch = _Switch(tree=tree, old=current.name)
         self._write_switch(switch)
         self._go_on(switch)
 
@@ -383,13 +385,17 @@ class Upgrade:
 
     def _restart(self, switch: _Switch) -> tuple[str, bool]:
         """Have the service run its new tree; return why it does not serve, and whether it still may."""
-        try:
-            self._service.restart()
-        except CommandError as error:
-            return str(error), False
+        since = switch.since
+        if since is None:
+            try:
+                self._service.restart()
+            except CommandError as error:
+                return str(error), False
+            since = self._machine.now()
+            self._write_switch(dataclasses.replace(switch, since=since))
         while why := self._service.health():
             now = self._machine.now()
-            if now >= switch.since + HEALTH_SECONDS:
+            if now >= since + HEALTH_SECONDS:
                 return why, False
             if now + _PAUSE > self._limit:
                 return why, True

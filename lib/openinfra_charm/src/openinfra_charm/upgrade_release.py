@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
-    """The release to come, and how the operator calls the backup of the database."""
+    """The release to come, which Juju takes for a number, and how the operator calls the backup of the database."""
 
-    release: str
+    release: str | float
     backup: str = ""
 
 
@@ -26,7 +26,8 @@ def run(charm: WithUpgrade, params: Params) -> Outcome:
         ActionError: This is not the leader, or the upgrade cannot begin.
     """
     require_leader(charm, f"upgrade-release release={params.release} backup={params.backup}")
-    charm.upgrade.begin(params.release, params.backup)
+    release = str(params.release)
+    charm.upgrade.begin(release, params.backup)
     charm.upgrade.go_on()
-    words = charm.upgrade.progress() or f"{params.release} is tried again where it failed"
+    words = charm.upgrade.progress() or f"{release} is tried again where it failed"
     return Outcome(summary=words, result=charm.upgrade.report())

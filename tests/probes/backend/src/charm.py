@@ -14,6 +14,7 @@ from openinfra_charm.service import Service, Services
 UNIT = """\
 [Service]
 ExecStart=/usr/bin/python3 {program} {address} {port} {name} {tls.chain_path} {tls.key_path}
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=500ms
 
@@ -47,11 +48,12 @@ class BackendCharm(ops.CharmBase):
 
     @property
     def _route(self) -> Route:
-        port = int(self.config["port"])
-        order = tuple(part for part in str(self.config["order"]).split(",") if part)
-        single = bool(self.config["single"])
         return Route(
-            port=port, backend_port=port + 10000, health=Health(path="/health"), single=single, order=order
+            port=int(self.config["port"]),
+            backend_port=int(self.config["backend-port"]),
+            health=Health(path="/health"),
+            single=bool(self.config["single"]),
+            order=tuple(part for part in str(self.config["order"]).split(",") if part),
         )
 
     def _reconcile(self, _: ops.EventBase) -> None:
@@ -84,7 +86,7 @@ class BackendCharm(ops.CharmBase):
         service = Service(unit=f"{self.app.name}.service", inputs=(source, unit, *self.tls.inputs))
         self.services.ensure_running([service])
         for outdated in self.services.outdated([service]):
-            self.services.restart(outdated)
+            self.services.reload(outdated)
         self.tls.acknowledge(self._active("certificates"), self.unit)
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:

@@ -63,7 +63,7 @@ def read_client(relation: ops.Relation) -> Client:
     wanted = relation.data[relation.app].get("requested-secrets", "[]")
     units = sorted(relation.units, key=lambda unit: unit.name)
     names = [relation.data[unit].get("application-name", "") for unit in units]
-    requests = [_parse(unit.name, relation.data[unit].get("broker_req", "")) for unit in units]
+    requests = [parse_request(unit.name, relation.data[unit].get("broker_req", "")) for unit in units]
     return Client(
         relation_id=relation.id,
         name=next(filter(None, names), relation.app.name),
@@ -98,8 +98,17 @@ def answer(relation: ops.Relation, unit: ops.Unit, request: Request, failure: st
 
 def is_answered(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
     """Return whether this unit has answered the request."""
+    return _given(relation, unit, request).get("request-id") == request.request_id
+
+
+def is_done(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
+    """Return whether this unit has carried the request out, and said so."""
+    return is_answered(relation, unit, request) and not _given(relation, unit, request).get("exit-code")
+
+
+def _given(relation: ops.Relation, unit: ops.Unit, request: Request) -> dict[str, Any]:
     given = relation.data[unit].get(f"broker-rsp-{request.unit.replace('/', '-')}", "{}")
-    return databag.load(given, dict).get("request-id") == request.request_id
+    return databag.load(given, dict)
 
 
 def send_request(
@@ -128,26 +137,40 @@ def read_access(
     Raises:
         ValueError: The provider has refused the request; the message is its own.
     """
-    key, answered = "", False
+    key = ""
     monitors: list[str] = []
     if secret_id := relation.data[relation.app].get("secret-key"):
         key = model.get_secret(id=secret_id).get_content(refresh=True)["key"]
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
-        response = databag.load(data.get(f"broker-rsp-{unit.name.replace('/', '-')}", "{}"), dict)
-        if response.get("request-id") == request_id:
-            if response.get("exit-code"):
-                raise ValueError(response.get("stderr") or f"refused with exit code {response['exit-code']}")
-            answered = True
         key = key or data.get("key", "")
         if address := data.get("ceph-public-address"):
             monitors.append(address)
+    answered = read_answer(relation, unit, request_id)
     if not (answered and key and monitors):
         return None
     return Access(user=user, key=key, monitors=tuple(monitors))
 
 
-def _parse(unit: str, text: str) -> Request | None:
+def read_answer(relation: ops.Relation, unit: ops.Unit, request_id: str) -> bool:
+    """As a client's unit, return whether some unit of the provider has carried `request_id` out.
+
+    Raises:
+        ValueError: It was refused; the message is the provider's own.
+    """
+    answered = False
+    for provider in sorted(relation.units, key=lambda unit: unit.name):
+        given = relation.data[provider].get(f"broker-rsp-{unit.name.replace('/', '-')}", "{}")
+        response = databag.load(given, dict)
+        if response.get("request-id") == request_id:
+            if response.get("exit-code"):
+                raise ValueError(response.get("stderr") or f"refused with exit code {response['exit-code']}")
+            answered = True
+    return answered
+
+
+def parse_request(unit: str, text: str) -> Request | None:
+    """Return a broker request; None where the text is none of the known version."""
     body = databag.load(text, dict)
     operations = body.get("ops")
     if body.get("api-version") != API_VERSION or not isinstance(operations, list):

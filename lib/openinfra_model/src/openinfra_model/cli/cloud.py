@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openinfra_model import bundle as bundles
 from openinfra_model import graph as graphs
 from openinfra_model import host
 from openinfra_model import pack as packing
@@ -24,6 +25,7 @@ from openinfra_model.cli.output import table, tell
 from openinfra_model.cli.progress import show_until_settled
 from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, seconds, verb
+from openinfra_model.cli.welcome import welcome
 from openinfra_model.document import DocumentError
 from openinfra_model.host import HostError
 from openinfra_model.machines import daemon
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 _BASE = "ubuntu@24.04"
 _MODEL = "openinfra"
+_BUNDLE = ROOT / "bundles/openinfra.yaml"
+_TRIAL = ROOT / "bundles/overlays/trial.yaml"
 _UP_SECONDS = 1800.0
 _CONTROLLER_STOP_SECONDS = 90
 _SUITES = ("lint", "unit", "contract", "rehearsal", "integration")
@@ -61,8 +65,14 @@ def _refusals() -> Generator[None]:
 
 
 @verb(
-    argument("bundle", nargs="?", type=Path, default=ROOT / "bundles" / "openinfra.yaml"),
-    argument("--overlay", action="append", default=[], metavar="FILE"),
+    argument("bundle", nargs="?", type=Path, help="default: bundles/openinfra.yaml"),
+    argument(
+        "--overlay",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="default for bundles/openinfra.yaml: bundles/overlays/trial.yaml",
+    ),
     argument(
         "--wait", type=seconds, default=_UP_SECONDS, metavar="DURATION", help="how long to wait for it (30m)"
     ),
@@ -76,8 +86,14 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
     client = Client(client.model or _MODEL, client.paths)
     if client.model not in _model_names(client):
         client.call("add_model", name=client.model, config={}, switch=True)
-    deploy_bundle(client, arguments.bundle, arguments.overlay)
+    bundle, overlays = arguments.bundle or _BUNDLE, arguments.overlay
+    if bundle == _BUNDLE and not overlays:
+        tell(f"Using {_TRIAL.relative_to(ROOT)}, which fits a small computer; --overlay takes its place")
+        overlays = [str(_TRIAL)]
+    deploy_bundle(client, bundle, overlays)
     settled = show_until_settled(client, arguments.wait)
+    for text in welcome(client, bundles.load(bundle, [Path(overlay) for overlay in overlays])):
+        print(f"\n{text}", flush=True)
     tell(_NEXT.format(application=next(iter(client.call("status")["applications"]), "APPLICATION")))
     return 0 if settled else 1
 

@@ -110,6 +110,8 @@ def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
         settings = {
             "ipv4.address": f"{subnet[1]}/{subnet.prefixlen}",
             "ipv4.nat": "true",
+            # The addresses above are left to operators, such as for a gateway's VIP.
+            "ipv4.dhcp.ranges": f"{subnet[2]}-{subnet[199]}",
             "ipv6.address": "none",
             "bridge.mtu": str(host.default_mtu()),
         }

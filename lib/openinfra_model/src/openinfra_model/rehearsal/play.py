@@ -25,6 +25,10 @@ FAULTS = ("kill", "power", "overlap", "blackout", "leader", "delay", "clock", "a
 """A hook's or a job's process killed at a change, its machine losing power there, other units' hooks running from
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
 or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else."""
+SLOW = ("clock", "age", "outage", "rotate")
+"""Those of them that strike at rest too, between operations: there most of them happen."""
+REST = 4
+"""Of so many rests and one for each of these kinds, one has a fault."""
 DAY = 86400.0
 JUMPS = (-3600.0, 3600.0, -400 * DAY, 400 * DAY)
 """By how many seconds a machine's clock is wrong: a time zone, an empty battery."""
@@ -34,7 +38,7 @@ STARTS = (5.0, 90.0)
 """Seconds from the start of a service until it serves; the longer one is more than any hook waits."""
 OPERATOR = 120
 """Seconds from when all is settled until the operator goes on."""
-CALM = 24
+CALM = 40
 """Of so many steps and one for each kind of fault, one step has a fault, while there are any left."""
 LONGEST_HOOK = 40
 """The changes within which something befalls a hook, if it makes so many."""
@@ -118,15 +122,18 @@ class Play:
         self.world.deploy()
         self._tell("deploy the bundle")
         self._settle()
+        self._rest()
         for operation in self._usual():
             self._operate(operation)
         for twin in self.world.twins.values():
             twin.fill()
         self.world.is_equipped = self.plot.usual
         for operation in self.plot.operations:
+            self._rest()
             self._operate(operation)
         for _ in range(self.plot.undertakings):
             self._undertake()
+        self._rest()
         self._faults_left = 0
         for name in self.world.wrong_clocks():
             self._set_clock(name)
@@ -312,6 +319,14 @@ class Play:
             unit = units[self._pick(len(units))]
             self.world.core.hand_over(unit, self.world.now)
             self._tell(f"{unit} leads its application now")
+
+    def _rest(self) -> None:
+        """Have something strike while nothing else happens, or nothing."""
+        kinds = [kind for kind in self.plot.faults if kind in SLOW]
+        if kinds and (strike := self._pick(REST + len(kinds))) >= REST:
+            self.disturbances += 1
+            self._strike(kinds[strike - REST])
+            self._settle()
 
     def _disturb_clock(self) -> None:
         """Have a machine's clock jump; one that is wrong is set, as by the first answer of a time server."""

@@ -155,10 +155,7 @@ class World:
             ModelError: The model refuses it.
             NotPlayedError: It is none that a rehearsal plays.
         """
-        verb, *words = shlex.split(command)
-        switches = {word for word in words if word.startswith("--")}
-        words = [word for word in words if word not in switches]
-        forced = "--force" in switches
+        verb, *words = (word for word in shlex.split(command) if not word.startswith("--"))
         match verb, words:
             case "run", [unit, action, *parameters]:
                 return self._run_action(unit, action, parameters)
@@ -166,12 +163,8 @@ class World:
                 self.core.set_config(application, self._options(values))
             case "add-unit", [application]:
                 self.core.add_unit(application, now=self.now)
-            case "remove-unit", [unit]:
-                self.core.remove_unit([unit], now=self.now, force=forced)
-            case "remove-application", [application]:
-                self.core.remove_application(application, now=self.now, force=forced)
-            case "remove-machine", [machine]:
-                self.core.remove_machine(machine, now=self.now, force=forced)
+            case "remove-unit" | "remove-application" | "remove-machine", [name]:
+                self._remove(verb, name, forced="--force" in shlex.split(command))
             case "integrate", [first, second]:
                 self.core.integrate(first, second, now=self.now)
             case "remove-relation", [first, second]:
@@ -189,6 +182,15 @@ class World:
                     "add-secret NAME KEY=VALUE, update-secret NAME KEY=VALUE, grant-secret NAME APPLICATION"
                 )
         return ""
+
+    def _remove(self, verb: str, name: str, *, forced: bool) -> None:
+        match verb:
+            case "remove-unit":
+                self.core.remove_unit([name], now=self.now, force=forced)
+            case "remove-application":
+                self.core.remove_application(name, now=self.now, force=forced)
+            case _:
+                self.core.remove_machine(name, now=self.now, force=forced)
 
     def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
         given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}

@@ -1,0 +1,55 @@
+"""One module for each action; what they have in common is here."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from admin import RefusedError, UnreachableError
+from openinfra_charm.actions import ActionError
+from state import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from admin import Volume
+    from charm import CephFsCharm
+
+
+@contextmanager
+def cluster(charm: CephFsCharm) -> Generator[None]:
+    """Turn what Ceph says into the action's failure.
+
+    Raises:
+        ActionError: This unit has nothing to ask with yet, or Ceph does not answer or refuses.
+    """
+    if not charm.mds.admin.configured:
+        raise ActionError("there is no file system yet; wait until the unit is active")
+    try:
+        yield
+    except (UnreachableError, RefusedError) as error:
+        raise ActionError(str(error)) from error
+
+
+def existing(charm: CephFsCharm, name: str) -> Volume:
+    """Return what is known of a volume.
+
+    Raises:
+        ActionError: There is no such volume.
+    """
+    volume = charm.mds.admin.volume(name)
+    if volume is None:
+        raise ActionError(f"there is no volume {name}; see list-volumes")
+    return volume
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size that an operator gave; 0 for none.
+
+    Raises:
+        ActionError: It is no size.
+    """
+    found = parse_size(text) if text else 0
+    if found is None:
+        raise ActionError(f"size={text}: expected a size such as 10G")
+    return found

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""The ceph-fs charm: one application is one file system, each unit a metadata server that serves it or stands by."""
+
+from __future__ import annotations
+
+import ops
+
+from admin import UnreachableError
+from ceph_fs import DAEMON, Mds
+from openinfra_charm import actions, registry, status
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds
+from state import Config, Settings, State
+
+LEAVING = ops.MaintenanceStatus("leaving")
+RESTART_SECONDS = 30
+"""How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
+FEW = 8
+"""Placement groups of the pool for names, which is small."""
+
+
+class CephFsCharm(ops.CharmBase):
+    """Events, relations and status of one unit of the file system."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.mds = Mds(self.machine, self.app.name)
+        self.cluster = Cluster(self, "cluster")
+        self.missing: list[ops.StatusBase] = []
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status, self.on.secret_changed,
+            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
+            *(getattr(self.on["ceph"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, event: ops.EventBase) -> None:
+        try:
+            self._reconcile()
+        except status.NeedsOperatorError as error:
+            self.missing.append(ops.BlockedStatus(str(error)))
+        except UnreachableError as error:
+            self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
+        if isinstance(event, ops.RelationBrokenEvent):
+            self.mds.stop()
+
+    def _reconcile(self) -> None:
+        """Bring this machine to what the model says; with nothing new it changes nothing."""
+        # A unit that cannot go on must not keep the others from their turns.
+        self.cluster.grant_turn()
+        settings = Settings.parse(self.load_config(Config))
+        owner = registry.claim(self.machine, DAEMON, self.unit.name)
+        if owner != self.unit.name:
+            raise status.NeedsOperatorError(
+                f"{owner} runs a metadata server on this machine already: remove one of the two"
+            )
+        self.mds.install()
+        if not self.cluster.formed:
+            self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
+            return
+        access = self._access(settings)
+        if access is None:
+            return
+        self.mds.render(
+            State(
+                settings=settings,
+                address=self._address("public"),
+                fsid=access.fsid,
+                key=access.key,
+                monitors=access.monitors,
+            )
+        )
+        if self.mds.paused:
+            return
+        self.mds.apply()
+        self._restart_outdated()
+
+    def _access(self, settings: Settings) -> ceph_daemons.Access | None:
+        """Ask for the file system and a key, and return how to reach the cluster."""
+        relation = self.model.get_relation("ceph")
+        if relation is None:
+            raise status.NeedsOperatorError(
+                f"integrate with Ceph: juju integrate {self.app.name}:ceph ceph:mds"
+            )
+        if self.unit.is_leader():
+            ceph_client.announce_secrets(relation, self.app)
+        metadata, data = f"{self.app.name}.meta", f"{self.app.name}.data"
+        operations = [
+            {"op": "create-pool", "name": metadata, "app-name": "cephfs", "pg_num": FEW},
+            {"op": "create-pool", "name": data, "app-name": "cephfs"},
+            {
+                "op": "create-cephfs", "mds_name": self.app.name, "metadata_pool": metadata, "data_pool": data,
+                "max_mds": settings.active, "standby_replay": settings.standby_replay,
+            },
+        ]  # fmt: skip
+        request_id = f"{self.app.name}-{settings.active}-{settings.standby_replay}".lower()
+        ceph_daemons.request(
+            relation, self.unit, ceph_mds.FORMAT, self.mds.name, request_id=request_id, operations=operations
+        )
+        try:
+            access = ceph_daemons.read_access(
+                self.model, relation, ceph_mds.FORMAT, self.mds.name, unit=self.unit, request_id=request_id
+            )
+        except ValueError as error:
+            raise status.NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
+        if access is None:
+            self.missing.append(
+                ops.WaitingStatus(f"for {relation.app.name} to make the file system and a key")
+            )
+        return access
+
+    def _restart_outdated(self) -> None:
+        """Restart what runs with an older configuration, one unit of the application at a time."""
+        if self.mds.outdated():
+            if not self.cluster.request_turn("restart"):
+                turn = self.cluster.turn_holder or "the leader gives it"
+                self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
+                return
+            self.mds.restart()
+        if self.cluster.turn_reason:
+            if self.mds.wait_until_ready(RESTART_SECONDS):
+                self.cluster.release_turn()
+            else:
+                self.missing.append(
+                    ops.WaitingStatus("for the metadata server to stand by after its restart")
+                )
+
+    def _address(self, binding: str) -> str:
+        network = self.model.get_binding(binding)
+        address = network.network.bind_address if network else None
+        if address is None:
+            raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
+        return str(address)
+
+    # The other events
+
+    def _tell_version(self, _: ops.EventBase) -> None:
+        """Tell the version where it may have changed: packages are upgraded beside the model."""
+        self.unit.set_workload_version(self.mds.version())
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        self.missing.append(LEAVING)
+        if self.owns_daemon:
+            self.mds.stop()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        self.missing.append(LEAVING)
+        if self.owns_daemon:
+            self.mds.remove()
+            registry.disclaim(self.machine, DAEMON, self.unit.name)
+
+    @property
+    def owns_daemon(self) -> bool:
+        """Whether this unit, not one of another application, runs the machine's metadata server."""
+        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self.missing and self.mds.paused:
+            self.missing.append(
+                ops.MaintenanceStatus(f"paused; start it again: juju run {self.unit.name} resume")
+            )
+        elif not self.missing and not self.mds.runs():
+            why = f"see juju ssh {self.unit.name} journalctl -u {self.mds.unit}"
+            self.missing.append(ops.BlockedStatus(f"ceph-mds does not run; {why}"))
+        elif (
+            not self.missing
+            and self.cluster.planned
+            and len(self.cluster.units) <= int(self.config["max-mds"])
+        ):
+            self.missing.append(
+                ops.ActiveStatus("no metadata server stands by: juju add-unit " + self.app.name)
+            )
+        status.add_all(event, self.missing)
+
+
+if __name__ == "__main__":
+    ops.main(CephFsCharm)

@@ -1,0 +1,55 @@
+"""One module for each action; what they have in common is here."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from admin import RefusedError, UnreachableError
+from ceph_rgw import KEEPER
+from openinfra_charm.actions import ActionError
+from state import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from charm import CephRgwCharm
+
+
+@contextmanager
+def cluster(charm: CephRgwCharm) -> Generator[None]:
+    """Turn what Ceph says into the action's failure.
+
+    Raises:
+        ActionError: This unit has nothing to ask with yet, or Ceph does not answer or refuses.
+    """
+    if not charm.cluster.shared.get("founded") or not charm.rgw.admin.configured:
+        raise ActionError("there is no zone yet; wait until the unit is active")
+    try:
+        yield
+    except (UnreachableError, RefusedError) as error:
+        raise ActionError(str(error)) from error
+
+
+def existing(charm: CephRgwCharm, name: str) -> dict[str, Any]:
+    """Return what is known of a user.
+
+    Raises:
+        ActionError: There is no such user, or it is the charm's own.
+    """
+    user = charm.rgw.admin.user(name)
+    if user is None or name == KEEPER:
+        raise ActionError(f"there is no user {name}; see list-users")
+    return user
+
+
+def size(option: str, text: str) -> int:
+    """Return the bytes of a size that an operator gave; 0 for none.
+
+    Raises:
+        ActionError: It is no size.
+    """
+    found = parse_size(text) if text else 0
+    if found is None:
+        raise ActionError(f"{option}={text}: expected a size such as 10G")
+    return found

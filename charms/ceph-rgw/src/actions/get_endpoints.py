@@ -1,0 +1,31 @@
+"""Show where clients reach S3 and Swift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import endpoints
+from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.actions import NoParams as Params
+from state import Config, Settings
+
+if TYPE_CHECKING:
+    from charm import CephRgwCharm
+
+__all__ = ["Params", "run"]
+
+
+def run(charm: CephRgwCharm, _params: Params) -> Outcome:
+    """Return the URLs and the region's name for S3.
+
+    Raises:
+        ActionError: It is not known yet.
+    """
+    settings = Settings.parse(charm.load_config(Config))
+    url = endpoints.public_url(charm, settings, charm.cluster.facts(charm.unit.name).get("address", ""))
+    if not url or not charm.cluster.shared.get("checked"):
+        raise ActionError("nothing is served yet; wait until the units are active")
+    result = {"s3": url, "region": settings.site.zonegroup}
+    if charm.model.get_relation("identity-service"):
+        result["swift"] = f"{url}/swift/v1"
+    return Outcome(summary=f"S3 at {url}, region {settings.site.zonegroup}", result=result)

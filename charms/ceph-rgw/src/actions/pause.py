@@ -1,0 +1,25 @@
+"""Stop this unit's gateway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.actions import NoParams as Params
+
+if TYPE_CHECKING:
+    from charm import CephRgwCharm
+
+__all__ = ["Params", "run"]
+
+
+def run(charm: CephRgwCharm, _params: Params) -> Outcome:
+    """Stop this machine's object gateway, also over its restarts, until `resume`; other units serve on.
+
+    Raises:
+        ActionError: Another unit has the machine's gateway.
+    """
+    if not charm.owns_daemon:
+        raise ActionError(f"{charm.unit.name} runs no object gateway: see its status")
+    charm.rgw.pause()
+    return Outcome(summary=f"paused; start it again with: juju run {charm.unit.name} resume")

@@ -1,0 +1,156 @@
+"""What radosgw-admin does, as the daemon's own Ceph user."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine, Result
+
+SECONDS = 20
+"""How long a command may take: most need a tenth of a second, and one that meets no quorum waits for ever."""
+
+
+class UnreachableError(Exception):
+    """The cluster does not answer: there is no quorum, or its disks are down."""
+
+
+class RefusedError(Exception):
+    """radosgw-admin refused something; the message is its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """What an S3 client signs its requests with."""
+
+    access: str
+    secret: str
+
+
+class Admin:
+    """The program radosgw-admin, with one configuration."""
+
+    def __init__(self, machine: Machine, config: str, name: str) -> None:
+        self._machine = machine
+        self._config = config
+        self._words = ("radosgw-admin", "-c", config, "--name", name)
+
+    @property
+    def configured(self) -> bool:
+        """Whether this machine has what is needed to ask."""
+        return self._machine.exists(self._config)
+
+    def run(self, *words: str) -> Any:
+        """Run a command and return its decoded JSON answer (None for an empty one).
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: The command was refused.
+        """
+        done = self._ask(*words)
+        if done.code:
+            raise RefusedError(f"radosgw-admin {' '.join(words[:2])}: {_last_line(done.stderr)}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def ensure(self, kind: str, *options: str) -> None:
+        """Make a realm, zone group or zone unless it is there.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: It cannot be made.
+        """
+        done = self._ask(kind, "create", *options)
+        if done.code not in {0, errno.EEXIST}:
+            raise RefusedError(f"radosgw-admin {kind} create: {_last_line(done.stderr)}")
+
+    def users(self) -> list[str]:
+        """Return the names of all users.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+        """
+        return sorted(self.run("user", "list"))
+
+    def user(self, name: str) -> dict[str, Any] | None:
+        """Return what is known of a user, with its keys; None where there is none.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+        """
+        done = self._ask("user", "info", f"--uid={name}")
+        return None if done.code else json.loads(done.stdout)
+
+    def create_user(self, name: str, display_name: str, *, buckets: int = 0) -> Keys:
+        """Make a user with one key, or give one that has none a key; return the key.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: It cannot be made.
+        """
+        known = self.user(name)
+        if known is None:
+            limit = (f"--max-buckets={buckets}",) if buckets else ()
+            known = self.run("user", "create", f"--uid={name}", f"--display-name={display_name}", *limit)
+        elif not known["keys"]:
+            known = self.run("key", "create", f"--uid={name}", "--key-type=s3", "--gen-access-key")
+        key = known["keys"][0]
+        return Keys(access=key["access_key"], secret=key["secret_key"])
+
+    def drop_keys(self, name: str) -> None:
+        """Take all of a user's keys away.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+        """
+        for key in (self.user(name) or {"keys": []})["keys"]:
+            self.run("key", "rm", f"--uid={name}", "--key-type=s3", f"--access-key={key['access_key']}")
+
+    def buckets(self, user: str = "") -> list[dict[str, Any]]:
+        """Return buckets: name, owner, bytes and number of objects.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: There is no such user.
+        """
+        of_user = (f"--uid={user}",) if user else ()
+        found = self.run("bucket", "stats", *of_user)
+        return [
+            {
+                "name": f"{one['tenant']}/{one['bucket']}" if one.get("tenant") else one["bucket"],
+                "owner": one["owner"],
+                "bytes": one["usage"].get("rgw.main", {}).get("size_actual", 0),
+                "objects": one["usage"].get("rgw.main", {}).get("num_objects", 0),
+            }
+            for one in sorted(found, key=lambda one: (one["owner"], one["bucket"]))
+        ]
+
+    def set_quota(self, user: str, size: int) -> None:
+        """Limit what a user may keep, in bytes; 0 lifts the limit.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: There is no such user.
+        """
+        which = (f"--uid={user}", "--quota-scope=user")
+        if size:
+            self.run("quota", "set", *which, f"--max-size={size}B")
+            self.run("quota", "enable", *which)
+        else:
+            self.run("quota", "disable", *which)
+
+    def _ask(self, *words: str) -> Result:
+        try:
+            done = self._machine.run(*self._words, *words, timeout=SECONDS, check=False)
+        except TimeoutError as error:
+            raise UnreachableError(f"the Ceph cluster does not answer within {SECONDS} s") from error
+        if "couldn't init storage provider" in done.stderr.lower():
+            raise UnreachableError(f"the Ceph cluster does not let this unit in: {_last_line(done.stderr)}")
+        return done
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no error output"

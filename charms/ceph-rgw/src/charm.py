@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""The ceph-rgw charm: each unit serves the same objects over S3 and Swift from one Ceph cluster."""
+
+from __future__ import annotations
+
+import ops
+
+import endpoints
+from admin import UnreachableError
+from ceph_rgw import DAEMON, Rgw
+from openinfra_charm import actions, registry, status, tls
+from openinfra_charm import machine as machines
+from openinfra_charm.cluster import Cluster
+from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_radosgw, keystone
+from state import Config, Keystone, Settings, Site, State, check_site
+
+LEAVING = ops.MaintenanceStatus("leaving")
+RESTART_SECONDS = 30
+"""How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
+POOLS = (
+    "rgw.control", "rgw.meta", "rgw.log", "rgw.otp", "rgw.buckets.index", "rgw.buckets.non-ec", "rgw.buckets.data",
+)  # fmt: skip
+"""What a zone keeps its things in. `.rgw.root` is not among them: radosgw makes it itself."""
+FEW = 8
+"""Placement groups of a pool that holds little."""
+
+
+class CephRgwCharm(ops.CharmBase):
+    """Events, relations and status of one unit of the object gateway."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        self.machine = machines.this()
+        self.tls = tls.Certificate(self.machine, self.app.name, user="ceph", group="ceph")
+        self.rgw = Rgw(self.machine, self.app.name, self.tls)
+        self.cluster = Cluster(self, "cluster")
+        self.missing: list[ops.StatusBase] = []
+        for event in (
+            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
+            self.on.update_status, self.on.secret_changed,
+            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
+            *(getattr(self.on[endpoint], f"relation_{kind}")
+              for endpoint in ("ceph", "certificates", "gateway", "identity-service")
+              for kind in ("created", "changed", "broken")),
+        ):  # fmt: skip
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.stop, self._on_stop)
+        framework.observe(self.on.remove, self._on_remove)
+        framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
+        for name in self.meta.actions:
+            framework.observe(self.on[name].action, self._on_action)
+
+    # The recipe
+
+    def _on_change(self, event: ops.EventBase) -> None:
+        try:
+            self._reconcile()
+        except status.NeedsOperatorError as error:
+            self.missing.append(ops.BlockedStatus(str(error)))
+        except UnreachableError as error:
+            self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
+        if isinstance(event, ops.RelationBrokenEvent) and event.relation.name == "ceph":
+            self._leave_ceph()
+
+    def _reconcile(self) -> None:
+        """Bring this machine to what the model says; with nothing new it changes nothing."""
+        # A unit that cannot go on must not keep the others from their turns.
+        self.cluster.grant_turn()
+        settings = Settings.parse(self.load_config(Config))
+        owner = registry.claim(self.machine, DAEMON, self.unit.name)
+        if owner != self.unit.name:
+            raise status.NeedsOperatorError(
+                f"{owner} runs an object gateway on this machine already: remove one of the two"
+            )
+        self.rgw.install()
+        if not self.cluster.formed:
+            self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
+            return
+        if not self._record_site(settings.site):
+            return
+        state = self._gather(settings)
+        if state is None:
+            return
+        self.rgw.render(state)
+        if self.rgw.paused or not self._found(settings.site):
+            return
+        self.rgw.apply()
+        self._restart_outdated()
+        self._check_health()
+        endpoints.publish(self, settings, state.address)
+
+    def _record_site(self, site: Site) -> bool:
+        """As the leader record under which names objects are kept, once; return whether that is known."""
+        recorded = self.cluster.shared.get("site")
+        if recorded is None and self.unit.is_leader():
+            recorded = {"realm": site.realm, "zonegroup": site.zonegroup, "zone": site.zone}
+            self.cluster.publish_shared(site=recorded)
+        if recorded is None:
+            self.missing.append(ops.WaitingStatus("for the leader to name realm, zone group and zone"))
+            return False
+        check_site(site, recorded)
+        return True
+
+    def _gather(self, settings: Settings) -> State | None:
+        """Return everything that decides what runs here; None while the model does not say enough yet."""
+        address = self._address("internal")
+        access = self._access(settings.site)
+        ready = self._has_certificate(settings, address)
+        identity = self.model.get_relation("identity-service")
+        answer = identity and keystone.read_access(self.model, identity)
+        if identity and not answer:
+            endpoints.request_identity(self, settings, address)
+            self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
+        if not (access and ready) or (identity and not answer):
+            return None
+        return State(
+            settings=settings,
+            address=address,
+            fsid=access.fsid,
+            key=access.key,
+            monitors=access.monitors,
+            keystone=answer and _keystone(answer),
+        )
+
+    def _leave_ceph(self) -> None:
+        """Stop, as the key is taken away; the next Ceph may be another one, and have no zone."""
+        self.rgw.stop()
+        if self.unit.is_leader():
+            self.cluster.publish_shared(founded=None, checked=None)
+
+    def _access(self, site: Site) -> ceph_daemons.Access | None:
+        """Ask for pools and a key, and return how to reach the cluster."""
+        relation = self.model.get_relation("ceph")
+        if relation is None:
+            self.missing.append(
+                ops.BlockedStatus(f"integrate with Ceph: juju integrate {self.app.name}:ceph ceph")
+            )
+            return None
+        if self.unit.is_leader():
+            ceph_client.announce_secrets(relation, self.app)
+        pools = [
+            {"op": "create-pool", "name": f"{site.zone}.{name}", "app-name": "rgw"}
+            | ({} if name == POOLS[-1] else {"pg_num": FEW})
+            for name in POOLS
+        ]
+        which = {"unit": self.unit, "request_id": f"pools-{site.zone}"}
+        ceph_daemons.request(
+            relation, self.unit, ceph_radosgw.FORMAT, self.rgw.name,
+            request_id=which["request_id"], operations=pools,
+        )  # fmt: skip
+        try:
+            access = ceph_daemons.read_access(
+                self.model, relation, ceph_radosgw.FORMAT, self.rgw.name, **which
+            )
+        except ValueError as error:
+            raise status.NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
+        if access is None:
+            self.missing.append(ops.WaitingStatus(f"for {relation.app.name} to make pools and a key"))
+        return access
+
+    def _has_certificate(self, settings: Settings, address: str) -> bool:
+        """Ask for a certificate, take what has come, and return whether the daemon can start with what is there."""
+        relation = self.model.get_relation("certificates")
+        self.tls.update(relation, self.unit, endpoints.subject(self, settings, address))
+        if problem := self.tls.problem(relation):
+            kind = ops.WaitingStatus if relation else ops.BlockedStatus
+            self.missing.append(kind(problem))
+        return self.tls.ready
+
+    def _found(self, site: Site) -> bool:
+        """As the leader make realm, zone group and zone; return whether they are there."""
+        if self.cluster.shared.get("founded"):
+            return True
+        if not self.unit.is_leader():
+            self.missing.append(ops.WaitingStatus("for the leader to make realm, zone group and zone"))
+            return False
+        self.rgw.found(site)
+        self.cluster.publish_shared(founded=True)
+        return True
+
+    def _restart_outdated(self) -> None:
+        """Restart what runs with older configuration or certificate, one unit of the application at a time."""
+        relation = self.model.get_relation("certificates")
+        if self.rgw.outdated():
+            if not self.cluster.request_turn("restart"):
+                turn = self.cluster.turn_holder or "the leader gives it"
+                self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
+                return
+            self.rgw.restart()
+        self.tls.acknowledge(relation, self.unit)
+        if self.cluster.turn_reason:
+            if self.rgw.wait_until_ready(RESTART_SECONDS):
+                self.cluster.release_turn()
+            else:
+                self.missing.append(ops.WaitingStatus("for radosgw to answer after its restart"))
+
+    def _check_health(self) -> None:
+        """As the leader have something to check the health of gateways with; it takes a daemon that serves."""
+        if not self.unit.is_leader() or self.cluster.shared.get("checked"):
+            return
+        if self.rgw.wait_until_ready(RESTART_SECONDS) and self.rgw.make_health_bucket():
+            self.cluster.publish_shared(checked=True)
+        else:
+            self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
+
+    def _address(self, binding: str) -> str:
+        network = self.model.get_binding(binding)
+        address = network.network.bind_address if network else None
+        if address is None:
+            raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
+        return str(address)
+
+    # The other events
+
+    def _tell_version(self, _: ops.EventBase) -> None:
+        """Tell the version where it may have changed: packages are upgraded beside the model."""
+        self.unit.set_workload_version(self.rgw.version())
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        actions.perform(self, event)
+
+    def _on_stop(self, _: ops.StopEvent) -> None:
+        self.missing.append(LEAVING)
+        if self.owns_daemon:
+            self.rgw.stop()
+
+    def _on_remove(self, _: ops.RemoveEvent) -> None:
+        self.missing.append(LEAVING)
+        if self.owns_daemon:
+            self.rgw.remove()
+            registry.disclaim(self.machine, DAEMON, self.unit.name)
+
+    @property
+    def owns_daemon(self) -> bool:
+        """Whether this unit, not one of another application, runs the machine's object gateway."""
+        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+
+    # Status
+
+    def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self.missing and self.rgw.paused:
+            self.missing.append(
+                ops.MaintenanceStatus(f"paused; start it again: juju run {self.unit.name} resume")
+            )
+        elif not self.missing and not self.rgw.runs():
+            why = f"see juju ssh {self.unit.name} journalctl -u {self.rgw.unit}"
+            self.missing.append(ops.BlockedStatus(f"radosgw does not run; {why}"))
+        status.add_all(event, self.missing)
+
+
+def _keystone(access: keystone.Access) -> Keystone:
+    url = access.identity.internal_url.removesuffix("/").removesuffix("/v3")
+    return Keystone(
+        url=url,
+        user=access.username,
+        password=access.password,
+        project=access.identity.service_project.name,
+        domain=access.identity.service_domain.name,
+    )
+
+
+if __name__ == "__main__":
+    ops.main(CephRgwCharm)

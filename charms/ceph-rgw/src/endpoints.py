@@ -1,0 +1,105 @@
+"""Where clients reach the object gateway: its names, its route, its place in the catalogue."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from openinfra_charm.cluster import unit_number
+from openinfra_charm.interfaces import haproxy_route_tcp, keystone
+from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
+from openinfra_charm.tls import Subject
+from state import LISTENS_ON
+
+if TYPE_CHECKING:
+    from charm import CephRgwCharm
+    from state import Settings
+
+SERVED_AT = 7480
+"""The well-known port, at the gateway."""
+
+
+def subject(charm: CephRgwCharm, settings: Settings, address: str) -> Subject:
+    """Return all names and addresses under which clients reach this unit, those of the gateway among them."""
+    hosts = {address, *_gateway_hosts(charm)}
+    host = charm.machine.hostname()
+    names = {host, *(one for one in hosts if not _is_address(one))}
+    if settings.public_hostname:
+        # The one below is for buckets as a part of the name.
+        names |= {settings.public_hostname, f"*.{settings.public_hostname}"}
+    return Subject(
+        common_name=host,
+        dns=tuple(sorted(names)),
+        addresses=tuple(sorted(one for one in hosts if _is_address(one))),
+    )
+
+
+def publish(charm: CephRgwCharm, settings: Settings, address: str) -> None:
+    """Tell the others where this unit is, and as the leader ask for the route and the place in the catalogue."""
+    charm.cluster.publish(address=address)
+    relation = charm.model.get_relation("gateway")
+    if relation:
+        haproxy_route_tcp.publish_address(relation, charm.unit, address)
+        if charm.unit.is_leader() and charm.cluster.shared.get("checked"):
+            # This list is read from the disks each time: who cannot reach the cluster has no answer.
+            health = Health(path=f"/{charm.rgw.health_bucket}")
+            route = Route(port=SERVED_AT, backend_port=LISTENS_ON, health=health)
+            haproxy_route_tcp.request(relation, charm.app, route)
+    request_identity(charm, settings, address)
+
+
+def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> None:
+    """As the leader ask for a user, and for a place in the catalogue as soon as it is known where clients go."""
+    relation = charm.model.get_relation("identity-service")
+    if relation is None or not charm.unit.is_leader():
+        return
+    found = [
+        keystone.Endpoint(
+            service_name=name,
+            type=kind,
+            description=description,
+            public_url=f"{url}{path}",
+            internal_url=f"{url}{path}",
+            admin_url=f"{url}{path}",
+        )
+        for url in [public_url(charm, settings, address)]
+        if url
+        for name, kind, description, path in (
+            ("swift", "object-store", "Object storage (Swift)", "/swift/v1/AUTH_%(project_id)s"),
+            ("s3", "s3", "Object storage (S3)", ""),
+        )
+    ]
+    keystone.send_request(relation, charm.app, found, region=settings.region)
+
+
+def public_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:
+    """Return where clients go: the gateway, or without one the first unit; empty while the gateway has not said."""
+    relation = charm.model.get_relation("gateway")
+    served = haproxy_route_tcp.read_endpoints(relation) if relation else ()
+    if relation and not served:
+        return ""
+    host, _, port = (
+        served[0].rpartition(":") if served else (_first_address(charm) or address, "", str(LISTENS_ON))
+    )
+    host = settings.public_hostname or host.strip("[]")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def _first_address(charm: CephRgwCharm) -> str:
+    known = (
+        charm.cluster.facts(unit).get("address", "") for unit in sorted(charm.cluster.units, key=unit_number)
+    )
+    return next(filter(None, known), "")
+
+
+def _gateway_hosts(charm: CephRgwCharm) -> tuple[str, ...]:
+    relation = charm.model.get_relation("gateway")
+    return haproxy_route_tcp.hosts(haproxy_route_tcp.read_endpoints(relation)) if relation else ()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

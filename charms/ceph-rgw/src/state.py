@@ -1,0 +1,129 @@
+"""What the model says, as frozen records: parsed and checked here, once, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm.status import ConfigError, NeedsOperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LISTENS_ON = 17480
+"""Each unit's port; the gateway serves it at the well-known 7480."""
+SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+_MOST_CACHED = 100_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The charm's options as Juju gives them."""
+
+    realm: str
+    zonegroup: str
+    zone: str
+    region: str
+    public_hostname: str
+    keystone_roles: str
+    keystone_token_cache_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """The names under which Ceph keeps the objects of this application; they never change."""
+
+    realm: str
+    zonegroup: str
+    zone: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The charm's options, checked."""
+
+    site: Site
+    region: str
+    public_hostname: str
+    roles: tuple[str, ...]
+    cache_size: int
+
+    @classmethod
+    def parse(cls, config: Config) -> Settings:
+        """Check the options.
+
+        Raises:
+            ConfigError: An option has a value that cannot be used.
+        """
+        for option in ("realm", "zonegroup", "zone", "region"):
+            if not _NAME.fullmatch(value := getattr(config, option)):
+                raise ConfigError(option, value, "letters, digits, - and _, at most 64")
+        if config.public_hostname and not _HOST.fullmatch(config.public_hostname):
+            raise ConfigError(
+                "public-hostname", config.public_hostname, "a DNS name in lower case, such as s3.example.org"
+            )
+        roles = split(config.keystone_roles)
+        if not roles:
+            raise ConfigError("keystone-roles", config.keystone_roles, "roles, comma-separated")
+        if not 0 <= config.keystone_token_cache_size <= _MOST_CACHED:
+            raise ConfigError(
+                "keystone-token-cache-size", config.keystone_token_cache_size, f"0 to {_MOST_CACHED}"
+            )
+        return cls(
+            site=Site(realm=config.realm, zonegroup=config.zonegroup, zone=config.zone),
+            region=config.region,
+            public_hostname=config.public_hostname,
+            roles=roles,
+            cache_size=config.keystone_token_cache_size,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keystone:
+    """How the gateway validates tokens: its own user, and where."""
+
+    url: str
+    user: str
+    password: str
+    project: str
+    domain: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Everything that decides what runs on this machine; `address` is the one that it listens on."""
+
+    settings: Settings
+    address: str
+    fsid: str
+    key: str
+    monitors: tuple[str, ...]
+    keystone: Keystone | None
+
+
+def check_site(wanted: Site, recorded: Mapping[str, Any]) -> None:
+    """Check that the options name what was made.
+
+    Raises:
+        NeedsOperatorError: One has changed since.
+    """
+    for option in ("realm", "zonegroup", "zone"):
+        value, made = getattr(wanted, option), recorded[option]
+        if value != made:
+            raise NeedsOperatorError(
+                f"config {option}={value} cannot be changed to: objects are in {made}; set it back"
+            )
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list; blanks around names and empty names do not count."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes that a size such as `10G` (binary units) stands for; None if it is none."""
+    match = re.fullmatch(r"([1-9]\d*)([KMGT])i?B?", text.strip())
+    return int(match[1]) * SIZES[match[2]] if match else None

@@ -1,0 +1,380 @@
+"""The charm between Juju and the machine: what it asks for, what it makes once, whose turn it is, its status."""
+
+import json
+
+import ops
+import pytest
+from cryptography import x509
+from play import CEPH, CERTIFICATES, GATEWAY, IDENTITY, Model
+
+UNIT = "ceph-radosgw@rgw.machine-0.service"
+
+
+def restarts(model):
+    return [
+        sum(line.startswith("restart ceph-radosgw@") for line in machine.log)
+        for machine in model.machines.values()
+    ]
+
+
+def names_in(model, number):
+    csr = json.loads(model.local[CERTIFICATES, number]["certificate_signing_requests"])[0]
+    request = x509.load_pem_x509_csr(csr["certificate_signing_request"].encode())
+    found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(found.get_values_for_type(x509.DNSName)), {
+        str(one) for one in found.get_values_for_type(x509.IPAddress)
+    }
+
+
+def test_a_gateway_serves_a_zone_of_its_own(deploy):
+    model = deploy(1)
+    assert model.statuses[0] == ops.ActiveStatus("")
+    assert model.machines[0].rgw.serves
+    assert (model.zone.realms, model.zone.groups, model.zone.zones) == (
+        {"openinfra"},
+        {"regionone"},
+        {"regionone-a"},
+    )
+    assert model.zone.committed
+    options = model.machines[0].rgw.options
+    assert options["rgw_enable_apis"] == "s3, admin"
+    assert "rgw_keystone_url" not in options
+
+
+def test_three_units_serve_one_zone_that_one_of_them_made(deploy):
+    model = deploy(3)
+    assert [machine.rgw.serves for machine in model.machines.values()] == [True] * 3
+    made = [[line for line in machine.argv if "realm create" in line] for machine in model.machines.values()]
+    assert [len(lines) for lines in made] == [1, 0, 0]
+
+
+def test_pools_are_asked_for_in_the_zones_name(deploy):
+    model = deploy(1, zone="north")
+    request = json.loads(model.local[CEPH, 0]["broker_req"])
+    pools = {entry["name"]: entry.get("pg_num") for entry in request["ops"]}
+    assert pools["north.rgw.buckets.data"] is None
+    assert pools["north.rgw.meta"] == 8
+    assert {entry["app-name"] for entry in request["ops"]} == {"rgw"}
+    assert model.local[CEPH, "app"] == {"requested-secrets": '["key"]'}
+
+
+def test_a_second_reconcile_changes_nothing(deploy):
+    model = deploy(3)
+    before = model.snapshot()
+    for machine in model.machines.values():
+        machine.log.clear()
+    model.update_status()
+    assert [machine.log for machine in model.machines.values()] == [[], [], []]
+    assert model.snapshot() == before
+
+
+def test_no_key_is_where_others_can_read_it(deploy, keystone):
+    model = deploy(1)
+    model.relate(IDENTITY, **keystone(model))
+    for path, node in model.machines[0].nodes.items():
+        for secret in ("cephx-key-0", "the-password", "twin-secret"):
+            if node.content and secret in node.content:
+                assert (node.mode, secret) in {(0o600, "cephx-key-0"), (0o600, "the-password")}, path
+    assert not [line for line in model.machines[0].argv if "twin-secret" in line]
+    assert "the-password" not in model.snapshot()
+
+
+@pytest.mark.parametrize(
+    ("relations", "words"),
+    [
+        ((CERTIFICATES,), "integrate with Ceph: juju integrate ceph-rgw:ceph ceph"),
+        ((CEPH,), "certificates: integrate with an application that provides tls-certificates"),
+    ],
+)
+def test_what_is_missing_is_said_and_nothing_runs(deploy, relations, words):
+    model = deploy(1, relations=relations)
+    assert model.statuses[0] == ops.BlockedStatus(words)
+    assert model.machines[0].services == {}
+
+
+def test_ceph_refusing_is_told(deploy):
+    model = deploy(1, relations=(CERTIFICATES,))
+    answer = {"api-version": 1, "exit-code": 1, "stderr": "no room", "request-id": "pools-regionone-a"}
+    model.remote_unit[CEPH] = {"broker-rsp-ceph-rgw-0": json.dumps(answer)}
+    model.remote[CEPH]["secret-key-ceph-rgw-0"] = "secret:none"
+    model.relate(CEPH)
+    assert model.statuses[0] == ops.BlockedStatus("ceph refuses: no room")
+
+
+def test_a_cluster_that_does_not_answer_is_waited_for(deploy):
+    model = Model(1, relations=(CERTIFICATES,))
+    model.zone.reaches = False
+    model.relate(CEPH)
+    assert model.statuses[0].name == "waiting"
+    assert model.statuses[0].message.startswith("for Ceph: the Ceph cluster does not let this unit in")
+    model.zone.reaches = True
+    model.update_status()
+    assert model.statuses[0] == ops.ActiveStatus("")
+
+
+def test_names_of_what_is_made_cannot_change(deploy):
+    model = deploy(1)
+    model.configure(zone="other")
+    assert model.statuses[0] == ops.BlockedStatus(
+        "config zone=other cannot be changed to: objects are in regionone-a; set it back"
+    )
+    assert model.zone.zones == {"regionone-a"}
+    assert model.machines[0].rgw.serves
+
+
+def test_a_zone_half_made_is_finished_by_the_next_hook(deploy):
+    model = Model(1, relations=(CERTIFICATES,))
+    model.zone.realms.add("openinfra")
+    model.zone.groups.add("regionone")
+    model.relate(CEPH)
+    assert model.zone.zones == {"regionone-a"}
+    assert model.statuses[0] == ops.ActiveStatus("")
+
+
+def test_another_option_restarts_every_unit_once_in_its_turn(deploy):
+    model = deploy(3)
+    serving = []
+    for machine in model.machines.values():
+        restart = machine.restart_services
+
+        def watch(*units, restart=restart):
+            restart(*units)
+            serving.append(sum(machine.rgw.serves for machine in model.machines.values()))
+
+        machine.restart_services = watch
+        machine.start_seconds = 2
+    model.configure(public_hostname="s3.example.org")
+    assert min(serving) == 2
+    assert all(machine.rgw.options["rgw_dns_name"] == "s3.example.org" for machine in model.machines.values())
+    assert not any(machine.rgw.outdated for machine in model.machines.values())
+    assert model.shared.get("turn-holder") is None
+
+
+def test_a_renewed_certificate_is_taken_up_and_then_acknowledged(deploy):
+    model = deploy(1)
+    machine = model.machines[0]
+    old = machine.rgw.certificate
+    machine.clock += 25 * 86400
+    model.update_status()
+    model.settle()
+    assert machine.rgw.certificate not in {"", old}
+    assert restarts(model) == [1]
+    assert model.statuses[0] == ops.ActiveStatus("")
+
+
+def test_certificates_name_buckets_and_the_gateway(deploy):
+    model = deploy(1, public_hostname="s3.example.org")
+    model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
+    dns, addresses = names_in(model, 0)
+    assert {"s3.example.org", "*.s3.example.org", "machine-0"} == dns
+    assert addresses == {"10.0.0.10", "10.0.0.100"}
+
+
+def test_the_gateway_checks_what_only_the_cluster_can_answer(deploy):
+    model = deploy(2)
+    model.relate(GATEWAY)
+    route = model.local[GATEWAY, "app"]
+    assert (route["port"], route["backend_port"]) == ("7480", "17480")
+    assert json.loads(route["openinfra"])["health"]["path"] == "/ceph-rgw-health"
+    assert json.loads(model.local[GATEWAY, 1]["address"]) == "10.0.0.11"
+    assert model.zone.buckets == {"ceph-rgw-health": "openinfra-health"}
+    assert model.zone.users["openinfra-health"].keys == {}
+
+
+def test_the_catalogue_has_the_units_address_without_a_gateway(deploy, keystone):
+    model = deploy(2)
+    model.relate(IDENTITY, **keystone(model))
+    found = {entry["type"]: entry for entry in json.loads(model.local[IDENTITY, "app"]["service-endpoints"])}
+    assert found["s3"]["public_url"] == "https://10.0.0.10:17480"
+    assert found["object-store"]["public_url"] == "https://10.0.0.10:17480/swift/v1/AUTH_%(project_id)s"
+
+
+def test_the_catalogue_waits_for_the_gateway(deploy, keystone):
+    model = deploy(1)
+    model.relate(GATEWAY)
+    model.relate(IDENTITY, **keystone(model))
+    assert json.loads(model.local[IDENTITY, "app"]["service-endpoints"]) == []
+    model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
+    found = json.loads(model.local[IDENTITY, "app"]["service-endpoints"])
+    assert {entry["public_url"] for entry in found if entry["type"] == "s3"} == {"https://10.0.0.100:7480"}
+
+
+def test_keystones_users_are_served(deploy, keystone):
+    model = deploy(1)
+    model.relate(IDENTITY, **keystone(model))
+    options = model.machines[0].rgw.options
+    assert options["rgw_keystone_url"] == "https://10.0.0.5:5000"
+    assert options["rgw_keystone_admin_user"] == "ceph-rgw"
+    assert options["rgw_keystone_implicit_tenants"] == options["rgw_swift_account_in_url"] == "true"
+    assert options["rgw_keystone_accepted_roles"] == "member, manager, admin"
+    assert options["rgw_keystone_token_cache_size"] == "0"
+    assert model.machines[0].read(options["rgw_keystone_admin_password_path"]) == "the-password\n"
+    assert model.statuses[0] == ops.ActiveStatus("")
+
+
+def test_while_keystone_has_not_answered_the_gateway_goes_on_as_it_was(deploy):
+    model = deploy(1)
+    model.machines[0].log.clear()
+    model.relate(IDENTITY)
+    assert model.statuses[0] == ops.WaitingStatus("for keystone to make a user")
+    assert model.machines[0].rgw.serves
+    assert restarts(model) == [0]
+
+
+def test_a_new_password_needs_no_restart_and_a_new_user_one(deploy, keystone):
+    model = deploy(1)
+    model.relate(IDENTITY, **keystone(model))
+    model.machines[0].log.clear()
+    model.relate(IDENTITY, **keystone(model, password="another"))
+    assert model.machines[0].read("/etc/ceph-rgw/keystone-password") == "another\n"
+    assert restarts(model) == [0]
+    model.relate(IDENTITY, **keystone(model, user="ceph-rgw-2"))
+    assert restarts(model) == [1]
+
+
+def test_without_keystone_again_only_own_users_are_served(deploy, keystone):
+    model = deploy(1)
+    model.relate(IDENTITY, **keystone(model))
+    model.related.discard(IDENTITY)
+    model.update_status()
+    assert "rgw_keystone_url" not in model.machines[0].rgw.options
+    assert not model.machines[0].exists("/etc/ceph-rgw/keystone-password")
+
+
+def test_another_application_on_the_machine_blocks(deploy):
+    model = deploy(1)
+    model.machines[0].have("/var/lib/openinfra/owners/radosgw", "other/0\n")
+    model.update_status()
+    assert model.statuses[0] == ops.BlockedStatus(
+        "other/0 runs an object gateway on this machine already: remove one of the two"
+    )
+    assert "other/0" in model.machines[0].read("/var/lib/openinfra/owners/radosgw")
+    assert "runs no object gateway" in model.refuse(0, "pause")
+
+
+def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):
+    model = deploy(1)
+    model.machines[0].services[UNIT] = "failed"
+    model.update_status()
+    assert model.machines[0].services[UNIT] == "active"
+
+
+def test_when_ceph_goes_the_daemon_stops_and_another_ceph_gets_a_zone(deploy):
+    model = deploy(1)
+    ceph = model._relations(0)[CEPH]
+    model.run(0, lambda _: model.on.relation_broken(ceph), relation=CEPH)
+    assert model.machines[0].services[UNIT] == "inactive"
+    assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-rgw:ceph ceph")
+    assert "founded" not in model.shared
+
+
+def test_what_a_unit_had_goes_with_it(deploy):
+    model = deploy(2)
+    machine = model.machines[1]
+    model.run(1, model.on.stop())
+    model.run(1, model.on.remove(), formed=False)
+    assert machine.services["ceph-radosgw@rgw.machine-1.service"] == "inactive"
+    left = [path for path in machine.nodes if "rgw" in path and not path.startswith("/etc/ceph/")]
+    assert left == []
+    assert "radosgw" not in machine.packages
+    assert model.machines[0].rgw.serves
+
+
+# Actions
+
+
+def test_a_users_keys_are_in_the_result_only(deploy):
+    model = deploy(1)
+    done = model.action(0, "create-user", name="backup", max_size="10G")
+    user = model.zone.users["backup"]
+    assert user.keys == {done["result"]["access-key"]: done["result"]["secret-key"]}
+    assert user.max_size == 10 << 30
+    assert not [
+        path
+        for path, node in model.machines[0].nodes.items()
+        if done["result"]["secret-key"] in (node.content or "")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"name": "a b"}, "name=a b: expected letters"),
+        ({"name": "x", "max_size": "lots"}, "max-size=lots: expected a size such as 10G"),
+        ({"name": "known"}, "there is a user known already"),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused(deploy, params, words):
+    model = deploy(1)
+    model.action(0, "create-user", name="known")
+    assert words in model.refuse(0, "create-user", **params)
+
+
+def test_users_and_buckets_are_listed(deploy):
+    model = deploy(1)
+    model.action(0, "create-user", name="backup")
+    model.zone.buckets["data"], model.zone.objects["data"] = "backup", 3
+    (user,) = model.action(0, "list-users")["result"]
+    assert user == {"name": "backup", "display-name": "backup", "buckets": 1, "bytes": 12288, "max-bytes": 0}
+    assert model.action(0, "list-buckets")["result"] == [
+        {"name": "data", "owner": "backup", "bytes": 12288, "objects": 3}
+    ]
+    assert "there is no user nobody" in model.refuse(0, "list-buckets", user="nobody")
+
+
+def test_deleting_a_user_says_first_what_would_be_lost(deploy):
+    model = deploy(1)
+    model.action(0, "create-user", name="backup")
+    model.zone.buckets["data"], model.zone.objects["data"] = "backup", 3
+    assert "1 buckets with 3 objects: purge=true" in model.refuse(
+        0, "delete-user", name="backup", dry_run=False
+    )
+    assert "would be lost" in model.action(0, "delete-user", name="backup", purge=True)["summary"]
+    assert "backup" in model.zone.users
+    model.action(0, "delete-user", name="backup", purge=True, dry_run=False)
+    assert "backup" not in model.zone.users
+    assert "data" not in model.zone.buckets
+
+
+def test_the_charms_own_user_is_nobodys(deploy):
+    model = deploy(1)
+    assert "there is no user openinfra-health" in model.refuse(
+        0, "delete-user", name="openinfra-health", dry_run=False
+    )
+
+
+def test_a_quota_is_set_and_lifted(deploy):
+    model = deploy(1)
+    model.action(0, "create-user", name="backup")
+    model.action(0, "set-quota", user="backup", max_size="1G")
+    assert model.zone.users["backup"].max_size == 1 << 30
+    model.action(0, "set-quota", user="backup")
+    assert model.zone.users["backup"].max_size is None
+
+
+def test_endpoints_are_told(deploy, keystone):
+    model = deploy(1, public_hostname="s3.example.org")
+    assert model.action(0, "get-endpoints")["result"] == {
+        "s3": "https://s3.example.org:17480",
+        "region": "regionone",
+    }
+    model.relate(IDENTITY, **keystone(model))
+    model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
+    assert model.action(0, "get-endpoints")["result"]["swift"] == "https://s3.example.org:7480/swift/v1"
+
+
+def test_actions_wait_for_a_zone(deploy):
+    model = deploy(1, relations=())
+    assert "there is no zone yet" in model.refuse(0, "create-user", name="backup")
+    assert "nothing is served yet" in model.refuse(0, "get-endpoints")
+
+
+def test_a_paused_gateway_stays_down_until_it_is_resumed(deploy):
+    model = deploy(1)
+    model.action(0, "pause")
+    model.update_status()
+    assert model.machines[0].services[UNIT] == "inactive"
+    assert model.statuses[0] == ops.MaintenanceStatus("paused; start it again: juju run ceph-rgw/0 resume")
+    model.action(0, "resume")
+    assert model.machines[0].services[UNIT] == "active"
+    assert model.action(0, "resume") == {"summary": "not paused; nothing to do"}

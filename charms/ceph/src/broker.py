@@ -1,0 +1,72 @@
+"""What clients may ask for in a broker request: pools and file systems."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import filesystems
+import pools
+from admin import CommandRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from admin import Admin
+    from openinfra_charm.interfaces.ceph_client import Request
+
+
+class RefusedError(Exception):
+    """An operation that a client cannot have; the message is what it is told."""
+
+
+def carry_out(request: Request, handlers: Mapping[str, Callable[[Mapping[str, Any]], None]]) -> str | None:
+    """Carry a request's operations out, each by the handler of its name; return why it could not be, if so."""
+    try:
+        for operation in request.operations:
+            kind = operation.get("op")
+            handler = handlers.get(str(kind))
+            if handler is None:
+                return f"unknown operation {kind!r}; known are {', '.join(handlers)}"
+            handler(operation)
+    except (CommandRefusedError, RefusedError, filesystems.OtherPoolsError) as error:
+        return str(error)
+    except KeyError as error:
+        return f"an operation lacks {error}"
+    except (AttributeError, TypeError, ValueError) as error:
+        return f"an operation has a value that cannot be used: {error}"
+    return None
+
+
+def make_user(admin: Admin, entity: str, caps: list[str]) -> str:
+    """Make a Ceph user, and return its key; one that is there keeps the rights it has."""
+    try:
+        answer = admin.command("auth get", entity=entity)
+    except CommandRefusedError as error:
+        if error.code != errno.ENOENT:
+            raise
+        answer = admin.command("auth get-or-create", entity=entity, caps=caps)
+    return answer[0]["key"]
+
+
+def create_pool(admin: Admin, operation: Mapping[str, Any]) -> None:
+    """Make a pool, `create-pool`."""
+    pools.create_pool(
+        admin,
+        str(operation["name"]),
+        replicas=int(operation.get("replicas") or 0),
+        pg_num=int(operation.get("pg_num") or 0),
+        application=str(operation.get("app-name") or "unknown"),
+    )
+
+
+def create_filesystem(admin: Admin, operation: Mapping[str, Any]) -> None:
+    """Make a file system on pools that are there, or set what has changed of it, `create-cephfs`."""
+    filesystems.make(
+        admin,
+        str(operation["mds_name"]),
+        metadata_pool=str(operation["metadata_pool"]),
+        data_pool=str(operation["data_pool"]),
+        active=int(operation.get("max_mds") or 1),
+        standby_replay=bool(operation.get("standby_replay")),
+    )

@@ -1,0 +1,225 @@
+"""Backups: what counts as one, and putting one back, with all units or for one database."""
+
+import json
+
+import pytest
+from programs import UNIT
+from test_charm import cut_power, pass_time, relation
+
+FOLDER = "/var/backups/mysql"
+
+
+def back_up(model, number=0):
+    """Make a backup and return its id."""
+    model.action(number, "create-backup")
+    return model.action(number, "list-backups")["result"][-1]["backup"]
+
+
+def jobs(model, number=0):
+    return {record["id"]: record for record in model.action(number, "show-job")["result"]}
+
+
+def store(model, number=0):
+    return model.galera.servers[f"machine-{number}"].load()
+
+
+def fill(model, count=3):
+    for _ in range(count):
+        model.galera.write()
+
+
+def test_a_backup_has_the_whole_server_and_each_database(three):
+    three.relate(relation())
+    name = back_up(three)
+    (told,) = three.action(0, "list-backups")["result"]
+    assert told["databases"] == ["glance", "mysql"]
+    manifest = json.loads(three.machines[0].read(f"{FOLDER}/{name}/backup.json"))
+    assert set(manifest["files"]) == {"full.mbstream.zst", "databases/glance.sql.zst"}
+    assert three.action(1, "list-backups")["result"] == []
+
+
+def test_a_backup_outlasts_a_power_loss(one):
+    name = back_up(one)
+    cut_power(one, 0)
+    one.action(0, "verify-backup", backup=name)
+    assert jobs(one)["verify-backup-2"]["state"] == "done"
+
+
+@pytest.mark.parametrize("what", ["full.mbstream.zst", "backup.json"])
+def test_what_is_not_whole_is_no_backup(one, what):
+    name = back_up(one)
+    one.machines[0].remove(f"{FOLDER}/{name}/{what}")
+    assert one.action(0, "list-backups")["result"] == []
+
+
+def test_a_failed_backup_leaves_the_others_and_says_why(one):
+    one.configure(backup_retention=1)
+    name = back_up(one)
+    one.machines[0].clock += 60
+    one.machines[0].broken["bash"] = "no space left"
+    one.action(0, "create-backup")
+    assert "no space left" in jobs(one)["create-backup-2"]["progress"]
+    assert [told["backup"] for told in one.action(0, "list-backups")["result"]] == [name]
+    one.run(0, one.on.update_status())
+    assert "create-backup-2 failed" in one.statuses[0].message
+    assert one.machines[0].list_folder(FOLDER) == [name]
+
+
+def test_only_so_many_are_kept(one):
+    one.configure(backup_retention=2)
+    names = []
+    for _ in range(4):
+        names.append(back_up(one))
+        one.machines[0].clock += 60
+    assert [told["backup"] for told in one.action(0, "list-backups")["result"]] == names[-2:]
+
+
+def test_a_damaged_backup_is_found(one):
+    name = back_up(one)
+    one.machines[0].have(f"{FOLDER}/{name}/full.mbstream.zst", "{}")
+    one.action(0, "verify-backup", backup=name)
+    record = jobs(one)["verify-backup-2"]
+    assert record["state"] == "failed"
+    assert "is damaged" in record["progress"]
+    assert not one.machines[0].exists("/var/lib/mysql.verify")
+
+
+def test_one_unit_that_takes_no_writes_makes_scheduled_backups(three):
+    three.configure(backup_schedule="daily")
+    pass_time(three)
+    timers = [number for number, machine in three.machines.items() if "mysql-backup.timer" in machine.enabled]
+    assert timers == [2]
+    three.configure(backup_schedule="")
+    assert not any("mysql-backup.timer" in machine.enabled for machine in three.machines.values())
+
+
+def test_a_schedule_that_is_none_blocks(one):
+    one.configure(backup_schedule="now and then")
+    assert "backup-schedule='now and then'" in one.statuses[0].message
+
+
+# One database
+
+
+def test_a_database_comes_back_and_nothing_else_changes(one):
+    one.relate(relation())
+    name = back_up(one)
+    fill(one)
+    server = one.galera.servers["machine-0"]
+    before = server.load()
+    before.databases.remove("glance")
+    server.save(before)
+    assert "say so with confirm=glance" in one.refuse(0, "restore", backup=name, database="glance")
+    one.action(0, "restore", backup=name, database="glance", confirm="glance")
+    assert store(one).databases == ["glance"]
+    assert one.galera.lost() == []
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"backup": "x", "database": "glance"}, "no complete backup"),
+        ({"database": "nova"}, "no dump of it; it has glance"),
+        ({"database": "glance", "unit": "mysql/0"}, "unit is for the whole cluster"),
+        ({"unit": "mysql/7"}, "no member of the cluster"),
+        ({"confirm": "glance"}, "say so with confirm=mysql"),
+    ],
+)
+def test_what_cannot_be_restored_is_refused(one, params, why):
+    one.relate(relation())
+    name = back_up(one)
+    assert why in one.refuse(0, "restore", **({"backup": name} | params))
+
+
+# All of it
+
+
+def test_the_whole_cluster_is_as_it_was(three):
+    client = relation()
+    three.relate(client)
+    fill(three)
+    name = back_up(three, 2)
+    writes = list(store(three).writes)
+    three.action(0, "rotate-password", relation_id=client.id)
+    fill(three)
+    three.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
+    pass_time(three, 4)
+    assert three.galera.begun == ["machine-0", "machine-2"]
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert [store(three, number).writes[: len(writes)] for number in range(3)] == [writes] * 3
+    assert list(store(three).users) == [f"relation-{client.id}-1", f"relation-{client.id}-2"]
+    (secret,) = three.secrets
+    content = secret.latest_content
+    assert content["password"] in store(three).users[content["username"]]
+    assert "restore" not in three.shared
+    assert {status.name for status in three.statuses.values()} == {"active"}
+
+
+def test_users_of_nobody_go(three):
+    client = relation()
+    three.relate(client)
+    name = back_up(three)
+    three.run(0, three.on.relation_broken, relation=client.id)
+    del three.clients[client.id]
+    three.action(0, "restore", backup=name, confirm="mysql")
+    pass_time(three, 4)
+    assert store(three).databases == ["glance"]
+    assert store(three).users == {}
+
+
+def test_a_dry_run_changes_nothing(three):
+    name = back_up(three)
+    before = three.snapshot()
+    told = three.action(0, "restore", backup=name, dry_run=True)
+    assert told["result"]["overwrites"] == "all data of mysql/0, mysql/1, mysql/2"
+    assert three.snapshot() == before
+
+
+def test_a_backup_that_cannot_be_used_stops_nobody(three):
+    name = back_up(three)
+    three.machines[0].have(f"{FOLDER}/{name}/full.mbstream.zst", "{}")
+    three.action(0, "restore", backup=name, confirm="mysql")
+    pass_time(three, 2)
+    assert [machine.starts[UNIT] for machine in three.machines.values()] == [1, 1, 1]
+    assert "restore" not in three.shared
+    assert three.galera.begun == ["machine-0"]
+
+
+def test_nobody_begins_while_one_that_is_to_stop_is_away(three):
+    name = back_up(three)
+    three.machines[2].power_off()
+    three.held.add(2)
+    three.action(0, "restore", backup=name, confirm="mysql")
+    for _ in range(3):
+        for number in (0, 1):
+            three.machines[number].sleep(60)
+            three.run(number, three.on.update_status())
+    assert three.galera.primaries() == []
+    assert three.galera.begun == ["machine-0"]
+    three.machines[2].power_on()
+    three.held.clear()
+    pass_time(three, 4)
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.begun == ["machine-0", "machine-0"]
+
+
+def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three):
+    name = back_up(three)
+    writes = list(store(three).writes)
+    fill(three)
+    played, cut = three._play, []
+
+    def play(*args, **kwargs):
+        played(*args, **kwargs)
+        phase = three.shared.get("restore", {}).get("phase")
+        if phase and phase not in cut:
+            cut.append(phase)
+            cut_power(three, 0, 1, 2)
+
+    three._play = play
+    three.action(0, "restore", backup=name, confirm="mysql")
+    pass_time(three, 12)
+    assert cut == ["prepare", "stop", "swap", "begin"]
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert store(three).writes[: len(writes)] == writes
+    assert "restore" not in three.shared

@@ -1,0 +1,236 @@
+"""The cloud as its users have it: openstacksdk, boto3 and SQL from this host, over TLS, with the CA that the model gives."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import keystoneauth1.exceptions
+import pymysql
+import requests
+import yaml
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from openstack.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from .site import Site
+
+SECONDS = 10
+"""How long a client waits for an answer."""
+ERRORS = (OSError, pymysql.Error, keystoneauth1.exceptions.ClientException, requests.RequestException)
+"""What a client sees while a service is away."""
+
+
+class Clients:
+    """What a user of the cloud has on this host: its CA, a `clouds.yaml`, and programs that use them."""
+
+    def __init__(self, site: Site, folder: Path) -> None:
+        self._site = site
+        self._folder = folder
+
+    @cached_property
+    def ca(self) -> str:
+        """The path of the CA certificates to trust."""
+        path = self._folder / "ca.pem"
+        path.write_text(self._site.run(self._site.leader("certificates"), "get-ca")["ca"])
+        return str(path)
+
+    @cached_property
+    def cloud(self) -> dict[str, Any]:
+        """The cloud of the `clouds.yaml` that Keystone gives its administrator."""
+        given = self._site.run(self._site.leader("keystone"), "openrc")
+        (cloud,) = yaml.safe_load(given["clouds-yaml"])["clouds"].values()
+        return cloud
+
+    def connect(self, **auth: str) -> Connection:
+        """Log in, as the administrator where nothing else is said."""
+        cloud = {**self.cloud, "auth": self.cloud["auth"] | auth, "cacert": self.ca}
+        return Connection(**cloud, api_timeout=SECONDS)
+
+    def validates(self, token: str, url: str = "") -> bool:
+        """Ask Keystone, or one unit of it by its own address, whether a token is valid."""
+        answer = requests.get(
+            f"{url or self.cloud['auth']['auth_url']}/auth/tokens",
+            headers={"X-Auth-Token": token, "X-Subject-Token": token},
+            verify=self.ca,
+            timeout=SECONDS,
+        )
+        return answer.status_code == requests.codes.ok
+
+    def s3(self, url: str, access: str, secret: str) -> Any:
+        """Return boto3's client of an S3 endpoint."""
+        config = Config(
+            s3={"addressing_style": "path"},
+            connect_timeout=SECONDS,
+            read_timeout=SECONDS,
+            retries={"max_attempts": 0},
+        )
+        return boto3.client(
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            region_name="us-east-1",
+            verify=self.ca,
+            config=config,
+        )
+
+    def sql(self, endpoint: str, user: str, password: str, database: str) -> pymysql.Connection:
+        """Log in to the database at `address:port`."""
+        host, _, port = endpoint.rpartition(":")
+        return pymysql.connect(
+            host=host,
+            port=int(port),
+            user=user,
+            password=password,
+            database=database,
+            ssl={"ca": self.ca},
+            connect_timeout=SECONDS,
+            read_timeout=SECONDS,
+            write_timeout=SECONDS,
+            autocommit=True,
+        )
+
+
+class Writer:
+    """Writes numbered things one after the other from this host; remembers those that were acknowledged, and when."""
+
+    def __init__(
+        self, write: Callable[[int], object], *, errors: tuple[type[Exception], ...] = ERRORS
+    ) -> None:
+        self._write, self._errors = write, errors
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self.acknowledged: list[int] = []
+        self.times: list[float] = []
+        self.refused = 0
+
+    def _go_on(self) -> None:
+        for number in itertools.count():
+            if self._stop.wait(0.05):
+                return
+            try:
+                self._write(number)
+            except self._errors:
+                self.refused += 1
+                continue
+            self.acknowledged.append(number)
+            self.times.append(time.monotonic())
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time in seconds in which nothing was acknowledged."""
+        return max((later - earlier for earlier, later in itertools.pairwise(self.times)), default=0.0)
+
+    def wait_for(self, more: int, seconds: float) -> None:
+        """Wait until so many more are acknowledged."""
+        wanted, limit = len(self.acknowledged) + more, time.monotonic() + seconds
+        while len(self.acknowledged) < wanted:
+            assert time.monotonic() < limit, f"nothing was acknowledged within {seconds} s"
+            time.sleep(0.2)
+
+
+@contextmanager
+def writing(*writers: Writer) -> Iterator[None]:
+    """Have writers write for as long as the block runs."""
+    for writer in writers:
+        writer.start()
+    try:
+        yield
+    finally:
+        for writer in writers:
+            writer.stop()
+
+
+class Rows(Writer):
+    """Rows in a database that only tests use, written and read as a client of the stable endpoint."""
+
+    def __init__(self, clients: Clients, site: Site) -> None:
+        super().__init__(self._insert)
+        self._run = str(uuid.uuid4())
+        self._connect = lambda: clients.sql(f"{site.vip}:13306", "probe", self._run, "probe")
+        self._connection: pymysql.Connection | None = None
+        for statement in (
+            "CREATE DATABASE IF NOT EXISTS probe",
+            "CREATE TABLE IF NOT EXISTS probe.line (number INT, run CHAR(36), PRIMARY KEY (number, run))",
+            f"CREATE OR REPLACE USER probe@'%' IDENTIFIED BY '{self._run}'",
+            "GRANT ALL ON probe.* TO probe@'%'",
+        ):
+            site.sql(site.leader("mysql"), statement)
+
+    def _insert(self, number: int) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            with self._connection.cursor() as cursor:
+                cursor.execute("INSERT INTO line VALUES (%s, %s)", (number, self._run))
+        except ERRORS:
+            self._connection = None
+            raise
+
+    def kept(self) -> set[int]:
+        """Return the numbers that the database has."""
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT number FROM line WHERE run = %s", (self._run,))
+            return {number for (number,) in cursor.fetchall()}
+
+
+class Bucket(Writer):
+    """Objects of a user of its own, written and read at the stable address."""
+
+    def __init__(self, clients: Clients, site: Site) -> None:
+        super().__init__(self._put, errors=(*ERRORS, BotoCoreError, ClientError))
+        name = f"writer-{uuid.uuid4().hex[:8]}"
+        keys = site.run(site.leader("ceph-rgw"), "create-user", name=name)
+        self._s3 = clients.s3(site.objects_url, keys["access-key"], keys["secret-key"])
+        self._name = name
+        self._s3.create_bucket(Bucket=name)
+
+    def _put(self, number: int) -> None:
+        self._s3.put_object(Bucket=self._name, Key=str(number), Body=str(number).encode())
+
+    def kept(self) -> set[int]:
+        """Return the numbers of the objects that are there and whole."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        whole = (
+            key
+            for key in keys
+            if self._s3.get_object(Bucket=self._name, Key=key)["Body"].read() == key.encode()
+        )
+        return {int(key) for key in whole}
+
+
+class Users:
+    """People at work: one logs in all the time, one writes rows, one writes objects."""
+
+    def __init__(self, clients: Clients, site: Site) -> None:
+        self.tokens = Writer(lambda _: clients.connect().authorize())
+        self.rows = Rows(clients, site)
+        self.objects = Bucket(clients, site)
+
+    def all(self) -> tuple[Writer, ...]:
+        return (self.tokens, self.rows, self.objects)
+
+    def verify(self) -> None:
+        """Hold the cloud to what it has acknowledged."""
+        for writer in (self.rows, self.objects):
+            missing = set(writer.acknowledged) - writer.kept()
+            assert not missing, f"acknowledged and lost: {sorted(missing)[:10]}"

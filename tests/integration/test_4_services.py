@@ -1,0 +1,170 @@
+"""Keys, passwords, certificates and relations of a cloud that people use are replaced, and its data are taken back."""
+
+import contextlib
+import re
+import threading
+import time
+
+import jubilant
+import pytest
+
+from .clients import Users, writing
+
+VALIDITY = "4m"
+TLS_PORTS = {
+    "keystone": [(15000, "")],
+    "ceph-rgw": [(17480, "")],
+    "memcached": [(11211, "")],
+    "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
+}
+"""Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""
+
+
+@contextlib.contextmanager
+def hooks_held(cloud, unit):
+    """Keep a unit's machine busy, so that no hook of it runs in the block."""
+    cloud.shell(unit, "touch /run/hold")
+    command = "while [ -e /run/hold ]; do sleep 0.2; done"
+    holder = threading.Thread(target=lambda: cloud.juju.exec(command, unit=unit, wait=300))
+    holder.start()
+    time.sleep(3)
+    try:
+        yield
+    finally:
+        cloud.shell(unit, "rm /run/hold")
+        holder.join()
+
+
+def rotate_keys(cloud) -> None:
+    """Rotate Keystone's keys, as soon as all units have acknowledged those before."""
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit:
+        with contextlib.suppress(jubilant.TaskError):
+            cloud.juju.run(cloud.leader("keystone"), "rotate-keys", wait=120)
+            return
+        time.sleep(2)
+    raise AssertionError(cloud.refused(cloud.leader("keystone"), "rotate-keys"))
+
+
+def test_a_token_outlives_three_rotations_of_the_keys_on_every_unit(cloud, clients):
+    token = clients.connect().authorize()
+    for _ in range(3):
+        rotate_keys(cloud)
+    cloud.settle()
+    for unit in cloud.units("keystone"):
+        assert clients.validates(token, f"https://{cloud.address(unit)}:15000/v3"), unit
+
+
+def test_keys_are_not_rotated_before_every_unit_has_them(cloud, clients):
+    leader = cloud.leader("keystone")
+    held = next(unit for unit in cloud.units("keystone") if unit != leader)
+    token = clients.connect().authorize()
+    with hooks_held(cloud, held):
+        rotate_keys(cloud)
+        assert held in cloud.refused(leader, "rotate-keys")
+    cloud.settle()
+    assert clients.validates(token, f"https://{cloud.address(held)}:15000/v3")
+
+
+def test_passwords_are_replaced_while_people_work(cloud, clients):
+    users = Users(clients, cloud)
+    relations = cloud.run("mysql/0", "cluster-status")["relations"]
+    (database,) = (number for number, client in relations.items() if client["application"] == "keystone")
+    services = cloud.run("keystone/0", "list-services")
+    (service,) = (number for number, client in services.items() if client["application"] == "ceph-rgw")
+    with writing(users.tokens):
+        users.tokens.wait_for(3, 60)
+        cloud.run(cloud.leader("mysql"), "rotate-password", relation_id=int(database))
+        cloud.run(cloud.leader("keystone"), "rotate-service-password", relation_id=int(service))
+        cloud.settle()
+        users.tokens.wait_for(3, 60)
+    assert users.tokens.longest_gap < 15
+    before = relations[database]["users"]
+    limit = time.monotonic() + 180
+    while before[0] in (now := cloud.run("mysql/0", "cluster-status")["relations"][database]["users"]):
+        assert time.monotonic() < limit, f"{before} is now {now}"
+        time.sleep(3)
+
+
+def test_a_relation_is_withdrawn_and_given_back(cloud, clients):
+    """The gateways' user goes with the relation; the objects of their own users are served meanwhile."""
+    users = Users(clients, cloud)
+    with writing(users.objects):
+        cloud.juju.remove_relation("ceph-rgw:identity-service", "keystone:identity-service")
+        cloud.settle()
+        catalogue = {service.type for service in clients.connect().identity.services()}
+        assert not catalogue & {"object-store", "s3"}
+        assert "ceph-rgw" not in str(cloud.run("keystone/0", "list-services"))
+        cloud.juju.integrate("ceph-rgw:identity-service", "keystone:identity-service")
+        cloud.settle()
+        users.objects.wait_for(3, 60)
+    users.verify()
+    assert {"object-store", "s3"} <= {service.type for service in clients.connect().identity.services()}
+    assert clients.connect().object_store.get_account_metadata() is not None
+
+
+def test_a_backup_brings_back_what_was_dropped(cloud, clients):
+    """All passwords are replaced between backup and restore: those that are in use are kept."""
+    users = Users(clients, cloud)
+    with writing(users.rows):
+        users.rows.wait_for(10, 60)
+    leader = cloud.leader("mysql")
+    cloud.wait_for_job(leader, cloud.run(leader, "create-backup")["job-id"])
+    backup = cloud.run(leader, "list-backups")[-1]["id"]
+    for number in cloud.run("mysql/0", "cluster-status")["relations"]:
+        cloud.run(leader, "rotate-password", relation_id=int(number))
+    cloud.settle()
+    cloud.sql(leader, "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE keystone.project")
+    with pytest.raises(Exception, match=r"500|503|HTTP"):
+        clients.connect().authorize()
+
+    assert "confirm=mysql" in cloud.refused(leader, "restore", backup=backup)
+    cloud.run(leader, "restore", backup=backup, unit=leader, confirm="mysql")
+    cloud.settle()
+
+    assert clients.connect().authorize()
+    users.verify()
+    component = cloud.run("mysql/0", "cluster-status")
+    assert len(component["component"]) == len(component["members"])
+
+
+def serial(cloud, unit: str, port: int, begin: str) -> str:
+    """The serial number of the certificate that a port presents."""
+    address = cloud.address(unit)
+    told = cloud.shell(
+        unit,
+        f"echo | timeout 10 openssl s_client -connect {address}:{port} {begin} 2>/dev/null | openssl x509 -noout -serial",
+    )
+    return re.fullmatch(r"serial=([0-9A-F]+)\n", told)[1]
+
+
+def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients):
+    """Within one life of them each port has shown two others, and a machine that starts then is let in again."""
+    users = Users(clients, cloud)
+    before = cloud.juju.config("certificates")["certificate-validity"]
+    cloud.juju.config("certificates", {"certificate-validity": VALIDITY})
+    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
+    cloud.settle()
+    ports = [
+        (unit, port, begin)
+        for app, listed in TLS_PORTS.items()
+        for unit in cloud.units(app)
+        for port, begin in listed
+    ]
+    first = {port: serial(cloud, *port) for port in ports}
+    with writing(*users.all()):
+        limit = time.monotonic() + 300
+        while same := [port for port in ports if serial(cloud, *port) == first[port]]:
+            assert time.monotonic() < limit, f"still the same certificates: {same}"
+            time.sleep(10)
+        last = cloud.units("ceph")[-1]
+        cloud.power_off(last)
+        cloud.power_on(last)
+        for writer in users.all():
+            writer.wait_for(3, 90)
+    cloud.juju.config("certificates", {"certificate-validity": before})
+    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
+    cloud.settle()
+    users.verify()
+    component = cloud.run("mysql/0", "cluster-status")
+    assert len(component["component"]) == len(component["members"])

@@ -1,0 +1,1 @@
+"""Programs for the guest; `steps` is the host's too."""
