@@ -1,7 +1,6 @@
 """A TLS front of one unit: HAProxy's program before a daemon that listens on a unix socket of its machine.
 
-It ends TLS on the unit's address, takes a new certificate without losing a connection, and holds requests back while the
-daemon behind it restarts instead of failing them. In a charm:
+It ends TLS on the unit's address, and takes a new certificate without losing a connection. In a charm:
 
     self.front = Front(self.machine, self.app.name, user=user, tls=self.tls)    # packages: front.PACKAGES
 
@@ -27,8 +26,6 @@ PACKAGES = ("haproxy",)
 PACKAGED = "haproxy.service"
 DAEMON = "haproxy"
 """What the machine's owner of the packaged service has claimed in `openinfra_charm.registry`."""
-HOLD_SECONDS = 30
-"""How long a request waits for a daemon that does not listen: longer than one takes to restart."""
 
 
 class Front:
@@ -72,7 +69,6 @@ class Front:
             bind=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
             socket=socket,
             certificate=self._tls.combined_path,
-            retries=HOLD_SECONDS,
         )
         unit = _UNIT.format(application=self._application, user=self._user, config=self._config_path)
         changed = render.write(
@@ -124,8 +120,6 @@ defaults
     timeout http-keep-alive 30s
     timeout client 60s
     timeout server 120s
-    # One try a second: requests wait while the daemon restarts.
-    retries {retries}
 
 frontend api
     bind {bind} ssl crt {certificate} alpn http/1.1

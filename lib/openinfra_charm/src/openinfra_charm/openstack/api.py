@@ -11,7 +11,8 @@ In a charm, beside `openinfra_charm.release.Releases` and `openinfra_charm.front
     if self.api.outdated(tree.name, configuration) and self.cluster.request_turn("restart"):
         self.api.restart(tree.name, configuration)
 
-The process ends its requests before it stops, and the front holds new ones back until the next one listens.
+systemd holds the socket: while the process restarts, or when it was killed, requests wait for the next one and are not
+refused. The process ends its requests before it stops.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Api:
         self.socket = f"/run/{application}/api.sock"
         self.unit = f"{application}-api.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
+        self._socket_unit = f"{application}-api.socket"
+        self._socket_path = f"/etc/systemd/system/{self._socket_unit}"
         self._paused_path = f"{self.lib}/paused"
 
     def install(self) -> None:
@@ -96,18 +99,20 @@ class Api:
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
             program=self._program("uwsgi"),
-            socket=self.socket,
             modules=self.modules,
             wsgi=self._description.wsgi,
             workers=workers,
             lib=self.lib,
         )
-        if render.write(self._machine, File(path=self._unit_path, content=unit)):
+        socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
+        files = (File(path=self._unit_path, content=unit), File(path=self._socket_path, content=socket))
+        if render.write(self._machine, *files):
             self._machine.reload_systemd()
 
     def apply(self, *inputs: str) -> bool:
         """Have it run; return whether it was started. `inputs` is what only a restart lets it take up: a tree, files."""
-        return bool(self._services.ensure_running([self._service(inputs)]))
+        socket = Service(unit=self._socket_unit)
+        return self.unit in self._services.ensure_running([socket, self._service(inputs)])
 
     def outdated(self, *inputs: str) -> bool:
         """Return whether it runs with something else than this."""
@@ -151,12 +156,12 @@ class Api:
 
     def stop(self) -> None:
         """Stop the process, and keep it stopped."""
-        self._services.stop(self.unit)
+        self._services.stop(self.unit, self._socket_unit)
 
     def remove(self) -> None:
         """Take the process, its user and its folders off the machine."""
         self.stop()
-        for path in (self._unit_path, self.modules, self.etc, self.lib):
+        for path in (self._unit_path, self._socket_path, self.modules, self.etc, self.lib):
             self._machine.remove(path)
         self._machine.reload_systemd()
         self._machine.remove_user(self.user)
@@ -165,23 +170,36 @@ class Api:
         return Service(unit=self.unit, inputs=(self._machine.read(self._unit_path) or "", *inputs))
 
 
+_SOCKET = """\
+# Written by openinfra for the application {application}; will be lost.
+[Unit]
+Description=Socket of the API of {application}
+
+[Socket]
+ListenStream={socket}
+SocketUser={user}
+SocketGroup={user}
+SocketMode=0660
+Backlog=1024
+
+[Install]
+WantedBy=sockets.target
+"""
+
 _UNIT = """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
 Description=API of {application}
 Wants=network-online.target
-After=network-online.target
+After=network-online.target {application}-api.socket
+Requires={application}-api.socket
 StartLimitIntervalSec=0
 
 [Service]
 User={user}
 Group={user}
-{environment}RuntimeDirectory={application}
-RuntimeDirectoryMode=0750
-# The socket's folder stays while the process restarts: the front in front of it waits there.
-RuntimeDirectoryPreserve=restart
-ExecStart={program} --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
-  --http-socket {socket} --chmod-socket=660 --listen 128 --processes {workers} --pythonpath {modules} --module {wsgi} \\
+{environment}ExecStart={program} --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
+  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --module {wsgi} \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
   --hook-master-start "unix_signal:15 gracefully_kill_them_all"
 TimeoutStopSec=30
