@@ -85,7 +85,7 @@ HOOK_SECONDS = 45
 """How long one hook goes on; what is left is done by the next."""
 JOB_SECONDS = 30
 """How long a hook waits for a job: most are through by then, and no event tells of a job's end."""
-HEALTH_SECONDS = 40
+HEALTH_SECONDS = 35
 """How long a service may take until it serves with another tree."""
 BACK_SECONDS = 9
 """How long a hook that had no time left still waits for the service that took its old tree back."""
@@ -371,7 +371,6 @@ class Upgrade:
             self._limit = max(self._limit, self._machine.now() + BACK_SECONDS)
             back = _Switch(
                 tree=switch.old,
-                since=self._machine.now(),
                 failed=switch.tree,
                 attempt=plan.number,
                 reason=why,
