@@ -82,13 +82,15 @@ CONTRACT = "contract"
 BACK = "back"
 
 HOOK_SECONDS = 45
-"""How long one hook goes on; what is left is done by the next."""
+"""How long one hook begins new things; what is left is done by the next."""
+SWITCH_SECONDS = 54
+"""How long one hook waits for a service that it has restarted: better than to leave it to the next event."""
+BACK_SECONDS = 58
+"""How long it waits for one that takes its old tree back."""
 JOB_SECONDS = 30
 """How long a hook waits for a job: most are through by then, and no event tells of a job's end."""
-HEALTH_SECONDS = 40
+HEALTH_SECONDS = 35
 """How long a service may take until it serves with another tree."""
-BACK_SECONDS = 9
-"""How long a hook that had no time left still waits for the service that took its old tree back."""
 _TURN = "release"
 _FACT = "release"
 _PAUSE = 1
@@ -194,7 +196,8 @@ class Upgrade:
         self._bindings = tuple(bindings)
         self._me = charm.unit.name
         self._record = f"/var/lib/openinfra/{charm.app.name}/switch.json"
-        self._limit = machine.now() + HOOK_SECONDS
+        self._begun = machine.now()
+        self._limit = self._begun + HOOK_SECONDS
         self._waits: list[ops.StatusBase] = []
         self._tried: set[str] = set()
 
@@ -368,10 +371,8 @@ class Upgrade:
         elif may_come:
             self._waits.append(ops.WaitingStatus(f"for {switch.tree} to serve: {why}"))
         elif switch.old and plan:
-            self._limit = max(self._limit, self._machine.now() + BACK_SECONDS)
             back = _Switch(
                 tree=switch.old,
-                since=self._machine.now(),
                 failed=switch.tree,
                 attempt=plan.number,
                 reason=why,
@@ -393,11 +394,12 @@ class Upgrade:
                 return str(error), False
             since = self._machine.now()
             self._write_switch(dataclasses.replace(switch, since=since))
+        limit = self._begun + (BACK_SECONDS if switch.failed else SWITCH_SECONDS)
         while why := self._service.health():
             now = self._machine.now()
             if now >= since + HEALTH_SECONDS:
                 return why, False
-            if now + _PAUSE > self._limit:
+            if now + _PAUSE > limit:
                 return why, True
             self._machine.sleep(_PAUSE)
         return "", False
