@@ -35,6 +35,8 @@ START = "/usr/lib/openinfra/mariadb-start"
 DATA = "/var/lib/mysql"
 BEGIN = "/run/mysqld/openinfra-new-cluster"
 """Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
+STOP_SECONDS = 10
+"""How long a server that does not serve has for a stop in good order."""
 STATUS = ("wsrep_ready", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_cluster_size", "wsrep_incoming_addresses")  # fmt: skip
 WITHOUT_RESTART = ("#", "wsrep_cluster_address", "require_secure_transport", "ssl-")
 """Lines that need no restart: a running server learns from the cluster where the others are, is told whom to let in, and
@@ -148,12 +150,24 @@ class MySql:
         Returns:
             The history's id, the last position in it, and whether this was the last member to leave the cluster.
         """
-        self.machine.run("systemctl", "stop", UNIT)
+        self.machine.run("systemctl", "--no-block", "stop", UNIT)
+        limit = self.machine.now() + STOP_SECONDS
+        while self.machine.service_states(UNIT)[UNIT] not in {"inactive", "failed"}:
+            if self.machine.now() >= limit:
+                self._kill()
+            self.machine.sleep(1)
         last = self.left_last
         self.machine.remove(f"{DATA}/gvwstate.dat")
         answer = self.machine.run("/usr/bin/galera_recovery").stdout
         found = re.search(r"=([0-9a-f-]{36}):(-?\d+)", answer)
         return (found[1] if found else "", int(found[2]) if found else -1, last)
+
+    def _kill(self) -> None:
+        """Kill a server that does not serve; systemd starts it again, unless it is to be stopped.
+
+        While it looks for the others it hears no SIGTERM.
+        """
+        self.machine.run("systemctl", "--signal=SIGKILL", "kill", UNIT)
 
     def node(self) -> Node | None:
         """Return the server's place in the cluster; None where no server answers."""
@@ -238,7 +252,7 @@ class MySql:
         """
         taken, _, required = (self.machine.read(f"{self._folder}/certificate") or "").partition(" ")
         if taken not in {"", fingerprint} and not self.receives_copy:
-            self.services.restart(self._service)
+            self._kill()
             self.machine.write(f"{self._folder}/certificate", f"{fingerprint} {required}")
 
     # Since when it has not served: a mark, so that hooks can tell how long

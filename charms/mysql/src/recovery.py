@@ -39,9 +39,13 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
     if asks and not mysql.is_ready():
         charm.missing.append(_awaited(charm))
         return False
-    is_chosen = me.position is not None and not asks and recovery.begin and recovery.unit == me.unit
-    if is_chosen and _begin_once(charm, recovery.number):
+    is_answered = me.position is not None and not asks
+    is_chosen = is_answered and recovery.begin and recovery.unit == me.unit
+    is_new = is_answered and _take_answer(charm, recovery.number)
+    if is_new:
+        # From here on it has its whole time again, before it asks anew.
         mysql.up()
+    if is_chosen and is_new:
         mysql.begin()
     else:
         mysql.apply()
@@ -120,9 +124,9 @@ def _awaited(charm: MySqlCharm) -> ops.StatusBase:
     return ops.WaitingStatus("for the leader to compare all positions and name who begins the cluster again")
 
 
-def _begin_once(charm: MySqlCharm, number: int) -> bool:
-    """Return whether this machine has still to begin the cluster in answer to the recovery `number`; it does so once."""
-    path = f"/var/lib/openinfra/{charm.app.name}/begun"
+def _take_answer(charm: MySqlCharm, number: int) -> bool:
+    """Return whether the recovery `number` is new to this machine, which begins the cluster for it once at most."""
+    path = f"/var/lib/openinfra/{charm.app.name}/answered"
     return charm.machine.write(path, f"{number}\n")
 
 

@@ -74,6 +74,7 @@ class MariaDb(Software):
             "mariadb": self._mariadb,
             "mariadb-install-db": self._install_db,
             "/usr/bin/galera_recovery": self._galera_recovery,
+            "systemctl": self._systemctl,
             "bash": self._bash,
             "mariadb-backup": self._prepare,
             "mariadb-check": self._check,
@@ -217,6 +218,17 @@ class MariaDb(Software):
         assert not self.runs, "a position is read of a stopped server"
         store = self.load()
         return f"--wsrep_start_position={store.uuid}:{store.seqno}\n"
+
+    def _systemctl(self, argv: tuple[str, ...], stdin: str | None) -> None:
+        verb, unit = (word for word in argv[1:] if not word.startswith("--"))
+        if verb != "kill":
+            self.machine._systemctl((argv[0], verb, unit), stdin)
+            return
+        self.machine.log.append(f"kill {unit}")
+        if unit == UNIT and self.runs:
+            self.runs = self.has_answered = False
+            self.galera.stopped(self, in_order=False)
+        self.machine._start(unit)
 
     # Backups: a file is a store, or the name of a database
 
