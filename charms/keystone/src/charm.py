@@ -12,20 +12,22 @@ import clients
 import keys
 import report
 from admin import Admin, UnreachableError
-from keystone import BACKEND_PORT, PORT, RELEASE, Keystone
+from keystone import BACKEND_PORT, PORT, RELEASE, RELEASES, Keystone
 from openinfra_charm import actions, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
 from openinfra_charm.job import Jobs
 from openinfra_charm.openstack.api import HEALTH
-from openinfra_charm.release import ReleaseError
 from openinfra_charm.tls import Subject
+from openinfra_charm.upgrade import Service, Upgrade
 from state import Settings, State
 
 DATABASE = "keystone"
+RESTART = "restart"
+"""Why a unit has its turn; an upgrade has reasons of its own."""
 HOOK_SECONDS = 45
-"""How long a hook may wait, for a release tree and for an API that it has started; the next one goes on from there."""
+"""How long a hook may wait, for an API that it has started; the next one goes on from there."""
 
 
 class KeystoneCharm(ops.CharmBase):
@@ -37,6 +39,11 @@ class KeystoneCharm(ops.CharmBase):
         self.keystone = Keystone(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name)
+        self.upgrade = Upgrade(
+            self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
+            locks=RELEASES, first=RELEASE,
+            service=Service(schema="schema", restart=self.keystone.restart, health=self.keystone.api.problem),
+        )  # fmt: skip
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
         self.new_keys: keys.KeySet | None = None
@@ -66,7 +73,7 @@ class KeystoneCharm(ops.CharmBase):
     def _on_change(self, _: ops.EventBase) -> None:
         try:
             self._reconcile()
-        except (status.NeedsOperatorError, ReleaseError) as error:
+        except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
             self.missing.append(ops.WaitingStatus(str(error)))
@@ -77,12 +84,12 @@ class KeystoneCharm(ops.CharmBase):
         self.cluster.grant_turn()
         settings = self.settings
         self.keystone.install()
-        built = self._build()
         if not self.cluster.formed:
             return
         self._ask()
+        has_tree = self.upgrade.prepare()
         state = self._gather(settings)
-        if state is None or not built:
+        if state is None or not has_tree:
             return
         self.keystone.render(state)
         self.cluster.publish(keys=state.keys.generation)
@@ -93,35 +100,18 @@ class KeystoneCharm(ops.CharmBase):
             self.cluster.release_turn()
             return
         started = self.keystone.apply() or self._restart_outdated()
+        self.upgrade.advance()
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         seconds = self._limit - self.machine.now() if started else 0
-        if not self.keystone.api.wait_until_healthy(seconds):
-            self.missing.append(ops.WaitingStatus(f"for Keystone: {self.keystone.api.problem()}"))
+        if why := self.keystone.api.problem(seconds):
+            self.missing.append(ops.WaitingStatus(f"for Keystone: {why}"))
             return
         if not self.keystone.outdated():
-            self.cluster.release_turn()
+            self._take_up()
         if self.unit.is_leader():
             accounts.ensure(self, settings)
             keys.advance(self, settings)
             clients.serve(self, settings)
-
-    def _build(self) -> bool:
-        """Have the release's tree; return whether there is one to run with."""
-        releases = self.keystone.releases
-        wanted = self.keystone.wanted(RELEASE)
-        if not releases.is_built(wanted):
-            job = self.jobs.start("openinfra_charm.build_release", **wanted.arguments)
-            if not self.jobs.wait(job.id, self._limit - self.machine.now()):
-                self.missing.append(ops.MaintenanceStatus(f"building release {RELEASE}: see show-job"))
-                return False
-            if not releases.is_built(wanted):
-                ended = self.jobs.find(job.id)
-                raise ReleaseError(
-                    ended.progress if ended else f"{job.id} is gone: the next hook begins again"
-                )
-        if releases.current is None:
-            releases.switch(wanted.tree)
-        return True
 
     def _ask(self) -> None:
         """Ask other applications for what Keystone needs of them."""
@@ -156,24 +146,29 @@ class KeystoneCharm(ops.CharmBase):
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         database, cache = self.model.get_relation("database"), self.model.get_relation("cache")
-        access = mysql_client.read_access(self.model, database) if database and database.active else None
-        address = self.address
+        access = self._access(database) if database and database.active else None
+        certificates, address = self.model.get_relation("certificates"), self.address
         if address is None:
             self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
         if database is None:
             self.missing.append(ops.BlockedStatus(f"no database: juju integrate {self.app.name} mysql"))
         elif access is None:
             self.missing.append(ops.WaitingStatus(f"for {database.app.name} to make the database"))
-        if self.model.get_relation("certificates") is None:
+        if certificates is None:
             self.missing.append(ops.BlockedStatus(f"no TLS: juju integrate {self.app.name} certificates"))
         elif not self.keystone.tls.ready:
-            relation = self.model.get_relation("certificates")
-            self.missing.append(ops.WaitingStatus(self.keystone.tls.problem(relation)))
+            self.missing.append(ops.WaitingStatus(self.keystone.tls.problem(certificates)))
         present = self._secrets(settings)
         if not (access and address and present and self.keystone.tls.ready):
             return None
         servers = memcache.read_servers(cache) if cache and cache.active else ()
         return State(settings=settings, address=address, access=access, servers=servers, keys=present)
+
+    def _access(self, database: ops.Relation) -> mysql_client.Access | None:
+        try:
+            return mysql_client.read_access(self.model, database, take_up=False)
+        except ops.SecretNotFoundError:
+            return None
 
     def _secrets(self, settings: Settings) -> keys.KeySet | None:
         """Return the keys; as the leader make them and the first passwords where there are none."""
@@ -202,14 +197,21 @@ class KeystoneCharm(ops.CharmBase):
 
     def _restart_outdated(self) -> bool:
         """Restart an API that runs with something older, one unit of the application at a time; return whether it was."""
-        if not self.keystone.outdated():
+        if self.upgrade.switching or not self.keystone.outdated():
             return False
-        if not self.cluster.request_turn("restart"):
+        if not self.cluster.request_turn(RESTART):
             turn = self.cluster.turn_holder or "the leader gives it"
             self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
             return False
         self.keystone.restart()
         return True
+
+    def _take_up(self) -> None:
+        """Say that what runs is the newest: to the units that wait, and to who has handed out a new password."""
+        if self.cluster.turn_reason == RESTART:
+            self.cluster.release_turn()
+        if database := self.model.get_relation("database"):
+            mysql_client.read_access(self.model, database)
 
     # The other events
 
@@ -246,7 +248,8 @@ class KeystoneCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self.missing and not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self.missing or report.statuses(self))
+        missing = [*self.missing, *self.upgrade.statuses()]
+        status.add_all(event, missing or report.statuses(self))
 
     # What the model says
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keys import KINDS
+from keyset import EXPIRED_WINDOW, KINDS
 from openinfra_charm import front, registry, release, render, tls
 from openinfra_charm.front import Front
 from openinfra_charm.openstack import oslo
@@ -14,17 +14,17 @@ from openinfra_charm.openstack.api import Api, Description
 from openinfra_charm.release import Releases
 from openinfra_charm.render import File
 from openinfra_charm.tls import Certificate
-from state import EXPIRED_WINDOW
 
 if TYPE_CHECKING:
-    from keys import KeySet
+    from keyset import KeySet
     from openinfra_charm.machine import Machine
-    from openinfra_charm.release import Wanted
     from state import State
 
 HERE = Path(__file__).parent
 PACKAGES = (*front.PACKAGES, *release.PACKAGES, *tls.PACKAGES)
 RELEASE = "2026.1"
+"""What a new application begins with."""
+RELEASES = HERE / "releases"
 PORT = 5000
 """Where clients look for Keystone: at the gateway."""
 BACKEND_PORT = 15000
@@ -56,14 +56,6 @@ class Keystone:
         self.front.keep_packaged_stopped()
         self.api.install()
 
-    def wanted(self, name: str) -> Wanted:
-        """Return what a release is made of here.
-
-        Raises:
-            ReleaseError: The charm does not have it for this machine's Python.
-        """
-        return release.find(self.machine, HERE / "releases", name)
-
     def version(self) -> str:
         """Return the release in use, such as `2026.1`; empty before there is one."""
         current = self.releases.current
@@ -72,14 +64,17 @@ class Keystone:
     def render(self, state: State) -> None:
         """Write keys, configuration and units."""
         self.write_keys(state.keys)
+        cache_cas = (server.ca for server in state.servers)
         config = self._templates.fill(
             "keystone.conf.j2",
             application=self.application,
             settings=state.settings,
             expired_window=EXPIRED_WINDOW,
             lib=self.api.lib,
-            database=oslo.sections(oslo.database(state.access)),
-            cache=oslo.sections(oslo.cache(state.servers)),
+            database=oslo.sections(
+                oslo.database(state.access, ca_path=self._trust("database", state.access.ca))
+            ),
+            cache=oslo.sections(oslo.cache(state.servers, ca_path=self._trust("cache", *cache_cas))),
         )
         module = (HERE / "files/openinfra_wsgi.py").read_text(encoding="utf-8")
         render.write(
@@ -92,6 +87,15 @@ class Keystone:
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), self.application)
         registry.leave_check(self.machine, "after-start", self.application, *check)
+
+    def _trust(self, whom: str, *cas: str) -> str:
+        """Have a file of the CAs with which others are verified; return its path, empty where they speak no TLS."""
+        path, wanted = f"{self.api.etc}/{whom}-ca.pem", sorted({ca.strip() for ca in cas if ca})
+        if not wanted:
+            self.machine.remove(path)
+            return ""
+        self.machine.write(path, "".join(f"{ca}\n" for ca in wanted))
+        return path
 
     def write_keys(self, keys: KeySet) -> None:
         """Put a generation of keys on the disk.
@@ -151,7 +155,9 @@ class Keystone:
     @property
     def _inputs(self) -> tuple[str, ...]:
         current = self.releases.current
-        texts = (self.machine.read(path) or "" for path in (self._config_path, self._module_path))
+        # The database's CA is read anew for each connection, the cache's only once.
+        paths = (self._config_path, self._module_path, f"{self.api.etc}/cache-ca.pem")
+        texts = (self.machine.read(path) or "" for path in paths)
         return (current.name if current else "", *texts)
 
     # What the leader does once
@@ -178,5 +184,10 @@ class Keystone:
         """Encrypt all stored credentials with the key in use."""
         self._manage("credential_migrate")
 
-    def _manage(self, *command: str, env: dict[str, str] | None = None) -> None:
-        self.api.run("keystone-manage", f"--config-file={self._config_path}", *command, env=env)
+    def change_schema(self, step: str, tree: str) -> None:
+        """Take the database's schema a step to the release of a tree: `expand` or `contract`."""
+        self._manage("db_sync", f"--{step}", tree=tree)
+
+    def _manage(self, *command: str, tree: str = "current", env: dict[str, str] | None = None) -> None:
+        config = f"--config-file={self._config_path}"
+        self.api.run("keystone-manage", config, *command, tree=tree, env=env)

@@ -7,20 +7,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from keyset import EXPIRED_WINDOW
 from openinfra_charm.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from keys import KeySet
+    from keyset import KeySet
     from openinfra_charm.interfaces.memcache import Server
     from openinfra_charm.interfaces.mysql_client import Access
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 INTERVALS = {"hourly": 3600, "daily": 86400, "weekly": 7 * 86400, "monthly": 30 * 86400, "never": 0}
 """How often Juju has a secret rotated (its rotate policies), in seconds; 0: not by itself."""
-EXPIRED_WINDOW = 2 * 86400
-"""How long after its end a service may still show a user's token, for work that had begun (`allow_expired_window`)."""
 _LIFETIMES = (5 * 60, 7 * 86400)
 _REGION = re.compile(r"[A-Za-z0-9._-]{1,255}")
 

@@ -23,6 +23,6 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
         raise ActionError(f"{charm.unit.name} is not paused")
     charm.keystone.api.undrain()
     charm.keystone.apply()
-    if not charm.keystone.api.wait_until_healthy(START_SECONDS):
-        raise ActionError(f"it is started, but {charm.keystone.api.problem()}; see its status")
+    if why := charm.keystone.api.problem(START_SECONDS):
+        raise ActionError(f"it is started, but {why}; see its status")
     return Outcome(summary=f"{charm.unit.name} serves again")

@@ -69,7 +69,7 @@ def test_a_hook_with_nothing_new_changes_nothing(three):
 def test_the_configuration_says_what_the_model_says(one):
     config = one.machines[0].read(CONFIG)
     for line in (
-        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8",
+        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8&connect_timeout=5",
         "memcache_servers = 10.0.1.0:11211,10.0.1.1:11211",
         "expiration = 3600",
         "max_active_keys = 5",
@@ -151,7 +151,7 @@ def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
     machine.slow_jobs = True
     model.machines[0], model.unit_data[0] = machine, {}
     model.run(0, model.on.config_changed())
-    assert model.statuses[0] == ops.MaintenanceStatus("building release 2026.1: see show-job")
+    assert model.statuses[0] == ops.MaintenanceStatus("build-release-1: has begun")
     machine.run_jobs()
     machine.slow_jobs = False
     model.update_status()

@@ -152,8 +152,14 @@ def send_request(
     databag.put(data, "database", database)
 
 
-def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
+def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = True) -> Access | None:
     """As the requirer, return how to reach the database; None until the provider has made it.
+
+    Args:
+        model: The model.
+        relation: The relation.
+        take_up: Whether this unit uses the newest credentials from now on: the provider ends older ones when all units do. Without
+            it they are only read, for a unit that has to restart first.
 
     Raises:
         ops.SecretNotFoundError: The secret is not granted to this unit yet.
@@ -161,7 +167,8 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
     if secret_id := data.get("secret-user"):
-        content = model.get_secret(id=secret_id).get_content(refresh=True)
+        secret = model.get_secret(id=secret_id)
+        content = secret.get_content(refresh=True) if take_up else secret.peek_content()
     tls: dict[str, str] = {key: data.get(key, "") for key in TLS}
     if secret_id := data.get("secret-tls"):
         tls = model.get_secret(id=secret_id).get_content(refresh=True)

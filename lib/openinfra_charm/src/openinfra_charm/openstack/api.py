@@ -69,8 +69,10 @@ class Api:
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
         self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
 
-    def run(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-        """Run a program of the release tree in use to its end, as the service's user; secrets go into `env`.
+    def run(
+        self, program: str, *arguments: str, tree: str = "current", env: Mapping[str, str] | None = None
+    ) -> None:
+        """Run a program of a release tree to its end, as the service's user; secrets go into `env`.
 
         Raises:
             CommandError: Its exit code is not 0.
@@ -78,11 +80,11 @@ class Api:
         """
         # What the charm finds its own modules by must not lead the tree's Python to them.
         variables = {**(env or {}), "PYTHONPATH": ""}
-        command = ("runuser", "-u", self.user, "--", self._program(program), *arguments)
+        command = ("runuser", "-u", self.user, "--", self._program(program, tree), *arguments)
         self._machine.run(*command, env=variables, timeout=_PROGRAM_SECONDS)
 
-    def _program(self, name: str) -> str:
-        return f"/opt/{self._application}/current/bin/{name}"
+    def _program(self, name: str, tree: str = "current") -> str:
+        return f"/opt/{self._application}/{tree}/bin/{name}"
 
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
@@ -115,23 +117,24 @@ class Api:
         """Restart it with this."""
         self._services.restart(self._service(inputs))
 
-    def problem(self) -> str:
-        """Return why the service cannot do its work, in its own words; empty if it can."""
+    def problem(self, patience: float = 0) -> str:
+        """Return why the service cannot do its work, in its own words; empty if it can.
+
+        Args:
+            patience: How many seconds to wait for it.
+        """
+        limit = self._machine.now() + patience
+        while (why := self._problem()) and self._machine.now() + 1 <= limit:
+            self._machine.sleep(1)
+        return why
+
+    def _problem(self) -> str:
         try:
             answer = self._machine.ask(self.socket, "GET", HEALTH)
         except OSError:
             return f"{self.unit} does not answer"
         ok = 200
         return "" if answer.status == ok else answer.body.strip() or f"its health is {answer.status}"
-
-    def wait_until_healthy(self, seconds: float) -> bool:
-        """Wait until the service can do its work, but no longer than this; return whether it can."""
-        limit = self._machine.now() + seconds
-        while self.problem():
-            if self._machine.now() + 1 > limit:
-                return False
-            self._machine.sleep(1)
-        return True
 
     @property
     def paused(self) -> bool:

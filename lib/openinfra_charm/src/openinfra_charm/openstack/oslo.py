@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 RECYCLE_SECONDS = 300
 """How old a connection to the database may get: less than the idle timeout of whatever is between."""
+CONNECT_SECONDS = 5
+"""How long a connection to the database may take."""
 DEAD_RETRY_SECONDS = 30
 """How long a cache that did not answer is left alone."""
 
 
 def database_url(access: Access, *, ca_path: str = "") -> str:
-    """Return SQLAlchemy's URL of a database, through PyMySQL; with `ca_path`, over TLS to a server of that CA."""
+    """Return SQLAlchemy's URL of a database, through PyMySQL; with `ca_path`, over TLS.
+
+    With a CA PyMySQL verifies certificate and name. (It would forget the CA if it were told `ssl_verify_cert` too.)
+    """
     user, password = quote(access.username, safe=""), quote(access.password, safe="")
-    tls = f"&ssl_ca={quote(ca_path)}&ssl_verify_cert=true" if ca_path else ""
-    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8{tls}"
+    tls = f"&ssl_ca={quote(ca_path)}" if ca_path else ""
+    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8&connect_timeout={CONNECT_SECONDS}{tls}"
 
 
 def sections(parts: Mapping[str, Mapping[str, object]]) -> str:
@@ -40,29 +45,31 @@ def database(access: Access, *, ca_path: str = "", pool: int = 5) -> dict[str, d
             "connection": database_url(access, ca_path=ca_path),
             "connection_recycle_time": RECYCLE_SECONDS,
             "max_pool_size": pool,
-            "max_retries": -1,
+            # What cannot be reached is told at once, for a load balancer to hear of it; the next request tries again.
+            "max_retries": 1,
+            "retry_interval": 1,
         }
     }
 
 
-def cache(servers: Iterable[Server]) -> dict[str, dict[str, object]]:
+def cache(servers: Iterable[Server], *, ca_path: str = "") -> dict[str, dict[str, object]]:
     """Return the section of oslo.cache: a ring of servers, each left alone for a while when it does not answer.
 
-    With no server, nothing is cached.
+    With no server, nothing is cached. With `ca_path`, all of them speak TLS, with certificates of that CA.
     """
     ring = ",".join(str(server) for server in servers)
     if not ring:
         return {"cache": {"enabled": False}}
+    tls: dict[str, object] = {"tls_enabled": True, "tls_cafile": ca_path} if ca_path else {}
+    # The names are those of 2025.2; later releases know them too.
     return {
         "cache": {
             "enabled": True,
             "backend": "dogpile.cache.pymemcache",
             "memcache_servers": ring,
-            "memcache_dead_retry": DEAD_RETRY_SECONDS,
             "memcache_socket_timeout": 1,
-            "enable_retry_client": True,
-            "retry_attempts": 2,
             "dead_timeout": DEAD_RETRY_SECONDS,
+            **tls,
         }
     }
 

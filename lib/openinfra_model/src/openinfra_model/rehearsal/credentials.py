@@ -81,7 +81,8 @@ def _check_rotated(world: World) -> None:
     newest = _told_by(
         value
         for secret in world.state.secrets
-        for value in secrets.decoded(secret.revisions[secret.latest].content).values()
+        for key, value in secrets.decoded(secret.revisions[secret.latest].content).items()
+        if key != "username"
     )
     replaced = _told_by(world.credentials) - newest
     for machine in world.machines.values() if replaced else ():

@@ -216,7 +216,9 @@ class World:
     def _note_credentials(self) -> None:
         for secret in self.state.secrets:
             for revision in secret.revisions.values():
-                self.credentials.update(dict.fromkeys(secrets.decoded(revision.content).values()))
+                content = secrets.decoded(revision.content)
+                # What a user is called is no credential.
+                self.credentials.update({content[key]: None for key in content if key != "username"})
 
     # What surrounds the model
 

@@ -1,0 +1,5 @@
+"""Take an upgrade back."""
+
+from openinfra_charm.rollback_release import Params, run
+
+__all__ = ["Params", "run"]

@@ -1,0 +1,197 @@
+"""What API services share: the process, its front, and parts of configuration files."""
+
+import configparser
+import http.server
+import socketserver
+import threading
+
+import pytest
+
+from openinfra_charm.front import Front
+from openinfra_charm.interfaces.memcache import Server
+from openinfra_charm.interfaces.mysql_client import Access
+from openinfra_charm.machine import Answer
+from openinfra_charm.openstack import oslo
+from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.tls import Certificate
+
+ACCESS = Access(
+    endpoints=("10.0.0.5:3306", "10.0.0.6:3306"),
+    database="glance",
+    username="u/1",
+    password="p@ss%:$",
+    version="11",
+)
+API, FRONT = "/etc/systemd/system/glance-api.service", "/etc/systemd/system/glance-front.service"
+
+
+@pytest.fixture
+def api(machine):
+    description = Description(
+        wsgi="glance.wsgi.api:application", environment={"OS_GLANCE_CONFIG_DIR": "{etc}"}
+    )
+    api = Api(machine, "glance", description)
+    api.install()
+    return api
+
+
+@pytest.fixture
+def front(machine):
+    tls = Certificate(machine, "glance", combined=True)
+    machine.have(tls.combined_path, "chain and key")
+    front = Front(machine, "glance", user="glance", tls=tls)
+    front.render(address="fd00::1", port=19292, socket="/run/glance/api.sock")
+    return front
+
+
+# The process
+
+
+def test_the_unit_runs_the_trees_server_as_the_user_with_its_environment(machine, api):
+    api.render(workers=3)
+    unit = machine.read(API)
+    for line in (
+        "User=glance",
+        "Environment=OS_GLANCE_CONFIG_DIR=/etc/glance",
+        "Restart=always",
+        "ProtectSystem=strict",
+    ):
+        assert f"\n{line}\n" in unit
+    assert "ExecStart=/opt/glance/current/bin/uwsgi " in unit
+    assert "--processes 3" in unit
+    assert "--module glance.wsgi.api:application" in unit
+    assert machine.users == {"root", "glance"}
+
+
+def test_it_is_outdated_with_another_tree_and_with_another_unit(api):
+    api.render(workers=1)
+    assert api.apply("tree-1", "config")
+    assert not api.outdated("tree-1", "config")
+    assert api.outdated("tree-2", "config")
+    api.restart("tree-2", "config")
+    assert not api.outdated("tree-2", "config")
+    api.render(workers=2)
+    assert api.outdated("tree-2", "config")
+    assert not api.apply("tree-2", "config")
+
+
+def test_its_problem_is_what_it_says_itself(machine, api):
+    assert api.problem() == "glance-api.service does not answer"
+    answers = {
+        200: Answer(status=200, headers={}, body="healthy"),
+        503: Answer(status=503, headers={}, body="no database\n"),
+    }
+    machine.sockets[api.socket] = lambda _: answers[503]
+    assert api.problem() == "no database"
+    before = machine.clock
+    assert api.problem(3) == "no database"
+    assert machine.clock - before == 3
+    machine.sockets[api.socket] = lambda _: answers[200]
+    assert api.problem() == ""
+    assert api.problem(3) == ""
+
+
+def test_programs_run_as_the_user_without_the_charms_own_modules(machine, api):
+    machine.handlers["runuser"] = lambda argv, _: None
+    api.run("glance-manage", "db_sync", tree="2026.1-0", env={"PASSWORD": "x"})
+    assert machine.argv[-1] == "runuser -u glance -- /opt/glance/2026.1-0/bin/glance-manage db_sync"
+    assert machine.env == {"PASSWORD": "x", "PYTHONPATH": ""}
+
+
+def test_nothing_of_the_process_is_left(machine, api):
+    api.render(workers=1)
+    api.apply("tree")
+    api.remove()
+    assert not [path for path, node in machine.nodes.items() if node.is_file and "glance" in path]
+    assert machine.users == {"root"}
+
+
+# The front
+
+
+def test_the_front_takes_new_things_by_a_reload(machine, front):
+    front.apply()
+    machine.log.clear()
+    front.apply()
+    assert machine.log == []
+    machine.have("/etc/glance/tls/combined.pem", "a new chain")
+    front.apply()
+    assert "reload glance-front.service" in machine.log
+    front.render(address="10.0.0.1", port=19292, socket="/run/glance/api.sock")
+    front.apply()
+    assert machine.starts["glance-front.service"] == 1
+
+
+def test_the_front_listens_on_one_address(machine, front):
+    assert "bind [fd00::1]:19292 ssl crt /etc/glance/tls/combined.pem" in machine.read(
+        "/etc/glance/front.cfg"
+    )
+    assert "User=glance" in machine.read(FRONT)
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_the_packages_own_service_is_left_to_whom_it_belongs(machine, claimed):
+    machine.enabled.add("haproxy.service")
+    if claimed:
+        machine.have("/var/lib/openinfra/owners/haproxy", "gateway/0\n")
+    Front(machine, "glance", user="glance", tls=Certificate(machine, "glance")).keep_packaged_stopped()
+    assert ("haproxy.service" in machine.enabled) == claimed
+
+
+# Configuration
+
+
+def test_a_password_comes_through_url_and_file_as_it_is():
+    config = configparser.RawConfigParser()
+    config.read_string(oslo.sections(oslo.database(ACCESS, ca_path="/etc/glance/database-ca.pem")))
+    assert config["database"]["connection"] == (
+        "mysql+pymysql://u%2F1:p%40ss%25%3A%24@10.0.0.5:3306/glance?charset=utf8&connect_timeout=5"
+        "&ssl_ca=/etc/glance/database-ca.pem"
+    )
+    assert "ssl" not in oslo.database_url(ACCESS)
+
+
+def test_a_dollar_is_no_reference():
+    assert oslo.sections({"x": {"key": "a$b"}}) == "[x]\nkey = a$$b\n"
+
+
+def test_the_ring_is_in_its_order_and_encrypted_where_it_can_be():
+    servers = [Server(host="10.0.0.9", port=11211), Server(host="fd00::1", port=11211)]
+    section = oslo.cache(servers)["cache"]
+    assert section["memcache_servers"] == "10.0.0.9:11211,[fd00::1]:11211"
+    assert "tls_enabled" not in section
+    assert oslo.cache(servers, ca_path="/ca.pem")["cache"]["tls_cafile"] == "/ca.pem"
+    assert oslo.cache([])["cache"] == {"enabled": False}
+
+
+# Asking a daemon over its socket, on this machine
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("X-Subject-Token", self.headers["X-Auth-Token"])
+        self.end_headers()
+        self.wfile.write(self.path.encode() + body)
+
+    def address_string(self):
+        return "socket"
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_daemon_is_asked_over_its_socket(real, tmp_path):
+    path = str(tmp_path / "api.sock")
+    with socketserver.UnixStreamServer(path, Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answer = real.ask(path, "POST", "/v3/users?name=a", headers={"X-Auth-Token": "t"}, body="{}")
+        server.shutdown()
+    assert (answer.status, answer.body) == (201, "/v3/users?name=a{}")
+    assert answer.headers["x-subject-token"] == "t"
+
+
+def test_a_daemon_that_is_not_there_is_an_oserror(real, tmp_path):
+    with pytest.raises(OSError):
+        real.ask(str(tmp_path / "none.sock"), "GET", "/")
