@@ -109,7 +109,7 @@ class CephRgwCharm(ops.CharmBase):
         access = self._access(settings.site)
         ready = self._has_certificate(settings, address)
         identity = self.model.get_relation("identity-service")
-        answer = identity and keystone.read_access(self.model, identity)
+        answer = identity and keystone.read_access(self.model, identity, take_up=False)
         if identity and not answer:
             endpoints.request_identity(self, settings, address)
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
@@ -190,6 +190,9 @@ class CephRgwCharm(ops.CharmBase):
                 return
             self.rgw.restart()
         self.tls.acknowledge(relation, self.unit)
+        if identity := self.model.get_relation("identity-service"):
+            # Now that the daemon runs with the newest user, Keystone may end the one before.
+            keystone.read_access(self.model, identity)
         if self.cluster.turn_reason:
             if self.rgw.wait_until_ready(RESTART_SECONDS):
                 self.cluster.release_turn()

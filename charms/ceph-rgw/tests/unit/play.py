@@ -187,6 +187,8 @@ class Model:
             patched.setattr(ops.hookcmds, "goal_state", self._goal_state)
             after = self.context.run(event(relations.get(relation)) if callable(event) else event, state)
         self.statuses[number] = after.unit_status
+        for secret in after.secrets:
+            self.secrets[secret.id] = (secret, self.secrets[secret.id][1])
         for one in relations if formed else ():
             if one != PEERS:
                 self.local[one, number] = dict(after.get_relation(one).local_unit_data)

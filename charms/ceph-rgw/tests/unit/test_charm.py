@@ -1,5 +1,6 @@
 """The charm between Juju and the machine: what it asks for, what it makes once, whose turn it is, its status."""
 
+import dataclasses
 import json
 
 import ops
@@ -230,6 +231,23 @@ def test_a_new_password_needs_no_restart_and_a_new_user_one(deploy, keystone):
     assert restarts(model) == [0]
     model.relate(IDENTITY, **keystone(model, user="ceph-rgw-2"))
     assert restarts(model) == [1]
+
+
+def test_a_user_is_taken_up_when_the_daemon_runs_with_it(deploy, keystone, monkeypatch):
+    model = deploy(1)
+    model.relate(IDENTITY, **keystone(model))
+    secret_id = model.remote[IDENTITY]["service-credentials"]
+    newest = {"username": "ceph-rgw-2", "password": "another"}
+    secret = dataclasses.replace(model.secrets[secret_id][0], latest_content=newest)
+    model.secrets[secret_id] = (secret, None)
+    with monkeypatch.context() as patched:
+        patched.setattr("openinfra_charm.cluster.Cluster.request_turn", lambda *_: False)
+        model.update_status()
+    assert model.machines[0].rgw.options["rgw_keystone_admin_user"] == "ceph-rgw"
+    assert model.secrets[secret_id][0].tracked_content["username"] == "ceph-rgw"
+    model.update_status()
+    assert model.machines[0].rgw.options["rgw_keystone_admin_user"] == "ceph-rgw-2"
+    assert model.secrets[secret_id][0].tracked_content == newest
 
 
 def test_without_keystone_again_only_own_users_are_served(deploy, keystone):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ops
 
 
-def find(model: ops.Model, secret_id: str | None) -> dict[str, str] | None:
-    """Return the newest content of a secret; None while there is none or it is not granted to this unit yet."""
+def find(model: ops.Model, secret_id: str | None, *, take_up: bool = True) -> dict[str, str] | None:
+    """Return the newest content of a secret; None while there is none or it is not granted to this unit yet.
+
+    Without `take_up` it is only looked at: the owner may end what was before as soon as all have taken the newest up.
+    """
     if not secret_id:
         return None
     try:
-        return model.get_secret(id=secret_id).get_content(refresh=True)
+        secret = model.get_secret(id=secret_id)
+        return secret.get_content(refresh=True) if take_up else secret.peek_content()
     except (ops.SecretNotFoundError, ops.ModelError):
         return None

@@ -176,10 +176,14 @@ def send_request(
     databag.put(data, "region", region)
 
 
-def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
-    """As the requirer, return how to reach Keystone and as whom; None until the provider has answered."""
+def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = True) -> Access | None:
+    """As the requirer, return how to reach Keystone and as whom; None until the provider has answered.
+
+    Without `take_up` the newest user is only looked at, for a unit that has to restart before it uses it: the provider ends
+    older ones when all units have taken it up.
+    """
     data = relation.data[relation.app]
-    content = secrets.find(model, data.get("service-credentials"))
+    content = secrets.find(model, data.get("service-credentials"), take_up=take_up)
     if not (content and data.get("internal-auth-url")):
         return None
     return Access(
