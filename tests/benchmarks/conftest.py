@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import jubilant
 import pytest
 
-from tests.integration.conftest import OVERLAY, ROOT
+from tests.integration.conftest import ROOT
 from tests.integration.conftest import pytest_addoption as add_site_options
 from tests.integration.site import Site
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUNDLE = ROOT / "bundles/openinfra.yaml"
+OVERLAY = ROOT / "bundles/overlays/trial.yaml"
 DOCUMENT = ROOT / "docs/performance.md"
 FIGURES = pytest.StashKey[Figures]()
 

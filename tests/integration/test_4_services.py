@@ -135,7 +135,9 @@ def serial(cloud, unit: str, port: int, begin: str) -> str:
         unit,
         f"echo | timeout 10 openssl s_client -connect {address}:{port} {begin} 2>/dev/null | openssl x509 -noout -serial",
     )
-    return re.fullmatch(r"serial=([0-9A-F]+)\n", told)[1]
+    found = re.fullmatch(r"serial=([0-9A-F]+)\n", told)
+    assert found, f"port {port} of {unit} presents no certificate: {told}"
+    return found[1]
 
 
 def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients):

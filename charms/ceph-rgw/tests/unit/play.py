@@ -170,7 +170,7 @@ class Model:
                     other, lambda peers, unit=changed: self.on.relation_changed(peers, remote_unit=unit)
                 )
 
-    def _play(self, number, event, *, formed=True, relation=PEERS):
+    def _play(self, number, event: Any, *, formed=True, relation=PEERS):
         relations = self._relations(number) if formed else {}
         self.context.unit_id = number
         machine = self.machines[number]

@@ -100,6 +100,7 @@ class KeystoneMachine(MemoryMachine):
         for application, job_id in self.jobs():
             jobs = Jobs(self, application)
             record = jobs.find(job_id)
+            assert record is not None
             job = Job(jobs, record, self, application)
             try:
                 job.end("done", build_release.run(job, **record.arguments))
