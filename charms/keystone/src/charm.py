@@ -11,19 +11,17 @@ import accounts
 import clients
 import keys
 import report
+import wishes
 from admin import Admin, RefusedError, UnreachableError
-from keystone import BACKEND_PORT, PORT, RELEASES, Keystone
+from keystone import BACKEND_PORT, RELEASES, Keystone
 from openinfra_charm import actions, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
 from openinfra_charm.job import Jobs
-from openinfra_charm.openstack.api import HEALTH
-from openinfra_charm.tls import Subject
 from openinfra_charm.upgrade import Service, Upgrade
 from state import Settings, State
 
-DATABASE = "keystone"
 RESTART = "restart"
 """Why a unit has its turn; an upgrade has reasons of its own."""
 HOOK_SECONDS = 45
@@ -86,7 +84,7 @@ class KeystoneCharm(ops.CharmBase):
         self.keystone.install()
         if not self.cluster.formed:
             return
-        self._ask()
+        wishes.ask(self)
         has_tree = self.upgrade.prepare()
         state = self._gather(settings)
         if state is None or not has_tree:
@@ -114,36 +112,6 @@ class KeystoneCharm(ops.CharmBase):
             accounts.ensure(self, settings)
             keys.advance(self, settings)
             clients.serve(self, settings)
-
-    def _ask(self) -> None:
-        """Ask other applications for what Keystone needs of them."""
-        address = self.address
-        if address:
-            self.cluster.publish(address=address)
-        gateway, database = self.model.get_relation("gateway"), self.model.get_relation("database")
-        if gateway and address:
-            haproxy_route_tcp.publish_address(gateway, self.unit, address)
-        if self.unit.is_leader():
-            if database:
-                mysql_client.send_request(database, self.app, DATABASE)
-            if gateway:
-                health = haproxy_route_tcp.Health(path=HEALTH)
-                route = haproxy_route_tcp.Route(port=PORT, backend_port=BACKEND_PORT, health=health)
-                haproxy_route_tcp.request(gateway, self.app, route)
-        certificates = self.model.get_relation("certificates")
-        if certificates and address:
-            self.keystone.tls.update(certificates, self.unit, self._subject(address))
-
-    def _subject(self, address: str) -> Subject:
-        """Return all names under which clients reach this unit, directly and through the gateway."""
-        name = self.machine.hostname()
-        served = haproxy_route_tcp.hosts(self.served)
-        addresses = {host for host in served if _is_address(host)}
-        return Subject(
-            common_name=name,
-            dns=(name, *(host for host in served if host not in addresses)),
-            addresses=(address, *addresses),
-        )
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
@@ -302,10 +270,6 @@ class KeystoneCharm(ops.CharmBase):
         return self._admin
 
     _admin: Admin | None = None
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdecimal()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 PACKAGES = (*front.PACKAGES, *release.PACKAGES, *tls.PACKAGES)
 """What a new application begins with."""
 RELEASES = HERE / "releases"
-PORT = 5000
+GATEWAY = 5000
 """Where clients look for Keystone: at the gateway."""
 BACKEND_PORT = 15000
 """Where a unit listens: applications share machines, also with the gateway."""

@@ -68,6 +68,8 @@ def cache(servers: Iterable[Server], *, ca_path: str = "") -> dict[str, dict[str
             "backend": "dogpile.cache.pymemcache",
             "memcache_servers": ring,
             "memcache_socket_timeout": 1,
+            "enable_retry_client": True,
+            "retry_attempts": 2,
             "dead_timeout": DEAD_RETRY_SECONDS,
             **tls,
         }
