@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from admin import DEFAULT_DOMAIN, Admin, UnauthorizedError
+from admin import DEFAULT_DOMAIN, Admin, RefusedError, UnauthorizedError, UnreachableError
 from openinfra_charm.actions import ActionError
 from openinfra_charm.interfaces.keystone import Named
 from openinfra_charm.secrets import find
@@ -59,6 +59,17 @@ def session(charm: KeystoneCharm, settings: Settings) -> Admin:
         _bootstrap_user(charm, settings)
         admin.log_in()
     return admin
+
+
+def why_no_token(charm: KeystoneCharm) -> str:
+    """Return why the charm's own user gets no token from this unit; empty if it does."""
+    if why := charm.keystone.api.problem():
+        return why
+    try:
+        session(charm, charm.settings)
+    except (UnreachableError, RefusedError) as error:
+        return str(error)
+    return ""
 
 
 def ensure(charm: KeystoneCharm, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import ops
 
@@ -12,7 +12,7 @@ import clients
 import keys
 import report
 import wishes
-from admin import Admin, RefusedError, UnreachableError
+from admin import Admin, UnreachableError
 from keystone import BACKEND_PORT, RELEASES, Keystone
 from openinfra_charm import actions, status
 from openinfra_charm import machine as machines
@@ -40,7 +40,7 @@ class KeystoneCharm(ops.CharmBase):
         self.upgrade = Upgrade(
             self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
             locks=RELEASES, first=str(self.config["release"]),
-            service=Service(schema="schema", restart=self.keystone.restart, health=self._why_not_healthy),
+            service=Service(schema="schema", restart=self.keystone.restart, health=partial(accounts.why_no_token, self)),
         )  # fmt: skip
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
@@ -182,16 +182,6 @@ class KeystoneCharm(ops.CharmBase):
             self.cluster.release_turn()
         if database := self.model.get_relation("database"):
             mysql_client.read_access(self.model, database)
-
-    def _why_not_healthy(self) -> str:
-        """Return why the charm's own user gets no token here; empty if it does."""
-        if why := self.keystone.api.problem():
-            return why
-        try:
-            accounts.session(self, self.settings)
-        except (UnreachableError, RefusedError) as error:
-            return str(error)
-        return ""
 
     # The other events
 

@@ -23,8 +23,8 @@ What a charm has to bring, besides what `openinfra_charm.release` says:
       from openinfra_charm.upgrade_release import Params, run
       __all__ = ["Params", "run"]
 
-  and the same with `rollback_release` and `finish_upgrade`; charmcraft.yaml declares `upgrade-release` (`release`, of type
-  string or number, as Juju takes 2026.1 for a number; `backup`), `rollback-release` and `finish-upgrade` (`dry-run`);
+  and the same with `rollback_release` and `finish_upgrade`; charmcraft.yaml declares `upgrade-release` (`release`, a
+  number, as that is what Juju takes 2026.1 for; `backup`), `rollback-release` and `finish-upgrade` (`dry-run`);
 - a job of its own that changes the schema, a module with `run(job, step, tree, number)`: `step` is `expand` or `contract`,
   `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point;
 - in the charm:
