@@ -105,13 +105,13 @@ def lead(charm: MySqlCharm, *, serves: bool) -> bool:
         _go_on(charm, dataclasses.replace(restore, phase=STOP))
     elif restore.phase == PREPARE and (done == "failed" or charm.cluster.gone([restore.unit])):
         charm.cluster.publish_shared(restore=None)
-    elif restore.phase == STOP and not _running(charm, restore):
+    elif restore.phase == STOP and not _lagging(charm, restore, "stopped"):
         _go_on(charm, dataclasses.replace(restore, phase=SWAP))
     elif restore.phase == SWAP and done == "in place":
         answer = Recovery(unit=restore.unit, number=charm.recovery.number + 1, begin=True)
         charm.cluster.publish_shared(recovery=dataclasses.asdict(answer))
         _go_on(charm, dataclasses.replace(restore, phase=BEGIN))
-    elif restore.phase == BEGIN and serves:
+    elif restore.phase == BEGIN and serves and not _lagging(charm, restore, "dropped"):
         clients.make_anew(charm)
         charm.cluster.publish_shared(restore=None)
     return restore.phase in {STOP, SWAP}
@@ -130,7 +130,7 @@ def waits_for(charm: MySqlCharm) -> str:
         return ""
     words = {
         PREPARE: f"{restore.unit} makes data of the backup; clients are served meanwhile",
-        STOP: f"{', '.join(_running(charm, restore)) or 'the leader'} to stop",
+        STOP: f"{', '.join(_lagging(charm, restore, 'stopped')) or 'the leader'} to stop",
         SWAP: f"{restore.unit} to put the data in their place",
         BEGIN: f"{restore.unit} to begin a new cluster, and the others to join it",
     }
@@ -141,11 +141,12 @@ def _go_on(charm: MySqlCharm, restore: Restore) -> None:
     charm.cluster.publish_shared(restore=dataclasses.asdict(restore), restores=restore.number)
 
 
-def _running(charm: MySqlCharm, restore: Restore) -> list[str]:
-    """Return the members that have not said that their server is stopped."""
-    wanted = {"number": restore.number, "state": "stopped"}
+def _lagging(charm: MySqlCharm, restore: Restore, state: str) -> list[str]:
+    """Return the members that have not said that they have stopped, or dropped their data; the chosen one drops none."""
+    wanted = {"number": restore.number, "state": state}
     members = [unit for unit, _ in charm.cluster.shared["members"]]
-    return [unit for unit in members if charm.cluster.facts(unit).get("restored") != wanted]
+    asked = [unit for unit in members if state == "stopped" or unit != restore.unit]
+    return [unit for unit in asked if charm.cluster.facts(unit).get("restored") != wanted]
 
 
 def _tell(charm: MySqlCharm, restore: Restore, state: str) -> None:
@@ -186,8 +187,9 @@ def _drop_data(charm: MySqlCharm, restore: Restore) -> None:
     if restore.unit == charm.unit.name:
         return
     mark = f"/var/lib/openinfra/{charm.app.name}/restored"
-    if charm.machine.read(mark) == f"{restore.number}\n":
-        return
-    for name in charm.machine.list_folder(DATA):
-        charm.machine.remove(f"{DATA}/{name}")
-    charm.machine.write(mark, f"{restore.number}\n")
+    if charm.machine.read(mark) != f"{restore.number}\n":
+        for name in charm.machine.list_folder(DATA):
+            charm.machine.remove(f"{DATA}/{name}")
+        charm.machine.write(mark, f"{restore.number}\n")
+    # Not done before all have: data that are newer than the backup's would never be let in.
+    _tell(charm, restore, "dropped")
