@@ -69,6 +69,7 @@ class Keystone:
             application=self.application,
             settings=state.settings,
             expired_window=EXPIRED_WINDOW,
+            etc=self.api.etc,
             lib=self.api.lib,
             database=oslo.sections(
                 oslo.database(state.access, ca_path=self._trust("database", state.access.ca))
@@ -76,8 +77,10 @@ class Keystone:
             cache=oslo.sections(oslo.cache(state.servers, ca_path=self._trust("cache", *cache_cas))),
         )
         module = (HERE / "files/openinfra_wsgi.py").read_text(encoding="utf-8")
+        policy = (HERE / "files/policy.yaml").read_text(encoding="utf-8")
         render.write(
             self.machine,
+            File(path=f"{self.api.etc}/policy.yaml", content=policy),
             File(path=self._config_path, content=config, mode=0o640, group=self.api.user),
             File(path=self._module_path, content=module),
         )

@@ -53,4 +53,7 @@ def run(charm: KeystoneCharm, params: Params) -> Outcome:
         ca_file="openinfra-ca.pem",
     )
     ca = charm.machine.read(charm.keystone.tls.ca_path) or ""
-    return Outcome(summary=clouds, result={"clouds-yaml": clouds, "ca": ca})
+    return Outcome(
+        summary=f"Keystone at {charm.url}, region {charm.settings.region}",
+        result={"clouds-yaml": clouds, "ca": ca},
+    )
