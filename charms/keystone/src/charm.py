@@ -40,8 +40,7 @@ class KeystoneCharm(ops.CharmBase):
         self.upgrade = Upgrade(
             self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
             locks=RELEASES, first=str(self.config["release"]),
-            service=Service(schema="schema", restart=self.keystone.restart, health=partial(accounts.why_no_token, self)),
-        )  # fmt: skip
+            service=Service(schema="schema", restart=self.keystone.restart, health=partial(accounts.why_no_token, self)))  # fmt: skip
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
         self.new_keys: keys.KeySet | None = None
@@ -101,8 +100,7 @@ class KeystoneCharm(ops.CharmBase):
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         seconds = self._limit - self.machine.now() if started else 0
         why = "" if self.upgrade.switching else self.keystone.api.problem(seconds)
-        # Also where it does not serve: the way back is for that.
-        self.upgrade.advance()
+        self.upgrade.advance()  # also where it does not serve: the way back is for that
         if why:
             self.missing.append(ops.WaitingStatus(f"for Keystone: {why}"))
             return

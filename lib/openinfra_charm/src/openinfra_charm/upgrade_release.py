@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Params:
     """The release to come, which Juju takes for a number, and how the operator calls the backup of the database."""
 
-    release: str | float
+    release: float
     backup: str = ""
 
 
