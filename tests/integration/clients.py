@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import keystoneauth1.exceptions
+import openstack.exceptions
 import pymysql
 import requests
 import yaml
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 
 SECONDS = 10
 """How long a client waits for an answer."""
-ERRORS = (OSError, pymysql.Error, keystoneauth1.exceptions.ClientException, requests.RequestException)
+ERRORS = (
+    OSError,
+    pymysql.Error,
+    keystoneauth1.exceptions.ClientException,
+    openstack.exceptions.SDKException,
+    requests.RequestException,
+)
 """What a client sees while a service is away."""
 
 
@@ -143,6 +150,7 @@ class Writer:
         """Wait until so many more are acknowledged."""
         wanted, limit = len(self.acknowledged) + more, time.monotonic() + seconds
         while len(self.acknowledged) < wanted:
+            assert self._thread.is_alive(), "the writer has come upon what it does not know; see the warnings"
             assert time.monotonic() < limit, f"nothing was acknowledged within {seconds} s"
             time.sleep(0.2)
 

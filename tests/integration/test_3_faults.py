@@ -30,19 +30,20 @@ def test_a_killed_daemon_comes_back_under_load(cloud, daemon):
 
 
 @pytest.mark.parametrize(
-    ("application", "process", "seconds"),
+    ("application", "service"),
     [
-        ("mysql", "mariadbd", 60),
-        ("keystone", "uwsgi", 30),
-        ("gateway", "haproxy", 30),
-        ("ceph-rgw", "radosgw", 60),
+        ("mysql", "mariadb.service"),
+        ("keystone", "keystone-api.service"),
+        ("keystone", "keystone-front.service"),
+        ("gateway", "haproxy.service"),
+        ("ceph-rgw", "'ceph-radosgw@*.service'"),
     ],
 )
-def test_a_killed_service_comes_back_by_itself(cloud, users, application, process):
+def test_a_killed_service_comes_back_by_itself(cloud, users, application, service):
     """Each unit's, one after another: no client is without a service for long, and nothing waits for an operator."""
     with writing(users.tokens, users.rows, users.objects):
         for unit in cloud.units(application):
-            cloud.shell(unit, f"pkill -9 {process}")
+            cloud.shell(unit, f"systemctl kill --signal=KILL {service}")
             for writer in users.all():
                 writer.wait_for(3, BACK_SECONDS)
     cloud.settle()
