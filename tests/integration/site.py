@@ -182,6 +182,19 @@ class Site:
         told = self.shell(unit, f'mariadb --batch --skip-column-names --execute "{quoted}"')
         return [line.split("\t") for line in told.splitlines()]
 
+    def wait_for_database(self, seconds: float = 120) -> None:
+        """Wait until every member serves in one cluster; units tell of it only when they look next."""
+        members = self.units("mysql")
+        asked = "mariadb --batch --skip-column-names --execute \"SHOW STATUS LIKE 'wsrep_%'\""
+        limit = time.monotonic() + seconds
+        for unit in members:
+            while True:
+                told = self.shell(unit, asked, check=False)
+                if f"wsrep_cluster_size\t{len(members)}\n" in told and "comment\tSynced\n" in told:
+                    break
+                assert time.monotonic() < limit, f"the database of {unit} is not back: {told}"
+                time.sleep(1)
+
     @property
     def writer(self) -> str:
         """The unit of mysql that clients write to."""

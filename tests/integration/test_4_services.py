@@ -124,8 +124,7 @@ def test_a_backup_brings_back_what_was_dropped(cloud, clients):
 
     assert clients.connect().authorize()
     users.verify()
-    component = cloud.run("mysql/0", "cluster-status")
-    assert len(component["component"]) == len(component["members"])
+    cloud.wait_for_database()
 
 
 def serial(cloud, unit: str, port: int, begin: str) -> str:
@@ -168,5 +167,4 @@ def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, client
     cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
     cloud.settle()
     users.verify()
-    component = cloud.run("mysql/0", "cluster-status")
-    assert len(component["component"]) == len(component["members"])
+    cloud.wait_for_database()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from charm import MySqlCharm
     from state import Member
 
-PORT = 13306
+GATEWAY = 13306
 IDLE_SECONDS = 28800
 """How long a session may say nothing: as long as MariaDB itself lets it (wait_timeout)."""
 
@@ -51,7 +51,7 @@ def serve(charm: MySqlCharm, writer: Member) -> str:
     others = (charm.members.get(unit) for unit, _ in charm.cluster.shared["members"] if unit != writer.unit)
     order = (writer.client_address, *(member.client_address for member in others if member))
     route = Route(
-        port=PORT,
+        port=GATEWAY,
         backend_port=mysql_client.PORT,
         health=Health(path="/", port=health_service.PORT, tls="tls" in charm.cluster.shared),
         single=True,
