@@ -146,7 +146,8 @@ class Model:
         with pytest.MonkeyPatch.context() as patched, use(machine), machine.waiting(HOOK_SECONDS):
             # The hook tool that ops.testing does not play.
             patched.setattr(ops.hookcmds, "goal_state", self._goal_state)
-            after = self.context.run(event(relations.get(relation)) if callable(event) else event, state)
+            chosen: Any = event(relations.get(relation)) if callable(event) else event
+            after = self.context.run(chosen, state)
         self.statuses[number] = after.unit_status
         if CEPH in relations:
             self.local[number] = dict(after.get_relation(CEPH).local_unit_data)
