@@ -74,6 +74,12 @@ class Clients:
         )
         return answer.status_code == requests.codes.ok
 
+    @cached_property
+    def object_keys(self) -> dict[str, str]:
+        """The keys of a user of the object gateways' own."""
+        gateway = self._site.leader("ceph-rgw")
+        return self._site.run(gateway, "create-user", name=f"writer-{uuid.uuid4().hex[:8]}")
+
     def s3(self, url: str, access: str, secret: str) -> Any:
         """Return boto3's client of an S3 endpoint."""
         config = Config(
@@ -201,15 +207,14 @@ class Rows(Writer):
 
 
 class Bucket(Writer):
-    """Objects of a user of its own, written and read at the stable address."""
+    """Objects in a bucket of its own, written and read at the stable address."""
 
     def __init__(self, clients: Clients, site: Site) -> None:
         super().__init__(self._put, errors=(*ERRORS, BotoCoreError, ClientError))
-        name = f"writer-{uuid.uuid4().hex[:8]}"
-        keys = site.run(site.leader("ceph-rgw"), "create-user", name=name)
+        keys = clients.object_keys
         self._s3 = clients.s3(site.objects_url, keys["access-key"], keys["secret-key"])
-        self._name = name
-        self._s3.create_bucket(Bucket=name)
+        self._name = f"bucket-{uuid.uuid4()}"
+        self._s3.create_bucket(Bucket=self._name)
 
     def _put(self, number: int) -> None:
         self._s3.put_object(Bucket=self._name, Key=str(number), Body=str(number).encode())

@@ -13,13 +13,13 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.world import Stage
 
 ROOT = Path(__file__).parents[2]
-SCHEDULES = 10
+SCHEDULES = 2
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory) -> Stage:
     pack.pack(ROOT)
-    wanted = bundle.load(ROOT / "bundles/openinfra.yaml")
+    wanted = bundle.load(ROOT / "bundles/openinfra.yaml", [ROOT / "bundles/overlays/trial.yaml"])
     return Stage(wanted, tmp_path_factory.mktemp("charms"), ROOT / "charms")
 
 

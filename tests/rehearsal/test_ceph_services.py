@@ -13,7 +13,7 @@ from openinfra_model.rehearsal.world import Stage
 
 ROOT = Path(__file__).parents[2]
 CHARMS = ["ceph", "ceph-fs", "ceph-rgw", "certificates"]
-SCHEDULES = 4
+SCHEDULES = 2
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.world import Stage
 from tests.probes import lay_out
 
-SCHEDULES = 8
+SCHEDULES = 4
 BUNDLE = """\
 applications:
   certificates: {charm: ./build/openinfra-certificates.charm, base: ubuntu@24.04, num_units: 2, to: ["0", "1"]}

@@ -10,7 +10,7 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.world import Stage
 from tests.probes import lay_out
 
-SCHEDULES = 3
+SCHEDULES = 2
 BUNDLE = """\
 applications:
   certificates: {charm: ./build/openinfra-certificates.charm, base: ubuntu@24.04, num_units: 1, to: ["0"]}

@@ -12,7 +12,7 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.world import Stage
 
 ROOT = Path(__file__).parents[2]
-SCHEDULES = 8
+SCHEDULES = 4
 
 
 @pytest.fixture(scope="session")

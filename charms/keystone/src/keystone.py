@@ -192,4 +192,4 @@ class Keystone:
 
     def _manage(self, *command: str, tree: str = "current", env: dict[str, str] | None = None) -> None:
         config = f"--config-file={self._config_path}"
-        self.api.run("keystone-manage", config, *command, tree=tree, env=env)
+        self.api.run("keystone-manage", config, *command, tree=tree, env=oslo.PATIENT | (env or {}))

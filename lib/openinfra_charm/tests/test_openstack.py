@@ -151,6 +151,13 @@ def test_a_password_comes_through_url_and_file_as_it_is():
     assert "ssl" not in oslo.database_url(ACCESS)
 
 
+def test_an_api_waits_for_an_answer_no_longer_than_it_says_and_other_programs_as_long_as_it_takes():
+    parameters = oslo.database(ACCESS)["database"]["connection_parameters"]
+    assert parameters == f"read_timeout={oslo.ANSWER_SECONDS}&write_timeout={oslo.ANSWER_SECONDS}"
+    # oslo.config's way of overriding an option: OS_<GROUP>__<OPTION>
+    assert oslo.PATIENT == {"OS_DATABASE__CONNECTION_PARAMETERS": ""}
+
+
 def test_a_dollar_is_no_reference():
     assert oslo.sections({"x": {"key": "a$b"}}) == "[x]\nkey = a$$b\n"
 

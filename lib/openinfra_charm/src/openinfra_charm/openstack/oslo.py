@@ -15,8 +15,15 @@ RECYCLE_SECONDS = 300
 """How old a connection to the database may get: less than the idle timeout of whatever is between."""
 CONNECT_SECONDS = 5
 """How long a connection to the database may take."""
+ANSWER_SECONDS = 10
+"""How long an API waits for the database's answer. A virtual address that moves to another machine takes an answer that was
+under way with it, and without this the process would wait for ever."""
 DEAD_RETRY_SECONDS = 30
 """How long a cache that did not answer is left alone."""
+
+
+PATIENT = {"OS_DATABASE__CONNECTION_PARAMETERS": ""}
+"""In the environment of a program it lets statements take as long as they do: changes of a schema."""
 
 
 def database_url(access: Access, *, ca_path: str = "") -> str:
@@ -43,6 +50,7 @@ def database(access: Access, *, ca_path: str = "", pool: int = 5) -> dict[str, d
     return {
         "database": {
             "connection": database_url(access, ca_path=ca_path),
+            "connection_parameters": f"read_timeout={ANSWER_SECONDS}&write_timeout={ANSWER_SECONDS}",
             "connection_recycle_time": RECYCLE_SECONDS,
             "max_pool_size": pool,
             # What cannot be reached is told at once, for a load balancer to hear of it; the next request tries again.
