@@ -110,7 +110,7 @@ def test_a_backup_brings_back_what_was_dropped(cloud, clients):
         users.rows.wait_for(10, 60)
     leader = cloud.leader("mysql")
     cloud.wait_for_job(leader, cloud.run(leader, "create-backup")["job-id"])
-    backup = cloud.run(leader, "list-backups")[-1]["id"]
+    backup = cloud.run(leader, "list-backups")[-1]["backup"]
     for number in cloud.run("mysql/0", "cluster-status")["relations"]:
         cloud.run(leader, "rotate-password", relation_id=int(number))
     cloud.settle()

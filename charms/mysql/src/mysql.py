@@ -251,9 +251,12 @@ class MySql:
         would have it read a new one.
         """
         taken, _, required = (self.machine.read(f"{self._folder}/certificate") or "").partition(" ")
-        if taken not in {"", fingerprint} and not self.receives_copy:
+        if taken == fingerprint or self.receives_copy:
+            return
+        if taken:
             self._kill()
-            self.machine.write(f"{self._folder}/certificate", f"{fingerprint} {required}")
+        # Where nothing is on record, the server has just been started for the first time.
+        self.machine.write(f"{self._folder}/certificate", f"{fingerprint} {required}")
 
     # Since when it has not served: a mark, so that hooks can tell how long
 

@@ -161,8 +161,8 @@ class World:
                 return self._run_action(unit, action, parameters)
             case "config", [application, *values]:
                 self.core.set_config(application, self._options(values))
-            case "add-unit", [application]:
-                self.core.add_unit(application, now=self.now)
+            case "add-unit", [application, *machines]:  # those of --to
+                self.core.add_unit(application, to=machines, now=self.now)
             case "remove-unit" | "remove-application" | "remove-machine", [name]:
                 self._remove(verb, name, forced="--force" in shlex.split(command))
             case "integrate", [first, second]:
