@@ -216,7 +216,8 @@ class Galera:
     def lost(self) -> list[int]:
         """Return the acknowledged writes that a component that serves does not have."""
         stores = [self.servers[name].load() for component in self.components for name in component]
-        return [n for n in self.acknowledged if any(n not in store.writes for store in stores)]
+        kept = [set(store.writes) for store in stores]
+        return [n for n in self.acknowledged if any(n not in writes for writes in kept)]
 
 
 def read(store: Store, text: str) -> list[list[str]] | None:
