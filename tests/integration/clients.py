@@ -130,7 +130,7 @@ class Writer:
 
     def _go_on(self) -> None:
         for number in itertools.count():
-            if self._stop.wait(0.05):
+            if self._stop.wait(0.1):
                 return
             try:
                 self._write(number)
