@@ -146,8 +146,4 @@ PLANTED = (
         "a certificate that is not valid yet", f"{LIB}/tls.py",
         "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges", faults="clock",
     ),
-    _in_tls(
-        "a wrong clock brings on hooks without end", f"{LIB}/tls.py",
-        ' or abs(now - known.get("asked", 0)) < AGAIN_SECONDS', "", "converges", faults="clock",
-    ),
 )  # fmt: skip

@@ -15,8 +15,7 @@ import pytest
 from openinfra_model import bundle, pack
 from openinfra_model.rehearsal.play import Listed, Play, Plot
 from openinfra_model.rehearsal.world import Stage
-
-from .conftest import OVERLAYS
+from tests.integration.conftest import OVERLAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
