@@ -9,7 +9,6 @@ import jubilant
 
 from .clients import Users, writing
 
-PROJECTS = "SELECT id, name FROM keystone.project ORDER BY id"
 VALIDITY = "4m"
 TLS_PORTS = {
     "keystone": [(15000, "")],
@@ -101,30 +100,6 @@ def test_a_relation_is_withdrawn_and_given_back(cloud, clients):
     users.verify()
     assert {"object-store", "s3"} <= {service.type for service in clients.connect().identity.services()}
     assert clients.connect().object_store.get_account_metadata() is not None
-
-
-def test_a_backup_brings_back_what_was_dropped(cloud, clients):
-    """All passwords are replaced between backup and restore: those that are in use are kept."""
-    users = Users(clients, cloud)
-    with writing(users.rows):
-        users.rows.wait_for(10, 60)
-    leader = cloud.leader("mysql")
-    cloud.wait_for_job(leader, cloud.run(leader, "create-backup")["job-id"])
-    backup = cloud.run(leader, "list-backups")[-1]["backup"]
-    for number in cloud.run("mysql/0", "cluster-status")["relations"]:
-        cloud.run(leader, "rotate-password", relation_id=int(number))
-    cloud.settle()
-    before = cloud.sql(leader, PROJECTS)
-    cloud.sql(leader, "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE keystone.project")
-
-    assert "confirm=mysql" in cloud.refused(leader, "restore", backup=backup)
-    cloud.run(leader, "restore", backup=backup, unit=leader, confirm="mysql")
-    cloud.settle()
-
-    cloud.wait_for_database()
-    assert cloud.sql(leader, PROJECTS) == before
-    assert clients.connect().authorize()
-    users.verify()
 
 
 def serial(cloud, unit: str, port: int, begin: str) -> str:
