@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import cloud, controller, juju, site
+from tests.integration.conftest import clients, cloud, controller, juju, site
 from tests.integration.conftest import pytest_addoption as add_site_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["cloud", "controller", "juju", "site"]
+__all__ = ["clients", "cloud", "controller", "juju", "site"]
 
 
 def pytest_addoption(parser):

@@ -1,15 +1,8 @@
 """A backup of a cloud in use, taken back."""
 
-import pytest
-
-from tests.integration.clients import Clients, Users, writing
+from tests.integration.clients import Users, writing
 
 PROJECTS = "SELECT id, name FROM keystone.project ORDER BY id"
-
-
-@pytest.fixture
-def clients(cloud, tmp_path) -> Clients:
-    return Clients(cloud, tmp_path)
 
 
 def test_a_backup_brings_back_what_was_dropped(cloud, clients):

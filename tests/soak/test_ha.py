@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.clients import Clients, Users, Writer, writing
+from tests.integration.clients import Users, Writer, writing
 
 CUT_SECONDS = 60
 LIMITS = {"the VIP": 3, "tokens": 10, "the database": 15, "objects": 40}
@@ -14,11 +14,6 @@ LIMITS = {"the VIP": 3, "tokens": 10, "the database": 15, "objects": 40}
 def connect(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=0.5):
         pass
-
-
-@pytest.fixture
-def clients(cloud, tmp_path) -> Clients:
-    return Clients(cloud, tmp_path)
 
 
 @pytest.fixture

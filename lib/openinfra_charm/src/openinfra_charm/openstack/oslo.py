@@ -20,8 +20,6 @@ ANSWER_SECONDS = 10
 under way with it, and without this the process would wait for ever."""
 DEAD_RETRY_SECONDS = 30
 """How long a cache that did not answer is left alone."""
-
-
 PATIENT = {"OS_DATABASE__CONNECTION_PARAMETERS": ""}
 """In the environment of a program it lets statements take as long as they do: changes of a schema."""
 
