@@ -26,12 +26,20 @@ LOOKS = [
     r"config-get|is-leader|relation-(ids|list|get|model-get)|network-get|status-get|goal-state|secret-(get|ids|info-get)",
     r"storage-(list|get)|opened-ports|unit-get|resource-get|juju-log|state-get",
     r"dpkg-query|systemctl (show|is-enabled|is-active)|systemd-detect-virt|apt-config|sysctl -n|chronyc|sshd -T",
+    r"mariadb: (SHOW|SELECT) ",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]
 RECORDER = r"""
 #!/bin/sh
 PATH=${PATH#/tmp/recorder/bin:}
+if [ "${0##*/}" = mariadb ]; then
+    # One line for each statement: its arguments say nothing.
+    said=$(cat)
+    printf '%s' "$said" | tr '\n' ' ' | sed 's/; */\n/g' | sed -n 's/^./mariadb: &/p' >> /tmp/recorder/log
+    printf '%s\n' "$said" | mariadb "$@"
+    exit
+fi
 printf '%s\n' "$(printf '%s ' "${0##*/}" "$@" | tr '\n' ' ')" >> /tmp/recorder/log
 exec "${0##*/}" "$@"
 """
@@ -50,7 +58,13 @@ def snapshot(site, unit) -> set[str]:
     info = json.loads(site.juju.cli("show-unit", unit, "--format", "json"))[unit]
     relations = {json.dumps(relation, sort_keys=True) for relation in info["relation-info"]}
     # juju's agent and what belongs to the test itself come and go
-    started = {line for line in services if re.search(r"Id=(ceph|chrony|ssh|unattended)", line)}
+    started = {
+        line
+        for line in services
+        if re.search(
+            r"Id=(ceph|chrony|haproxy|keepalived|keystone|mariadb|memcached|mysql|ssh|unattended)", line
+        )
+    }
     assert started
     return started | set(files) | relations
 
