@@ -236,7 +236,7 @@ class GatewayCharm(ops.CharmBase):
     @property
     def owns_daemon(self) -> bool:
         """Whether this unit, not one of another application, is the machine's gateway."""
-        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+        return registry.owner(self.machine, DAEMON) == self.unit.name
 
     # Status
 

@@ -168,8 +168,7 @@ class KeystoneCharm(ops.CharmBase):
         if self.upgrade.switching or not self.keystone.outdated():
             return False
         if not self.cluster.request_turn(RESTART):
-            turn = self.cluster.turn_holder or "the leader gives it"
-            self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
+            self.missing.append(self.cluster.waits_for_turn("restart"))
             return False
         self.keystone.restart()
         return True

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from types import ModuleType
 
 NO_START = "/usr/sbin/policy-rc.d"
@@ -494,6 +494,15 @@ class Machine:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something is so, but no longer than this; return whether it is."""
+        limit = self.now() + seconds
+        while not condition():
+            if self.now() + 1 > limit:
+                return False
+            self.sleep(1)
+        return True
 
 
 def _folder(path: str) -> str:
