@@ -13,7 +13,6 @@ from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from state import Config, Settings, State
 
-LEAVING = ops.MaintenanceStatus("leaving")
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
 FEW = 8
@@ -126,12 +125,12 @@ class CephFsCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.mds.daemon.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.mds.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
@@ -146,6 +145,9 @@ class CephFsCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self.missing and self.mds.daemon.paused:
             self.missing.append(status.paused(self.unit.name))
+        elif not self.missing and not self.mds.daemon.was_started:
+            # A hook that reconciles nothing: what the last one said is what is waited for still.
+            return
         elif not self.missing and not self.mds.daemon.runs():
             self.missing.append(status.does_not_run("ceph-mds", self.unit.name, self.mds.daemon.unit))
         elif (

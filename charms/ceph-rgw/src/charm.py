@@ -14,7 +14,6 @@ from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from state import Config, Keystone, Settings, Site, State, check_site
 
-LEAVING = ops.MaintenanceStatus("leaving")
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
 POOLS = (
@@ -202,12 +201,12 @@ class CephRgwCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.rgw.daemon.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.rgw.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
@@ -222,6 +221,9 @@ class CephRgwCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self.missing and self.rgw.daemon.paused:
             self.missing.append(status.paused(self.unit.name))
+        elif not self.missing and not self.rgw.daemon.was_started:
+            # A hook that reconciles nothing: what the last one said is what is waited for still.
+            return
         elif not self.missing and not self.rgw.daemon.runs():
             self.missing.append(status.does_not_run("radosgw", self.unit.name, self.rgw.daemon.unit))
         status.add_all(event, self.missing)

@@ -64,7 +64,7 @@ class GatewayCharm(ops.CharmBase):
             self.cluster.publish(vip_peers=None)
         if self.gateway.is_leaving(self.unit.name):
             # It forgets routes and peers one by one; it serves what it did for as long as anybody may still ask it.
-            self._missing.append(ops.MaintenanceStatus("leaving"))
+            self._missing.append(status.LEAVING)
             return
         try:
             self.reconcile()

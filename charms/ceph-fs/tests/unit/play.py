@@ -139,6 +139,7 @@ class Model:
         state = testing.State(
             leader=number == 0,
             config=self.config,
+            unit_status=self.statuses.get(number, testing.UnknownStatus()),
             relations=set(relations.values()),
             secrets=self.secrets,
             networks={testing.Network("public", bind_addresses=[address])},

@@ -99,6 +99,21 @@ def test_without_ceph_it_says_what_to_integrate(deploy):
     assert model.machines[0].services == {}
 
 
+def test_a_hook_that_is_about_nothing_leaves_what_is_waited_for(deploy):
+    model = deploy(2, relations=())
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-fs:ceph ceph:mds")
+
+
+def test_a_daemon_that_died_is_told_by_every_hook(deploy):
+    model = deploy(2)
+    model.machines[0].services[UNIT] = "failed"
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus(
+        f"ceph-mds does not run; see juju ssh ceph-fs/0 journalctl -u {UNIT}"
+    )
+
+
 def test_ceph_refusing_is_told():
     model = Model(1, relations=())
     answer = {

@@ -178,6 +178,7 @@ class Model:
         state = testing.State(
             leader=number == self.leader,
             config=self.config,
+            unit_status=self.statuses.get(number, testing.UnknownStatus()),
             relations=set(relations.values()),
             secrets=[secret for secret, unit in self.secrets.values() if unit in {number, None}],
             networks={testing.Network("internal", bind_addresses=[address])},

@@ -93,6 +93,21 @@ def test_what_is_missing_is_said_and_nothing_runs(deploy, relations, words):
     assert model.machines[0].services == {}
 
 
+def test_a_hook_that_is_about_nothing_leaves_what_is_waited_for(deploy):
+    model = deploy(2, relations=(CERTIFICATES,))
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-rgw:ceph ceph")
+
+
+def test_a_daemon_that_died_is_told_by_every_hook(deploy):
+    model = deploy(2)
+    model.machines[0].services[UNIT] = "failed"
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus(
+        f"radosgw does not run; see juju ssh ceph-rgw/0 journalctl -u {UNIT}"
+    )
+
+
 def test_ceph_refusing_is_told(deploy):
     model = deploy(1, relations=(CERTIFICATES,))
     answer = {"api-version": 1, "exit-code": 1, "stderr": "no room", "request-id": "pools-regionone-a"}

@@ -91,6 +91,7 @@ class Model:
         state = testing.State(
             leader=number == 0,
             config=self.config,
+            unit_status=self.statuses.get(number, testing.UnknownStatus()),
             relations={peers, cache, *self._authorities(number)} if formed else set(),
             networks={testing.Network("cache", bind_addresses=[address])},
         )

@@ -123,6 +123,24 @@ def test_a_daemon_that_cannot_run_is_said(deploy):
     )
 
 
+def test_a_hook_that_is_about_nothing_leaves_what_is_waited_for(deploy):
+    model = deploy(0)
+    model.secure()
+    model.add_unit()
+    model.add_unit()
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.WaitingStatus("for a certificate from ca")
+
+
+def test_a_daemon_that_died_is_told_by_every_hook(deploy):
+    model = deploy(2)
+    model.machines[0].services["memcached.service"] = "failed"
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus(
+        "memcached does not run; see juju ssh memcached/0 journalctl -u memcached.service"
+    )
+
+
 def serial(model, number):
     return [line for line in model.machines[number].cache.certificate.splitlines() if line][1]
 
@@ -267,6 +285,7 @@ def test_flush_all_asks_first(deploy):
 def test_removal_leaves_nothing(deploy):
     model = deploy(1)
     model.run(0, model.on.stop())
+    assert model.statuses[0] == ops.MaintenanceStatus("leaving")
     model.run(0, model.on.remove(), formed=False)
     machine = model.machines[0]
     assert machine.packages == {}

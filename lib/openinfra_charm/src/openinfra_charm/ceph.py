@@ -95,6 +95,11 @@ class Daemon:
         self._machine.remove(self._pause_mark)
         self.apply()
 
+    @property
+    def was_started(self) -> bool:
+        """Whether it has been started, be it well or not, and not stopped since."""
+        return self.unit in self._services.units
+
     def runs(self) -> bool:
         """Return whether its process is there."""
         return self._machine.service_states(self.unit)[self.unit] == "active"

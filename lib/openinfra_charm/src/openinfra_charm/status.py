@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LEAVING = ops.MaintenanceStatus("leaving")
+"""What a unit says that is on its way out."""
+
+
 class NeedsOperatorError(Exception):
     """Something that only an operator can put right; the message says what, and how."""
 
