@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BUNDLE = ROOT / "bundles/openinfra.yaml"
 OVERLAY = ROOT / "bundles/overlays/trial.yaml"
+THREE_OF_EACH = ROOT / "bundles/overlays/ha.yaml"
 DOCUMENT = ROOT / "docs/performance.md"
 FIGURES = pytest.StashKey[Figures]()
 
@@ -121,6 +122,15 @@ def deployed(cloud, tmp_path_factory) -> Iterator[Deployment]:
     """The bundle."""
     bundle = charms.timed_bundle(BUNDLE, tmp_path_factory.mktemp("bundle"))
     with cloud.deployment("benchmark", "ceph", str(bundle), "--overlay", str(OVERLAY)) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def tripled(cloud, tmp_path_factory) -> Iterator[Deployment]:
+    """The bundle with three units of each service and a stable address. It is gone before another one is measured."""
+    bundle = charms.timed_bundle(BUNDLE, tmp_path_factory.mktemp("tripled"))
+    overlays = ("--overlay", str(OVERLAY), "--overlay", str(THREE_OF_EACH))
+    with cloud.deployment("benchmark-tripled", "ceph", str(bundle), *overlays) as deployment:
         yield deployment
 
 

@@ -50,6 +50,12 @@ fsid = $fsid
 mon_host = $hosts
 public_addr = $(address "$1")
 auth_allow_insecure_global_id_reclaim = false
+ms_cluster_mode = secure
+ms_service_mode = secure
+ms_client_mode = secure
+ms_mon_cluster_mode = secure
+ms_mon_service_mode = secure
+ms_mon_client_mode = secure
 [mon]
 mgr_initial_modules = iostat
 END

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 import uuid
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 SECONDS = 10
 """How long a client waits for an answer."""
+BUCKET_SECONDS = 60
+"""How long one waits for a new bucket."""
+VISIT_SECONDS = 0.5
+"""How long one waits for a connection before the next try."""
 ERRORS = (
     OSError,
     pymysql.Error,
@@ -59,6 +64,19 @@ class Clients:
         (cloud,) = yaml.safe_load(given["clouds-yaml"])["clouds"].values()
         return cloud
 
+    @property
+    def token_request(self) -> dict[str, Any]:
+        """What the administrator sends to /v3/auth/tokens."""
+        auth = self.cloud["auth"]
+        user = {
+            "name": auth["username"],
+            "password": auth["password"],
+            "domain": {"name": auth["user_domain_name"]},
+        }
+        project = {"name": auth["project_name"], "domain": {"name": auth["project_domain_name"]}}
+        identity = {"methods": ["password"], "password": {"user": user}}
+        return {"auth": {"identity": identity, "scope": {"project": project}}}
+
     def connect(self, **auth: str) -> Connection:
         """Log in, as the administrator where nothing else is said."""
         cloud = {**self.cloud, "auth": self.cloud["auth"] | auth, "cacert": self.ca}
@@ -80,12 +98,12 @@ class Clients:
         gateway = self._site.leader("ceph-rgw")
         return self._site.run(gateway, "create-user", name=f"writer-{uuid.uuid4().hex[:8]}")
 
-    def s3(self, url: str, access: str, secret: str) -> Any:
+    def s3(self, url: str, access: str, secret: str, *, seconds: int = SECONDS) -> Any:
         """Return boto3's client of an S3 endpoint."""
         config = Config(
             s3={"addressing_style": "path"},
-            connect_timeout=SECONDS,
-            read_timeout=SECONDS,
+            connect_timeout=seconds,
+            read_timeout=seconds,
             retries={"max_attempts": 0},
         )
         return boto3.client(
@@ -214,7 +232,10 @@ class Bucket(Writer):
         keys = clients.object_keys
         self._s3 = clients.s3(site.objects_url, keys["access-key"], keys["secret-key"])
         self._name = f"bucket-{uuid.uuid4()}"
-        self._s3.create_bucket(Bucket=self._name)
+        # Gateways tell each other of a new bucket, and wait up to 30 s for one that was killed.
+        clients.s3(
+            site.objects_url, keys["access-key"], keys["secret-key"], seconds=BUCKET_SECONDS
+        ).create_bucket(Bucket=self._name)
 
     def _put(self, number: int) -> None:
         self._s3.put_object(Bucket=self._name, Key=str(number), Body=str(number).encode())
@@ -232,15 +253,32 @@ class Bucket(Writer):
 
 
 class Users:
-    """People at work: one logs in all the time, one writes rows, one writes objects."""
+    """People at work: one knocks at the stable address all the time, one logs in, one writes rows, one writes objects."""
 
     def __init__(self, clients: Clients, site: Site) -> None:
+        self.visits = Writer(
+            lambda _: socket.create_connection((site.vip, 5000), timeout=VISIT_SECONDS).close()
+        )
         self.tokens = Writer(lambda _: clients.connect().authorize())
         self.rows = Rows(clients, site)
         self.objects = Bucket(clients, site)
 
     def all(self) -> tuple[Writer, ...]:
-        return (self.tokens, self.rows, self.objects)
+        return (self.visits, self.tokens, self.rows, self.objects)
+
+    def wait(self) -> None:
+        """Wait until each of them has been served a few times more."""
+        for writer in self.all():
+            writer.wait_for(3, 60)
+
+    def endure(self, disturb: Callable[[], object]) -> dict[str, float]:
+        """Have them work before, while and after something goes on; return the longest time in seconds that each was not served."""
+        with writing(*self.all()):
+            self.wait()
+            disturb()
+            self.wait()
+        names = ("the address", "tokens", "rows", "objects")
+        return {name: writer.longest_gap for name, writer in zip(names, self.all(), strict=True)}
 
     def verify(self) -> None:
         """Hold the cloud to what it has acknowledged."""

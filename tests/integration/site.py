@@ -137,15 +137,21 @@ class Site:
     def power_on(self, *units: str) -> None:
         self._each(units, lambda name: self._lxc("start", name))
 
-    @contextlib.contextmanager
-    def cut_off(self, unit: str):
-        """Lose every packet to and from a unit's machine, which runs on and is told nothing, for as long as the block runs."""
+    @property
+    def first_gateway(self) -> str:
+        """The unit of gateway whose machine has the stable address."""
+        return next(
+            unit for unit in self.units("gateway") if self.vip in self.shell(unit, "ip -brief -4 address")
+        )
+
+    def cut_off(self, unit: str, seconds: float) -> None:
+        """Lose every packet to and from a unit's machine for so long; it runs on and is told nothing."""
         path = f"/1.0/instances/{self.instance(unit)}"
         link = json.loads(self._lxc("query", path).stdout)["config"]["volatile.eth0.host_name"]
         bridge = Path(f"/sys/class/net/{link}/master").resolve().name
         subprocess.run(["ip", "link", "set", link, "nomaster"], check=True)
         try:
-            yield
+            time.sleep(seconds)
         finally:
             subprocess.run(["ip", "link", "set", link, "master", bridge], check=True)
 

@@ -103,15 +103,15 @@ def test_a_relation_is_withdrawn_and_given_back(cloud, clients):
 
 
 def serial(cloud, unit: str, port: int, begin: str) -> str:
-    """The serial number of the certificate that a port presents."""
+    """The serial number of the certificate that a port presents; "" from one that does not answer just now."""
     address = cloud.address(unit)
     told = cloud.shell(
         unit,
         f"echo | timeout 10 openssl s_client -connect {address}:{port} {begin} 2>/dev/null | openssl x509 -noout -serial",
+        check=False,
     )
     found = re.fullmatch(r"serial=([0-9A-F]+)\n", told)
-    assert found, f"port {port} of {unit} presents no certificate: {told}"
-    return found[1]
+    return found[1] if found else ""
 
 
 def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients):
@@ -128,9 +128,10 @@ def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, client
         for port, begin in listed
     ]
     first = {port: serial(cloud, *port) for port in ports}
+    assert all(first.values()), f"no certificate at {[port for port in ports if not first[port]]}"
     with writing(*users.all()):
         limit = time.monotonic() + 300
-        while same := [port for port in ports if serial(cloud, *port) == first[port]]:
+        while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
             assert time.monotonic() < limit, f"still the same certificates: {same}"
             time.sleep(10)
         last = cloud.units("ceph")[-1]

@@ -16,7 +16,7 @@ __all__ = ["Params", "run"]
 
 
 def run(charm: CephRgwCharm, _params: Params) -> Outcome:
-    """Return the URLs and the region's name for S3.
+    """Return the URLs, the region's name for S3, and what makes keys for it.
 
     Raises:
         ActionError: It is not known yet.
@@ -25,7 +25,11 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     url = endpoints.public_url(charm, settings, charm.cluster.facts(charm.unit.name).get("address", ""))
     if not url or not charm.cluster.shared.get("checked"):
         raise ActionError("nothing is served yet; wait until the units are active")
-    result = {"s3": url, "region": settings.site.zonegroup}
+    result = {
+        "s3": url,
+        "region": settings.site.zonegroup,
+        "keys": f"juju run {charm.unit.name} create-user name=NAME",
+    }
     if charm.model.get_relation("identity-service"):
-        result["swift"] = f"{url}/swift/v1"
+        result |= {"keys": "openstack ec2 credentials create", "swift": f"{url}/swift/v1"}
     return Outcome(summary=f"S3 at {url}, region {settings.site.zonegroup}", result=result)

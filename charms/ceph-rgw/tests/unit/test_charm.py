@@ -390,10 +390,13 @@ def test_endpoints_are_told(deploy, keystone):
     assert model.action(0, "get-endpoints")["result"] == {
         "s3": "https://s3.example.org:17480",
         "region": "regionone",
+        "keys": "juju run ceph-rgw/0 create-user name=NAME",
     }
     model.relate(IDENTITY, **keystone(model))
     model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
-    assert model.action(0, "get-endpoints")["result"]["swift"] == "https://s3.example.org:7480/swift/v1"
+    told = model.action(0, "get-endpoints")["result"]
+    assert told["swift"] == "https://s3.example.org:7480/swift/v1"
+    assert told["keys"] == "openstack ec2 credentials create"
 
 
 def test_actions_wait_for_a_zone(deploy):

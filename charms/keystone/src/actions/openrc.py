@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CLOUDS = """\
 # Save it as ~/.config/openstack/clouds.yaml (mode 0600), and below as the file that `cacert` names: {ca_file}
+# Then, for one: openstack --os-cloud {cloud} token issue
 clouds:
   {cloud}:
     auth:
