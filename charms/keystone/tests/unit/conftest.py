@@ -39,7 +39,9 @@ class Model(model.Model):
         super().__init__(units, config, RELATIONS, [DATABASE_SECRET])
 
     def make_machine(self, number):
-        return KeystoneMachine(number, self.database, self.issued, self.time)
+        new = KeystoneMachine(number, self.database, self.issued, self.time)
+        new.keystone.listen(new.address, [machine.keystone for machine in self.machines.values()])
+        return new
 
     def add_unit(self):
         machine = super().add_unit()

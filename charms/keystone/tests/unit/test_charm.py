@@ -7,6 +7,9 @@ import ops
 import pytest
 from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY
 
+import check
+from openinfra_charm.machine import use
+
 API, FRONT = "keystone-api.service", "keystone-front.service"
 CONFIG = "/etc/keystone/keystone.conf"
 WANTED = json.dumps([
@@ -489,6 +492,53 @@ def test_a_paused_unit_stays_stopped_until_it_is_resumed(three):
     three.update_status()
     assert machine.keystone.serves
     assert three.statuses[1].name == "active"
+
+
+# The checks for the host charm
+
+
+@pytest.fixture
+def ask(capsys):
+    """Return a function that runs a check of a machine as `host` does, and returns why it fails."""
+
+    def ask(machine, kind):
+        with use(machine):
+            command = machine.read(f"/usr/lib/openinfra/{kind}.d/keystone").split("check.py ")[1]
+            code = check.main(*command.split())
+        why = capsys.readouterr().out.strip()
+        assert code == bool(why)
+        return why
+
+    return ask
+
+
+def test_the_last_unit_that_serves_is_not_safe_to_stop(three, ask):
+    assert [ask(machine, "safe-to-stop") for machine in three.machines.values()] == [""] * 3
+    three.machines[0].power_off()
+    assert ask(three.machines[1], "safe-to-stop") == ""
+    three.action(2, "pause")
+    assert ask(three.machines[1], "safe-to-stop") == "no other unit of keystone serves: see its status"
+    assert ask(three.machines[2], "safe-to-stop") == ""
+    three.action(2, "resume")
+    assert ask(three.machines[1], "safe-to-stop") == ""
+
+
+def test_a_unit_that_others_do_not_reach_is_none_that_serves(three, ask):
+    three.machines[0].power_off()
+    three.machines[2].services[FRONT] = "failed"
+    assert ask(three.machines[1], "safe-to-stop") == "no other unit of keystone serves: see its status"
+
+
+def test_what_does_not_serve_may_stop(three, ask):
+    for machine in three.machines.values():
+        machine.keystone.broken = "database: OperationalError"
+    assert ask(three.machines[0], "safe-to-stop") == ""
+    assert ask(three.machines[0], "after-start") == "database: OperationalError"
+
+
+def test_a_unit_alone_may_stop(one, ask):
+    assert ask(one.machines[0], "safe-to-stop") == ""
+    assert ask(one.machines[0], "after-start") == ""
 
 
 # The end
