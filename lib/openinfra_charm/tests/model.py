@@ -31,7 +31,7 @@ class Model:
 
     Hooks are played one after the other; whoever sees changed peer data gets `relation-changed` for it. `relations` are
     those with other applications, as these have written them; `local` is what this one has, by relation and unit (or "app").
-    `held` are units whose hooks do not run, `readers` the units that secrets are granted to, where it is one only.
+    `held` are units whose hooks do not run (their actions do), `readers` the units that secrets are granted to, where it is one only.
     """
 
     charm: type[ops.CharmBase]
@@ -214,7 +214,7 @@ class Model:
         self._due += [entry for entry in due if entry not in self._due]
 
     def _play(self, number, event: Any, *, formed=True, relation=PEERS):
-        if number in self.held:
+        if number in self.held and not getattr(event, "action", None):
             return
         relations = self._relations(number) if formed else {}
         hidden = {secret for secret in self.secrets if self.readers.get(secret.id, number) != number}
