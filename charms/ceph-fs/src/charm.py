@@ -10,10 +10,9 @@ from ceph_fs import DAEMON, Mds
 from openinfra_charm import actions, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
-from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds
+from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from state import Config, Settings, State
 
-LEAVING = ops.MaintenanceStatus("leaving")
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
 FEW = 8
@@ -54,7 +53,7 @@ class CephFsCharm(ops.CharmBase):
         except UnreachableError as error:
             self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
         if isinstance(event, ops.RelationBrokenEvent):
-            self.mds.stop()
+            self.mds.daemon.stop()
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -73,19 +72,15 @@ class CephFsCharm(ops.CharmBase):
         access = self._access(settings)
         if access is None:
             return
-        self.mds.render(
-            State(
-                settings=settings,
-                address=self._address("public"),
-                fsid=access.fsid,
-                key=access.key,
-                monitors=access.monitors,
-            )
-        )
-        if self.mds.paused:
+        self.mds.render(State(settings=settings, address=self._address("public"), access=access))
+        if self.mds.daemon.paused:
             return
-        self.mds.apply()
-        self._restart_outdated()
+        self.mds.daemon.apply()
+        self.missing += self.cluster.restart_in_turn(
+            self.mds.daemon,
+            lambda: self.mds.wait_until_ready(RESTART_SECONDS),
+            "the metadata server to stand by",
+        )
 
     def _access(self, settings: Settings) -> ceph_daemons.Access | None:
         """Ask for the file system and a key, and return how to reach the cluster."""
@@ -94,8 +89,6 @@ class CephFsCharm(ops.CharmBase):
             raise status.NeedsOperatorError(
                 f"integrate with Ceph: juju integrate {self.app.name}:ceph ceph:mds"
             )
-        if self.unit.is_leader():
-            ceph_client.announce_secrets(relation, self.app)
         metadata, data = f"{self.app.name}.meta", f"{self.app.name}.data"
         operations = [
             {"op": "create-pool", "name": metadata, "app-name": "cephfs", "pg_num": FEW},
@@ -106,36 +99,14 @@ class CephFsCharm(ops.CharmBase):
             },
         ]  # fmt: skip
         request_id = f"{self.app.name}-{settings.active}-{settings.standby_replay}".lower()
-        ceph_daemons.request(
-            relation, self.unit, ceph_mds.FORMAT, self.mds.name, request_id=request_id, operations=operations
+        access = ceph_daemons.obtain(
+            self, relation, ceph_mds.FORMAT, self.mds.name, request_id=request_id, operations=operations
         )
-        try:
-            access = ceph_daemons.read_access(
-                self.model, relation, ceph_mds.FORMAT, self.mds.name, unit=self.unit, request_id=request_id
-            )
-        except ValueError as error:
-            raise status.NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
         if access is None:
             self.missing.append(
                 ops.WaitingStatus(f"for {relation.app.name} to make the file system and a key")
             )
         return access
-
-    def _restart_outdated(self) -> None:
-        """Restart what runs with an older configuration, one unit of the application at a time."""
-        if self.mds.outdated():
-            if not self.cluster.request_turn("restart"):
-                turn = self.cluster.turn_holder or "the leader gives it"
-                self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
-                return
-            self.mds.restart()
-        if self.cluster.turn_reason:
-            if self.mds.wait_until_ready(RESTART_SECONDS):
-                self.cluster.release_turn()
-            else:
-                self.missing.append(
-                    ops.WaitingStatus("for the metadata server to stand by after its restart")
-                )
 
     def _address(self, binding: str) -> str:
         network = self.model.get_binding(binding)
@@ -154,12 +125,12 @@ class CephFsCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
-            self.mds.stop()
+            self.mds.daemon.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.mds.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
@@ -167,18 +138,18 @@ class CephFsCharm(ops.CharmBase):
     @property
     def owns_daemon(self) -> bool:
         """Whether this unit, not one of another application, runs the machine's metadata server."""
-        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+        return registry.owner(self.machine, DAEMON) == self.unit.name
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        if not self.missing and self.mds.paused:
-            self.missing.append(
-                ops.MaintenanceStatus(f"paused; start it again: juju run {self.unit.name} resume")
-            )
-        elif not self.missing and not self.mds.runs():
-            why = f"see juju ssh {self.unit.name} journalctl -u {self.mds.unit}"
-            self.missing.append(ops.BlockedStatus(f"ceph-mds does not run; {why}"))
+        if not self.missing and self.mds.daemon.paused:
+            self.missing.append(status.paused(self.unit.name))
+        elif not self.missing and not self.mds.daemon.was_started:
+            # A hook that reconciles nothing: what the last one said is what is waited for still.
+            return
+        elif not self.missing and not self.mds.daemon.runs():
+            self.missing.append(status.does_not_run("ceph-mds", self.unit.name, self.mds.daemon.unit))
         elif (
             not self.missing
             and self.cluster.planned

@@ -22,7 +22,11 @@ def main(kind: str, application: str) -> int:
 
 def _why_not_ready(mds: Mds) -> str | None:
     try:
-        return None if mds.paused or mds.is_ready() else "the metadata server neither serves nor stands by"
+        return (
+            None
+            if mds.daemon.paused or mds.is_ready()
+            else "the metadata server neither serves nor stands by"
+        )
     except UnreachableError as error:
         return str(error)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from openinfra_charm.status import ConfigError
+from openinfra_charm.values import parse_size
 
-SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+if TYPE_CHECKING:
+    from openinfra_charm.interfaces.ceph_daemons import Access
+
 _MOST_SERVERS = 16
 _LEAST_CACHE = 128 << 20
 
@@ -52,12 +55,4 @@ class State:
 
     settings: Settings
     address: str
-    fsid: str
-    key: str
-    monitors: tuple[str, ...]
-
-
-def parse_size(text: str) -> int | None:
-    """Return the bytes that a size such as `10G` (binary units) stands for; None if it is none."""
-    match = re.fullmatch(r"([1-9]\d*)([KMGT])i?B?", text.strip())
-    return int(match[1]) * SIZES[match[2]] if match else None
+    access: Access

@@ -11,10 +11,9 @@ from ceph_rgw import DAEMON, Rgw
 from openinfra_charm import actions, registry, status, tls
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
-from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_radosgw, keystone
+from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from state import Config, Keystone, Settings, Site, State, check_site
 
-LEAVING = ops.MaintenanceStatus("leaving")
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
 POOLS = (
@@ -84,9 +83,9 @@ class CephRgwCharm(ops.CharmBase):
         if state is None:
             return
         self.rgw.render(state)
-        if self.rgw.paused or not self._found(settings.site):
+        if self.rgw.daemon.paused or not self._found(settings.site):
             return
-        self.rgw.apply()
+        self.rgw.daemon.apply()
         self._restart_outdated()
         self._check_health()
         endpoints.publish(self, settings, state.address)
@@ -115,18 +114,11 @@ class CephRgwCharm(ops.CharmBase):
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
         if not (access and ready) or (identity and not answer):
             return None
-        return State(
-            settings=settings,
-            address=address,
-            fsid=access.fsid,
-            key=access.key,
-            monitors=access.monitors,
-            keystone=answer and _keystone(answer),
-        )
+        return State(settings=settings, address=address, access=access, keystone=answer and _keystone(answer))
 
     def _leave_ceph(self) -> None:
         """Stop, as the key is taken away; the next Ceph may be another one, and have no zone."""
-        self.rgw.stop()
+        self.rgw.daemon.stop()
         if self.unit.is_leader():
             self.cluster.publish_shared(founded=None, checked=None)
 
@@ -138,24 +130,15 @@ class CephRgwCharm(ops.CharmBase):
                 ops.BlockedStatus(f"integrate with Ceph: juju integrate {self.app.name}:ceph ceph")
             )
             return None
-        if self.unit.is_leader():
-            ceph_client.announce_secrets(relation, self.app)
         pools = [
             {"op": "create-pool", "name": f"{site.zone}.{name}", "app-name": "rgw"}
             | ({} if name == POOLS[-1] else {"pg_num": FEW})
             for name in POOLS
         ]
-        which = {"unit": self.unit, "request_id": f"pools-{site.zone}"}
-        ceph_daemons.request(
-            relation, self.unit, ceph_radosgw.FORMAT, self.rgw.name,
-            request_id=which["request_id"], operations=pools,
+        access = ceph_daemons.obtain(
+            self, relation, ceph_radosgw.FORMAT, self.rgw.name,
+            request_id=f"pools-{site.zone}", operations=pools,
         )  # fmt: skip
-        try:
-            access = ceph_daemons.read_access(
-                self.model, relation, ceph_radosgw.FORMAT, self.rgw.name, **which
-            )
-        except ValueError as error:
-            raise status.NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
         if access is None:
             self.missing.append(ops.WaitingStatus(f"for {relation.app.name} to make pools and a key"))
         return access
@@ -182,22 +165,15 @@ class CephRgwCharm(ops.CharmBase):
 
     def _restart_outdated(self) -> None:
         """Restart what runs with older configuration or certificate, one unit of the application at a time."""
-        relation = self.model.get_relation("certificates")
-        if self.rgw.outdated():
-            if not self.cluster.request_turn("restart"):
-                turn = self.cluster.turn_holder or "the leader gives it"
-                self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
-                return
-            self.rgw.restart()
-        self.tls.acknowledge(relation, self.unit)
+        self.missing += self.cluster.restart_in_turn(
+            self.rgw.daemon, lambda: self.rgw.wait_until_ready(RESTART_SECONDS), "radosgw to answer"
+        )
+        if self.rgw.daemon.outdated():
+            return
+        self.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         if identity := self.model.get_relation("identity-service"):
             # Now that the daemon runs with the newest user, Keystone may end the one before.
             keystone.read_access(self.model, identity)
-        if self.cluster.turn_reason:
-            if self.rgw.wait_until_ready(RESTART_SECONDS):
-                self.cluster.release_turn()
-            else:
-                self.missing.append(ops.WaitingStatus("for radosgw to answer after its restart"))
 
     def _check_health(self) -> None:
         """As the leader have something to check the health of gateways with; it takes a daemon that serves."""
@@ -225,12 +201,12 @@ class CephRgwCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
-            self.rgw.stop()
+            self.rgw.daemon.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        self.missing.append(LEAVING)
+        self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.rgw.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
@@ -238,18 +214,18 @@ class CephRgwCharm(ops.CharmBase):
     @property
     def owns_daemon(self) -> bool:
         """Whether this unit, not one of another application, runs the machine's object gateway."""
-        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+        return registry.owner(self.machine, DAEMON) == self.unit.name
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        if not self.missing and self.rgw.paused:
-            self.missing.append(
-                ops.MaintenanceStatus(f"paused; start it again: juju run {self.unit.name} resume")
-            )
-        elif not self.missing and not self.rgw.runs():
-            why = f"see juju ssh {self.unit.name} journalctl -u {self.rgw.unit}"
-            self.missing.append(ops.BlockedStatus(f"radosgw does not run; {why}"))
+        if not self.missing and self.rgw.daemon.paused:
+            self.missing.append(status.paused(self.unit.name))
+        elif not self.missing and not self.rgw.daemon.was_started:
+            # A hook that reconciles nothing: what the last one said is what is waited for still.
+            return
+        elif not self.missing and not self.rgw.daemon.runs():
+            self.missing.append(status.does_not_run("radosgw", self.unit.name, self.rgw.daemon.unit))
         status.add_all(event, self.missing)
 
 

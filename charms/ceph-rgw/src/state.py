@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.status import ConfigError, NeedsOperatorError
+from openinfra_charm.values import split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from openinfra_charm.interfaces.ceph_daemons import Access
+
 LISTENS_ON = 17480
 """Each unit's port; the gateway serves it at the well-known 7480."""
-SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _MOST_CACHED = 100_000
@@ -98,9 +100,7 @@ class State:
 
     settings: Settings
     address: str
-    fsid: str
-    key: str
-    monitors: tuple[str, ...]
+    access: Access
     keystone: Keystone | None
 
 
@@ -116,14 +116,3 @@ def check_site(wanted: Site, recorded: Mapping[str, Any]) -> None:
             raise NeedsOperatorError(
                 f"config {option}={value} cannot be changed to: objects are in {made}; set it back"
             )
-
-
-def split(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list; blanks around names and empty names do not count."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def parse_size(text: str) -> int | None:
-    """Return the bytes that a size such as `10G` (binary units) stands for; None if it is none."""
-    match = re.fullmatch(r"([1-9]\d*)([KMGT])i?B?", text.strip())
-    return int(match[1]) * SIZES[match[2]] if match else None

@@ -209,9 +209,7 @@ class CephCharm(ops.CharmBase):
             for service in outdated:
                 self.ceph.services.restart(service)
         elif outdated:
-            self._missing.append(
-                ops.MaintenanceStatus(f"waiting for its turn to restart, after {self.cluster.turn_holder}")
-            )
+            self._missing.append(self.cluster.waits_for_turn("restart"))
             return
         if self.cluster.turn_reason and health.wait_until_ready(self.ceph, RESTART_SECONDS):
             self.cluster.release_turn()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from state import parse_size
+from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.status import ConfigError
+from openinfra_charm.values import parse_size, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from openinfra_charm.cluster import Cluster
 
-SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter")
 
 
@@ -193,14 +192,3 @@ def next_monitors(current: list[str], members: Mapping[str, Member], limit: int)
 def runs_monitor(member: Member, chosen: list[Member]) -> bool:
     """Return whether a unit runs a monitor or is to join with one now: all chosen before it have been in quorum."""
     return member in chosen and (member.monitor or all(m.monitor for m in chosen[: chosen.index(member)]))
-
-
-def split(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list; blanks around names and empty names do not count."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def parse_size(text: str) -> int | None:
-    """Return the bytes that a size such as `10G` (binary units) stands for; None if it is none."""
-    match = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip())
-    return int(match[1]) * SIZES[match[2]] if match else None

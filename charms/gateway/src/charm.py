@@ -64,7 +64,7 @@ class GatewayCharm(ops.CharmBase):
             self.cluster.publish(vip_peers=None)
         if self.gateway.is_leaving(self.unit.name):
             # It forgets routes and peers one by one; it serves what it did for as long as anybody may still ask it.
-            self._missing.append(ops.MaintenanceStatus("leaving"))
+            self._missing.append(status.LEAVING)
             return
         try:
             self.reconcile()
@@ -236,7 +236,7 @@ class GatewayCharm(ops.CharmBase):
     @property
     def owns_daemon(self) -> bool:
         """Whether this unit, not one of another application, is the machine's gateway."""
-        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+        return registry.owner(self.machine, DAEMON) == self.unit.name
 
     # Status
 

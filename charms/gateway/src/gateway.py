@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,7 +148,7 @@ class Gateway:
 
     def version(self) -> str:
         """Return the installed version of HAProxy, such as `3.0.11`; empty before it is installed."""
-        return re.split(r"[+~-]", self.machine.package_versions(PACKAGES).get("haproxy", ""))[0]
+        return registry.version(self.machine, "haproxy")
 
     def remove(self) -> None:
         """Take everything of ours off the machine; a package that others need stays."""

@@ -82,7 +82,7 @@ class HostCharm(ops.CharmBase):
     @property
     def owner(self) -> str:
         """The unit that manages the machine; empty when that unit has gone."""
-        return (self.machine.read(f"{registry.OWNERS}/{_BASELINE}") or "").strip()
+        return registry.owner(self.machine, _BASELINE)
 
     def _claim(self) -> bool:
         """Return whether this unit manages the machine; it takes over from one that is no longer there."""

@@ -130,7 +130,14 @@ class KeystoneCharm(ops.CharmBase):
         if not (access and address and present and self.keystone.tls.ready):
             return None
         servers = memcache.read_servers(cache) if cache and cache.active else ()
-        return State(settings=settings, address=address, access=access, servers=servers, keys=present)
+        return State(
+            settings=settings,
+            address=address,
+            others=self.others,
+            access=access,
+            servers=servers,
+            keys=present,
+        )
 
     def _access(self, database: ops.Relation) -> mysql_client.Access | None:
         try:
@@ -168,8 +175,7 @@ class KeystoneCharm(ops.CharmBase):
         if self.upgrade.switching or not self.keystone.outdated():
             return False
         if not self.cluster.request_turn(RESTART):
-            turn = self.cluster.turn_holder or "the leader gives it"
-            self.missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
+            self.missing.append(self.cluster.waits_for_turn("restart"))
             return False
         self.keystone.restart()
         return True
@@ -236,6 +242,12 @@ class KeystoneCharm(ops.CharmBase):
         binding = self.model.get_binding("internal")
         address = binding.network.bind_address if binding else None
         return str(address) if address else None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The addresses of the other units, as far as they have told them."""
+        facts = (self.cluster.facts(unit) for unit in self.cluster.units if unit != self.unit.name)
+        return tuple(one["address"] for one in facts if "address" in one)
 
     @property
     def served(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ use has encrypted can be shown; `rotation`, how often Juju asks; `rotation-due`,
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import ops
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from state import Settings
 
 LABEL = "keys"
+
+
+class NotYetError(Exception):
+    """The keys cannot be rotated now; the message says why."""
 
 
 def read(charm: KeystoneCharm) -> KeySet | None:
@@ -60,16 +65,22 @@ def lacking(charm: KeystoneCharm) -> list[str]:
     return sorted(unit for unit in units if charm.cluster.facts(unit).get("keys") != generation)
 
 
-def why_not_to_rotate(charm: KeystoneCharm) -> str:
-    """Return why the keys cannot be rotated now; empty if they can."""
-    shared = charm.cluster.shared
-    if "bootstrapped" not in shared:
-        return "Keystone is not set up yet; see the leader's status"
+def rotatable(charm: KeystoneCharm) -> KeySet:
+    """Return the present keys, which can be rotated now.
+
+    Raises:
+        NotYetError: They cannot.
+    """
+    shared, present = charm.cluster.shared, read(charm)
+    if present is None or "bootstrapped" not in shared:
+        raise NotYetError("Keystone is not set up yet; see the leader's status")
     if units := lacking(charm):
-        return f"{', '.join(units)} has not acknowledged the present keys yet; see its status"
+        raise NotYetError(f"{', '.join(units)} has not acknowledged the present keys yet; see its status")
     if shared["migrated"] != shared["generation"]:
-        return "stored credentials are still encrypted with an older key: wait for the leader's next hook"
-    return ""
+        raise NotYetError(
+            "stored credentials are still encrypted with an older key: wait for the leader's next hook"
+        )
+    return present
 
 
 def advance(charm: KeystoneCharm, settings: Settings) -> None:
@@ -84,14 +95,18 @@ def advance(charm: KeystoneCharm, settings: Settings) -> None:
     if shared["migrated"] != shared["generation"] and not lacking(charm):
         charm.keystone.migrate_credentials()
         charm.cluster.publish_shared(migrated=shared["generation"])
-    if shared.get("rotation-due") and not why_not_to_rotate(charm):
-        rotate(charm, settings)
+    if shared.get("rotation-due"):
+        with suppress(NotYetError):
+            rotate(charm, settings)
 
 
 def rotate(charm: KeystoneCharm, settings: Settings) -> KeySet:
-    """As the leader, hand out the next generation of keys; return it."""
-    present = read(charm)
-    assert present  # noqa: S101  `why_not_to_rotate` has been asked
+    """As the leader, hand out the next generation of keys; return it.
+
+    Raises:
+        NotYetError: The present ones cannot be rotated now; nothing was changed.
+    """
+    present = rotatable(charm)
     now, shared = charm.machine.now(), charm.cluster.shared
     needed: dict[str, float] = {**shared.get("needed", {}), f"{present.primary}": now + shared["reach"]}
     over = [int(number) for number, until in needed.items() if until <= now]

@@ -16,6 +16,8 @@ from openinfra_charm.render import File
 from openinfra_charm.tls import Certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from keyset import KeySet
     from openinfra_charm.machine import Machine
     from state import State
@@ -87,8 +89,11 @@ class Keystone:
         self.api.render(workers=state.settings.workers)
         self.front.render(address=state.address, port=BACKEND_PORT, socket=self.api.socket)
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
-        check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), self.application)
-        registry.leave_check(self.machine, "after-start", self.application, *check)
+        check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"))
+        for kind in registry.CHECKS:
+            registry.leave_check(
+                self.machine, kind, self.application, *check, kind, self.application, *state.others
+            )
 
     def _trust(self, whom: str, *cas: str) -> str:
         """Have a file of the CAs with which others are verified; return its path, empty where they speak no TLS."""
@@ -138,6 +143,18 @@ class Keystone:
     def is_ready(self) -> bool:
         """Return whether Keystone can do its work."""
         return not self.api.problem()
+
+    def why_not_ready(self) -> str:
+        """Return why this unit does not serve yet; empty if it does, or is paused."""
+        return "" if self.api.paused else self.api.problem()
+
+    def why_not_to_stop(self, others: Iterable[str]) -> str:
+        """Return why this unit must not stop now; empty if one of the others, which are named by address, serves."""
+        places = (
+            f"https://[{other}]:{BACKEND_PORT}" if ":" in other else f"https://{other}:{BACKEND_PORT}"
+            for other in others
+        )
+        return self.api.why_not_to_stop(places, ca_path=self.tls.ca_path)
 
     def stop(self) -> None:
         """Stop both processes, and keep them stopped."""

@@ -35,7 +35,10 @@ def statuses(charm: KeystoneCharm) -> Iterator[ops.StatusBase]:
 def _notes(charm: KeystoneCharm) -> Iterator[str]:
     """Yield what an operator of a Keystone that serves may want to know; the leader tells."""
     if charm.cluster.shared.get("rotation-due"):
-        yield f"keys are due to be rotated: {keys.why_not_to_rotate(charm)}"
+        try:
+            keys.rotatable(charm)
+        except keys.NotYetError as error:
+            yield f"keys are due to be rotated: {error}"
     if not charm.served and len(charm.cluster.units) > 1:
         yield f"clients reach only {charm.url}: juju integrate {charm.app.name} gateway"
     if charm.model.get_relation("cache") is None:

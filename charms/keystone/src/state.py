@@ -74,10 +74,14 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """Everything that decides what runs on this machine; `address` is the one that the front listens on."""
+    """Everything that decides what runs on this machine; `address` is the one that the front listens on.
+
+    `others` are those of the other units.
+    """
 
     settings: Settings
     address: str
+    others: tuple[str, ...]
     access: Access
     servers: tuple[Server, ...]
     keys: KeySet

@@ -74,7 +74,9 @@ class MemcachedCharm(ops.CharmBase):
             return
         self.memcached.render(State(config=config, address=address, tls=tls))
         self.memcached.apply()
-        self._restart_outdated()
+        self._missing += self.cluster.restart_in_turn(
+            self.memcached, lambda: self.memcached.wait_until_ready(RESTART_SECONDS), "memcached to answer"
+        )
         if self.memcached.outdated():
             return
         if tls:
@@ -118,20 +120,6 @@ class MemcachedCharm(ops.CharmBase):
         address = binding.network.bind_address if binding else None
         return str(address) if address else None
 
-    def _restart_outdated(self) -> None:
-        """Restart what runs with an older configuration, one unit of the application at a time."""
-        if self.memcached.outdated():
-            if not self.cluster.request_turn("restart"):
-                turn = self.cluster.turn_holder or "the leader gives it"
-                self._missing.append(ops.MaintenanceStatus(f"waiting for its turn to restart, after {turn}"))
-                return
-            self.memcached.restart()
-        if self.cluster.turn_reason:
-            if self.memcached.wait_until_ready(RESTART_SECONDS):
-                self.cluster.release_turn()
-            else:
-                self._missing.append(ops.WaitingStatus("for memcached to answer after its restart"))
-
     # The other events
 
     def _tell_version(self, _: ops.EventBase) -> None:
@@ -142,10 +130,12 @@ class MemcachedCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
+        self._missing.append(status.LEAVING)
         if self.owns_daemon:
             self.memcached.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
+        self._missing.append(status.LEAVING)
         if self.owns_daemon:
             self.memcached.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
@@ -153,14 +143,16 @@ class MemcachedCharm(ops.CharmBase):
     @property
     def owns_daemon(self) -> bool:
         """Whether this unit, not one of another application, runs the machine's memcached."""
-        return (self.machine.read(f"{registry.OWNERS}/{DAEMON}") or "").strip() == self.unit.name
+        return registry.owner(self.machine, DAEMON) == self.unit.name
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self._missing and not self.memcached.was_started:
+            # A hook that reconciles nothing: what the last one said is what is waited for still.
+            return
         if not self._missing and not self.memcached.runs():
-            why = f"see juju ssh {self.unit.name} journalctl -u {UNIT}"
-            self._missing.append(ops.BlockedStatus(f"memcached does not run; {why}"))
+            self._missing.append(status.does_not_run("memcached", self.unit.name, UNIT))
         status.add_all(event, self._missing)
 
 

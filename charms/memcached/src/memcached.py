@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ DROP_IN = "/etc/systemd/system/memcached.service.d/openinfra.conf"
 ASK = "/usr/lib/openinfra/memcached-ask"
 """The program that speaks to the daemon: the charm's, and the check after a start of the machine."""
 PORT = 11211
-_PAUSE = 1
 _KIB_OF_A_CONNECTION = 32
 """What the cap on memory allows for the buffers of each connection, memcached's and the kernel's."""
 _KIB_OF_TLS = 64
@@ -144,16 +142,11 @@ class Memcached:
 
     def wait_until_ready(self, seconds: float) -> bool:
         """Wait until the daemon answers, but no longer than this; return whether it does."""
-        limit = self.machine.now() + seconds
-        while not self.is_ready():
-            if self.machine.now() + _PAUSE > limit:
-                return False
-            self.machine.sleep(_PAUSE)
-        return True
+        return self.machine.wait_until(self.is_ready, seconds)
 
     def version(self) -> str:
         """Return the installed version, such as `1.6.38`; empty before it is installed."""
-        return re.split(r"[+~-]", self.machine.package_versions(PACKAGES).get("memcached", ""))[0]
+        return registry.version(self.machine, "memcached")
 
     def remove(self) -> None:
         """Take everything of ours off the machine; a package that others need stays."""

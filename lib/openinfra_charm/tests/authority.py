@@ -26,10 +26,18 @@ class Authority:
         return pem(self.certificate)
 
     def sign(self, csr, now, days=30):
+        """Return a certificate for all that a request names."""
         request = x509.load_pem_x509_csr(csr.encode())
+        issuer, extensions = self.certificate.subject, tuple(request.extensions)
         return pem(
-            build(request.subject, self.certificate.subject, request.public_key(), self.key, now, days=days)
+            build(
+                request.subject, issuer, request.public_key(), self.key, now, days=days, extensions=extensions
+            )
         )
+
+    def __deepcopy__(self, _):
+        """Return this one: it never changes, and neither do its key and certificate."""
+        return self
 
 
 def make(name, now, signed_by=None):
@@ -40,16 +48,25 @@ def make(name, now, signed_by=None):
     return Authority(name, key, certificate, signed_by)
 
 
-def build(subject, issuer, public_key, key, now, *, days, is_ca=False):
+def build(subject, issuer, public_key, key, now, *, days, is_ca=False, extensions=()):
     begins = dt.datetime.fromtimestamp(now, dt.UTC)
-    return (
+    builder = (
         x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(begins + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder.sign(key, hashes.SHA256())
 
 
 def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM).decode().strip()
+
+
+def names(certificate):
+    """Return all that a certificate names."""
+    loaded = x509.load_pem_x509_certificate(certificate.encode())
+    found = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(name.value) for name in found}

@@ -244,6 +244,46 @@ STEPS = st.lists(
 )
 
 
+class Service:
+    """Something that is restarted in turn, and serves again when the test says so."""
+
+    def __init__(self):
+        self.new, self.restarts, self.serves = True, 0, True
+
+    def outdated(self):
+        return self.new
+
+    def restart(self):
+        self.new, self.restarts = False, self.restarts + 1
+
+
+def restart(service):
+    return lambda cluster: cluster.restart_in_turn(service, lambda: service.serves, "it to answer")
+
+
+def test_one_restarts_while_the_others_wait_for_it(model):
+    first, second = Service(), Service()
+    first.serves = False
+    assert model.run(0, restart(first)) == [ops.WaitingStatus("for it to answer after its restart")]
+    waits = ops.MaintenanceStatus("waiting for its turn to restart, after probe/0")
+    assert (model.run(1, restart(second)), second.restarts) == ([waits], 0)
+    first.serves = True
+    assert model.run(0, restart(first)) == []
+    assert (model.run(1, restart(second)), second.restarts) == ([], 1)
+    assert first.restarts == 1
+
+
+def test_who_waits_for_the_leader_says_so(model):
+    waits = model.run(1, restart(Service()))
+    assert waits == [ops.MaintenanceStatus("waiting for its turn to restart, after the leader gives it")]
+
+
+def test_what_is_not_outdated_is_left_alone(model):
+    service = Service()
+    service.new = service.serves = False
+    assert (model.run(0, restart(service)), service.restarts) == ([], 0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_at_most_one_unit_interrupts_its_service_whatever_the_order(steps):

@@ -1,11 +1,20 @@
 """This machine itself: files in a temporary folder, and small programs."""
 
+import http.server
+import ipaddress
 import os
 import pwd
+import ssl
 import stat
+import threading
+import time
 from pathlib import Path
 
+import authority
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from openinfra_charm import machine as machines
 from openinfra_charm.machine import CommandError, Machine, Result
@@ -289,6 +298,57 @@ def test_another_machine_takes_this_ones_place_for_a_while():
     with machines.use(MemoryMachine()) as other:
         assert machines.this() is other
     assert machines.this() is this
+
+
+# Requests to other machines
+
+
+@pytest.fixture
+def https(tmp_path):
+    """A server on this machine that answers with the path, its URL, and the file of the CA that it is checked with."""
+    root = authority.make("root", time.time() - authority.DAY)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "one")])
+    where = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    request = x509.CertificateSigningRequestBuilder(name).add_extension(where, critical=False)
+    csr = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "server.pem").write_text(f"{root.sign(csr, time.time() - 60)}\n{private.decode()}")
+    (tmp_path / "ca.pem").write_text(root.pem)
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, format, *args):  # noqa: A002  its name there
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}", str(tmp_path / "ca.pem")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_another_machine_is_asked_over_tls(real, https):
+    url, ca = https
+    answer = real.fetch(f"{url}/health", ca_path=ca)
+    assert (answer.status, answer.body) == (503, "/health")
+
+
+def test_who_shows_no_certificate_of_the_ca_is_not_asked(real, https, tmp_path):
+    (tmp_path / "other.pem").write_text(authority.make("other", time.time() - authority.DAY).pem)
+    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+        real.fetch(f"{https[0]}/health", ca_path=str(tmp_path / "other.pem"))
 
 
 # Folders that count as a whole

@@ -12,8 +12,10 @@ def test_the_first_unit_owns_a_daemon(machine):
 
 
 def test_only_the_owner_can_give_it_up(machine):
+    assert registry.owner(machine, "ceph") == ""
     registry.claim(machine, "ceph", "ceph/0")
     registry.disclaim(machine, "ceph", "store/0")
+    assert registry.owner(machine, "ceph") == "ceph/0"
     assert registry.claim(machine, "ceph", "store/0") == "ceph/0"
     registry.disclaim(machine, "ceph", "ceph/0")
     assert registry.claim(machine, "ceph", "store/0") == "store/0"
@@ -46,6 +48,15 @@ def test_packages_that_another_application_needs_stay(machine):
     assert set(machine.packages) == {"python3-rados"}
     registry.uninstall(machine, "nova")
     assert machine.packages == {}
+
+
+@pytest.mark.parametrize(
+    ("packaged", "version"), [("18.2.7+ds-1", "18.2.7"), ("1:11.8.3-0+deb13u1", "11.8.3"), ("1.6~rc1", "1.6")]
+)
+def test_a_version_is_what_its_makers_call_it(machine, packaged, version):
+    assert registry.version(machine, "radosgw") == ""
+    machine.packages["radosgw"] = packaged
+    assert registry.version(machine, "radosgw") == version
 
 
 def test_checks_are_programs_that_come_and_go(machine):

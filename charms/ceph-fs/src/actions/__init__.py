@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
 from openinfra_charm.actions import ActionError
-from state import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -41,15 +40,3 @@ def existing(charm: CephFsCharm, name: str) -> Volume:
     if volume is None:
         raise ActionError(f"there is no volume {name}; see list-volumes")
     return volume
-
-
-def size(text: str) -> int:
-    """Return the bytes of a size that an operator gave; 0 for none.
-
-    Raises:
-        ActionError: It is no size.
-    """
-    found = parse_size(text) if text else 0
-    if found is None:
-        raise ActionError(f"size={text}: expected a size such as 10G")
-    return found

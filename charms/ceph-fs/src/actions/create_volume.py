@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actions import cluster, size
-from openinfra_charm.actions import ActionError, Outcome
+from actions import cluster
+from openinfra_charm.actions import ActionError, Outcome, size
 
 if TYPE_CHECKING:
     from charm import CephFsCharm
@@ -31,7 +31,7 @@ def run(charm: CephFsCharm, params: Params) -> Outcome:
     """
     if not _NAME.fullmatch(params.name):
         raise ActionError(f"name={params.name}: expected letters, digits, . _ and -, at most 64")
-    limit = size(params.size)
+    limit = size("size", params.size)
     with cluster(charm):
         if params.name in charm.mds.admin.volumes():
             raise ActionError(f"there is a volume {params.name} already; see list-volumes")

@@ -28,5 +28,5 @@ def run(charm: CephFsCharm, params: Params) -> Outcome:
         raise ActionError(f"{charm.unit.name} runs no metadata server: see its status")
     if not params.force and (reason := charm.mds.why_not_to_stop()):
         raise ActionError(f"{reason}; force=true stops it nevertheless")
-    charm.mds.pause()
+    charm.mds.daemon.pause()
     return Outcome(summary=f"paused; start it again with: juju run {charm.unit.name} resume")

@@ -15,7 +15,7 @@ __all__ = ["Params", "run"]
 
 def run(charm: CephFsCharm, _params: Params) -> Outcome:
     """Start this machine's metadata server after `pause`."""
-    if not charm.mds.paused:
+    if not charm.mds.daemon.paused:
         return Outcome(summary="not paused; nothing to do")
-    charm.mds.resume()
+    charm.mds.daemon.resume()
     return Outcome(summary="started")

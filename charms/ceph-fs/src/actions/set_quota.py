@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actions import cluster, existing, size
-from openinfra_charm.actions import Outcome
+from actions import cluster, existing
+from openinfra_charm.actions import Outcome, size
 
 if TYPE_CHECKING:
     from charm import CephFsCharm
@@ -26,7 +26,7 @@ def run(charm: CephFsCharm, params: Params) -> Outcome:
     Raises:
         ActionError: There is no such volume, or the size is none (nothing has changed); or Ceph does not answer.
     """
-    limit = size(params.size)
+    limit = size("size", params.size)
     with cluster(charm):
         existing(charm, params.name)
         charm.mds.admin.resize_volume(params.name, limit)

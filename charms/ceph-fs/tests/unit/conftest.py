@@ -8,10 +8,11 @@ import yaml
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
-sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE)]
+LIBRARY = CHARM.parents[1] / "lib/openinfra_charm"
+sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
 
 import programs  # noqa: E402  found on the path of the line above
-from play import CEPH, MdsMachine, Model  # noqa: E402
+from play import MdsMachine, Model  # noqa: E402
 
 from openinfra_charm.machine import use  # noqa: E402
 
@@ -35,8 +36,7 @@ def deploy():
     """Return a function that deploys the charm on so many machines."""
 
     def deploy(units=1, **options):
-        relations = options.pop("relations", (CEPH,))
-        changed = {name.replace("_", "-"): value for name, value in options.items()}
-        return Model(units, changed, relations=relations)
+        has_ceph = options.pop("has_ceph", True)
+        return Model(units, options, has_ceph=has_ceph)
 
     return deploy

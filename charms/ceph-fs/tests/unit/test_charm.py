@@ -2,6 +2,7 @@
 
 import json
 
+import monitors
 import ops
 import pytest
 from play import CEPH, Model
@@ -37,20 +38,20 @@ def test_a_unit_alone_says_that_none_stands_by(deploy):
 
 def test_the_file_system_is_asked_for_in_the_applications_name(deploy):
     model = deploy(1, max_mds=2, standby_replay=True)
-    asked = json.loads(model.local[0]["broker_req"])
+    asked = json.loads(model.local[CEPH, 0]["broker_req"])
     assert asked["ops"][-1] == {
         "op": "create-cephfs", "mds_name": "ceph-fs", "metadata_pool": "ceph-fs.meta", "data_pool": "ceph-fs.data",
         "max_mds": 2, "standby_replay": True,
     }  # fmt: skip
     assert [entry["name"] for entry in asked["ops"][:-1]] == ["ceph-fs.meta", "ceph-fs.data"]
-    assert model.local["app"] == {"requested-secrets": '["key"]'}
+    assert model.local[CEPH, "app"] == {"requested-secrets": '["key"]'}
 
 
 def test_another_number_of_servers_is_asked_for_without_a_restart(deploy):
     model = deploy(2)
-    before = json.loads(model.local[0]["broker_req"])["request-id"]
+    before = json.loads(model.local[CEPH, 0]["broker_req"])["request-id"]
     model.configure(max_mds=2)
-    asked = json.loads(model.local[0]["broker_req"])
+    asked = json.loads(model.local[CEPH, 0]["broker_req"])
     assert asked["request-id"] != before
     assert asked["ops"][-1]["max_mds"] == 2
     assert restarts(model) == [0, 0]
@@ -94,21 +95,36 @@ def test_another_option_restarts_every_unit_once_in_its_turn(deploy):
 
 
 def test_without_ceph_it_says_what_to_integrate(deploy):
-    model = deploy(1, relations=())
+    model = deploy(1, has_ceph=False)
     assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-fs:ceph ceph:mds")
     assert model.machines[0].services == {}
 
 
+def test_a_hook_that_is_about_nothing_leaves_what_is_waited_for(deploy):
+    model = deploy(2, has_ceph=False)
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-fs:ceph ceph:mds")
+
+
+def test_a_daemon_that_died_is_told_by_every_hook(deploy):
+    model = deploy(2)
+    model.machines[0].services[UNIT] = "failed"
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus(
+        f"ceph-mds does not run; see juju ssh ceph-fs/0 journalctl -u {UNIT}"
+    )
+
+
 def test_ceph_refusing_is_told():
-    model = Model(1, relations=())
+    model = Model(1, has_ceph=False)
     answer = {
         "api-version": 1,
         "exit-code": 1,
         "stderr": "another file system",
         "request-id": "ceph-fs-1-false",
     }
-    model.ceph_unit = {"broker-rsp-ceph-fs-0": json.dumps(answer)}
-    model.related.add(CEPH)
+    model.relations[CEPH] = monitors.relation(CEPH)
+    model.tell(CEPH, unit={"broker-rsp-ceph-fs-0": json.dumps(answer)})
     model.update_status()
     assert model.statuses[0] == ops.BlockedStatus("ceph refuses: another file system")
 
@@ -132,8 +148,7 @@ def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):
 
 def test_when_ceph_goes_the_daemon_stops(deploy):
     model = deploy(1)
-    ceph = model._relations(0)[CEPH]
-    model.run(0, lambda _: model.on.relation_broken(ceph), relation=CEPH)
+    model.run(0, model.on.relation_broken, relation=CEPH)
     assert model.machines[0].services[UNIT] == "inactive"
 
 
@@ -218,7 +233,7 @@ def test_a_quota_is_set_and_lifted(deploy):
 
 
 def test_actions_wait_for_a_file_system(deploy):
-    assert "there is no file system yet" in deploy(1, relations=()).refuse(0, "list-volumes")
+    assert "there is no file system yet" in deploy(1, has_ceph=False).refuse(0, "list-volumes")
 
 
 def test_a_cluster_that_does_not_answer_is_told(deploy):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from admin import RefusedError, UnreachableError
 from ceph_rgw import KEEPER
 from openinfra_charm.actions import ActionError
-from state import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -41,15 +40,3 @@ def existing(charm: CephRgwCharm, name: str) -> dict[str, Any]:
     if user is None or name == KEEPER:
         raise ActionError(f"there is no user {name}; see list-users")
     return user
-
-
-def size(option: str, text: str) -> int:
-    """Return the bytes of a size that an operator gave; 0 for none.
-
-    Raises:
-        ActionError: It is no size.
-    """
-    found = parse_size(text) if text else 0
-    if found is None:
-        raise ActionError(f"{option}={text}: expected a size such as 10G")
-    return found

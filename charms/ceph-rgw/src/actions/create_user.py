@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actions import cluster, size
-from openinfra_charm.actions import ActionError, Outcome
+from actions import cluster
+from openinfra_charm.actions import ActionError, Outcome, size
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm

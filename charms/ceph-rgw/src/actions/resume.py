@@ -15,7 +15,7 @@ __all__ = ["Params", "run"]
 
 def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     """Start this machine's object gateway after `pause`."""
-    if not charm.rgw.paused:
+    if not charm.rgw.daemon.paused:
         return Outcome(summary="not paused; nothing to do")
-    charm.rgw.resume()
+    charm.rgw.daemon.resume()
     return Outcome(summary="started")

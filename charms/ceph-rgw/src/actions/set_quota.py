@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actions import cluster, existing, size
-from openinfra_charm.actions import Outcome
+from actions import cluster, existing
+from openinfra_charm.actions import Outcome, size
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm

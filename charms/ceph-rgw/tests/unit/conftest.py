@@ -44,7 +44,7 @@ def keystone():
 
     def answer(model, user="ceph-rgw", password="the-password"):
         secret = testing.Secret({"username": user, "password": password}, owner=None)
-        model.secrets[secret.id] = (secret, None)
+        model.secrets |= {secret}
         return {**KEYSTONE, "service-credentials": secret.id}
 
     return answer
@@ -56,7 +56,6 @@ def deploy():
 
     def deploy(units=1, **options):
         relations = options.pop("relations", (CEPH, CERTIFICATES))
-        changed = {name.replace("_", "-"): value for name, value in options.items()}
-        return Model(units, changed, relations=relations)
+        return Model(units, options, relations=relations)
 
     return deploy

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import monitors
 import ops
 import pytest
 from cryptography import x509
@@ -71,7 +72,7 @@ def test_a_second_reconcile_changes_nothing(deploy):
 
 def test_no_key_is_where_others_can_read_it(deploy, keystone):
     model = deploy(1)
-    model.relate(IDENTITY, **keystone(model))
+    model.integrate(IDENTITY, **keystone(model))
     for path, node in model.machines[0].nodes.items():
         for secret in ("cephx-key-0", "the-password", "twin-secret"):
             if node.content and secret in node.content:
@@ -93,19 +94,34 @@ def test_what_is_missing_is_said_and_nothing_runs(deploy, relations, words):
     assert model.machines[0].services == {}
 
 
+def test_a_hook_that_is_about_nothing_leaves_what_is_waited_for(deploy):
+    model = deploy(2, relations=(CERTIFICATES,))
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-rgw:ceph ceph")
+
+
+def test_a_daemon_that_died_is_told_by_every_hook(deploy):
+    model = deploy(2)
+    model.machines[0].services[UNIT] = "failed"
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus(
+        f"radosgw does not run; see juju ssh ceph-rgw/0 journalctl -u {UNIT}"
+    )
+
+
 def test_ceph_refusing_is_told(deploy):
     model = deploy(1, relations=(CERTIFICATES,))
     answer = {"api-version": 1, "exit-code": 1, "stderr": "no room", "request-id": "pools-regionone-a"}
-    model.remote_unit[CEPH] = {"broker-rsp-ceph-rgw-0": json.dumps(answer)}
-    model.remote[CEPH]["secret-key-ceph-rgw-0"] = "secret:none"
-    model.relate(CEPH)
+    model.relations[CEPH] = monitors.relation(CEPH)
+    model.tell(CEPH, unit={"broker-rsp-ceph-rgw-0": json.dumps(answer)})
+    model.update_status()
     assert model.statuses[0] == ops.BlockedStatus("ceph refuses: no room")
 
 
 def test_a_cluster_that_does_not_answer_is_waited_for(deploy):
     model = Model(1, relations=(CERTIFICATES,))
     model.zone.reaches = False
-    model.relate(CEPH)
+    model.integrate(CEPH)
     assert model.statuses[0].name == "waiting"
     assert model.statuses[0].message.startswith("for Ceph: the Ceph cluster does not let this unit in")
     model.zone.reaches = True
@@ -127,7 +143,7 @@ def test_a_zone_half_made_is_finished_by_the_next_hook(deploy):
     model = Model(1, relations=(CERTIFICATES,))
     model.zone.realms.add("openinfra")
     model.zone.groups.add("regionone")
-    model.relate(CEPH)
+    model.integrate(CEPH)
     assert model.zone.zones == {"regionone-a"}
     assert model.statuses[0] == ops.ActiveStatus("")
 
@@ -165,7 +181,7 @@ def test_a_renewed_certificate_is_taken_up_and_then_acknowledged(deploy):
 
 def test_certificates_name_buckets_and_the_gateway(deploy):
     model = deploy(1, public_hostname="s3.example.org")
-    model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
+    model.integrate(GATEWAY, endpoints='["10.0.0.100:7480"]')
     dns, addresses = names_in(model, 0)
     assert {"s3.example.org", "*.s3.example.org", "machine-0"} == dns
     assert addresses == {"10.0.0.10", "10.0.0.100"}
@@ -173,7 +189,7 @@ def test_certificates_name_buckets_and_the_gateway(deploy):
 
 def test_the_gateway_checks_what_only_the_cluster_can_answer(deploy):
     model = deploy(2)
-    model.relate(GATEWAY)
+    model.integrate(GATEWAY)
     route = model.local[GATEWAY, "app"]
     assert (route["port"], route["backend_port"]) == ("7480", "17480")
     assert json.loads(route["openinfra"])["health"]["path"] == "/ceph-rgw-health"
@@ -184,7 +200,7 @@ def test_the_gateway_checks_what_only_the_cluster_can_answer(deploy):
 
 def test_the_catalogue_has_the_units_address_without_a_gateway(deploy, keystone):
     model = deploy(2)
-    model.relate(IDENTITY, **keystone(model))
+    model.integrate(IDENTITY, **keystone(model))
     found = {entry["type"]: entry for entry in json.loads(model.local[IDENTITY, "app"]["service-endpoints"])}
     assert found["s3"]["public_url"] == "https://10.0.0.10:17480"
     assert found["object-store"]["public_url"] == "https://10.0.0.10:17480/swift/v1/AUTH_%(project_id)s"
@@ -192,17 +208,17 @@ def test_the_catalogue_has_the_units_address_without_a_gateway(deploy, keystone)
 
 def test_the_catalogue_waits_for_the_gateway(deploy, keystone):
     model = deploy(1)
-    model.relate(GATEWAY)
-    model.relate(IDENTITY, **keystone(model))
+    model.integrate(GATEWAY)
+    model.integrate(IDENTITY, **keystone(model))
     assert json.loads(model.local[IDENTITY, "app"]["service-endpoints"]) == []
-    model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
+    model.integrate(GATEWAY, endpoints='["10.0.0.100:7480"]')
     found = json.loads(model.local[IDENTITY, "app"]["service-endpoints"])
     assert {entry["public_url"] for entry in found if entry["type"] == "s3"} == {"https://10.0.0.100:7480"}
 
 
 def test_keystones_users_are_served(deploy, keystone):
     model = deploy(1)
-    model.relate(IDENTITY, **keystone(model))
+    model.integrate(IDENTITY, **keystone(model))
     options = model.machines[0].rgw.options
     assert options["rgw_keystone_url"] == "https://10.0.0.5:5000"
     assert options["rgw_keystone_admin_user"] == "ceph-rgw"
@@ -216,7 +232,7 @@ def test_keystones_users_are_served(deploy, keystone):
 def test_while_keystone_has_not_answered_the_gateway_goes_on_as_it_was(deploy):
     model = deploy(1)
     model.machines[0].log.clear()
-    model.relate(IDENTITY)
+    model.integrate(IDENTITY)
     assert model.statuses[0] == ops.WaitingStatus("for keystone to make a user")
     assert model.machines[0].rgw.serves
     assert restarts(model) == [0]
@@ -224,36 +240,40 @@ def test_while_keystone_has_not_answered_the_gateway_goes_on_as_it_was(deploy):
 
 def test_a_new_password_needs_no_restart_and_a_new_user_one(deploy, keystone):
     model = deploy(1)
-    model.relate(IDENTITY, **keystone(model))
+    model.integrate(IDENTITY, **keystone(model))
     model.machines[0].log.clear()
-    model.relate(IDENTITY, **keystone(model, password="another"))
+    model.integrate(IDENTITY, **keystone(model, password="another"))
     assert model.machines[0].read("/etc/ceph-rgw/keystone-password") == "another\n"
     assert restarts(model) == [0]
-    model.relate(IDENTITY, **keystone(model, user="ceph-rgw-2"))
+    model.integrate(IDENTITY, **keystone(model, user="ceph-rgw-2"))
     assert restarts(model) == [1]
+
+
+def secret(model, secret_id):
+    return next(one for one in model.secrets if one.id == secret_id)
 
 
 def test_a_user_is_taken_up_when_the_daemon_runs_with_it(deploy, keystone, monkeypatch):
     model = deploy(1)
-    model.relate(IDENTITY, **keystone(model))
-    secret_id = model.remote[IDENTITY]["service-credentials"]
+    model.integrate(IDENTITY, **keystone(model))
+    secret_id = model.relations[IDENTITY].remote_app_data["service-credentials"]
     newest = {"username": "ceph-rgw-2", "password": "another"}
-    secret = dataclasses.replace(model.secrets[secret_id][0], latest_content=newest)
-    model.secrets[secret_id] = (secret, None)
+    known = secret(model, secret_id)
+    model.secrets = model.secrets - {known} | {dataclasses.replace(known, latest_content=newest)}
     with monkeypatch.context() as patched:
         patched.setattr("openinfra_charm.cluster.Cluster.request_turn", lambda *_: False)
         model.update_status()
     assert model.machines[0].rgw.options["rgw_keystone_admin_user"] == "ceph-rgw"
-    assert model.secrets[secret_id][0].tracked_content["username"] == "ceph-rgw"
+    assert secret(model, secret_id).tracked_content["username"] == "ceph-rgw"
     model.update_status()
     assert model.machines[0].rgw.options["rgw_keystone_admin_user"] == "ceph-rgw-2"
-    assert model.secrets[secret_id][0].tracked_content == newest
+    assert secret(model, secret_id).tracked_content == newest
 
 
 def test_without_keystone_again_only_own_users_are_served(deploy, keystone):
     model = deploy(1)
-    model.relate(IDENTITY, **keystone(model))
-    model.related.discard(IDENTITY)
+    model.integrate(IDENTITY, **keystone(model))
+    del model.relations[IDENTITY]
     model.update_status()
     assert "rgw_keystone_url" not in model.machines[0].rgw.options
     assert not model.machines[0].exists("/etc/ceph-rgw/keystone-password")
@@ -279,8 +299,7 @@ def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):
 
 def test_when_ceph_goes_the_daemon_stops_and_another_ceph_gets_a_zone(deploy):
     model = deploy(1)
-    ceph = model._relations(0)[CEPH]
-    model.run(0, lambda _: model.on.relation_broken(ceph), relation=CEPH)
+    model.run(0, model.on.relation_broken, relation=CEPH)
     assert model.machines[0].services[UNIT] == "inactive"
     assert model.statuses[0] == ops.BlockedStatus("integrate with Ceph: juju integrate ceph-rgw:ceph ceph")
     assert "founded" not in model.shared
@@ -377,8 +396,8 @@ def test_endpoints_are_told(deploy, keystone):
         "region": "regionone",
         "keys": "juju run ceph-rgw/0 create-user name=NAME",
     }
-    model.relate(IDENTITY, **keystone(model))
-    model.relate(GATEWAY, endpoints='["10.0.0.100:7480"]')
+    model.integrate(IDENTITY, **keystone(model))
+    model.integrate(GATEWAY, endpoints='["10.0.0.100:7480"]')
     told = model.action(0, "get-endpoints")["result"]
     assert told["swift"] == "https://s3.example.org:7480/swift/v1"
     assert told["keys"] == "openstack ec2 credentials create"

@@ -3,7 +3,7 @@
 import pytest
 
 from openinfra_charm.status import ConfigError, NeedsOperatorError
-from state import Config, Settings, Site, check_site, parse_size
+from state import Config, Settings, Site, check_site
 
 
 def parse(defaults, **changed):
@@ -38,10 +38,3 @@ def test_what_was_made_keeps_its_names():
         NeedsOperatorError, match="config zone=d cannot be changed to: objects are in c; set it back"
     ):
         check_site(Site(realm="a", zonegroup="b", zone="d"), made)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("10G", 10 << 30), ("1Ti", 1 << 40), ("0G", None), ("x", None), ("10", None)]
-)
-def test_sizes(text, size):
-    assert parse_size(text) == size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.actions import ActionError
-from state import split
+from openinfra_charm.values import split
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,7 +11,8 @@ from actions import cluster
 from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.actions import ActionError, Outcome
 from openinfra_charm.machine import CommandError
-from state import Config, Settings, split
+from openinfra_charm.values import split
+from state import Config, Settings
 
 if TYPE_CHECKING:
     from charm import CephCharm

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import disk
 from openinfra_charm.actions import ActionError, Outcome
-from state import split
+from openinfra_charm.values import split
 
 if TYPE_CHECKING:
     from charm import CephCharm

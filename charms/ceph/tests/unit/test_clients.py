@@ -26,11 +26,11 @@ def glance(*operations, secrets=True, units=1, user="", version=1):
 
 
 def response(model, relation, number=0, unit="glance-0"):
-    return json.loads(model.client_data[relation.id, number][f"broker-rsp-{unit}"])
+    return json.loads(model.local[relation.id, number][f"broker-rsp-{unit}"])
 
 
 def secret_of(model, relation):
-    secret_id = model.client_data[relation.id, "app"]["secret-key"]
+    secret_id = model.local[relation.id, "app"]["secret-key"]
     return next(secret for secret in model.secrets if secret.id == secret_id)
 
 
@@ -43,14 +43,14 @@ def test_a_client_gets_its_pool_and_its_key_in_a_secret(three):
     secret = secret_of(three, relation)
     assert secret.tracked_content == {"key": three.ceph.auth["client.glance"].key}
     assert relation.id in secret.remote_grants
-    texts = [text for data in three.client_data.values() for text in data.values()]
+    texts = [text for data in three.local.values() for text in data.values()]
     assert not [text for text in texts if three.ceph.auth["client.glance"].key in text]
 
 
 def test_every_unit_names_its_monitor(three):
     relation = glance(POOL)
     three.relate(relation)
-    addresses = [three.client_data[relation.id, number]["ceph-public-address"] for number in range(3)]
+    addresses = [three.local[relation.id, number]["ceph-public-address"] for number in range(3)]
     assert addresses == ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
 
 
@@ -64,7 +64,7 @@ def test_a_client_without_secrets_waits_for_the_operator_and_the_status_says_so(
     )
     assert "client.glance" not in three.ceph.auth
     three.configure(allow_plain_credentials=True)
-    assert three.client_data[relation.id, 0]["key"] == three.ceph.auth["client.glance"].key
+    assert three.local[relation.id, 0]["key"] == three.ceph.auth["client.glance"].key
     assert response(three, relation)["exit-code"] == 0
     assert three.statuses[0] == ops.ActiveStatus("")
 
@@ -79,10 +79,10 @@ def test_each_unit_of_a_client_is_answered(three):
 def test_an_answered_request_is_not_carried_out_again(three):
     relation = glance(POOL)
     three.relate(relation)
-    before = three.snapshot(), dict(three.client_data)
+    before = three.snapshot(), dict(three.local)
     three.ceph.commands.clear()
     three.update_status()
-    assert (three.snapshot(), three.client_data) == before
+    assert (three.snapshot(), three.local) == before
     assert not {"auth get-or-create", "osd pool create"} & set(three.ceph.commands)
 
 
@@ -91,7 +91,7 @@ def test_a_new_request_is_carried_out(three):
     three.relate(relation)
     text = request({"op": "create-pool", "name": "second"}, request_id="r-2")
     relation = dataclasses.replace(relation, remote_units_data={0: {"broker_req": text}})
-    three.change_client(relation)
+    three.relate(relation)
     assert response(three, relation)["request-id"] == "r-2"
     assert three.ceph.pools[-1].name == "second"
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_answered_with_the_reason(three, operation, words
 def test_a_request_of_another_version_gets_no_answer(three):
     relation = glance(POOL, version=2)
     three.relate(relation)
-    assert "broker-rsp-glance-0" not in three.client_data[relation.id, 0]
+    assert "broker-rsp-glance-0" not in three.local[relation.id, 0]
     assert "client.glance" not in three.ceph.auth
 
 
@@ -159,8 +159,8 @@ def test_no_client_becomes_the_administrator(three):
     relation = glance(POOL, user="admin")
     three.relate(relation)
     assert response(three, relation)["exit-code"] == 1
-    assert "secret-key" not in three.client_data[relation.id, "app"]
-    three.clients[relation.id] = dataclasses.replace(relation, remote_units_data={})
+    assert "secret-key" not in three.local[relation.id, "app"]
+    three.relations[relation.id] = dataclasses.replace(relation, remote_units_data={})
     three.run(0, three.on.relation_broken, relation=relation.id)
     assert "client.admin" in three.ceph.auth
 
@@ -178,7 +178,7 @@ def test_a_client_that_goes_loses_its_key_and_keeps_its_data(three):
     three.relate(relation)
     assert "client.images" in three.ceph.auth
     gone = dataclasses.replace(relation, remote_units_data={})
-    three.clients[relation.id] = gone
+    three.relations[relation.id] = gone
     for number in three.unit_data:
         three.run(number, three.on.relation_broken, relation=relation.id)
     assert "client.images" not in three.ceph.auth

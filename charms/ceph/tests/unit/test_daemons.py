@@ -42,18 +42,18 @@ def servers(*operations, name="host-a", request_id="r-1"):
 
 
 def answer(model, relation, unit="ceph-rgw-0"):
-    return json.loads(model.client_data[relation.id, 0][f"broker-rsp-{unit}"])
+    return json.loads(model.local[relation.id, 0][f"broker-rsp-{unit}"])
 
 
 def secret_of(model, relation, unit="ceph-rgw-0"):
-    secret_id = model.client_data[relation.id, "app"][f"secret-key-{unit}"]
+    secret_id = model.local[relation.id, "app"][f"secret-key-{unit}"]
     return next(secret for secret in model.secrets if secret.id == secret_id)
 
 
 def leave(model, relation, *numbers):
     """Have units of a relation go."""
     left = {number: data for number, data in relation.remote_units_data.items() if number not in numbers}
-    model.change_client(dataclasses.replace(relation, remote_units_data=left))
+    model.relate(dataclasses.replace(relation, remote_units_data=left))
 
 
 def test_each_gateway_gets_a_key_of_its_own_in_a_secret_that_only_its_unit_may_read(three):
@@ -64,14 +64,14 @@ def test_each_gateway_gets_a_key_of_its_own_in_a_secret_that_only_its_unit_may_r
         secret = secret_of(three, relation, f"ceph-rgw-{number}")
         assert secret.tracked_content == {"key": three.ceph.auth[f"client.rgw.{host}"].key}
         assert secret.remote_grants == {relation.id: {f"ceph-rgw/{number}"}}
-    texts = [text for data in three.client_data.values() for text in data.values()]
+    texts = [text for data in three.local.values() for text in data.values()]
     assert not [text for text in texts if three.ceph.auth["client.rgw.host-a"].key in text]
 
 
 def test_every_unit_says_which_cluster_it_is_and_where_its_monitor_is(three):
     relation = gateways("host-a")
     three.relate(relation)
-    told = [three.client_data[relation.id, number] for number in range(3)]
+    told = [three.local[relation.id, number] for number in range(3)]
     assert [data["ceph-public-address"] for data in told] == ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
     assert {data["fsid"] for data in told} == {three.ceph.fsid}
 
@@ -84,17 +84,17 @@ def test_a_gateway_without_secrets_waits_for_the_operator(three):
     assert "client.rgw.host-a" not in three.ceph.auth
     three.configure(allow_plain_credentials=True)
     key = three.ceph.auth["client.rgw.host-a"].key
-    assert three.client_data[relation.id, 0]["rgw.host-a_key"] == key
+    assert three.local[relation.id, 0]["rgw.host-a_key"] == key
     assert three.statuses[0] == ops.ActiveStatus("")
 
 
 def test_an_answered_request_is_not_carried_out_again(three):
     relation = gateways("host-a")
     three.relate(relation)
-    before = three.snapshot(), dict(three.client_data)
+    before = three.snapshot(), dict(three.local)
     three.ceph.commands.clear()
     three.update_status()
-    assert (three.snapshot(), three.client_data) == before
+    assert (three.snapshot(), three.local) == before
     assert not {"auth get", "auth get-or-create", "auth rm"} & set(three.ceph.commands)
 
 
@@ -104,7 +104,7 @@ def test_a_unit_that_goes_loses_its_key_and_the_others_keep_theirs(three):
     leave(three, relation, 1)
     assert "client.rgw.host-b" not in three.ceph.auth
     assert "client.rgw.host-a" in three.ceph.auth
-    assert "secret-key-ceph-rgw-1" not in three.client_data[relation.id, "app"]
+    assert "secret-key-ceph-rgw-1" not in three.local[relation.id, "app"]
     assert [secret for secret in three.secrets if secret.label == f"daemon-{relation.id}-ceph-rgw/1"] == []
 
 
@@ -115,7 +115,7 @@ def test_a_new_leader_that_has_not_met_a_unit_yet_leaves_its_key(three):
     goal = three._goal_state()
     three._goal_state = lambda: goal
     three.leader = 1
-    three.change_client(met)
+    three.relate(met)
     assert "client.rgw.host-b" in three.ceph.auth
 
 
@@ -124,7 +124,7 @@ def test_a_successor_on_the_same_host_gets_the_key_anew(three):
     three.relate(relation)
     old = three.ceph.auth["client.rgw.host-a"].key
     successor = dataclasses.replace(relation, remote_units_data={7: relation.remote_units_data[0]})
-    three.change_client(successor)
+    three.relate(successor)
     assert answer(three, relation, "ceph-rgw-7")["exit-code"] == 0
     assert three.ceph.auth["client.rgw.host-a"].key != old
 
@@ -132,7 +132,7 @@ def test_a_successor_on_the_same_host_gets_the_key_anew(three):
 def test_when_the_relation_goes_all_keys_go(three):
     relation = gateways("host-a", "host-b")
     three.relate(relation)
-    three.clients[relation.id] = dataclasses.replace(relation, remote_units_data={})
+    three.relations[relation.id] = dataclasses.replace(relation, remote_units_data={})
     three.run(0, three.on.relation_broken, relation=relation.id)
     assert not [entity for entity in three.ceph.auth if entity.startswith("client.rgw.")]
 
@@ -182,7 +182,7 @@ def test_what_a_file_system_does_with_its_servers_can_change(three):
     three.relate(relation := servers(METADATA, DATA, FILES))
     changed = {**FILES, "max_mds": 2, "standby_replay": True}
     data = servers(METADATA, DATA, changed, request_id="r-2").remote_units_data
-    three.change_client(dataclasses.replace(relation, remote_units_data=data))
+    three.relate(dataclasses.replace(relation, remote_units_data=data))
     (known,) = three.ceph.filesystems
     assert (known.active, known.standby_replay) == (2, True)
     assert answer(three, relation, "ceph-fs-0") == {"api-version": 1, "exit-code": 0, "request-id": "r-2"}
@@ -207,9 +207,9 @@ def test_a_file_system_without_its_pools_is_refused(three):
 def test_daemons_wait_for_the_first_disks(deploy):
     model = deploy(1, osd_pool_default_size=2, osd_pool_default_min_size=2)
     model.relate(relation := gateways("host-a"))
-    assert "broker-rsp-ceph-rgw-0" not in model.client_data[relation.id, 0]
+    assert "broker-rsp-ceph-rgw-0" not in model.local[relation.id, 0]
     model.add_osd(0)
-    assert "broker-rsp-ceph-rgw-0" not in model.client_data[relation.id, 0]
+    assert "broker-rsp-ceph-rgw-0" not in model.local[relation.id, 0]
     model.add_osd(0, "sdc")
     assert answer(model, relation)["exit-code"] == 0
     assert "client.rgw.host-a" in model.ceph.auth

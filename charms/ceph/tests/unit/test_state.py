@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openinfra_charm.status import ConfigError
-from state import Config, Member, Settings, next_monitors, parse_size, runs_monitor, split
+from state import Config, Member, Settings, next_monitors, runs_monitor
 
 
 @pytest.fixture
@@ -66,31 +66,6 @@ def test_a_bad_option_names_itself_its_value_and_what_is_allowed(parse, options,
 )
 def test_values_at_the_edge_are_taken(parse, options, attribute, value):
     assert getattr(parse(**options), attribute) == value
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("10G", 10 << 30),
-        ("896M", 896 << 20),
-        ("1T", 1 << 40),
-        ("4GiB", 4 << 30),
-        (" 4GB ", 4 << 30),
-        ("5K", 5120),
-    ],
-)
-def test_sizes_are_binary(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "G", "10", "10g", "1.5G", "-1G", "10G 5M", "10X"])
-def test_what_is_no_size_is_none(text):
-    assert parse_size(text) is None
-
-
-@given(st.lists(st.text("abc/ ", min_size=0, max_size=5)))
-def test_a_list_has_neither_blanks_nor_empty_names(parts):
-    assert split(",".join(parts)) == tuple(part.strip() for part in parts if part.strip())
 
 
 # Monitors

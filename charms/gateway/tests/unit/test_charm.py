@@ -19,7 +19,7 @@ def is_active(model):
 
 def test_a_route_is_served_by_every_unit_and_told_by_the_leader(deploy):
     model = deploy(2)
-    relation = model.relate("keystone", ours(5000), units(50))
+    relation = model.relate_client("keystone", ours(5000), units(50))
     assert [gateway.ports for gateway in model.gateways] == [{5000}, {5000}]
     assert model.gateways[1].reached("keystone-5000") == ["keystone-0", "keystone-1", "keystone-2"]
     assert model.endpoints(relation) == ["10.0.0.10:5000", "10.0.0.11:5000"]
@@ -35,7 +35,7 @@ def test_the_version_is_told(deploy):
 
 def test_with_a_virtual_address_it_is_told_and_one_unit_has_it(deploy):
     model = deploy(3, vip=VIP)
-    relation = model.relate("keystone", ours(5000), units(50))
+    relation = model.relate_client("keystone", ours(5000), units(50))
     assert model.endpoints(relation) == [f"{VIP}:5000"]
     assert [sorted(gateway.vips) for gateway in model.gateways] == [[f"{VIP}/32"], [], []]
     assert model.gateways[2].peers == {"10.0.0.10", "10.0.0.11"}
@@ -55,13 +55,13 @@ def test_the_virtual_address_moves_when_haproxy_does_not_answer_and_stays(deploy
 
 def test_a_unit_shares_the_virtual_address_only_when_the_others_listen_to_it(deploy):
     model = deploy(1, vip=VIP)
-    model.others_hear = False
+    model.held = {0}
     model.add_unit()
     assert model.statuses[1] == ops.WaitingStatus(
         "for the units that share the virtual address to listen to this one"
     )
     assert [bool(gateway.vips) for gateway in model.gateways] == [True, False]
-    model.others_hear = True
+    model.held = set()
     model.run(0, lambda peers: model.on.relation_changed(peers, remote_unit=1))
     assert is_active(model)
     assert [bool(gateway.vips) for gateway in model.gateways] == [True, False]
@@ -70,13 +70,15 @@ def test_a_unit_shares_the_virtual_address_only_when_the_others_listen_to_it(dep
 
 def test_a_public_host_name_is_told(deploy):
     model = deploy(1, vip=VIP, public_hostname="cloud.example.com")
-    assert model.endpoints(model.relate("keystone", ours(5000), units(50))) == ["cloud.example.com:5000"]
+    assert model.endpoints(model.relate_client("keystone", ours(5000), units(50))) == [
+        "cloud.example.com:5000"
+    ]
 
 
 def test_routes_with_a_server_name_share_a_port(deploy):
     model = deploy(1)
-    one = model.relate("a", {**PUBLISHED, "sni": '"a.example.com"'}, units(50))
-    two = model.relate("b", {**PUBLISHED, "sni": '"b.example.com"'}, units(60))
+    one = model.relate_client("a", {**PUBLISHED, "sni": '"a.example.com"'}, units(50))
+    two = model.relate_client("b", {**PUBLISHED, "sni": '"b.example.com"'}, units(60))
     assert model.endpoints(one) == ["a.example.com:4000"]
     assert model.endpoints(two) == ["b.example.com:4000"]
     assert is_active(model)
@@ -84,8 +86,8 @@ def test_routes_with_a_server_name_share_a_port(deploy):
 
 def test_two_that_want_the_same_port_are_named_and_the_first_keeps_it(deploy):
     model = deploy(1)
-    one = model.relate("keystone", ours(5000), units(50))
-    two = model.relate("web", ours(5000), units(60))
+    one = model.relate_client("keystone", ours(5000), units(50))
+    two = model.relate_client("web", ours(5000), units(60))
     assert model.statuses[0] == ops.BlockedStatus(
         "keystone and web want port 5000, which keystone keeps: give one another port or an sni, "
         "or remove one of the relations"
@@ -101,7 +103,7 @@ def test_two_that_want_the_same_port_are_named_and_the_first_keeps_it(deploy):
 
 def test_who_wants_tls_ended_is_told_that_it_is_not(deploy):
     model = deploy(1)
-    relation = model.relate("web", {"port": "4000"}, units(50))
+    relation = model.relate_client("web", {"port": "4000"}, units(50))
     assert isinstance(model.statuses[0], ops.BlockedStatus)
     assert "tls_terminate=false" in model.statuses[0].message
     assert model.endpoints(relation) == []
@@ -110,7 +112,7 @@ def test_who_wants_tls_ended_is_told_that_it_is_not(deploy):
 
 def test_what_is_not_done_of_a_published_route_is_said(deploy):
     model = deploy(1)
-    model.relate("web", {**PUBLISHED, "bandwidth_limit": '{"upload": 5}'}, units(50))
+    model.relate_client("web", {**PUBLISHED, "bandwidth_limit": '{"upload": 5}'}, units(50))
     assert model.statuses[0] == ops.ActiveStatus(
         "web asks for bandwidth_limit, not done; no metrics: integrate gateway:certificates"
     )
@@ -118,29 +120,29 @@ def test_what_is_not_done_of_a_published_route_is_said(deploy):
 
 def test_a_route_that_cannot_be_holds_up_no_other(deploy):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50))
-    model.relate("web", {"port": '"many"'}, units(60))
+    model.relate_client("keystone", ours(5000), units(50))
+    model.relate_client("web", {"port": '"many"'}, units(60))
     assert model.statuses[0].message.startswith("web asks for a route that cannot be: port='many'")
     assert model.gateways[0].ports == {5000}
 
 
 def test_a_second_reconcile_changes_nothing(deploy):
     model = deploy(3, vip=VIP)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.log()
-    before = (dict(model.unit_data[1]), dict(model.app_data), dict(model.told))
+    before = (dict(model.unit_data[1]), dict(model.app_data), dict(model.local))
     for number in range(3):
         model.run(number, model.on.config_changed())
         model.run(number, model.on.update_status())
     assert model.log() == []
-    assert (model.unit_data[1], model.app_data, model.told) == before
+    assert (model.unit_data[1], model.app_data, model.local) == before
 
 
 def test_a_new_route_is_a_reload_and_no_restart(deploy):
     model = deploy(1, vip=VIP)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.log()
-    model.relate("rgw", ours(7480), units(60))
+    model.relate_client("rgw", ours(7480), units(60))
     changes = model.log()
     assert "machine-0: reload haproxy.service" in changes
     assert [change for change in changes if "restart" in change or "keepalived" in change] == []
@@ -149,7 +151,7 @@ def test_a_new_route_is_a_reload_and_no_restart(deploy):
 
 def test_an_invalid_configuration_never_replaces_a_valid_one(deploy):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     machine = model.machines[0]
     before = machine.read("/etc/haproxy/haproxy.cfg")
     lines = before.splitlines()
@@ -165,19 +167,19 @@ def test_an_invalid_configuration_never_replaces_a_valid_one(deploy):
     assert machine.read("/etc/haproxy/haproxy.cfg") == before
     assert model.gateways[0].ports == {5000}
     del machine.broken["haproxy"]
-    model.settle()
+    model.every()
     assert is_active(model)
 
 
 def test_a_port_that_is_taken_is_said_and_the_others_are_served_on(deploy):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.gateways[0].taken = {7480}
-    model.relate("rgw", ours(7480), units(60))
+    model.relate_client("rgw", ours(7480), units(60))
     assert "cannot listen" in model.statuses[0].message
     assert model.gateways[0].ports == {5000}
     model.gateways[0].taken = set()
-    model.settle()
+    model.every()
     assert model.gateways[0].ports == {5000, 7480}
     assert is_active(model)
 
@@ -193,7 +195,7 @@ def test_a_port_that_is_taken_is_said_and_the_others_are_served_on(deploy):
 )
 def test_a_wrong_option_blocks_and_changes_nothing(deploy, options, said):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.log()
     model.configure(**options)
     assert isinstance(model.statuses[0], ops.BlockedStatus)
@@ -221,8 +223,8 @@ def test_another_gateway_on_the_machine_blocks(deploy):
 
 def test_list_routes(deploy):
     model = deploy(2)
-    model.relate("keystone", ours(5000), units(50, 1))
-    model.relate("web", {"port": "4000"}, units(60))
+    model.relate_client("keystone", ours(5000), units(50, 1))
+    model.relate_client("web", {"port": "4000"}, units(60))
     results = model.action(1, "list-routes")
     assert results["summary"] == "1 routes, 1 refused"
     assert results["result"]["holds-vip"] is False
@@ -241,7 +243,7 @@ def test_list_routes(deploy):
 
 def test_show_backends_tells_health_and_why(deploy):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50, 2))
+    model.relate_client("keystone", ours(5000), units(50, 2))
     model.network.silent.add("10.0.0.51")
     results = model.action(0, "show-backends")
     assert results["summary"] == "1 of 2 backends are up; down: keystone-5000/keystone-1"
@@ -265,7 +267,7 @@ def test_show_backends_of_a_haproxy_that_does_not_answer(deploy):
 
 def test_a_drained_backend_gets_nothing_at_any_gateway_until_it_is_undone(deploy):
     model = deploy(2)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.gateways[0].sessions["keystone-5000", "keystone-1"] = 4
     results = model.action(0, "drain-backend", backend="keystone/1")
     assert results["summary"].startswith("keystone/1 gets no new connections")
@@ -280,9 +282,9 @@ def test_a_drained_backend_gets_nothing_at_any_gateway_until_it_is_undone(deploy
 
 def test_a_drain_outlasts_a_reload_and_a_power_loss(deploy):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.action(0, "drain-backend", backend="keystone/1")
-    model.relate("rgw", ours(7480), units(60))
+    model.relate_client("rgw", ours(7480), units(60))
     gateway, machine = model.gateways[0], model.machines[0]
     assert gateway.reached("keystone-5000") == ["keystone-0", "keystone-2"]
     with use(machine):
@@ -293,7 +295,7 @@ def test_a_drain_outlasts_a_reload_and_a_power_loss(deploy):
 
 def test_sessions_of_a_single_route_move_together(deploy):
     model = deploy(1)
-    model.relate("mysql", ours(13306, single=True, order=["10.0.0.52", "10.0.0.50"]), units(50))
+    model.relate_client("mysql", ours(13306, single=True, order=["10.0.0.52", "10.0.0.50"]), units(50))
     gateway = model.gateways[0]
     assert [name for name, _ in gateway.servers("mysql-13306")] == ["mysql-2", "mysql-0", "mysql-1"]
     assert gateway.reached("mysql-13306") == ["mysql-2"]
@@ -314,7 +316,7 @@ def test_sessions_of_a_single_route_move_together(deploy):
 )
 def test_a_drain_that_cannot_be_is_refused_and_changes_nothing(deploy, unit, params, said):
     model = deploy(2)
-    model.relate("keystone", ours(5000), units(50, 2))
+    model.relate_client("keystone", ours(5000), units(50, 2))
     model.log()
     before = dict(model.app_data)
     with pytest.raises(ActionFailed, match=said):
@@ -324,7 +326,7 @@ def test_a_drain_that_cannot_be_is_refused_and_changes_nothing(deploy, unit, par
 
 def test_the_last_healthy_backend_is_not_drained(deploy):
     model = deploy(1)
-    model.relate("keystone", ours(5000), units(50, 3))
+    model.relate_client("keystone", ours(5000), units(50, 3))
     model.network.silent.add("10.0.0.52")
     model.action(0, "drain-backend", backend="keystone/1")
     with pytest.raises(ActionFailed, match="keystone/0 is the last healthy backend of keystone-5000"):
@@ -343,21 +345,21 @@ def test_list_routes_tells_who_has_the_virtual_address(deploy):
 
 def test_it_serves_again_after_a_power_loss_without_a_hook(deploy):
     model = deploy(3, vip=VIP)
-    model.relate("keystone", ours(5000), units(50))
-    for machine in model.machines:
+    model.relate_client("keystone", ours(5000), units(50))
+    for machine in model.machines.values():
         with use(machine):
             machine.power_off()
-    for machine in model.machines:
+    for machine in model.machines.values():
         with use(machine):
             machine.power_on()
     assert [gateway.ports for gateway in model.gateways] == [{5000}] * 3
     assert [bool(gateway.vips) for gateway in model.gateways].count(True) == 1
-    assert [machine.torn for machine in model.machines] == [[], [], []]
+    assert [machine.torn for machine in model.machines.values()] == [[], [], []]
 
 
 def test_a_unit_that_goes_leaves_nothing_and_the_others_have_the_address(deploy):
     model = deploy(2, vip=VIP)
-    model.relate("keystone", ours(5000), units(50))
+    model.relate_client("keystone", ours(5000), units(50))
     model.run(0, model.on.stop())
     assert [bool(gateway.vips) for gateway in model.gateways] == [False, True]
     model.run(0, model.on.remove(), formed=False)
@@ -371,8 +373,8 @@ def test_a_unit_that_goes_leaves_nothing_and_the_others_have_the_address(deploy)
 
 def test_a_unit_that_goes_gives_the_address_away_first_and_serves_until_it_stops(deploy):
     model = deploy(2, vip=VIP)
-    relation = model.relate("keystone", ours(5000), units(50))
-    model.others_hear, model.leaves = False, 0
+    relation = model.relate_client("keystone", ours(5000), units(50))
+    model.held, model.leaves = {1}, 0
     model.run(0, lambda peers: model.on.relation_departed(peers, remote_unit=1))
     assert [bool(gateway.vips) for gateway in model.gateways] == [False, True]
     model.run(0, model.on.relation_broken, relation=relation)
@@ -395,7 +397,7 @@ def test_the_package_stays_for_another_application(deploy):
 def test_without_a_virtual_address_again_keepalived_stops(deploy):
     model = deploy(2, vip=VIP)
     model.configure(vip="")
-    for machine in model.machines:
+    for machine in model.machines.values():
         assert machine.services["keepalived.service"] == "inactive"
         assert not machine.exists("/etc/keepalived/keepalived.conf")
     assert is_active(model)

@@ -20,9 +20,10 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
         ActionError: This is not the leader, or a unit does not have the staged keys yet; nothing was changed.
     """
     require_leader(charm, "rotate-keys")
-    if why := keys.why_not_to_rotate(charm):
-        raise ActionError(why)
-    following = keys.rotate(charm, charm.settings)
+    try:
+        following = keys.rotate(charm, charm.settings)
+    except keys.NotYetError as error:
+        raise ActionError(str(error)) from error
     keys.advance(charm, charm.settings)
     return Outcome(
         summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",

@@ -11,8 +11,11 @@ from openinfra_charm.machine import Answer
 from openinfra_charm.testing import Software
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from openinfra_charm.testing import MemoryMachine, Request
 
+PORT = 15000
 MOST_TOKENS = 30
 """Tokens that are remembered; the older ones are as good as forgotten by whoever had them."""
 
@@ -33,11 +36,27 @@ class Keystone(Software):
         self.machine = machine
         self.application = application
         self.unit = f"{application}-api.service"
+        self.front_unit = f"{application}-front.service"
+        self.place = ""
+        """Where its front listens."""
         self.lib = f"/var/lib/{application}"
         self.broken = ""
         """Why the process cannot do its work, if a test has it so."""
         self.programs = {"runuser": self._manage}
         self.sockets = {f"/run/{application}/api.sock": self._answer}
+
+    def listen(self, address: str, others: Iterable[Keystone]) -> None:
+        """Have its front reached at an address from the machines of the others, and theirs from here."""
+        self.place = f"https://{address}:{PORT}"
+        for one in others:
+            self.machine.network[one.place] = one.answer_at_the_front
+            one.machine.network[self.place] = self.answer_at_the_front
+
+    def answer_at_the_front(self, request: Request) -> Answer:
+        """Answer a request from another machine."""
+        if not (self.machine.powered and self.machine.serves(self.front_unit)):
+            raise ConnectionRefusedError(self.place)
+        return self._answer(request)
 
     @property
     def serves(self) -> bool:

@@ -24,8 +24,8 @@ class Twin(testing.Twin):
 
     def join(self, machine: testing.MemoryMachine, address: str) -> None:
         """Give a machine Python's packaging, the library for certificates, and Keystone."""
-        del address
         node = programs.Keystone(self.database, self.issued, machine)
+        node.listen(address, self.nodes)
         self.nodes.append(node)
         machine.bring(Packaging(machine))
         machine.bring(testing.Cryptography())

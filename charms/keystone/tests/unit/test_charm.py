@@ -2,16 +2,13 @@
 
 import json
 
+import authority
 import ops
 import pytest
-from conftest import (  # pyright: ignore[reportAttributeAccessIssue]
-    CACHE,
-    CERTIFICATES,
-    DATABASE,
-    DATABASE_SECRET,
-    GATEWAY,
-    names_of,
-)
+from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY
+
+import check
+from openinfra_charm.machine import use
 
 API, FRONT = "keystone-api.service", "keystone-front.service"
 CONFIG = "/etc/keystone/keystone.conf"
@@ -23,7 +20,7 @@ DAY = 86400
 
 
 def glance(model, app="glance", **more):
-    return model.relate("identity-service", app, region="RegionOne", service_endpoints=WANTED, **more)
+    return model.relate_client("identity-service", app, region="RegionOne", service_endpoints=WANTED, **more)
 
 
 def nodes(model):
@@ -100,7 +97,7 @@ def test_no_password_is_in_a_command_line_or_in_relation_data(three):
 
 def test_the_packaged_haproxy_does_not_start_with_the_machine(deploy):
     model = deploy(0)
-    machine = model.machines[0] = type(deploy(1).machines[0])(0, model.database, model.issued, model.time)
+    machine = model.machines[0] = model.make_machine(0)
     machine.enabled.add("haproxy.service")
     model.unit_data[0] = {}
     model.run(0, model.on.install(), formed=False)
@@ -115,7 +112,7 @@ def test_the_packaged_haproxy_does_not_start_with_the_machine(deploy):
 )  # fmt: skip
 def test_what_is_not_related_is_named(deploy, relation, words):
     model = deploy(0)
-    del model.others[relation]
+    del model.relations[relation]
     model.add_unit()
     assert model.statuses[0].name == "blocked"
     assert words in model.statuses[0].message
@@ -147,7 +144,7 @@ def test_an_option_that_cannot_be_used_blocks_and_stops_nothing(one, option):
 
 def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
     model = deploy(0)
-    machine = type(deploy(1).machines[0])(0, model.database, model.issued, model.time)
+    machine = model.make_machine(0)
     machine.slow_jobs = True
     model.machines[0], model.unit_data[0] = machine, {}
     model.run(0, model.on.config_changed())
@@ -161,7 +158,7 @@ def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
 
 def test_a_tree_that_cannot_be_built_blocks_and_is_tried_again(deploy):
     model = deploy(0)
-    machine = type(deploy(1).machines[0])(0, model.database, model.issued, model.time)
+    machine = model.make_machine(0)
     machine.packaging.offline = True
     model.machines[0], model.unit_data[0] = machine, {}
     model.run(0, model.on.config_changed())
@@ -210,9 +207,8 @@ def test_a_new_password_of_the_database_is_taken_up(three):
 
 def test_a_new_certificate_is_taken_by_a_reload(one):
     one.log()
-    one.others[GATEWAY] = {"endpoints": json.dumps(["10.0.0.100:5000", "cloud.example:5000"])}
-    one.every(lambda seen: one.on.relation_changed(seen, remote_unit=0), relation=GATEWAY)
-    assert names_of(one.machines[0].read("/etc/keystone/tls/certificate.pem")) == {
+    one.relate_gateway("10.0.0.100:5000", "cloud.example:5000")
+    assert authority.names(one.machines[0].read("/etc/keystone/tls/certificate.pem")) == {
         "machine-0", "10.0.0.10", "10.0.0.100", "cloud.example",
     }  # fmt: skip
     changes = one.log()
@@ -239,8 +235,7 @@ def test_without_a_gateway_clients_reach_one_of_three(three):
 
 def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
     relation = glance(three)
-    three.others[GATEWAY] = {"endpoints": json.dumps(["10.0.0.100:5000"])}
-    three.every()
+    three.relate_gateway("10.0.0.100:5000")
     three.update_status()
     (service,) = three.database.find("services", type="identity")
     urls = {one["url"] for one in three.database.find("endpoints", service_id=service["id"])}
@@ -276,7 +271,7 @@ def test_a_service_gets_a_user_and_a_place_in_the_catalogue(three):
 
 def test_a_client_of_credentials_gets_a_user_alone(three):
     before = len(three.database.table("services"))
-    relation = three.relate("identity-credentials", "rally", username="rally")
+    relation = three.relate_client("identity-credentials", "rally", username="rally")
     told = three.answer(relation)
     assert (told["project-name"], told["user-domain-name"]) == ("services", "service_domain")
     assert three.database.find("users", name=f"svc-rally-{relation}-1")
@@ -300,8 +295,8 @@ def test_a_service_that_moves_takes_its_endpoints_along(one):
     relation = glance(one)
     moved = json.loads(WANTED)
     moved[0] |= {"type": "image2", "public_url": "https://new/public"}
-    changed = one.clients[relation]
-    one.clients[relation] = type(changed)(
+    changed = one.relations[relation]
+    one.relations[relation] = type(changed)(
         "identity-service", id=relation, remote_app_name="glance",
         remote_app_data={"region": "RegionTwo", "service-endpoints": json.dumps(moved)},
     )  # fmt: skip
@@ -475,7 +470,7 @@ def test_a_clouds_yaml_is_shown_with_the_ca(one):
 
 def test_actions_before_the_first_setup_say_so(deploy):
     model = deploy(0)
-    del model.others[DATABASE]
+    del model.relations[DATABASE]
     model.add_unit()
     for name in ("get-admin-password", "openrc", "rotate-keys", "rotate-admin-password"):
         assert "not set up yet" in model.refuse(0, name)
@@ -497,6 +492,53 @@ def test_a_paused_unit_stays_stopped_until_it_is_resumed(three):
     three.update_status()
     assert machine.keystone.serves
     assert three.statuses[1].name == "active"
+
+
+# The checks for the host charm
+
+
+@pytest.fixture
+def ask(capsys):
+    """Return a function that runs a check of a machine as `host` does, and returns why it fails."""
+
+    def ask(machine, kind):
+        with use(machine):
+            command = machine.read(f"/usr/lib/openinfra/{kind}.d/keystone").split("check.py ")[1]
+            code = check.main(*command.split())
+        why = capsys.readouterr().out.strip()
+        assert code == bool(why)
+        return why
+
+    return ask
+
+
+def test_the_last_unit_that_serves_is_not_safe_to_stop(three, ask):
+    assert [ask(machine, "safe-to-stop") for machine in three.machines.values()] == [""] * 3
+    three.machines[0].power_off()
+    assert ask(three.machines[1], "safe-to-stop") == ""
+    three.action(2, "pause")
+    assert ask(three.machines[1], "safe-to-stop") == "no other unit of keystone serves: see its status"
+    assert ask(three.machines[2], "safe-to-stop") == ""
+    three.action(2, "resume")
+    assert ask(three.machines[1], "safe-to-stop") == ""
+
+
+def test_a_unit_that_others_do_not_reach_is_none_that_serves(three, ask):
+    three.machines[0].power_off()
+    three.machines[2].services[FRONT] = "failed"
+    assert ask(three.machines[1], "safe-to-stop") == "no other unit of keystone serves: see its status"
+
+
+def test_what_does_not_serve_may_stop(three, ask):
+    for machine in three.machines.values():
+        machine.keystone.broken = "database: OperationalError"
+    assert ask(three.machines[0], "safe-to-stop") == ""
+    assert ask(three.machines[0], "after-start") == "database: OperationalError"
+
+
+def test_a_unit_alone_may_stop(one, ask):
+    assert ask(one.machines[0], "safe-to-stop") == ""
+    assert ask(one.machines[0], "after-start") == ""
 
 
 # The end

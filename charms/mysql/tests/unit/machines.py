@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import programs
+from model import PEERS
 
 from openinfra_charm.testing import MemoryMachine
 
 if TYPE_CHECKING:
     import twin
+
+
+CERTIFICATES, GATEWAY = PEERS + 1, PEERS + 2
+"""Ids of relations."""
 
 
 class MySqlMachine(MemoryMachine):

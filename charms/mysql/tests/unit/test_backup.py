@@ -160,7 +160,7 @@ def test_users_of_nobody_go(three):
     three.relate(client)
     name = back_up(three)
     three.run(0, three.on.relation_broken, relation=client.id)
-    del three.clients[client.id]
+    del three.relations[client.id]
     three.action(0, "restore", backup=name, confirm="mysql")
     pass_time(three, 4)
     assert store(three).databases == ["glance"]

@@ -5,6 +5,7 @@ import json
 import ops
 import pytest
 from cryptography import x509
+from machines import CERTIFICATES, GATEWAY
 from ops import testing
 from programs import REQUEST, UNIT
 
@@ -86,13 +87,13 @@ def test_nothing_that_lasts_asks_for_a_new_cluster(three):
 
 def test_a_hook_with_nothing_new_changes_nothing(three):
     three.update_status()
-    before = three.snapshot()[2:]
+    before = three.snapshot()[0]
     three.log()
     for number in range(3):
         three.run(number, three.on.config_changed())
         three.run(number, three.on.update_status())
     assert three.log() == []
-    assert three.snapshot()[2:] == before
+    assert three.snapshot()[0] == before
 
 
 def test_an_option_restarts_servers_one_at_a_time(three):
@@ -139,7 +140,7 @@ def test_nobody_is_refused_in_clear_before_clients_know_the_ca(three):
     played = three._play
 
     def play(*args, **kwargs):
-        told = "secret-tls" in three.client_data.get((client.id, "app"), {})
+        told = "secret-tls" in three.local.get((client.id, "app"), {})
         played(*args, **kwargs)
         refused.extend(server for server in servers(three) if server.requires_tls and not told)
 
@@ -148,7 +149,7 @@ def test_nobody_is_refused_in_clear_before_clients_know_the_ca(three):
     pass_time(three, 5)
     assert refused == []
     ids = {secret.id: secret for secret in three.secrets}
-    content = ids[three.client_data[client.id, "app"]["secret-tls"]].latest_content
+    content = ids[three.local[client.id, "app"]["secret-tls"]].latest_content
     assert content == {"tls": "True", "tls-ca": three.authority.pem + "\n"}
 
 
@@ -157,7 +158,7 @@ def test_a_client_without_secrets_for_it_is_told_the_ca_in_plain_data(three):
     three.relate(client)
     three.relate_certificates()
     pass_time(three, 5)
-    data = three.client_data[client.id, "app"]
+    data = three.local[client.id, "app"]
     assert (data["tls"], data["tls-ca"]) == ("True", three.authority.pem + "\n")
 
 
@@ -228,11 +229,11 @@ def test_a_unit_without_a_certificate_does_not_join_a_cluster_with_tls(secure):
 def test_a_hook_with_nothing_new_changes_nothing_with_tls_either(secure):
     secure.relate(relation())
     pass_time(secure)
-    before = secure.snapshot()[2:]
+    before = secure.snapshot()[0]
     secure.log()
     secure.update_status()
     assert secure.log() == []
-    assert secure.snapshot()[2:] == before
+    assert secure.snapshot()[0] == before
 
 
 # The gateway
@@ -240,38 +241,40 @@ def test_a_hook_with_nothing_new_changes_nothing_with_tls_either(secure):
 
 def test_the_writer_comes_first_and_the_others_as_they_came(three):
     three.relate_gateway()
-    asked = {key: json.loads(value) for key, value in three.route.items()}
+    asked = {key: json.loads(value) for key, value in three.local[GATEWAY, "app"].items()}
     assert (asked["port"], asked["backend_port"]) == (13306, 3306)
     assert asked["openinfra"]["single"]
     assert asked["openinfra"]["order"] == ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
     assert asked["openinfra"]["health"] == {"path": "/", "status": 200, "port": 13307, "tls": False}
-    assert [json.loads(data["address"]) for data in three.behind.values()] == asked["openinfra"]["order"]
+    assert [json.loads(three.local[GATEWAY, number]["address"]) for number in range(3)] == asked["openinfra"][
+        "order"
+    ]
     three.destroy_machine(0)
     three.machines[1].sleep(5)
     three.run(1, three.on.update_status())
-    assert json.loads(three.route["openinfra"])["order"] == ["10.0.0.11", "10.0.0.12"]
+    assert json.loads(three.local[GATEWAY, "app"]["openinfra"])["order"] == ["10.0.0.11", "10.0.0.12"]
 
 
 def test_clients_are_sent_to_the_gateway_once_it_serves(three):
     client = relation()
     three.relate(client)
     three.relate_gateway()
-    assert three.client_data[client.id, "app"]["endpoints"] == "10.0.0.10:3306"
+    assert three.local[client.id, "app"]["endpoints"] == "10.0.0.10:3306"
     three.relate_gateway(["10.0.0.99:13306"])
-    assert three.client_data[client.id, "app"]["endpoints"] == "10.0.0.99:13306"
+    assert three.local[client.id, "app"]["endpoints"] == "10.0.0.99:13306"
 
 
 def test_certificates_name_the_gateway_too(secure):
     secure.relate_gateway(["10.0.0.99:13306", "db.example:13306"])
     pass_time(secure)
     for number, machine in secure.machines.items():
-        (asked,) = json.loads(secure.asks[number]["certificate_signing_requests"])
+        (asked,) = json.loads(secure.local[CERTIFICATES, number]["certificate_signing_requests"])
         request = x509.load_pem_x509_csr(asked["certificate_signing_request"].encode())
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert "db.example" in names.get_values_for_type(x509.DNSName)
         addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
         assert addresses == {"10.0.0.99", machine.address}
-    assert json.loads(secure.route["openinfra"])["health"]["tls"]
+    assert json.loads(secure.local[GATEWAY, "app"]["openinfra"])["health"]["tls"]
 
 
 # After a power loss
@@ -420,7 +423,7 @@ def test_a_machine_that_died_is_no_member_and_no_writer_any_more(three):
 def test_a_client_gets_a_database_and_a_user_in_a_secret(three):
     client = relation()
     three.relate(client)
-    data = three.client_data[client.id, "app"]
+    data = three.local[client.id, "app"]
     assert data["endpoints"] == "10.0.0.10:3306"
     assert data["version"] == "11.8.6"
     assert data["database"] == "glance"
@@ -469,7 +472,7 @@ def test_plain_credentials_need_the_operators_word(deploy):
     model = deploy(1, allow_plain_credentials=True)
     client = relation(secrets="")
     model.relate(client)
-    data = model.client_data[client.id, "app"]
+    data = model.local[client.id, "app"]
     assert data["username"] in model.galera.servers["machine-0"].load().users
     assert data["password"]
 

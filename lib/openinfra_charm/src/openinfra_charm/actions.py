@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from openinfra_charm.values import parse_size
+
 if TYPE_CHECKING:
     import ops
 
@@ -45,6 +47,18 @@ def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
     if outcome.result is not None:
         results["result"] = json.dumps(outcome.result, sort_keys=True)
     event.set_results(results)
+
+
+def size(option: str, text: str) -> int:
+    """Return the bytes of a size that an operator gave for a parameter; 0 for none.
+
+    Raises:
+        ActionError: It is no size.
+    """
+    found = parse_size(text) if text else 0
+    if found is None:
+        raise ActionError(f"{option}={text}: expected a size such as 10G")
+    return found
 
 
 class InModel(Protocol):

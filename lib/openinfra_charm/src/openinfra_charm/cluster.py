@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 import ops.hookcmds
@@ -16,12 +16,24 @@ import ops.hookcmds
 from openinfra_charm import databag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _WANTED = "turn-wanted"
 _NUMBER = "turn-number"
 _HOLDER = "turn-holder"
 _GRANTED = "turn-granted"
+
+
+class Restartable(Protocol):
+    """Something that runs on this machine and is restarted in turn."""
+
+    def outdated(self) -> bool:
+        """Return whether it runs with something older than what is there."""
+        ...
+
+    def restart(self) -> None:
+        """Restart it with what is there."""
+        ...
 
 
 class Cluster:
@@ -115,6 +127,32 @@ class Cluster:
             self.publish(**{_WANTED: reason, _NUMBER: number})
         self.grant_turn()
         return self._holds_turn(self._unit.name)
+
+    def restart_in_turn(
+        self, service: Restartable, wait_until_ready: Callable[[], bool], what: str
+    ) -> list[ops.StatusBase]:
+        """Restart what runs with an older configuration when no other unit is at it; return what is to be waited for.
+
+        Args:
+            service: What is restarted.
+            wait_until_ready: What waits until it serves again, for as long as a hook may; the next one goes on from there.
+            what: What is waited for, in words: `memcached to answer`.
+        """
+        if service.outdated():
+            if not self.request_turn("restart"):
+                return [self.waits_for_turn("restart")]
+            service.restart()
+        if self.turn_reason:
+            if not wait_until_ready():
+                return [ops.WaitingStatus(f"for {what} after its restart")]
+            self.release_turn()
+        return []
+
+    def waits_for_turn(self, to: str) -> ops.StatusBase:
+        """Return what a unit says that has asked for the turn `to` do something, and does not have it yet."""
+        return ops.MaintenanceStatus(
+            f"waiting for its turn to {to}, after {self.turn_holder or 'the leader gives it'}"
+        )
 
     def release_turn(self) -> None:
         """Say that this unit serves again."""

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    import http.client
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from types import ModuleType
 
 NO_START = "/usr/sbin/policy-rc.d"
@@ -55,6 +56,12 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: str
+
+
+def _answer(response: http.client.HTTPResponse) -> Answer:
+    text = response.read().decode(errors="replace")
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(status=response.status, headers=headers, body=text)
 
 
 class Machine:
@@ -127,20 +134,43 @@ class Machine:
         # Imported here: a hook with nothing new asks nobody.
         import http.client  # noqa: PLC0415
 
-        connection = http.client.HTTPConnection("localhost", timeout=timeout)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        try:
+        with contextlib.closing(http.client.HTTPConnection("localhost", timeout=timeout)) as connection:
+            connection.sock = socket.socket(socket.AF_UNIX)
             connection.sock.settimeout(timeout)
             connection.sock.connect(socket_path)
-            connection.request(method, path, body=body, headers=dict(headers or {}))
-            answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
-        except http.client.HTTPException as error:
-            raise ConnectionError(f"{socket_path}: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
-        named = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(status=answer.status, headers=named, body=text)
+            try:
+                connection.request(method, path, body=body, headers=dict(headers or {}))
+                return _answer(connection.getresponse())
+            except http.client.HTTPException as error:
+                raise ConnectionError(f"{socket_path}: {error or type(error).__name__}") from error
+
+    def fetch(self, url: str, *, ca_path: str, timeout: float = 10) -> Answer:
+        """Send a GET request to a daemon on any machine, over TLS.
+
+        Args:
+            url: Such as `https://10.0.0.11:15000/openinfra/health`.
+            ca_path: The file of the CA certificates that its own is checked with.
+            timeout: Seconds that each step may take.
+
+        Raises:
+            OSError: Nobody listens there, its certificate is not to be trusted, or no answer came.
+        """
+        # Imported here: a hook asks no other machine.
+        import http.client  # noqa: PLC0415
+        import ssl  # noqa: PLC0415
+        from urllib.parse import urlsplit  # noqa: PLC0415
+
+        where = urlsplit(url)
+        context = ssl.create_default_context(cafile=ca_path)
+        connection = http.client.HTTPSConnection(
+            where.hostname or "", where.port, timeout=timeout, context=context
+        )
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", where.path)
+                return _answer(connection.getresponse())
+            except http.client.HTTPException as error:
+                raise ConnectionError(f"{url}: {error or type(error).__name__}") from error
 
     def load_library(self, name: str) -> ModuleType:
         """Import a Python module that a distribution package brings (such as `rados`).
@@ -494,6 +524,15 @@ class Machine:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something is so, but no longer than this; return whether it is."""
+        limit = self.now() + seconds
+        while not condition():
+            if self.now() + 1 > limit:
+                return False
+            self.sleep(1)
+        return True
 
 
 def _folder(path: str) -> str:

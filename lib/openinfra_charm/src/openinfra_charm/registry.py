@@ -6,6 +6,7 @@ others and the `host` charm look.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,18 +24,21 @@ CHECKS = ("safe-to-stop", "after-start")
 
 def claim(machine: Machine, thing: str, unit: str) -> str:
     """Record `unit` as the owner of `thing` unless it has one; return the owner."""
-    path = f"{OWNERS}/{thing}"
-    owner = (machine.read(path) or "").strip()
-    if not owner:
-        machine.write(path, f"{unit}\n")
-    return owner or unit
+    known = owner(machine, thing)
+    if not known:
+        machine.write(f"{OWNERS}/{thing}", f"{unit}\n")
+    return known or unit
+
+
+def owner(machine: Machine, thing: str) -> str:
+    """Return the unit that owns `thing`; empty where nobody does."""
+    return (machine.read(f"{OWNERS}/{thing}") or "").strip()
 
 
 def disclaim(machine: Machine, thing: str, unit: str) -> None:
     """Give up what `unit` owns; what another one owns is left alone."""
-    path = f"{OWNERS}/{thing}"
-    if (machine.read(path) or "").strip() == unit:
-        machine.remove(path)
+    if owner(machine, thing) == unit:
+        machine.remove(f"{OWNERS}/{thing}")
 
 
 def install(machine: Machine, application: str, packages: Iterable[str]) -> bool:
@@ -55,6 +59,12 @@ def uninstall(machine: Machine, application: str) -> None:
     others = {name for other in machine.list_folder(PACKAGES) for name in _packages(machine, other)}
     if unused := sorted(own - others):
         machine.remove_packages(unused)
+
+
+def version(machine: Machine, package: str) -> str:
+    """Return the version of a package as its makers call it, such as `18.2.7`; empty before it is installed."""
+    installed = machine.package_versions((package,)).get(package, "")
+    return re.split(r"[+~-]", installed.rpartition(":")[2])[0]
 
 
 def leave_check(machine: Machine, kind: str, application: str, *command: str) -> None:

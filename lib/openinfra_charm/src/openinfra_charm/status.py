@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LEAVING = ops.MaintenanceStatus("leaving")
+"""What a unit says that is on its way out."""
+
+
 class NeedsOperatorError(Exception):
     """Something that only an operator can put right; the message says what, and how."""
 
@@ -19,6 +23,16 @@ class ConfigError(NeedsOperatorError):
 
     def __init__(self, option: str, value: object, expected: str) -> None:
         super().__init__(f"config {option}={value!r} cannot be used: expected {expected}")
+
+
+def paused(unit: str) -> ops.StatusBase:
+    """Return what a unit says whose daemon an operator has paused."""
+    return ops.MaintenanceStatus(f"paused; start it again: juju run {unit} resume")
+
+
+def does_not_run(daemon: str, unit: str, service: str) -> ops.StatusBase:
+    """Return what a unit says whose daemon, the systemd unit `service`, should run and does not."""
+    return ops.BlockedStatus(f"{daemon} does not run; see juju ssh {unit} journalctl -u {service}")
 
 
 def add_all(event: ops.CollectStatusEvent, statuses: Iterable[ops.StatusBase]) -> None:

@@ -231,7 +231,8 @@ class MemoryMachine(Machine):
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
-    service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong.
+    service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong. `network` maps
+    `https://address:port` to the twin that answers there.
 
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
     last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
@@ -250,6 +251,7 @@ class MemoryMachine(Machine):
         self.handlers: dict[str, Callable[[tuple[str, ...], str | None], Result | str | None]] = {}
         self.libraries: dict[str, Any] = {}
         self.sockets: dict[str, Callable[[Request], Answer]] = {}
+        self.network: dict[str, Callable[[Request], Answer]] = {}
         self.users: set[str] = {"root"}
         self.software: list[Software] = []
         self.broken: dict[str, str] = {}
@@ -447,6 +449,17 @@ class MemoryMachine(Machine):
         self._change()
         request = Request(method=method, path=path, headers=dict(headers or {}), body=body or "")
         return self.sockets[socket_path](request)
+
+    def fetch(self, url: str, *, ca_path: str, timeout: float = 10) -> Answer:
+        """Let the twin answer that listens at the address; it has to be checked with a CA."""
+        del timeout
+        self._change()
+        scheme, _, rest = url.partition("://")
+        host, _, path = rest.partition("/")
+        where = f"{scheme}://{host}"
+        if where not in self.network or not self.read(ca_path):
+            raise ConnectionRefusedError(url)
+        return self.network[where](Request(method="GET", path=f"/{path}", headers={}, body=""))
 
     def make_user(self, name: str, home: str) -> bool:
         """Make a system user."""

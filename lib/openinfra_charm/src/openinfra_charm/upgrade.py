@@ -341,8 +341,7 @@ class Upgrade:
         if self._why_no_switch(plan):
             return
         if not self._cluster.request_turn(_TURN):
-            after = self._cluster.turn_holder or "the leader gives it"
-            self._waits.append(ops.MaintenanceStatus(f"waiting for its turn to run {tree}, after {after}"))
+            self._waits.append(self._cluster.waits_for_turn(f"run {tree}"))
             return
         switch = _Switch(tree=tree, old=current.name)
         self._write_switch(switch)

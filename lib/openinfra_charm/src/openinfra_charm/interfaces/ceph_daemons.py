@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import databag, secrets
 from openinfra_charm.interfaces import ceph_client
+from openinfra_charm.status import NeedsOperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,6 +50,11 @@ class Access:
     fsid: str
     key: str
     monitors: tuple[str, ...]
+
+    @property
+    def mon_host(self) -> str:
+        """The monitors as the option of that name wants them; Ceph knows their ports itself."""
+        return ",".join(sorted(f"[{host}]" if ":" in host else host for host in self.monitors))
 
 
 # The provider
@@ -87,6 +93,29 @@ def publish_secret(relation: ops.Relation, application: ops.Application, unit: s
 
 
 # The requirer
+
+
+def obtain(
+    charm: ops.CharmBase,
+    relation: ops.Relation,
+    form: Format,
+    daemon: str,
+    *,
+    request_id: str,
+    operations: Iterable[Mapping[str, Any]],
+) -> Access | None:
+    """As a unit, ask for what its daemon works with; return what it needs, once that is answered; None until then.
+
+    Raises:
+        NeedsOperatorError: The provider has refused the request.
+    """
+    if charm.unit.is_leader():
+        ceph_client.announce_secrets(relation, charm.app)
+    request(relation, charm.unit, form, daemon, request_id=request_id, operations=operations)
+    try:
+        return read_access(charm.model, relation, form, daemon, unit=charm.unit, request_id=request_id)
+    except ValueError as error:
+        raise NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
 
 
 def request(

@@ -25,11 +25,12 @@ from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from openinfra_charm.machine import Machine
 
 _PROGRAM_SECONDS = 300
+_OK = 200
 HEALTH = "/openinfra/health"
 """The path that answers 200 when the service can do its work, and 503 with the reason when it cannot, or is paused."""
 
@@ -138,8 +139,28 @@ class Api:
             answer = self._machine.ask(self.socket, "GET", HEALTH)
         except OSError:
             return f"{self.unit} does not answer"
-        ok = 200
-        return "" if answer.status == ok else answer.body.strip() or f"its health is {answer.status}"
+        return "" if answer.status == _OK else answer.body.strip() or f"its health is {answer.status}"
+
+    def why_not_to_stop(self, others: Iterable[str], *, ca_path: str) -> str:
+        """Return why this unit must not stop now; empty if another one serves, or there is none.
+
+        A unit alone has no other to serve meanwhile: then it is for whoever stops it to know. One that does not serve itself
+        can stop at any time.
+
+        Args:
+            others: Where the fronts of the application's other units are: `https://10.0.0.11:15000`.
+            ca_path: The CA certificates that theirs are checked with.
+        """
+        places = tuple(others)
+        if not places or self._problem() or any(self._serves(place, ca_path) for place in places):
+            return ""
+        return f"no other unit of {self._application} serves: see its status"
+
+    def _serves(self, place: str, ca_path: str) -> bool:
+        try:
+            return self._machine.fetch(f"{place}{HEALTH}", ca_path=ca_path, timeout=5).status == _OK
+        except OSError:
+            return False
 
     @property
     def paused(self) -> bool:

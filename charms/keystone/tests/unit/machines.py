@@ -1,0 +1,53 @@
+"""A machine in memory with Keystone on it, and what the units of a model are related to."""
+
+import programs
+from model import PEERS
+from ops import testing
+
+from openinfra_charm import build_release
+from openinfra_charm.job import Job, Jobs
+from openinfra_charm.release_testing import Packaging
+from openinfra_charm.testing import Cryptography, MemoryMachine
+
+DATABASE, CERTIFICATES, CACHE, GATEWAY = range(PEERS + 1, PEERS + 5)
+"""Ids of relations."""
+DATABASE_SECRET = testing.Secret(
+    {"username": "relation-1-1", "password": "db-password"}, id="secret:d00000000000000000d0"
+)
+CACHES = {number: {"host": f"10.0.1.{number}", "port": "11211"} for number in (0, 1)}
+FOUND = {"endpoints": "10.0.0.5:3306", "database": "keystone", "secret-user": DATABASE_SECRET.id}
+RELATIONS = (
+    testing.Relation("database", id=DATABASE, remote_app_name="database", remote_app_data=FOUND),
+    testing.Relation("certificates", id=CERTIFICATES, remote_app_name="certificates"),
+    testing.Relation("cache", id=CACHE, remote_app_name="cache", remote_units_data=CACHES),
+)
+
+
+class KeystoneMachine(MemoryMachine):
+    """A machine with Keystone's twin; jobs run while a hook waits for them."""
+
+    def __init__(self, number, database, issued, time):
+        super().__init__(f"machine-{number}", time)
+        self.address = f"10.0.0.{10 + number}"
+        self.packaging = Packaging(self)
+        self.keystone = programs.Keystone(database, issued, self)
+        self.slow_jobs = False
+        for software in (self.packaging, Cryptography(), self.keystone):
+            self.bring(software)
+
+    def sleep(self, seconds):
+        if not self.slow_jobs:
+            self.run_jobs()
+        super().sleep(seconds)
+
+    def run_jobs(self):
+        for application, job_id in self.jobs():
+            jobs = Jobs(self, application)
+            record = jobs.find(job_id)
+            assert record is not None
+            job = Job(jobs, record, self, application)
+            try:
+                job.end("done", build_release.run(job, **record.arguments))
+            except Exception as error:  # noqa: BLE001  as the job's own program does
+                job.end("failed", str(error))
+            self.job_ended(application, job_id)

@@ -1,0 +1,123 @@
+"""A daemon that works with a Ceph cluster: with a configuration, a key and a systemd drop-in of its application's own.
+
+`/etc/ceph` belongs to whoever runs Ceph on the machine. In a charm:
+
+    self.daemon = Daemon(machine, application, unit=f"ceph-mds@{host}.service", user=f"mds.{host}")
+
+    self.daemon.render(key=key, config=config, drop_in=drop_in)
+    self.daemon.apply()      # starts it; one that runs with something else is left for `outdated`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openinfra_charm import render
+from openinfra_charm.render import File
+from openinfra_charm.service import Service, Services
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+    from openinfra_charm.tls import Certificate
+
+
+class Daemon:
+    """The daemon of one application on this machine."""
+
+    def __init__(
+        self, machine: Machine, application: str, *, unit: str, user: str, tls: Certificate | None = None
+    ) -> None:
+        """Name what there is of it.
+
+        Args:
+            machine: The machine.
+            application: The application's name.
+            unit: The packaged systemd unit, an instance of a template.
+            user: The Ceph user that the key is for, with its type: `mds.machine-0`.
+            tls: The certificate for which it has to be restarted, if it has one.
+        """
+        self._machine = machine
+        self._user = user
+        self._tls = tls
+        self.unit = unit
+        self.folder = f"/etc/{application}"
+        self.config = f"{self.folder}/ceph.conf"
+        self.keyring = f"{self.folder}/keyring"
+        self._drop_in = f"/etc/systemd/system/{unit.partition('@')[0]}@.service.d/openinfra.conf"
+        self._pause_mark = f"/var/lib/openinfra/{application}/paused"
+        self._services = Services(machine, application)
+
+    def render(self, *, key: str, config: str, drop_in: str) -> None:
+        """Write what it starts with."""
+        changed = render.write(
+            self._machine,
+            self.private(self.keyring, f"[{self._user}]\n\tkey = {key}\n"),
+            File(path=self.config, content=config),
+            File(path=self._drop_in, content=drop_in),
+        )
+        if self._drop_in in changed:
+            self._machine.reload_systemd()
+
+    @staticmethod
+    def private(path: str, content: str) -> File:
+        """Return a file that only the daemon may read."""
+        return File(path=path, content=content, mode=0o600, user="ceph", group="ceph")
+
+    def apply(self) -> None:
+        """Have it run; one that runs with an older configuration is left for `outdated`."""
+        self._services.ensure_running([self._service])
+
+    def outdated(self) -> bool:
+        """Return whether it runs with an older configuration and has to be restarted."""
+        return bool(self._services.outdated([self._service]))
+
+    def restart(self) -> None:
+        """Restart it with what is there now."""
+        self._services.restart(self._service)
+
+    def stop(self) -> None:
+        """Stop it, and keep it stopped."""
+        self._services.stop(self.unit)
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has paused it."""
+        return self._machine.exists(self._pause_mark)
+
+    def pause(self) -> None:
+        """Stop it until `resume`, also over a restart of the machine."""
+        self._machine.write(self._pause_mark, "")
+        self.stop()
+
+    def resume(self) -> None:
+        """Start it again after `pause`."""
+        self._machine.remove(self._pause_mark)
+        self.apply()
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it has been started, be it well or not, and not stopped since."""
+        return self.unit in self._services.units
+
+    def runs(self) -> bool:
+        """Return whether its process is there."""
+        return self._machine.service_states(self.unit)[self.unit] == "active"
+
+    def remove(self) -> None:
+        """Stop it, and take what was written for it off the machine."""
+        self.stop()
+        for path in (str(Path(self._drop_in).parent), self.folder):
+            self._machine.remove(path)
+        self._machine.reload_systemd()
+
+    @property
+    def _service(self) -> Service:
+        """The unit and what it takes up at its start only.
+
+        Where the monitors are is not among it: the daemon learns that from the cluster.
+        """
+        config = (self._machine.read(self.config) or "").splitlines()
+        lines = [line for line in config if not line.startswith(("#", "mon_host"))]
+        files = (self._machine.read(path) or "" for path in (self.keyring, self._drop_in))
+        return Service(unit=self.unit, inputs=(*lines, *files, *(self._tls.inputs if self._tls else ())))

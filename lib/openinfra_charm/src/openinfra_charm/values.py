@@ -1,0 +1,18 @@
+"""How operators write sizes and lists: in options, and as parameters of actions."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list; blanks around names and empty names do not count."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes that a size such as `10G` (binary units) stands for; None if it is none."""
+    match = re.fullmatch(r"([1-9]\d*)([KMGT])i?B?", text.strip())
+    return int(match[1]) * _UNITS[match[2]] if match else None

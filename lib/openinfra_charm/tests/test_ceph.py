@@ -1,0 +1,63 @@
+"""A Ceph daemon with a configuration of its own: what it restarts for, its pause, and what is left of it."""
+
+import pytest
+
+from openinfra_charm.ceph import Daemon
+
+UNIT = "ceph-mds@machine-0.service"
+
+
+@pytest.fixture
+def daemon(machine):
+    daemon = Daemon(machine, "files", unit=UNIT, user="mds.machine-0")
+    daemon.render(key="secret", config="mon_host = 10.0.0.1\nmds_join_fs = files\n", drop_in="[Service]\n")
+    daemon.apply()
+    return daemon
+
+
+def test_its_key_is_its_own(machine, daemon):
+    assert machine.read(daemon.keyring) == "[mds.machine-0]\n\tkey = secret\n"
+    assert (machine.nodes[daemon.keyring].mode, machine.nodes[daemon.keyring].owner) == (0o600, ("ceph",) * 2)
+
+
+def test_nothing_new_changes_nothing(machine, daemon):
+    machine.log.clear()
+    daemon.render(key="secret", config="mon_host = 10.0.0.1\nmds_join_fs = files\n", drop_in="[Service]\n")
+    daemon.apply()
+    assert (machine.log, daemon.outdated()) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "outdated"),
+    [
+        ({"config": "mon_host = 10.0.0.2\nmds_join_fs = files\n"}, False),
+        ({"config": "mon_host = 10.0.0.1\nmds_join_fs = other\n"}, True),
+        ({"key": "another"}, True),
+        ({"drop_in": "[Unit]\n"}, True),
+    ],
+)
+def test_it_is_restarted_for_all_but_other_monitors(daemon, changed, outdated):
+    content = {
+        "key": "secret",
+        "config": "mon_host = 10.0.0.1\nmds_join_fs = files\n",
+        "drop_in": "[Service]\n",
+    }
+    daemon.render(**content | changed)
+    assert daemon.outdated() == outdated
+    daemon.restart()
+    assert not daemon.outdated()
+
+
+def test_a_pause_outlasts_a_restart_of_the_machine(machine, daemon):
+    daemon.pause()
+    machine.power_off()
+    machine.power_on()
+    assert (daemon.paused, daemon.runs()) == (True, False)
+    daemon.resume()
+    assert (daemon.paused, daemon.runs()) == (False, True)
+
+
+def test_nothing_of_it_is_left(machine, daemon):
+    daemon.remove()
+    assert not daemon.runs()
+    assert [path for path in machine.nodes if path.startswith("/etc/") and machine.nodes[path].is_file] == []

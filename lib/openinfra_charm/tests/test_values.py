@@ -1,0 +1,28 @@
+"""Sizes and lists as operators write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openinfra_charm.values import parse_size, split
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("10G", 10 << 30), ("896M", 896 << 20), ("1T", 1 << 40), ("1Ti", 1 << 40), ("4GiB", 4 << 30),
+        (" 4GB ", 4 << 30), ("5K", 5120),
+    ],
+)  # fmt: skip
+def test_sizes_are_binary(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "G", "10", "0G", "10g", "1.5G", "-1G", "10G 5M", "10X"])
+def test_what_is_no_size_is_none(text):
+    assert parse_size(text) is None
+
+
+@given(st.lists(st.text("abc/ ", min_size=0, max_size=5)))
+def test_a_list_has_neither_blanks_nor_empty_names(parts):
+    assert split(",".join(parts)) == tuple(part.strip() for part in parts if part.strip())

@@ -1,0 +1,118 @@
+"""Parts of the cloud, each with what operators do to it, in any order of events and under faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from openinfra_model import bundle, pack
+from openinfra_model.rehearsal.play import Plot
+from openinfra_model.rehearsal.world import Stage
+from tests.probes import lay_out
+
+from .holds import assert_holds
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Some charms in a bundle, and what is done to them: each undertaking, by its name, in rehearsals of its own."""
+
+    charms: tuple[str, ...]
+    bundle: Path
+    undertakings: dict[str, tuple[str, ...]]
+    usual: bool = True
+    """Whether operators have done what is usual before they undertake something."""
+    schedules: int = 2
+
+
+PARTS = {
+    "certificates": Part(
+        charms=("certificates",),
+        bundle=ROOT / "tests/rehearsal/bundles/certificates.yaml",
+        undertakings={
+            "deployed": (),
+            "a new CA": ("run certificates/leader renew-ca",),
+            "reissued": ("run certificates/leader reissue", "config requirer name=other.example"),
+            "another unit leads": ("remove-unit certificates/0", "add-unit requirer"),
+            "the requirer goes": ("remove-application requirer",),
+        },
+        usual=False,
+        schedules=4,
+    ),
+    "gateway": Part(
+        charms=("certificates", "gateway"),
+        bundle=ROOT / "tests/rehearsal/bundles/gateway.yaml",
+        undertakings={
+            "deployed": (),
+            "drained": ("run gateway/leader drain-backend backend=web/0", "config gateway session-timeout=60"),
+            "another virtual address": ("config gateway vip=", "config gateway vip=10.200.0.2"),
+            "other routes": ("config web port=5001", "add-unit writer"),
+            "a gateway is replaced": ("remove-unit gateway/0", "add-unit gateway"),
+            "a machine that died is replaced": ("remove-machine 2 --force; add-unit gateway",),
+            "an application goes": ("remove-application web",),
+            "the certificates are withdrawn and given back": (
+                "remove-relation gateway certificates", "integrate gateway:certificates certificates",
+            ),
+        },
+        usual=False,
+    ),
+    "keystone": Part(
+        charms=("certificates", "keystone", "memcached", "mysql"),
+        bundle=ROOT / "charms/keystone/tests/bundle.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted, rotated": ("config keystone token-lifetime=2h", "run keystone/leader rotate-keys"),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit keystone",),
+        },
+    ),
+    "objects and files": Part(
+        charms=("ceph", "ceph-fs", "ceph-rgw", "certificates"),
+        bundle=ROOT / "charms/ceph-rgw/tests/bundle.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted unit by unit": (
+                "config ceph-rgw public-hostname=s3.example.org", "config ceph-fs mds-cache-memory-limit=1G",
+            ),
+            "a new CA": ("run certificates/leader renew-ca",),
+            "objects go, files stay": ("remove-application ceph-rgw",),
+            "files go, objects stay": ("remove-application ceph-fs",),
+            "units are replaced on their machine": (
+                "remove-unit ceph-rgw/0; add-unit ceph-rgw --to 0", "remove-unit ceph-fs/0; add-unit ceph-fs --to 0",
+            ),
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory):
+    """Return a function that makes a part's stage, once."""
+
+    @cache
+    def stage(name: str) -> Stage:
+        part, folder = PARTS[name], tmp_path_factory.mktemp("part")
+        site = lay_out(folder / "site", *part.charms)
+        pack.pack(site)
+        (site / "bundle.yaml").write_text(part.bundle.read_text().replace("../../../build", "./build"))
+        return Stage(bundle.load(site / "bundle.yaml"), folder / "charms", site / "charms")
+
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("name", "operations"),
+    [
+        pytest.param(name, operations, id=f"{name}: {undertaking}")
+        for name, part in PARTS.items()
+        for undertaking, operations in part.undertakings.items()
+    ],
+)
+def test_it_holds(stage, name, operations):
+    part = PARTS[name]
+    plot = Plot(operations=operations, usual=part.usual and bool(operations))
+    assert_holds(stage(name), plot, part.schedules)
