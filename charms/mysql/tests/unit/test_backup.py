@@ -269,7 +269,11 @@ def test_a_restore_whose_unit_is_gone_from_the_model_is_the_operators_to_end(thr
     assert three.galera.primaries() == [["machine-0", "machine-1"]]
 
 
-def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three):
+@pytest.mark.parametrize("seconds", [0, 100])
+def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three, seconds):
+    for machine in three.machines.values():
+        machine.start_seconds = seconds
+    fill(three)
     name = back_up(three)
     writes = list(store(three).writes)
     fill(three)
