@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 PREPARE, STOP, SWAP, BEGIN = "prepare", "stop", "swap", "begin"
 JOB = "jobs.prepare_restore"
-SECONDS = 40
-"""How long a hook waits for the data to be ready; the next hook goes on where this one gives up."""
+SECONDS = 15
+"""How long a hook waits for the data to be ready, besides the server; the next hook goes on where this one gives up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,10 +178,8 @@ def _prepare(charm: MySqlCharm, restore: Restore) -> None:
         one for one in charm.jobs.all() if one.module == JOB and one.arguments["number"] == words["number"]
     ]
     record = known[-1] if known else charm.jobs.start(JOB, **words)
-    limit = charm.machine.now() + SECONDS
-    while record.ended is None and charm.machine.now() < limit:
-        charm.machine.sleep(1)
-        record = charm.jobs.find(record.id) or record
+    charm.jobs.wait(record.id, SECONDS)
+    record = charm.jobs.find(record.id) or record
     if record.ended is not None:
         _tell(charm, restore, "ready" if record.state == "done" else "failed")
 

@@ -269,6 +269,18 @@ def test_a_restore_whose_unit_is_gone_from_the_model_is_the_operators_to_end(thr
     assert three.galera.primaries() == [["machine-0", "machine-1"]]
 
 
+def test_no_hook_waits_too_long_for_both_the_server_and_the_data(three):
+    name = back_up(three)
+    three.held.update(three.machines)
+    three.action(0, "restore", backup=name, confirm="mysql")
+    for machine in three.machines.values():
+        machine.start_seconds = 100
+    cut_power(three, 0, 1, 2)
+    three.held.clear()
+    three.run(0, three.on.start())
+    assert jobs(three)["prepare-restore-2"]["state"] == "done"
+
+
 @pytest.mark.parametrize("seconds", [0, 100])
 def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three, seconds):
     for machine in three.machines.values():
