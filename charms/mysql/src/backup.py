@@ -119,30 +119,32 @@ class Backups:
         return f"{name}: {len(dumped)} databases, {size} bytes; {len(outdated)} older deleted"
 
     def prepare(self, name: str, target: str) -> Backup:
-        """Make a folder of data from a backup, ready for a server to start with.
+        """Make a folder of data from a backup, ready for a server to start with; it has its name when all is durable.
 
         Raises:
             JobError: The backup is not what its manifest says, or cannot be prepared.
         """
         backup = self._find(name)
-        scratch = f"{target}.files"
-        self._machine.remove(target)
-        self._machine.make_folder(scratch, mode=0o700)
-        self._machine.make_folder(target, mode=0o700)
+        scratch, unfinished = f"{target}.files", f"{target}.unfinished"
+        for rest in (target, unfinished):
+            self._machine.remove(rest)
+        for folder in (scratch, unfinished):
+            self._machine.make_folder(folder, mode=0o700)
         try:
             self._report("fetching it")
             path = self._store.fetch(backup, [FULL], scratch)
             self._check_sums(backup, path, [FULL])
             self._report("unpacking it")
-            self._pipe(UNPACK, f"{path}/{FULL}", target)
+            self._pipe(UNPACK, f"{path}/{FULL}", unfinished)
             self._report("preparing it")
-            self._machine.run("mariadb-backup", "--prepare", f"--target-dir={target}", timeout=HOURS)
-            self._machine.run("chown", "-R", "mysql:mysql", target)
+            self._machine.run("mariadb-backup", "--prepare", f"--target-dir={unfinished}", timeout=HOURS)
+            self._machine.run("chown", "-R", "mysql:mysql", unfinished)
+            self._machine.move_folder(unfinished, target)
         except CommandError as error:
-            self._machine.remove(target)
             raise JobError(f"{name} cannot be used: {error}") from error
         finally:
-            self._machine.remove(scratch)
+            for rest in (scratch, unfinished):
+                self._machine.remove(rest)
         return backup
 
     def verify(self, name: str) -> str:

@@ -29,7 +29,7 @@ FORM_SECONDS = 120
 The one that left last does not wait for so long: nobody but it can begin.
 """
 BEGIN_SECONDS = 900
-"""How long the one that begins the cluster again may take for it; then all compare their positions once more."""
+"""How long members that were answered may take to begin the cluster again, or to join it; then they ask once more."""
 
 
 def run_member(charm: MySqlCharm, state: State) -> bool:
@@ -56,7 +56,7 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
         return True
     limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
-    is_late = mysql.down_for() >= (BEGIN_SECONDS if is_chosen else limit)
+    is_late = mysql.down_for() >= (BEGIN_SECONDS if is_answered else limit)
     if me.joined and is_late and not mysql.receives_copy:
         _report(charm, recovery)
         charm.missing.append(_awaited(charm))
@@ -73,18 +73,17 @@ def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:
     """As the leader, say who is a member, and answer members that have reported their positions."""
     shared, members = charm.cluster.shared, charm.members
     chosen = [unit for unit, _ in shared["members"]]
+    gone = set(charm.cluster.gone(chosen))
     if any(member and member.position for member in map(members.get, chosen)):
-        if answer := decide(chosen, members, state.recovery, trusts_mark="forced" not in shared):
-            # While a backup is taken back only the unit that has it may begin, however old its data are.
-            if answer.begin and (unit := restore.beginner(charm)):
-                answer = dataclasses.replace(answer, unit=unit)
+        # Where only the unit that takes a backup back has data, nobody who is gone need be asked.
+        asked = [unit for unit in chosen if not (restore.begins(charm) and unit in gone)]
+        if answer := decide(asked, members, state.recovery, trusts_mark="forced" not in shared):
             charm.cluster.publish_shared(recovery=dataclasses.asdict(answer))
         return
     known = dict(shared["members"])
     outlived = {
         unit for unit in chosen for member in [members.get(unit)] if member for unit in member.outlived
     }
-    gone = set(charm.cluster.gone(chosen))
     kept = [unit for unit in chosen if unit not in gone or not (serves or unit in outlived)]
     founded = shared.get("founded") or any(m and m.joined for m in map(members.get, chosen))
     if founded:
@@ -115,6 +114,8 @@ def tell_outlived(charm: MySqlCharm) -> None:
 
 
 def _awaited(charm: MySqlCharm) -> ops.StatusBase:
+    if restore.begins(charm):
+        return ops.MaintenanceStatus(restore.waits_for(charm))
     if missing := lacking(charm):
         names = ", ".join(missing)
         return ops.BlockedStatus(

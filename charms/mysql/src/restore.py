@@ -3,9 +3,10 @@
 The leader says how far it is (`restore`: a number, the backup, the unit that takes it back, a phase), each unit what it has
 done. In the phase `prepare` the chosen unit makes data of the backup while the cluster serves: what is wrong with the
 backup is found there, and nothing has changed. In `stop` every member stops its server, for good: clients are cut off, and a
-power loss starts none. In `swap` the chosen unit puts the data in their place. In `begin` it begins a new cluster with them
-(recovery.py), and the others, which drop theirs first, join it by a copy. When the leader's server has them, users get
-the passwords that clients have, and it is done.
+power loss starts none. In `swap` the chosen unit puts the data in their place. In `begin` it begins a new cluster with them,
+and the others drop theirs and ask for a member that serves (recovery.py): however long its server takes, theirs start
+when it does, and join it by a copy. When the leader's server has them, users get the passwords that clients have, and it is
+done.
 
 Each step can be taken twice, so that a hook that dies, or a machine, goes on where it was.
 """
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 PREPARE, STOP, SWAP, BEGIN = "prepare", "stop", "swap", "begin"
 JOB = "jobs.prepare_restore"
-SECONDS = 40
-"""How long a hook waits for the data to be ready; the next hook goes on where this one gives up."""
+SECONDS = 15
+"""How long a hook waits for the data to be ready, besides the server; the next hook goes on where this one gives up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,18 +72,22 @@ def follow(charm: MySqlCharm, state: State) -> bool:
     if restore is None:
         charm.cluster.publish(restored=None)
         return False
+    is_chosen = restore.unit == charm.unit.name
     if restore.phase == PREPARE:
-        if restore.unit == charm.unit.name:
+        if is_chosen:
             _prepare(charm, restore)
         return False
-    if restore.phase == BEGIN:
-        _drop_data(charm, restore)
+    if restore.phase == BEGIN and (is_chosen or _state(charm, restore, charm.unit.name) == "dropped"):
         return False
     charm.missing.append(ops.MaintenanceStatus(f"restoring {restore.backup}: no clients are served"))
     charm.mysql.services.stop(UNIT)
     position = Position(seqno=-1, uuid="", safe=False, after=state.recovery.number)
     charm.cluster.publish(position=dataclasses.asdict(position), serves=None)
-    if restore.phase == SWAP and restore.unit == charm.unit.name:
+    if restore.phase == BEGIN:
+        for name in charm.machine.list_folder(DATA):
+            charm.machine.remove(f"{DATA}/{name}")
+        _tell(charm, restore, "dropped")
+    elif restore.phase == SWAP and is_chosen:
         _swap(charm, restore)
         _tell(charm, restore, "in place")
     else:
@@ -99,12 +104,11 @@ def lead(charm: MySqlCharm, *, serves: bool) -> bool:
     restore = current(charm)
     if restore is None:
         return False
-    told = charm.cluster.facts(restore.unit).get("restored") or {}
-    done = told.get("state") if told.get("number") == restore.number else None
-    if restore.phase == PREPARE and done == "ready":
-        _go_on(charm, dataclasses.replace(restore, phase=STOP))
-    elif restore.phase == PREPARE and (done == "failed" or charm.cluster.gone([restore.unit])):
+    done = _state(charm, restore, restore.unit)
+    if _is_lost(charm, restore) or (restore.phase == PREPARE and done == "failed"):
         charm.cluster.publish_shared(restore=None)
+    elif restore.phase == PREPARE and done == "ready":
+        _go_on(charm, dataclasses.replace(restore, phase=STOP))
     elif restore.phase == STOP and not _lagging(charm, restore, "stopped"):
         _go_on(charm, dataclasses.replace(restore, phase=SWAP))
     elif restore.phase == SWAP and done == "in place":
@@ -117,10 +121,10 @@ def lead(charm: MySqlCharm, *, serves: bool) -> bool:
     return restore.phase in {STOP, SWAP}
 
 
-def beginner(charm: MySqlCharm) -> str:
-    """Return the unit whose data are the only ones that the cluster may begin with; empty where none are restored."""
+def begins(charm: MySqlCharm) -> bool:
+    """Return whether the chosen unit begins a new cluster with its data, and nobody else has any."""
     restore = current(charm)
-    return restore.unit if restore and restore.phase == BEGIN else ""
+    return restore is not None and restore.phase == BEGIN
 
 
 def waits_for(charm: MySqlCharm) -> str:
@@ -143,10 +147,23 @@ def _go_on(charm: MySqlCharm, restore: Restore) -> None:
 
 def _lagging(charm: MySqlCharm, restore: Restore, state: str) -> list[str]:
     """Return the members that have not said that they have stopped, or dropped their data; the chosen one drops none."""
-    wanted = {"number": restore.number, "state": state}
     members = [unit for unit, _ in charm.cluster.shared["members"]]
     asked = [unit for unit in members if state == "stopped" or unit != restore.unit]
-    return [unit for unit in asked if charm.cluster.facts(unit).get("restored") != wanted]
+    gone = charm.cluster.gone(asked)
+    return [unit for unit in asked if unit not in gone and _state(charm, restore, unit) != state]
+
+
+def _is_lost(charm: MySqlCharm, restore: Restore) -> bool:
+    """Return whether the chosen unit is gone from the model, with data that no other server has."""
+    rest = [member for unit, _ in charm.cluster.shared["members"] if (member := charm.members.get(unit))]
+    nobody_has = restore.phase == PREPARE or all(member.position for member in rest)
+    return nobody_has and bool(charm.cluster.gone([restore.unit]))
+
+
+def _state(charm: MySqlCharm, restore: Restore, unit: str) -> str | None:
+    """Return what a unit says that it has done in this restore."""
+    told = charm.cluster.facts(unit).get("restored") or {}
+    return told.get("state") if told.get("number") == restore.number else None
 
 
 def _tell(charm: MySqlCharm, restore: Restore, state: str) -> None:
@@ -154,18 +171,15 @@ def _tell(charm: MySqlCharm, restore: Restore, state: str) -> None:
 
 
 def _prepare(charm: MySqlCharm, restore: Restore) -> None:
-    told = charm.cluster.facts(charm.unit.name).get("restored") or {}
-    if told.get("number") == restore.number:
+    if _state(charm, restore, restore.unit):
         return
     words = {"name": restore.backup, "number": str(restore.number), **schedule.arguments(charm)}
     known = [
         one for one in charm.jobs.all() if one.module == JOB and one.arguments["number"] == words["number"]
     ]
     record = known[-1] if known else charm.jobs.start(JOB, **words)
-    limit = charm.machine.now() + SECONDS
-    while record.ended is None and charm.machine.now() < limit:
-        charm.machine.sleep(1)
-        record = charm.jobs.find(record.id) or record
+    charm.jobs.wait(record.id, SECONDS)
+    record = charm.jobs.find(record.id) or record
     if record.ended is not None:
         _tell(charm, restore, "ready" if record.state == "done" else "failed")
 
@@ -180,16 +194,3 @@ def _swap(charm: MySqlCharm, restore: Restore) -> None:
     machine.remove(DATA)
     machine.move_folder(new, DATA)
     machine.run("chmod", "0755", DATA)
-
-
-def _drop_data(charm: MySqlCharm, restore: Restore) -> None:
-    """Drop the old data of a unit that joins the new cluster, once."""
-    if restore.unit == charm.unit.name:
-        return
-    mark = f"/var/lib/openinfra/{charm.app.name}/restored"
-    if charm.machine.read(mark) != f"{restore.number}\n":
-        for name in charm.machine.list_folder(DATA):
-            charm.machine.remove(f"{DATA}/{name}")
-        charm.machine.write(mark, f"{restore.number}\n")
-    # Not done before all have: data that are newer than the backup's would never be let in.
-    _tell(charm, restore, "dropped")

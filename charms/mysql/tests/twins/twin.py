@@ -101,7 +101,8 @@ class Galera:
                 self._note_views()
         elif in_order:
             store = server.load()
-            store.view = None
+            # Galera leaves no mark of a history that it does not have.
+            store.view, store.safe = None, store.safe and store.uuid != NOBODY
             server.save(store)
         self.tick()
 

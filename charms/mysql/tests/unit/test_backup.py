@@ -28,6 +28,18 @@ def fill(model, count=3):
         model.galera.write()
 
 
+def listen(model):
+    """Return a list that every status which a unit shows from now on is added to."""
+    said, played = [], model._play
+
+    def play(number, *args, **kwargs):
+        played(number, *args, **kwargs)
+        said.append(f"{model.statuses[number].name}: {model.statuses[number].message}")
+
+    model._play = play
+    return said
+
+
 def test_a_backup_has_the_whole_server_and_each_database(three):
     three.relate(relation())
     name = back_up(three)
@@ -203,7 +215,77 @@ def test_nobody_begins_while_one_that_is_to_stop_is_away(three):
     assert three.galera.begun == ["machine-0", "machine-0"]
 
 
-def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three):
+@pytest.mark.parametrize("seconds", [10, 200])
+def test_the_others_stay_stopped_until_a_slow_server_has_begun(three, seconds):
+    name = back_up(three, 1)
+    for machine in three.machines.values():
+        machine.start_seconds = seconds
+    said = listen(three)
+    three.action(0, "restore", backup=name, unit="mysql/1", confirm="mysql")
+    pass_time(three, 8)
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert three.galera.begun == ["machine-0", "machine-1"]
+    assert [machine.starts[UNIT] for machine in three.machines.values()] == [2, 2, 2]
+    assert not any(message.startswith("blocked") for message in said)
+    assert "restore" not in three.shared
+
+
+def test_a_member_that_is_gone_from_the_model_is_not_waited_for(three):
+    name = back_up(three)
+    three.machines[2].power_off()
+    three.held.add(2)
+    three.action(0, "restore", backup=name, confirm="mysql")
+    for number in (0, 1, 0):
+        three.run(number, three.on.update_status())
+    assert three.shared["restore"]["phase"] == "stop"
+    three.destroy_machine(2)
+    pass_time(three, 4)
+    assert three.galera.primaries() == [["machine-0", "machine-1"]]
+    assert "restore" not in three.shared
+    assert [unit for unit, _ in three.shared["members"]] == ["mysql/0", "mysql/1"]
+
+
+@pytest.mark.parametrize("phase", ["stop", "begin"])
+def test_a_restore_whose_unit_is_gone_from_the_model_is_the_operators_to_end(three, phase):
+    name = back_up(three, 2)
+    played = three._play
+
+    def play(number, *args, **kwargs):
+        if three.shared.get("restore", {}).get("phase") == phase:
+            three.held.add(2)
+        if number not in three.held:
+            played(number, *args, **kwargs)
+
+    three._play = play
+    three.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
+    pass_time(three, 2)
+    assert three.shared["restore"]["phase"] == phase
+    three.destroy_machine(2)
+    pass_time(three, 4)
+    assert "restore" not in three.shared
+    assert "mysql/2 may hold the newest data" in three.statuses[0].message
+    three.action(0, "force-bootstrap", unit="mysql/0", confirm="mysql/2")
+    pass_time(three, 4)
+    assert three.galera.primaries() == [["machine-0", "machine-1"]]
+
+
+def test_no_hook_waits_too_long_for_both_the_server_and_the_data(three):
+    name = back_up(three)
+    three.held.update(three.machines)
+    three.action(0, "restore", backup=name, confirm="mysql")
+    for machine in three.machines.values():
+        machine.start_seconds = 100
+    cut_power(three, 0, 1, 2)
+    three.held.clear()
+    three.run(0, three.on.start())
+    assert jobs(three)["prepare-restore-2"]["state"] == "done"
+
+
+@pytest.mark.parametrize("seconds", [0, 100])
+def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three, seconds):
+    for machine in three.machines.values():
+        machine.start_seconds = seconds
+    fill(three)
     name = back_up(three)
     writes = list(store(three).writes)
     fill(three)
