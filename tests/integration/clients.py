@@ -31,6 +31,8 @@ SECONDS = 10
 """How long a client waits for an answer."""
 BUCKET_SECONDS = 60
 """How long one waits for a new bucket."""
+LOGIN_SECONDS = 3
+"""How long one who logs in, or writes a row, waits before the next try: such an answer takes a fraction of it."""
 VISIT_SECONDS = 0.5
 """How long one waits for a connection before the next try."""
 ERRORS = (
@@ -77,10 +79,10 @@ class Clients:
         identity = {"methods": ["password"], "password": {"user": user}}
         return {"auth": {"identity": identity, "scope": {"project": project}}}
 
-    def connect(self, **auth: str) -> Connection:
+    def connect(self, *, seconds: int = SECONDS, **auth: str) -> Connection:
         """Log in, as the administrator where nothing else is said."""
         cloud = {**self.cloud, "auth": self.cloud["auth"] | auth, "cacert": self.ca}
-        return Connection(**cloud, api_timeout=SECONDS)
+        return Connection(**cloud, api_timeout=seconds)
 
     def validates(self, token: str, url: str = "") -> bool:
         """Ask Keystone, or one unit of it by its own address, whether a token is valid."""
@@ -126,9 +128,9 @@ class Clients:
             password=password,
             database=database,
             ssl={"ca": self.ca},
-            connect_timeout=SECONDS,
-            read_timeout=SECONDS,
-            write_timeout=SECONDS,
+            connect_timeout=LOGIN_SECONDS,
+            read_timeout=LOGIN_SECONDS,
+            write_timeout=LOGIN_SECONDS,
             autocommit=True,
         )
 
@@ -259,7 +261,7 @@ class Users:
         self.visits = Writer(
             lambda _: socket.create_connection((site.vip, 5000), timeout=VISIT_SECONDS).close()
         )
-        self.tokens = Writer(lambda _: clients.connect().authorize())
+        self.tokens = Writer(lambda _: clients.connect(seconds=LOGIN_SECONDS).authorize())
         self.rows = Rows(clients, site)
         self.objects = Bucket(clients, site)
 

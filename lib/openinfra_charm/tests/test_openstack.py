@@ -2,16 +2,19 @@
 
 import configparser
 import http.server
+import socket
 import socketserver
 import threading
+import time
 
 import pytest
+from pymemcache.client import hash as ring
 
 from openinfra_charm.front import Front
 from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
-from openinfra_charm.openstack import oslo
+from openinfra_charm.openstack import openinfra_cache, oslo
 from openinfra_charm.openstack.api import Api, Description
 from openinfra_charm.tls import Certificate
 
@@ -169,6 +172,24 @@ def test_the_ring_is_in_its_order_and_encrypted_where_it_can_be():
     assert "tls_enabled" not in section
     assert oslo.cache(servers, ca_path="/ca.pem")["cache"]["tls_cafile"] == "/ca.pem"
     assert oslo.cache([])["cache"] == {"enabled": False}
+
+
+@pytest.fixture
+def silent():
+    """The address of a cache that takes connections and says nothing, as one does whose machine is cut off."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()
+
+
+def test_a_cache_that_says_nothing_is_passed_over(silent):
+    client = ring.HashClient([silent])
+    assert type(client) is openinfra_cache.PromptClient
+    begun = time.monotonic()
+    assert client.get("key") is None
+    assert time.monotonic() - begun < openinfra_cache.SECONDS + 1
+    assert client.set("key", "value") is False
+    assert client.get("key") is None
+    assert time.monotonic() - begun < openinfra_cache.SECONDS + 1
 
 
 # Asking a daemon over its socket, on this machine

@@ -18,6 +18,7 @@ refused. The process ends its requests before it stops.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm import render
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
 
 _PROGRAM_SECONDS = 300
+_CACHE = "openinfra_cache"
 _OK = 200
 HEALTH = "/openinfra/health"
 """The path that answers 200 when the service can do its work, and 503 with the reason when it cannot, or is paused."""
@@ -63,6 +65,7 @@ class Api:
         self.socket = f"/run/{application}/api.sock"
         self.unit = f"{application}-api.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
+        self._cache_path = f"{self.modules}/{_CACHE}.py"
         self._socket_unit = f"{application}-api.socket"
         self._socket_path = f"/etc/systemd/system/{self._socket_unit}"
         self._paused_path = f"{self.lib}/paused"
@@ -101,13 +104,19 @@ class Api:
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
             program=self._program("uwsgi"),
             modules=self.modules,
+            cache=_CACHE,
             wsgi=self._description.wsgi,
             workers=workers,
             lib=self.lib,
         )
         socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
-        files = (File(path=self._unit_path, content=unit), File(path=self._socket_path, content=socket))
-        if render.write(self._machine, *files):
+        cache = (Path(__file__).parent / f"{_CACHE}.py").read_text(encoding="utf-8")
+        files = (
+            File(path=self._cache_path, content=cache),
+            File(path=self._unit_path, content=unit),
+            File(path=self._socket_path, content=socket),
+        )
+        if {self._unit_path, self._socket_path} & set(render.write(self._machine, *files)):
             self._machine.reload_systemd()
 
     def apply(self, *inputs: str) -> bool:
@@ -188,7 +197,8 @@ class Api:
         self._machine.remove_user(self.user)
 
     def _service(self, inputs: tuple[str, ...]) -> Service:
-        return Service(unit=self.unit, inputs=(self._machine.read(self._unit_path) or "", *inputs))
+        own = (self._machine.read(path) or "" for path in (self._unit_path, self._cache_path))
+        return Service(unit=self.unit, inputs=(*own, *inputs))
 
 
 _SOCKET = """\
@@ -220,7 +230,7 @@ StartLimitIntervalSec=0
 User={user}
 Group={user}
 {environment}ExecStart={program} --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
-  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --module {wsgi} \\
+  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --import {cache} --module {wsgi} \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
   --hook-master-start "unix_signal:15 gracefully_kill_them_all"
 TimeoutStopSec=30
