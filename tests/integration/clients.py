@@ -33,6 +33,8 @@ BUCKET_SECONDS = 60
 """How long one waits for a new bucket."""
 LOGIN_SECONDS = 3
 """How long one who logs in, or writes a row, waits before the next try: such an answer takes a fraction of it."""
+OBJECT_SECONDS = 5
+"""How long one who writes an object waits before the next try."""
 VISIT_SECONDS = 0.5
 """How long one waits for a connection before the next try."""
 ERRORS = (
@@ -232,7 +234,9 @@ class Bucket(Writer):
     def __init__(self, clients: Clients, site: Site) -> None:
         super().__init__(self._put, errors=(*ERRORS, BotoCoreError, ClientError))
         keys = clients.object_keys
-        self._s3 = clients.s3(site.objects_url, keys["access-key"], keys["secret-key"])
+        self._s3 = clients.s3(
+            site.objects_url, keys["access-key"], keys["secret-key"], seconds=OBJECT_SECONDS
+        )
         self._name = f"bucket-{uuid.uuid4()}"
         # Gateways tell each other of a new bucket, and wait up to 30 s for one that was killed.
         clients.s3(

@@ -186,10 +186,9 @@ def test_a_cache_that_says_nothing_is_passed_over(silent):
     assert type(client) is openinfra_cache.PromptClient
     begun = time.monotonic()
     assert client.get("key") is None
-    assert time.monotonic() - begun < openinfra_cache.SECONDS + 1
     assert client.set("key", "value") is False
-    assert client.get("key") is None
-    assert time.monotonic() - begun < openinfra_cache.SECONDS + 1
+    assert client.get("other") is None
+    assert time.monotonic() - begun < 5 * openinfra_cache.SECONDS
 
 
 # Asking a daemon over its socket, on this machine

@@ -11,14 +11,14 @@ from typing import Any
 
 from pymemcache.client import hash as ring
 
-SECONDS = 1
-"""How long a cache may take to answer."""
+SECONDS = 0.3
+"""How long a cache may take to answer. A service keeps several clients, and each of them finds out for itself."""
 DEAD_SECONDS = 30
 """How long one that did not is left alone."""
 
 
 class PromptClient(ring.HashClient):
-    """A ring of caches whose members answer within a second; one that does not is passed over, as if it had nothing."""
+    """A ring of caches whose members answer at once; one that does not is passed over, as if it had nothing."""
 
     def __init__(self, servers: list[Any], **options: Any) -> None:
         options |= {"connect_timeout": SECONDS, "timeout": SECONDS, "dead_timeout": DEAD_SECONDS}
