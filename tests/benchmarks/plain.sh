@@ -1,17 +1,20 @@
 #!/bin/sh
-# The machines, packages and Ceph cluster that the bundle makes, made by a plain script: what the charms are compared with.
+# The machines, packages and services that the bundle makes, made by a plain script: what the charms are compared with.
 #
-#     plain.sh IMAGE PROFILE NAME...
+#     plain.sh IMAGE PROFILE LOCK NAME NAME NAME
 #
-# makes a container of each name, each with a monitor and a manager, and ends when all are in quorum. LXD_DIR names the
-# LXD daemon. Nobody manages the cluster afterwards: no growth, no changes, no repair.
+# makes a container of each name, each with a monitor, a manager, two OSDs and memcached; on the first MariaDB and the gateway, on
+# the second Keystone (LOCK is the lock of its release) and a metadata server, on the third an object gateway and another metadata
+# server. It ends when all of them answer. LXD_DIR names the LXD daemon. Nothing but Ceph is encrypted, and nobody manages any of
+# it afterwards: no growth, no changes, no repair.
 set -eu
 
-image=$1 profile=$2
-shift 2
+image=$1 profile=$2 lock=$3
+shift 3
 fsid=$(cat /proc/sys/kernel/random/uuid)
 ceph_packages='ceph-common ceph-mgr ceph-mon ceph-osd ceph-volume fdisk python3-rados'
 host_packages='logrotate needrestart unattended-upgrades'
+password=$(cat /proc/sys/kernel/random/uuid)
 
 inside() {
     machine=$1
@@ -19,15 +22,18 @@ inside() {
     lxc exec "$machine" -- sh -euc "$*"
 }
 
+# make_machine NAME PACKAGE...
 make_machine() {
-    lxc launch "$image" "$1" --profile "$profile" --quiet </dev/null
-    until lxc exec "$1" -- ip -4 route show default | grep -q .; do sleep 0.2; done
-    inside "$1" "
+    machine=$1
+    shift
+    lxc launch "$image" "$machine" --profile "$profile" --quiet </dev/null
+    until lxc exec "$machine" -- ip -4 route show default | grep -q .; do sleep 0.2; done
+    inside "$machine" "
         export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
         chmod 755 /usr/sbin/policy-rc.d
         apt-get update -qq
-        apt-get install -qqy --no-install-recommends $ceph_packages $host_packages
+        apt-get install -qqy --no-install-recommends $ceph_packages $host_packages memcached $*
         rm /usr/sbin/policy-rc.d
         systemctl -q mask nvmf-autoconnect.service
     " >/dev/null 2>&1
@@ -102,15 +108,146 @@ join() {
     start_monitor "$1"
 }
 
-for name; do make_machine "$name" & done
+start_osds() {
+    inside "$1" "
+        for _ in 1 2; do
+            uuid=\$(cat /proc/sys/kernel/random/uuid)
+            number=\$(ceph osd new \$uuid)
+            folder=/var/lib/ceph/osd/ceph-\$number
+            install -d -o ceph -g ceph \$folder
+            truncate -s 10G \$folder/block
+            ceph auth get-or-create osd.\$number mon 'profile osd' mgr 'profile osd' osd 'allow *' -o \$folder/keyring
+            chown ceph:ceph \$folder/*
+            ceph-osd --mkfs -i \$number --osd-uuid \$uuid --setuser ceph --setgroup ceph
+            systemctl -q enable --now ceph-osd@\$number
+        done
+    " >/dev/null 2>&1
+}
+
+start_database() {
+    inside "$1" "
+        printf '[mariadbd]\nbind-address = 0.0.0.0\ninnodb_buffer_pool_size = 128M\n' >/etc/mysql/mariadb.conf.d/99-plain.cnf
+        systemctl -q enable --now mariadb memcached
+        mariadb --execute \"CREATE DATABASE keystone; GRANT ALL ON keystone.* TO keystone@'%' IDENTIFIED BY '$password'\"
+    "
+}
+
+start_gateway() {
+    inside "$1" "
+        cat >/etc/haproxy/haproxy.cfg <<END
+defaults
+    mode tcp
+    timeout connect 3s
+    timeout client 1h
+    timeout server 1h
+listen mysql
+    bind :13306
+    server one $(address "$1"):3306 check
+listen keystone
+    bind :5000
+    server one $(address "$2"):15000 check
+listen objects
+    bind :7480
+    server one $(address "$3"):17480 check
+END
+        systemctl -q enable --now haproxy
+    "
+}
+
+start_keystone() {
+    lxc file push --quiet "$lock" "$1/root/lock.txt"
+    inside "$1" "
+        adduser --system --group --quiet --home /var/lib/keystone keystone
+        pip install --quiet --break-system-packages --root-user-action=ignore uv
+        uv venv --quiet /opt/keystone
+        uv pip sync --quiet --python /opt/keystone/bin/python --require-hashes /root/lock.txt
+        install -d -o keystone -g keystone /etc/keystone /var/lib/keystone/fernet-keys /var/lib/keystone/credential-keys
+        cat >/etc/keystone/keystone.conf <<END
+[database]
+connection = mysql+pymysql://keystone:$password@$(address "$2"):13306/keystone?charset=utf8
+[cache]
+enabled = true
+backend = dogpile.cache.pymemcache
+memcache_servers = localhost:11211
+[fernet_tokens]
+key_repository = /var/lib/keystone/fernet-keys
+[credential]
+key_repository = /var/lib/keystone/credential-keys
+END
+        cd /
+        manage() { runuser -u keystone -- /opt/keystone/bin/keystone-manage --config-file /etc/keystone/keystone.conf \"\$@\"; }
+        manage fernet_setup --keystone-user keystone --keystone-group keystone
+        manage credential_setup --keystone-user keystone --keystone-group keystone
+        manage db_sync
+        manage bootstrap --bootstrap-password $password --bootstrap-region-id RegionOne \
+            --bootstrap-public-url http://$(address "$2"):5000/v3
+        systemd-run --quiet --unit keystone --uid keystone --setenv OS_KEYSTONE_CONFIG_FILES=/etc/keystone/keystone.conf \
+            /opt/keystone/bin/uwsgi --master --lazy-apps --http-socket :15000 --processes 1 --buffer-size 65535 \
+            --module keystone.wsgi.api:application
+    " >/dev/null 2>&1
+}
+
+start_metadata_server() {
+    inside "$1" "
+        install -d -o ceph -g ceph /var/lib/ceph/mds/ceph-$1
+        ceph auth get-or-create mds.$1 mon 'profile mds' mgr 'profile mds' mds 'allow *' osd 'allow *' \
+            -o /var/lib/ceph/mds/ceph-$1/keyring
+        chown ceph:ceph /var/lib/ceph/mds/ceph-$1/keyring
+        systemctl -q enable --now ceph-mds@$1
+    "
+}
+
+start_file_system() {
+    inside "$1" "
+        ceph osd pool create files.meta 8
+        ceph osd pool create files.data 8
+        ceph fs new files files.meta files.data
+    " >/dev/null 2>&1
+}
+
+start_objects() {
+    inside "$1" "
+        install -d -o ceph -g ceph /var/lib/ceph/radosgw/ceph-rgw.$1
+        ceph auth get-or-create client.rgw.$1 mon 'allow rw' osd 'allow rwx' -o /var/lib/ceph/radosgw/ceph-rgw.$1/keyring
+        chown ceph:ceph /var/lib/ceph/radosgw/ceph-rgw.$1/keyring
+        printf '[client.rgw.$1]\nrgw_frontends = beast port=17480\n' >>/etc/ceph/ceph.conf
+        systemctl -q enable --now ceph-radosgw@rgw.$1
+    "
+}
+
+first=$1 second=$2 third=$3
+make_machine "$first" haproxy keepalived mariadb-server &
+make_machine "$second" ceph-mds python3-pip &
+make_machine "$third" ceph-mds radosgw &
 wait
 hosts=
 for name; do hosts="$hosts$(address "$name"),"; done
 hosts=${hosts%,}
 for name; do configure "$name"; done
 
-first=$1
+start_database "$first" &
+database=$!
 found "$first"
-shift
-for name; do join "$name"; done
+wait "$database"
+start_gateway "$first" "$second" "$third"
+start_keystone "$second" "$first" &
+keystone=$!
+join "$second"
+join "$third"
 until inside "$first" ceph mgr stat | grep -q '"available": true'; do sleep 0.5; done
+inside "$first" ceph config set global osd_pool_default_pg_num 8
+started=
+for name; do
+    start_osds "$name" &
+    started="$started $!"
+done
+wait $started
+start_file_system "$first"
+start_metadata_server "$second"
+start_metadata_server "$third"
+start_objects "$third"
+wait "$keystone"
+until inside "$first" ceph fs status files 2>/dev/null | grep -q active; do sleep 0.5; done
+for port in 5000/v3 7480; do
+    until curl --silent --fail --output /dev/null "http://$(address "$first"):$port"; do sleep 0.5; done
+done

@@ -41,7 +41,7 @@ def test_a_killed_daemon_comes_back_under_load(cloud, daemon):
 )
 def test_a_killed_service_comes_back_by_itself(cloud, users, application, service):
     """Each unit's, one after another: no client is without a service for long, and nothing waits for an operator."""
-    with writing(users.tokens, users.rows, users.objects):
+    with writing(*users.all()):
         for unit in cloud.units(application):
             cloud.shell(unit, f"systemctl kill --signal=KILL {service}")
             for writer in users.all():

@@ -138,9 +138,14 @@ class Succession:
         return []
 
     def advance(self, holders: list[Holder], now: float, grace: int) -> Succession:
-        """Return the next phase when it is time for it: all have acknowledged, or the grace is over."""
+        """Return the next phase when it is time for it: all have acknowledged, or the grace is over.
+
+        A CA that was made while a clock was ahead, and is not valid yet, signs nothing that anybody can use: the new one takes
+        over at once.
+        """
         over = now >= self.since + grace or now >= (self.old or self.signing).ends
-        if not (self.old or self.new) or (self.waits_for(holders) and not over):
+        useless = self.new is not None and now < self.signing.begins
+        if not (self.old or self.new) or (self.waits_for(holders) and not (over or useless)):
             return self
         if self.new:
             return Succession(signing=self.new, old=self.signing, since=now)

@@ -1,5 +1,7 @@
 """The options, and the phases in which a CA is replaced."""
 
+from dataclasses import replace
+
 import pytest
 
 from openinfra_charm.interfaces.tls_certificates import fingerprint
@@ -91,6 +93,13 @@ def test_a_ca_that_has_ended_is_not_waited_for():
     reissued = announced.advance([holder("slow")], 900, GRACE)
     assert reissued.signing == NEW
     assert reissued.advance([holder("slow")], 900, GRACE).old is None
+
+
+def test_a_ca_that_is_not_valid_yet_signs_no_more_but_is_trusted_until_all_serve_the_new_one():
+    announced = Succession(signing=replace(OLD, begins=500)).announce(NEW, 50)
+    reissued = announced.advance([holder("slow")], 51, GRACE)
+    assert (reissued.signing, reissued.bundle) == (NEW, tuple(ROOTS))
+    assert reissued.advance([holder("slow")], 52, GRACE) == reissued
 
 
 def test_what_is_published_is_read_again():
