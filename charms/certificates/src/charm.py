@@ -65,7 +65,7 @@ class CertificatesCharm(ops.CharmBase):
         if not self.cluster.formed or not self.unit.is_leader():
             return
         succession = self.succession or Succession(signing=self._make_first(settings))
-        if not (succession.old or succession.new):
+        if succession.may_be_replaced(self.machine.now()):
             try:
                 succession = self._replace_if_due(settings, succession)
             except status.NeedsOperatorError as error:

@@ -124,6 +124,10 @@ class Succession:
         present = (self.old, self.signing, self.new)
         return tuple(dict.fromkeys(one.root for one in present if one))
 
+    def may_be_replaced(self, now: float) -> bool:
+        """Return whether another CA may be announced: in the steady phase, or when the one that signs is not valid yet."""
+        return not self.new and (not self.old or now < self.signing.begins)
+
     def announce(self, authority: Authority, now: float) -> Succession:
         """Begin to replace the CA."""
         return replace(self, new=authority, since=now)
@@ -144,8 +148,9 @@ class Succession:
         over at once.
         """
         over = now >= self.since + grace or now >= (self.old or self.signing).ends
-        useless = self.new is not None and now < self.signing.begins
-        if not (self.old or self.new) or (self.waits_for(holders) and not (over or useless)):
+        if self.new:
+            over = over or now < self.signing.begins
+        if not (self.old or self.new) or (self.waits_for(holders) and not over):
             return self
         if self.new:
             return Succession(signing=self.new, old=self.signing, since=now)

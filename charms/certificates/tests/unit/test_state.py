@@ -100,6 +100,9 @@ def test_a_ca_that_is_not_valid_yet_signs_no_more_but_is_trusted_until_all_serve
     reissued = announced.advance([holder("slow")], 51, GRACE)
     assert (reissued.signing, reissued.bundle) == (NEW, tuple(ROOTS))
     assert reissued.advance([holder("slow")], 52, GRACE) == reissued
+    assert not announced.may_be_replaced(51)
+    assert not reissued.may_be_replaced(52)
+    assert replace(reissued, signing=replace(NEW, begins=500)).may_be_replaced(52)
 
 
 def test_what_is_published_is_read_again():
