@@ -9,6 +9,7 @@ role the exit code, the error text and the shape of the output.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
 
@@ -45,19 +46,29 @@ CHANGING = (
 )
 
 
-@pytest.fixture(scope="module", params=SCENARIOS)
-def live(request, tmp_path_factory):
-    name = f"conformance-{request.param}"
-    with model(name, PROGRAM) as juju:
-        driver = Live(
-            scenario=request.param,
-            juju=juju,
-            lxd_dir=LXD_DIRECTORY,
-            directory=tmp_path_factory.mktemp(name),
-        )
-        SCENARIOS[request.param](driver)
+def play(scenario: str, directory: Path) -> Live:
+    """Play a scenario in a model of its own."""
+    with model(f"conformance-{scenario}", PROGRAM) as juju:
+        driver = Live(scenario=scenario, juju=juju, lxd_dir=LXD_DIRECTORY, directory=directory)
+        SCENARIOS[scenario](driver)
         driver.collect()
-        yield driver
+    return driver
+
+
+@pytest.fixture(scope="module")
+def plays(request, tmp_path_factory):
+    """The scenarios that are asked for, all at once: most of a play is waiting."""
+    asked = {item.callspec.params["live"] for item in request.session.items if "live" in item.fixturenames}
+    with ThreadPoolExecutor(len(asked)) as pool:
+        yield {
+            scenario: pool.submit(play, scenario, tmp_path_factory.mktemp(scenario))
+            for scenario in sorted(asked)
+        }
+
+
+@pytest.fixture(scope="module", params=SCENARIOS)
+def live(request, plays):
+    return plays[request.param].result()
 
 
 @pytest.fixture(scope="module")

@@ -50,32 +50,22 @@ def test_a_restart_goes_from_unit_to_unit(cloud):
     cloud.wait_for_health()
 
 
-def test_a_unit_is_added_and_removed(cloud):
+def test_units_are_added_and_removed(cloud):
+    """One is prepared for it. Juju's removal of the other one cannot be refused: its hook fails until the data are safe."""
     before = cloud.units("ceph")
-    cloud.juju.cli("add-unit", "ceph")
+    cloud.juju.cli("add-unit", "ceph", "--num-units", "2")
     cloud.settle()
-    (new,) = set(cloud.units("ceph")) - set(before)
-    host = cloud.hostname_of(new)
-    cloud.run(new, "add-disk", osd_devices="file:3G")
-    cloud.wait_for_health()
-    job = cloud.run(new, "prepare-removal")["job-id"]
-    cloud.wait_for_job(new, job)
-    cloud.juju.remove_unit(new)
-    cloud.juju.wait(lambda status: new not in status.get_units("ceph"), timeout=180)
-    assert host not in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}
-    cloud.settle()
+    prepared, unprepared = sorted(set(cloud.units("ceph")) - set(before))
+    hosts = {cloud.hostname_of(unit) for unit in (prepared, unprepared)}
+    for unit in (prepared, unprepared):
+        cloud.run(unit, "add-disk", osd_devices="file:3G,file:3G")
     cloud.wait_for_health()
 
-
-def test_a_unit_with_data_is_not_let_go_unprepared(cloud):
-    """Juju's removal cannot be refused: the hook fails with the reason until the data are safe."""
-    cloud.juju.cli("add-unit", "ceph")
-    cloud.settle()
-    new = cloud.units("ceph")[-1]
-    cloud.run(new, "add-disk", osd_devices="file:3G,file:3G")
-    cloud.wait_for_health()
-    cloud.juju.remove_unit(new)
-    cloud.juju.wait(lambda status: new not in status.get_units("ceph"), timeout=400)
+    cloud.wait_for_job(prepared, cloud.run(prepared, "prepare-removal")["job-id"])
+    for unit in (prepared, unprepared):
+        cloud.juju.remove_unit(unit)
+        cloud.juju.wait(lambda status, unit=unit: unit not in status.get_units("ceph"), timeout=400)
+    assert not hosts & {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}
     cloud.settle()
     cloud.wait_for_health()
 

@@ -105,6 +105,12 @@ def rotate_administrator(charm: KeystoneCharm) -> None:
     secret.set_content({"username": user.name, "password": password})
 
 
+def make_anew(charm: KeystoneCharm, settings: Settings) -> None:
+    """As the leader, bring what a restored database has of all this to what is on record; ids may be other ones now."""
+    _bootstrap_user(charm, settings)
+    charm.cluster.publish_shared(names=_make(charm, charm.admin(settings)), url=None)
+
+
 def named(charm: KeystoneCharm) -> dict[str, Named]:
     """Return the projects, domains and users that relations are told of."""
     names: dict[str, Any] = charm.cluster.shared["names"]

@@ -11,6 +11,7 @@ import accounts
 import clients
 import keys
 import report
+import restored
 import wishes
 from admin import Admin, UnreachableError
 from keystone import BACKEND_PORT, RELEASES, Keystone
@@ -107,6 +108,7 @@ class KeystoneCharm(ops.CharmBase):
         if not self.keystone.outdated():
             self._take_up()
         if self.unit.is_leader():
+            restored.take_up(self, settings)
             accounts.ensure(self, settings)
             keys.advance(self, settings)
             clients.serve(self, settings)
@@ -148,8 +150,9 @@ class KeystoneCharm(ops.CharmBase):
     def _secrets(self, settings: Settings) -> keys.KeySet | None:
         """Return the keys; as the leader make them and the first passwords where there are none."""
         if "keys-secret" not in self.cluster.shared and self.unit.is_leader():
+            chosen = keys.choose(self, settings)
             accounts.make_secrets(self)
-            keys.make(self, settings)
+            keys.make(self, settings, chosen)
         present = keys.read(self)
         if present is None:
             self.missing.append(ops.WaitingStatus("for the leader to make the keys"))
@@ -168,6 +171,7 @@ class KeystoneCharm(ops.CharmBase):
             )
             return False
         accounts.bootstrap(self, settings)
+        restored.note(self)
         return True
 
     def _restart_outdated(self) -> bool:

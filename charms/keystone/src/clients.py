@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Request = identity_service.Request | identity_credentials.Request
 
 ENDPOINTS = {"identity-service": identity_service, "identity-credentials": identity_credentials}
+USER = "svc-"
+"""What the names of the users begin with that are made here."""
 INTERFACES = ("public", "internal", "admin")
 
 
@@ -38,6 +40,23 @@ def serve(charm: KeystoneCharm, settings: Settings) -> None:
             _answer(charm, settings, relation, request)
     for relation_id in departed(charm):
         withdraw(charm, settings, relation_id)
+
+
+def make_anew(charm: KeystoneCharm, settings: Settings) -> None:
+    """As the leader, bring what a restored database has of services to what relations have; users of no relation go."""
+    for relation, request in requests(charm):
+        if record(charm, relation.id):
+            _answer(charm, settings, relation, request)
+    admin, domain = charm.admin(settings), accounts.named(charm)["service_domain"].id
+    known = {
+        user
+        for key, entry in charm.cluster.shared.items()
+        if key.startswith("client-")
+        for user in entry["users"]
+    }
+    for user in admin.find("users", domain_id=domain):
+        if user["name"].startswith(USER) and user["name"] not in known:
+            admin.delete("users", user["id"])
 
 
 def requests(charm: KeystoneCharm) -> Iterator[tuple[ops.Relation, Request]]:
@@ -102,7 +121,7 @@ def _answer(charm: KeystoneCharm, settings: Settings, relation: ops.Relation, re
     admin, known = charm.admin(settings), record(charm, relation.id)
     made = _secrets(charm, relation.id)
     content = made[0].peek_content() if made else {}
-    username = content.get("username") or f"svc-{request.application}-{relation.id}-1"
+    username = content.get("username") or f"{USER}{request.application}-{relation.id}-1"
     password = content.get("password") or accounts.new_password()
     user_id = _make_user(charm, admin, request, username, password)
     services = _register(admin, request)

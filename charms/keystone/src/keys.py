@@ -21,6 +21,7 @@ import ops
 
 from keyset import KeySet, first, new_key
 from openinfra_charm.secrets import find
+from openinfra_charm.status import NeedsOperatorError
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
@@ -41,9 +42,31 @@ def read(charm: KeystoneCharm) -> KeySet | None:
     return KeySet.parse(content) if content else None
 
 
-def make(charm: KeystoneCharm, settings: Settings) -> None:
-    """As the leader, make the first keys, and their secret."""
-    charm.new_keys = first()
+def choose(charm: KeystoneCharm, settings: Settings) -> KeySet:
+    """Return the first keys: new ones, or those of an earlier model that the operator gives.
+
+    Raises:
+        NeedsOperatorError: What the operator gives cannot be used.
+    """
+    if not settings.keys_secret:
+        return first()
+    option = f"config keys-secret={settings.keys_secret}"
+    content = find(charm.model, settings.keys_secret)
+    if content is None:
+        raise NeedsOperatorError(
+            f"{option}: cannot be read; juju grant-secret {settings.keys_secret} {charm.app.name}"
+        )
+    try:
+        return KeySet.check(content)
+    except ValueError as error:
+        raise NeedsOperatorError(
+            f"{option}: {error}; update it with what juju show-secret --reveal told of the secret {LABEL} of the earlier model"
+        ) from error
+
+
+def make(charm: KeystoneCharm, settings: Settings, chosen: KeySet) -> None:
+    """As the leader, hand out the first keys, and make their secret."""
+    charm.new_keys = chosen
     secret = charm.app.add_secret(
         charm.new_keys.content(), label=LABEL, rotate=ops.SecretRotate(settings.key_rotation)
     )

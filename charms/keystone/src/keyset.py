@@ -7,6 +7,7 @@ those between decrypt what was encrypted before. A rotation gives the staged key
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ KINDS = ("fernet", "credential")
 """Keys of tokens, keys of stored credentials."""
 CREDENTIAL_KEYS = 3
 """Keystone keeps no more of these (keystone/credential/providers/fernet/core.py, MAX_ACTIVE_KEYS)."""
+_FERNET = re.compile(r"[A-Za-z0-9_-]{43}=")
 EXPIRED_WINDOW = 2 * 86400
 """Seconds after its end in which a service may still show a user's token, for work that had begun."""
 
@@ -41,6 +43,26 @@ class KeySet:
         return cls(
             generation=int(content["generation"]), fernet=kinds["fernet"], credential=kinds["credential"]
         )
+
+    @classmethod
+    def check(cls, content: Mapping[str, str]) -> KeySet:
+        """Read what an operator gives: the secret's content of another model.
+
+        Raises:
+            ValueError: It is none; the message says what is wrong.
+        """
+        try:
+            found = cls.parse(content)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{error} is missing or no number") from error
+        for kind in KINDS:
+            keys = found.of(kind)
+            if 0 not in keys or len(keys) == 1:
+                raise ValueError(f"it needs {kind}-0 and at least one more key of this kind")
+            for number, key in keys.items():
+                if not _FERNET.fullmatch(key):
+                    raise ValueError(f"{kind}-{number} is no Fernet key (32 bytes in base64)")
+        return found
 
     def content(self) -> dict[str, str]:
         """Return the secret's content; Juju wants names of at least three characters."""

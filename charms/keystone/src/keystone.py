@@ -48,6 +48,7 @@ class Keystone:
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._config_path = f"{self.api.etc}/keystone.conf"
         self._module_path = f"{self.api.modules}/openinfra_wsgi.py"
+        self._forget_path = f"{self.api.modules}/forget_caches.py"
 
     # Verbs
 
@@ -79,12 +80,14 @@ class Keystone:
             cache=oslo.sections(oslo.cache(state.servers, ca_path=self._trust("cache", *cache_cas))),
         )
         module = (HERE / "files/openinfra_wsgi.py").read_text(encoding="utf-8")
+        forget = (HERE / "files/forget_caches.py").read_text(encoding="utf-8")
         policy = (HERE / "files/policy.yaml").read_text(encoding="utf-8")
         render.write(
             self.machine,
             File(path=f"{self.api.etc}/policy.yaml", content=policy),
             File(path=self._config_path, content=config, mode=0o640, group=self.api.user),
             File(path=self._module_path, content=module),
+            File(path=self._forget_path, content=forget),
         )
         self.api.render(workers=state.settings.workers)
         self.front.render(address=state.address, port=BACKEND_PORT, socket=self.api.socket)
@@ -202,6 +205,10 @@ class Keystone:
     def migrate_credentials(self) -> None:
         """Encrypt all stored credentials with the key in use."""
         self._manage("credential_migrate")
+
+    def forget_caches(self) -> None:
+        """Empty the caches: what is in them may be of another database."""
+        self.api.run("python", self._forget_path, self._config_path)
 
     def change_schema(self, step: str, tree: str) -> None:
         """Take the database's schema a step to the release of a tree: `expand` or `contract`."""

@@ -31,6 +31,7 @@ class Settings:
     region: str
     token_lifetime: int
     key_rotation: str
+    keys_secret: str
     workers: int
     debug: bool
     password_minimum_length: int
@@ -51,6 +52,7 @@ class Settings:
             region=options["region"],
             token_lifetime=_lifetime(options["token-lifetime"]),
             key_rotation=options["key-rotation"],
+            keys_secret=options.get("keys-secret") or "",
             workers=_within(options, "workers", 1, 64),
             debug=options["debug"],
             password_minimum_length=_within(options, "password-minimum-length", 0, 128),

@@ -30,6 +30,8 @@ def serve(charm: MySqlCharm, settings: Settings, endpoints: str, ca: str) -> Non
         request = mysql_client.read_request(relation)
         if request is None or objection(request, settings):
             continue
+        if restored := charm.cluster.shared.get("restored"):
+            mysql_client.publish_restored(relation, charm.app, restored)
         if ca and not (is_told and mysql_client.tells_tls(relation, charm.app)):
             _publish_ca(charm, relation, request, ca)
         version = charm.mysql.version()

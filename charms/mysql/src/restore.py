@@ -5,8 +5,8 @@ done. In the phase `prepare` the chosen unit makes data of the backup while the 
 backup is found there, and nothing has changed. In `stop` every member stops its server, for good: clients are cut off, and a
 power loss starts none. In `swap` the chosen unit puts the data in their place. In `begin` it begins a new cluster with them,
 and the others drop theirs and ask for a member that serves (recovery.py): however long its server takes, theirs start
-when it does, and join it by a copy. When the leader's server has them, users get the passwords that clients have, and it is
-done.
+when it does, and join it by a copy. When the leader's server has them, users get the passwords that clients have, clients are told, and
+it is done.
 
 Each step can be taken twice, so that a hook that dies, or a machine, goes on where it was.
 """
@@ -117,7 +117,7 @@ def lead(charm: MySqlCharm, *, serves: bool) -> bool:
         _go_on(charm, dataclasses.replace(restore, phase=BEGIN))
     elif restore.phase == BEGIN and serves and not _lagging(charm, restore, "dropped"):
         clients.make_anew(charm)
-        charm.cluster.publish_shared(restore=None)
+        charm.cluster.publish_shared(restore=None, restored=restore.number)
     return restore.phase in {STOP, SWAP}
 
 

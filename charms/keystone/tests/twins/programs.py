@@ -42,6 +42,8 @@ class Keystone(Software):
         self.lib = f"/var/lib/{application}"
         self.broken = ""
         """Why the process cannot do its work, if a test has it so."""
+        self.emptied = 0
+        """How often the caches were emptied from here."""
         self.programs = {"runuser": self._manage}
         self.sockets = {f"/run/{application}/api.sock": self._answer}
 
@@ -115,8 +117,12 @@ class Keystone(Software):
         return answer
 
     def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> None:
-        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`."""
+        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the program that empties the caches."""
         assert self.config, "keystone-manage has no configuration"
+        if argv[5].endswith("/forget_caches.py"):
+            assert argv[6] == f"/etc/{self.application}/keystone.conf"
+            self.emptied += 1
+            return
         database, command = self.api.database, argv[6]
         if command == "db_sync":
             database.sync()

@@ -24,6 +24,7 @@ from openinfra_charm.machine import use  # noqa: E402
 from openinfra_charm.testing import Clock, MemoryMachine  # noqa: E402
 
 YEARS = 3650
+KEYS_SECRET = "secret:k00000000000000000k0"
 
 
 class Model(model.Model):
@@ -31,12 +32,12 @@ class Model(model.Model):
 
     charm, application, bindings = KeystoneCharm, "keystone", ("internal",)
 
-    def __init__(self, units=1, config=None):
+    def __init__(self, units=1, config=None, secrets=()):
         self.database = twin.Database()
         self.issued = []
         self.time = Clock()
         self.authority = authority.make("CA", self.time.now - authority.DAY)
-        super().__init__(units, config, RELATIONS, [DATABASE_SECRET])
+        super().__init__(units, config, RELATIONS, [DATABASE_SECRET, *secrets])
 
     def make_machine(self, number):
         new = KeystoneMachine(number, self.database, self.issued, self.time)
@@ -97,6 +98,17 @@ def deploy():
 
     def deploy(units=1, **options):
         return Model(units, options)
+
+    return deploy
+
+
+@pytest.fixture
+def deploy_with_keys():
+    """Return a function that deploys the charm with a secret of the operator's, which is not granted if it is None."""
+
+    def deploy(content):
+        secret = testing.Secret(content, id=KEYS_SECRET) if content else None
+        return Model(1, {"keys_secret": KEYS_SECRET}, [secret] if secret else [])
 
     return deploy
 

@@ -552,3 +552,74 @@ def test_nothing_is_left_on_the_machine(one):
     assert left == []
     assert "keystone" not in machine.users
     assert "haproxy" not in machine.packages
+
+
+# Backups
+
+
+def test_after_a_restore_all_accounts_are_those_on_record(three):
+    """The backup is another model's: other passwords, a service that is none here, and not the one that is."""
+    relation = glance(three)
+    database = three.database
+    domain = three.shared["names"]["service_domain"][1]
+    for user in database.find("users"):
+        user["password"] = "of then"
+    (known,) = database.find("users", name=f"svc-glance-{relation}-1")
+    del database.table("users")[known["id"]]
+    database.add("users", {"name": "svc-cinder-99-1", "domain_id": domain, "password": "of then"})
+    database.add("users", {"name": "somebody", "domain_id": domain, "password": "of then"})
+    for endpoint in database.find("endpoints"):
+        endpoint["url"] = "https://then"
+    three.tell(DATABASE, {"restored": "1"})
+    three.every()
+
+    assert nodes(three)[0].emptied == 1
+    passwords = {user["name"]: user["password"] for user in database.find("users")}
+    assert passwords == {
+        "openinfra-charm": three.secret("charm-secret")["password"],
+        "admin": three.secret("admin-secret")["password"],
+        f"svc-glance-{relation}-1": three.secret(f"client-{relation}")["password"],
+        "somebody": "of then",
+    }
+    (made,) = database.find("users", name=f"svc-glance-{relation}-1")
+    assert three.answer(relation)["service-user-id"] == made["id"]
+    assert "https://then" not in {endpoint["url"] for endpoint in database.find("endpoints")}
+
+    three.update_status()
+    three.log()
+    before = three.snapshot()
+    three.every()
+    assert (three.log(), three.snapshot()) == ([], before)
+
+
+KEYS = {
+    f"{kind}-{number}": f"{kind[0]}{number}{'x' * 41}="
+    for kind in ("fernet", "credential")
+    for number in (0, 7)
+}
+
+
+def test_an_application_begins_with_the_keys_of_an_earlier_model(deploy_with_keys):
+    model = deploy_with_keys(KEYS | {"generation": "12"})
+    assert model.secret("keys") == KEYS | {"generation": "12"}
+    assert nodes(model)[0].keys() == {0: KEYS["fernet-0"], 7: KEYS["fernet-7"]}
+    assert model.statuses[0] == ops.ActiveStatus()
+    model.action(0, "rotate-keys")
+    assert model.secret("keys")["fernet-8"] == KEYS["fernet-0"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"generation": "1"}, "it needs fernet-0 and at least one more key of this kind"),
+        (KEYS, "'generation' is missing or no number"),
+        (KEYS | {"generation": "1", "credential-7": "short"}, "credential-7 is no Fernet key"),
+        (None, "cannot be read; juju grant-secret secret:k00000000000000000k0 keystone"),
+    ],
+)
+def test_keys_that_cannot_be_used_are_named(deploy_with_keys, content, why):
+    model = deploy_with_keys(content)
+    assert why in model.statuses[0].message
+    assert model.statuses[0].name == "blocked"
+    assert "config keys-secret=secret:k00000000000000000k0" in model.statuses[0].message
+    assert [secret.label for secret in model.secrets if secret.label] == []

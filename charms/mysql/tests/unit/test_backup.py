@@ -154,8 +154,10 @@ def test_the_whole_cluster_is_as_it_was(three):
     writes = list(store(three).writes)
     three.action(0, "rotate-password", relation_id=client.id)
     fill(three)
+    assert "restored" not in three.local[client.id, "app"]
     three.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
     pass_time(three, 4)
+    assert three.local[client.id, "app"]["restored"] == "1"
     assert three.galera.begun == ["machine-0", "machine-2"]
     assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
     assert [store(three, number).writes[: len(writes)] for number in range(3)] == [writes] * 3

@@ -10,6 +10,9 @@ A requirer that does not request secrets expects `username` and `password` in pl
 
 Where the database speaks TLS the provider adds `tls` (`True`) and `tls-ca` (PEM); to a requirer that requests these as
 secrets, too, in a secret whose id is `secret-tls`.
+
+Beyond the published format, our provider adds `restored` once all data were taken back from a backup: a number that is another one
+each time. A requirer whose accounts are in the database makes them again then; others ignore it.
 """
 
 from __future__ import annotations
@@ -133,6 +136,11 @@ def publish_tls(relation: ops.Relation, application: ops.Application, ca: str) -
         databag.put(relation.data[application], key, value)
 
 
+def publish_restored(relation: ops.Relation, application: ops.Application, number: int) -> None:
+    """As the provider's leader, say which restore of all data was the last."""
+    databag.put(relation.data[application], "restored", f"{number}")
+
+
 def tells_tls(relation: ops.Relation, application: ops.Application) -> bool:
     """Return whether the provider has said that the database speaks TLS."""
     return bool({"secret-tls", "tls"} & relation.data[application].keys())
@@ -183,6 +191,11 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
         version=data.get("version", ""),
         ca=tls["tls-ca"],
     )
+
+
+def read_restored(relation: ops.Relation) -> str:
+    """As the requirer, return which restore of all data was the last; empty where there was none."""
+    return relation.data[relation.app].get("restored", "")
 
 
 def _strings(text: str) -> list[str]:
