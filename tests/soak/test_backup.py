@@ -1,12 +1,15 @@
 """A backup of a cloud in use, taken back."""
 
-from tests.integration.clients import Users, writing
+from tests.integration.clients import Clients, Users, writing
 
 PROJECTS = "SELECT id, name FROM keystone.project ORDER BY id"
 
 
-def test_a_backup_brings_back_what_was_dropped(cloud, clients):
-    """All passwords are replaced between backup and restore: those that are in use are kept."""
+def test_a_backup_brings_back_what_was_dropped(cloud, clients, tmp_path):
+    """All passwords are replaced between backup and restore: the database's, the administrator's and those of services.
+
+    Those that are in use are kept.
+    """
     users = Users(clients, cloud)
     with writing(users.rows):
         users.rows.wait_for(10, 60)
@@ -15,6 +18,10 @@ def test_a_backup_brings_back_what_was_dropped(cloud, clients):
     backup = cloud.run(leader, "list-backups")[-1]["backup"]
     for number in cloud.run("mysql/0", "cluster-status")["relations"]:
         cloud.run(leader, "rotate-password", relation_id=int(number))
+    keystone = cloud.leader("keystone")
+    cloud.run(keystone, "rotate-admin-password")
+    for number in cloud.run("keystone/0", "list-services"):
+        cloud.run(keystone, "rotate-service-password", relation_id=int(number))
     cloud.settle()
     before = cloud.sql(leader, PROJECTS)
     cloud.sql(leader, "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE keystone.project")
@@ -25,5 +32,8 @@ def test_a_backup_brings_back_what_was_dropped(cloud, clients):
 
     cloud.wait_for_database()
     assert cloud.sql(leader, PROJECTS) == before
-    assert clients.connect().authorize()
+    administrator = Clients(cloud, tmp_path).connect()
+    assert administrator.authorize()
+    # The object gateway asks Keystone as the user whose password was replaced.
+    assert administrator.object_store.get_account_metadata() is not None
     users.verify()

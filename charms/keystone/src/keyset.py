@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 KINDS = ("fernet", "credential")
 """Keys of tokens, keys of stored credentials."""
-CREDENTIAL_KEYS = 3
-"""Keystone keeps no more of these (keystone/credential/providers/fernet/core.py, MAX_ACTIVE_KEYS)."""
+CREDENTIAL_KEYS = 32
+"""How many of these are kept: a backup of some weeks ago has credentials that were encrypted with one of them. Keystone's own
+rotation keeps 3 (keystone/credential/providers/fernet/core.py); its processes read as many as there are.
+"""
 _FERNET = re.compile(r"[A-Za-z0-9_-]{43}=")
 EXPIRED_WINDOW = 2 * 86400
 """Seconds after its end in which a service may still show a user's token, for work that had begun."""

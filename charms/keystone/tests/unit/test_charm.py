@@ -8,6 +8,7 @@ import pytest
 from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY
 
 import check
+import keyset
 from openinfra_charm.machine import use
 
 API, FRONT = "keystone-api.service", "keystone-front.service"
@@ -384,7 +385,8 @@ def test_juju_has_keys_rotated_as_soon_as_all_have_acknowledged(three):
     assert "rotation-due" not in three.shared
 
 
-def test_stored_credentials_are_encrypted_anew_before_their_key_goes(three):
+def test_stored_credentials_are_encrypted_anew_before_their_key_goes(three, monkeypatch):
+    monkeypatch.setattr(keyset, "CREDENTIAL_KEYS", 3)
     nodes(three)[0].api.database.credentials["ec2"] = nodes(three)[0].keys("credential")[1]
     for _ in range(5):
         three.action(0, "rotate-keys")
