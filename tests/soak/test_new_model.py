@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,6 @@ RELATIONS = [
     ["mysql:certificates", "certificates:certificates"],
     ["mysql:s3-parameters", "s3:s3-credentials"],
 ]
-BUCKET = "backups"
 PASSWORD = "somebody's own password"
 RESTORE_SECONDS = 600
 
@@ -49,10 +49,10 @@ def archives(tmp_path) -> dict[str, Path]:
 @pytest.fixture
 def bucket(cloud, clients) -> dict[str, dict[str, str]]:
     """A bucket in the deployed cloud, which outlives the models: the probe's options, and its keys."""
-    keys = clients.object_keys
-    clients.s3(cloud.objects_url, keys["access-key"], keys["secret-key"]).create_bucket(Bucket=BUCKET)
+    keys, name = clients.object_keys, f"backups-{uuid.uuid4()}"
+    clients.s3(cloud.objects_url, keys["access-key"], keys["secret-key"]).create_bucket(Bucket=name)
     ca = Path(clients.ca).read_text()
-    return {"options": {"endpoint": cloud.objects_url, "bucket": BUCKET, "ca": ca}, "keys": keys}
+    return {"options": {"endpoint": cloud.objects_url, "bucket": name, "ca": ca}, "keys": keys}
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def bundle(archives: dict[str, Path], options: dict[str, dict]) -> dict:
 def keys_of(site: Site) -> dict[str, str]:
     """Return Keystone's keys as an operator saves them."""
     listed = json.loads(site.juju.cli("secrets", "--format", "json"))
-    (uri,) = (uri for uri, one in listed.items() if (one["owner"], one["label"]) == ("keystone", "keys"))
+    (uri,) = (uri for uri, one in listed.items() if (one["owner"], one.get("label")) == ("keystone", "keys"))
     shown = json.loads(site.juju.cli("show-secret", uri, "--reveal", "--format", "json"))
     return shown[uri]["content"]["Data"]
 

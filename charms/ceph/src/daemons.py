@@ -11,6 +11,7 @@ import ops
 import ops.hookcmds
 
 import broker
+import filesystems
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def _publish_secret(charm: CephCharm, relation: ops.Relation, daemon: Daemon, ke
 
 def _take_back(charm: CephCharm) -> None:
     """Take away the keys of daemons whose units or relations are gone."""
+    served = _serve_files(charm)
     relations = {relation.id: (kind, relation) for kind, relation in _relations(charm)}
     for number, unit, entity in _recorded(charm):
         kind, relation = relations.get(number, (None, None))
@@ -167,6 +169,12 @@ def _take_back(charm: CephCharm) -> None:
         with contextlib.suppress(ops.SecretNotFoundError):
             charm.model.get_secret(label=_label(number, unit)).remove_all_revisions()
         _record(charm, number, unit, None)
+    if served and not _serve_files(charm):
+        filesystems.rest(charm.ceph.admin)
+
+
+def _serve_files(charm: CephCharm) -> bool:
+    return any(entity.startswith("mds.") for _, _, entity in _recorded(charm))
 
 
 def _is_gone(relation: ops.Relation, kind: Kind, unit: str) -> bool:

@@ -42,3 +42,12 @@ def make(
     if now["flags_state"]["allow_standby_replay"] != standby_replay:
         value = "true" if standby_replay else "false"
         admin.command("fs set", fs_name=name, var="allow_standby_replay", val=value)
+
+
+def rest(admin: Admin) -> None:
+    """Have all file systems wait for metadata servers, none of which is left; `make` has them served again.
+
+    Their data stay. Without this the cluster's health would be an error until somebody serves them.
+    """
+    for entry in admin.command("fs ls"):
+        admin.command("fs set", fs_name=entry["name"], var="down", val="true")

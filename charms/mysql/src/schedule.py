@@ -41,7 +41,11 @@ def apply(charm: MySqlCharm) -> None:
     relation = _relation(charm)
     if relation and charm.unit.is_leader():
         s3.send_request(relation, charm.app)
-    store.configure(charm.machine, charm.app.name, _bucket(charm))
+    bucket = _bucket(charm)
+    store.configure(charm.machine, charm.app.name, bucket)
+    if bucket:
+        # What is in it is listed also where no backup was made yet.
+        backup.install(charm.mysql)
     timer, service = (f"{charm.app.name}-backup.{kind}" for kind in ("timer", "service"))
     if not charm.settings.backup_schedule or _who(charm) != charm.unit.name:
         charm.mysql.services.stop(timer)

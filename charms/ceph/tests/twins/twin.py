@@ -661,6 +661,8 @@ class Cluster:
         known = self._filesystem(fs_name)
         if var == "max_mds":
             known.active = int(val)
+        elif (var, val) == ("down", "true"):
+            known.active = 0
         else:
             assert (var, val in {"true", "false"}) == ("allow_standby_replay", True)
             known.standby_replay = val == "true"

@@ -188,6 +188,17 @@ def test_what_a_file_system_does_with_its_servers_can_change(three):
     assert answer(three, relation, "ceph-fs-0") == {"api-version": 1, "exit-code": 0, "request-id": "r-2"}
 
 
+def test_a_file_system_whose_servers_are_gone_is_no_error_and_is_served_again_later(three):
+    three.relate(relation := servers(METADATA, DATA, FILES))
+    three.relate(other := servers(METADATA, DATA, FILES, name="host-b"))
+    three.unrelate(relation.id)
+    assert three.ceph.filesystems[0].active == 1
+    three.unrelate(other.id)
+    assert three.ceph.filesystems[0].active == 0
+    three.relate(servers(METADATA, DATA, FILES))
+    assert three.ceph.filesystems[0].active == 1
+
+
 def test_no_file_system_takes_the_name_of_another(three):
     three.relate(servers(METADATA, DATA, FILES))
     others = {**FILES, "metadata_pool": "other.meta", "data_pool": "other.data"}

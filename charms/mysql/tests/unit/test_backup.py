@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from ops import testing
 from programs import UNIT
 from test_charm import cut_power, pass_time, relation
 
@@ -48,6 +49,15 @@ def test_a_backup_has_the_whole_server_and_each_database(three):
     manifest = json.loads(three.machines[0].read(f"{FOLDER}/{name}/backup.json"))
     assert set(manifest["files"]) == {"full.mbstream.zst", "databases/glance.sql.zst"}
     assert three.action(1, "list-backups")["result"] == []
+
+
+def test_a_bucket_can_be_read_before_the_first_backup(one):
+    """Of another model, whose backups are in it."""
+    assert "rclone" not in one.machines[0].packages
+    keys = {"access-key": "access", "secret-key": "secret"}
+    bucket = {"bucket": "backups", "endpoint": "https://10.0.0.9:7480", **keys}
+    one.relate(testing.Relation("s3-parameters", remote_app_name="s3", remote_app_data=bucket))
+    assert "rclone" in one.machines[0].packages
 
 
 def test_a_backup_outlasts_a_power_loss(one):
