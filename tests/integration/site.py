@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jubilant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 SETTLE_SECONDS = 600
 HEALTH_SECONDS = 300
@@ -233,8 +233,10 @@ class Site:
     def osds_of(self, unit: str) -> list[int]:
         return [osd["number"] for osd in self.run(unit, "list-disks")["osds"]]
 
-    def wait_for_health(self, unit: str | None = None, seconds: float = HEALTH_SECONDS) -> None:
-        """Wait until no data lack a copy, and nothing is amiss but what tests do: fill a disk, and one pool."""
+    def wait_for_health(
+        self, unit: str | None = None, seconds: float = HEALTH_SECONDS, *, besides: Collection[str] = ()
+    ) -> None:
+        """Wait until no data lack a copy, and nothing is amiss but what tests do: fill a disk, and one pool, and `besides`."""
         at = unit or self.units("ceph")[0]
         limit = time.monotonic() + seconds
         while True:
@@ -242,7 +244,8 @@ class Site:
             if status is None:
                 assert time.monotonic() < limit, "the monitors do not answer"
                 continue
-            checks = set(status["health"]["checks"]) - {"MANY_OBJECTS_PER_PG", "MON_DISK_LOW", "RECENT_CRASH"}
+            expected = {"MANY_OBJECTS_PER_PG", "MON_DISK_LOW", "RECENT_CRASH", *besides}
+            checks = status["health"]["checks"].keys() - expected
             clean = all(
                 set(group["state_name"].split("+")) <= {"active", "clean", "scrubbing", "deep"}
                 for group in status["pgmap"].get("pgs_by_state", [])
