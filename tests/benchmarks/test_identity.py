@@ -24,7 +24,7 @@ def times(deployed, tmp_path_factory) -> dict[str, list[float]]:
     """The seconds that each token took, by way: the same program on Keystone's machine, by turns through the gateway and not."""
     site = deployed.site
     clients = Clients(site, tmp_path_factory.mktemp("clients"))
-    (unit,) = site.units("keystone")
+    unit = site.leader("keystone")
     request = shlex.quote(json.dumps(clients.token_request))
     site.shell(
         unit,

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jubilant
 import pytest
@@ -117,12 +117,12 @@ def wait_for(attempt: Callable[[], object]) -> None:
 
 
 def test_a_new_model_goes_on_where_the_lost_one_was(deployed, tmp_path):
-    somebody = {"username": "somebody", "password": PASSWORD, "project_name": "of-then"}
+    somebody: dict[str, Any] = {"username": "somebody", "password": PASSWORD, "project_name": "of-then"}
     for name in ("then", "now"):
         (tmp_path / name).mkdir()
     with deployed("then") as site:
         people = Clients(site, tmp_path / "then")
-        identity = people.connect().identity
+        identity: Any = people.connect().identity
         project = identity.create_project(name="of-then", domain_id="default")
         user = identity.create_user(name="somebody", password=PASSWORD, domain_id="default")
         identity.assign_project_role_to_user(project, user, identity.find_role("member"))
@@ -142,4 +142,5 @@ def test_a_new_model_goes_on_where_the_lost_one_was(deployed, tmp_path):
         assert people.validates(token)
         (listed,) = people.connect().identity.get(place).json()["credentials"]
         assert (listed["access"], listed["secret"]) == (credential["access"], credential["secret"])
-        assert {one.name for one in people.connect().identity.projects()} >= {"admin", "services", "of-then"}
+        identity = people.connect().identity
+        assert {one.name for one in identity.projects()} >= {"admin", "services", "of-then"}

@@ -14,8 +14,9 @@ from openinfra_charm.front import Front
 from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
-from openinfra_charm.openstack import openinfra_cache, oslo
+from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.openstack.files import openinfra_cache
 from openinfra_charm.tls import Certificate
 
 ACCESS = Access(

@@ -110,7 +110,7 @@ class Api:
             lib=self.lib,
         )
         socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
-        cache = (Path(__file__).parent / f"{_CACHE}.py").read_text(encoding="utf-8")
+        cache = (Path(__file__).parent / f"files/{_CACHE}.py").read_text(encoding="utf-8")
         files = (
             File(path=self._cache_path, content=cache),
             File(path=self._unit_path, content=unit),

@@ -5,10 +5,6 @@ a cache whose machine is cut off would hold each request until TCP gives up, aft
 the backend gets one that does.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 from pymemcache.client import hash as ring
 
 SECONDS = 0.3
@@ -20,7 +16,7 @@ DEAD_SECONDS = 30
 class PromptClient(ring.HashClient):
     """A ring of caches whose members answer at once; one that does not is passed over, as if it had nothing."""
 
-    def __init__(self, servers: list[Any], **options: Any) -> None:
+    def __init__(self, servers, **options):
         options |= {"connect_timeout": SECONDS, "timeout": SECONDS, "dead_timeout": DEAD_SECONDS}
         super().__init__(servers, **options | {"retry_attempts": 0, "ignore_exc": True})
 
