@@ -143,18 +143,17 @@ class CephFsCharm(ops.CharmBase):
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        if not self.missing and self.mds.daemon.paused:
+        daemon = self.mds.daemon
+        if self.missing:
+            pass
+        elif daemon.paused:
             self.missing.append(status.paused(self.unit.name))
-        elif not self.missing and not self.mds.daemon.was_started:
+        elif not daemon.was_started:
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        elif not self.missing and not self.mds.daemon.runs():
-            self.missing.append(status.does_not_run("ceph-mds", self.unit.name, self.mds.daemon.unit))
-        elif (
-            not self.missing
-            and self.cluster.planned
-            and len(self.cluster.units) <= int(self.config["max-mds"])
-        ):
+        elif not daemon.runs():
+            self.missing.append(status.does_not_run("ceph-mds", self.unit.name, daemon.unit))
+        elif self.cluster.planned and len(self.cluster.units) <= int(self.config["max-mds"]):
             self.missing.append(
                 ops.ActiveStatus("no metadata server stands by: juju add-unit " + self.app.name)
             )

@@ -10,6 +10,7 @@ from admin import Admin
 from openinfra_charm import registry, render, tls
 from openinfra_charm.ceph import Daemon
 from openinfra_charm.render import File
+from openinfra_charm.values import bracketed
 from state import LISTENS_ON
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Rgw:
 
     def render(self, state: State) -> None:
         """Write the configuration."""
-        listen = f"[{state.address}]" if ":" in state.address else state.address
+        listen = f"{bracketed(state.address)}:{LISTENS_ON}"
         config = self._templates.fill(
             "ceph.conf.j2",
             application=self._application,
@@ -63,7 +64,7 @@ class Rgw:
             daemon=self.name,
             keyring=self.daemon.keyring,
             password=self._password,
-            listen=f"{listen}:{LISTENS_ON}",
+            listen=listen,
             certificate=self._tls.chain_path,
             key=self._tls.key_path,
         )
@@ -79,7 +80,7 @@ class Rgw:
             self.machine,
             File(path=self._trusted, content=trusted),
             File(path=ASK, content=(HERE / "files/rgw-ask").read_text(encoding="utf-8"), mode=0o755),
-            File(path=self._url, content=f"https://{listen}:{LISTENS_ON}"),
+            File(path=self._url, content=f"https://{listen}"),
         )
         if state.keystone:
             render.write(self.machine, self.daemon.private(self._password, f"{state.keystone.password}\n"))

@@ -219,13 +219,16 @@ class CephRgwCharm(ops.CharmBase):
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        if not self.missing and self.rgw.daemon.paused:
+        daemon = self.rgw.daemon
+        if self.missing:
+            pass
+        elif daemon.paused:
             self.missing.append(status.paused(self.unit.name))
-        elif not self.missing and not self.rgw.daemon.was_started:
+        elif not daemon.was_started:
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        elif not self.missing and not self.rgw.daemon.runs():
-            self.missing.append(status.does_not_run("radosgw", self.unit.name, self.rgw.daemon.unit))
+        elif not daemon.runs():
+            self.missing.append(status.does_not_run("radosgw", self.unit.name, daemon.unit))
         status.add_all(event, self.missing)
 
 

@@ -9,6 +9,7 @@ from openinfra_charm.cluster import unit_number
 from openinfra_charm.interfaces import haproxy_route_tcp, keystone
 from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
 from openinfra_charm.tls import Subject
+from openinfra_charm.values import bracketed
 from state import LISTENS_ON
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def public_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:
         served[0].rpartition(":") if served else (_first_address(charm) or address, "", str(LISTENS_ON))
     )
     host = settings.public_hostname or host.strip("[]")
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return f"https://{bracketed(host)}:{port}"
 
 
 def _first_address(charm: CephRgwCharm) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from admin import CONFIG, KEYRING, Admin
 from monitor import Monitor, endpoint, forget_host
 from openinfra_charm import registry, render
+from openinfra_charm.ceph import options_at_start
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from osd import Osds
@@ -51,11 +51,11 @@ class Ceph:
 
     def version(self) -> str:
         """Return the installed version, such as `18.2.7`."""
-        return re.split(r"[+~-]", self._package_version)[0]
+        return self._version
 
     @cached_property
-    def _package_version(self) -> str:
-        return self.machine.package_versions(("ceph-common",)).get("ceph-common", "")
+    def _version(self) -> str:
+        return registry.version(self.machine, "ceph-common")
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""
@@ -170,20 +170,16 @@ class Ceph:
         self.machine.remove(f"/var/lib/openinfra/{self.application}")
 
     def _services(self) -> list[Service]:
-        services = [Service(unit=osd.unit, inputs=self._options()) for osd in self.osds.all()]
+        options = self._options()
+        services = [Service(unit=osd.unit, inputs=options) for osd in self.osds.all()]
         if self.monitor.exists:
-            services.insert(0, Service(unit=self.monitor.unit, inputs=self._options()))
+            services.insert(0, Service(unit=self.monitor.unit, inputs=options))
         if self.monitor.has_manager:
             services.insert(1, Service(unit=self.monitor.manager_unit))
         return services
 
     def _options(self) -> tuple[str, ...]:
-        """Return the options that a daemon reads only when it starts.
-
-        Where the monitors are is not among them: daemons learn that from the cluster.
-        """
-        lines = (self.machine.read(CONFIG) or "").splitlines()
-        return tuple(line for line in lines if not line.startswith(("#", "mon_host")))
+        return options_at_start(self.machine.read(CONFIG) or "")
 
     def _major(self) -> int:
         return int(self.version().split(".")[0])

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from admin import UnreachableError
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from admin import Admin
@@ -27,7 +28,7 @@ def new_key() -> str:
 
 def endpoint(address: str) -> str:
     """Return how a monitor at this address is named in `mon_host` and in the monitor map."""
-    host = f"[{address}]" if ":" in address else address
+    host = bracketed(address)
     return f"[v2:{host}:3300,v1:{host}:6789]"
 
 

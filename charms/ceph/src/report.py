@@ -11,6 +11,7 @@ import crush
 import daemons
 import health
 from admin import UnreachableError
+from openinfra_charm.status import paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
     for job in charm.jobs.unfinished():
         yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
     if charm.ceph.paused:
-        yield ops.MaintenanceStatus(f"paused; start it again: juju run {charm.unit.name} resume")
+        yield paused(charm.unit.name)
         return
     if dead := charm.ceph.dead():
         why = f"see juju ssh {charm.unit.name} journalctl -u {dead[0]}"

@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from state import bracketed, name
+from openinfra_charm.values import bracketed
+from state import name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.status import ConfigError
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -173,11 +174,6 @@ def not_honoured(asked: Asked) -> list[str]:
 def digest(*texts: str) -> str:
     """Return a short text that is another one for other texts; empty for none."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] if any(texts) else ""
-
-
-def bracketed(address: str) -> str:
-    """Return an address as it stands before a port."""
-    return f"[{address}]" if ":" in address else address
 
 
 def _why_not(asked: Asked, taken: Mapping[str, Asked]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openinfra_charm.machine import Answer, Machine
 
 DEFAULT_DOMAIN = "default"
-_CREATED, _UNAUTHORIZED, _NOT_FOUND, _BROKEN = 201, 401, 404, 500
+_CREATED, _REFUSED, _UNAUTHORIZED, _NOT_FOUND, _BROKEN = 201, 400, 401, 404, 500
 
 
 class UnreachableError(Exception):
@@ -102,7 +102,7 @@ class Admin:
         if not self._token:
             self.log_in()
         answer = self._send(method, path, body, {"X-Auth-Token": self._token})
-        if answer.status >= 400 and not (method == "DELETE" and answer.status == _NOT_FOUND):  # noqa: PLR2004  all errors
+        if answer.status >= _REFUSED and not (method == "DELETE" and answer.status == _NOT_FOUND):
             raise RefusedError(f"{method} {path.partition('?')[0]}: {_reason(answer)}")
         return json.loads(answer.body) if answer.body and answer.status < _NOT_FOUND else None
 

@@ -21,6 +21,7 @@ from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
 from openinfra_charm.job import Jobs
 from openinfra_charm.upgrade import Service, Upgrade
+from openinfra_charm.values import bracketed
 from state import Settings, State
 
 RESTART = "restart"
@@ -264,7 +265,7 @@ class KeystoneCharm(ops.CharmBase):
         """Where clients reach Keystone: at the gateway, else at the first unit."""
         units = [unit for unit in self.cluster.units if "address" in self.cluster.facts(unit)]
         address = self.cluster.facts(units[0])["address"] if units else ""
-        direct = f"[{address}]:{BACKEND_PORT}" if ":" in address else f"{address}:{BACKEND_PORT}"
+        direct = f"{bracketed(address)}:{BACKEND_PORT}"
         return f"https://{self.served[0] if self.served else direct}/v3"
 
     def admin(self, settings: Settings) -> Admin:

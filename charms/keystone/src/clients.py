@@ -48,12 +48,7 @@ def make_anew(charm: KeystoneCharm, settings: Settings) -> None:
         if record(charm, relation.id):
             _answer(charm, settings, relation, request)
     admin, domain = charm.admin(settings), accounts.named(charm)["service_domain"].id
-    known = {
-        user
-        for key, entry in charm.cluster.shared.items()
-        if key.startswith("client-")
-        for user in entry["users"]
-    }
+    known = {user for entry in _records(charm).values() for user in entry["users"]}
     for user in admin.find("users", domain_id=domain):
         if user["name"].startswith(USER) and user["name"] not in known:
             admin.delete("users", user["id"])
@@ -72,11 +67,16 @@ def record(charm: KeystoneCharm, relation_id: int) -> dict[str, Any]:
     return charm.cluster.shared.get(f"client-{relation_id}", {})
 
 
+def _records(charm: KeystoneCharm) -> dict[int, dict[str, Any]]:
+    """Return what the leader has recorded, by relation."""
+    shared = charm.cluster.shared.items()
+    return {int(key.rpartition("-")[2]): entry for key, entry in shared if key.startswith("client-")}
+
+
 def departed(charm: KeystoneCharm) -> list[int]:
     """Return the relations that something is recorded for and that are gone."""
     present = {r.id for name in ENDPOINTS for r in charm.model.relations[name] if r.active}
-    recorded = [int(k.rpartition("-")[2]) for k in charm.cluster.shared if k.startswith("client-")]
-    return [number for number in recorded if number not in present]
+    return [number for number in _records(charm) if number not in present]
 
 
 def rotate(charm: KeystoneCharm, settings: Settings, relation: ops.Relation, request: Request) -> str:
@@ -184,8 +184,8 @@ def _withdraw_services(
 ) -> None:
     others = [
         service
-        for key, entry in charm.cluster.shared.items()
-        if key.startswith("client-") and key != f"client-{relation_id}"
+        for number, entry in _records(charm).items()
+        if number != relation_id
         for service in entry["services"]
     ]
     for name, kind, region in (service for service in services if service not in others):

@@ -14,6 +14,7 @@ from openinfra_charm.openstack.api import Api, Description
 from openinfra_charm.release import Releases
 from openinfra_charm.render import File
 from openinfra_charm.tls import Certificate
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,10 +154,7 @@ class Keystone:
 
     def why_not_to_stop(self, others: Iterable[str]) -> str:
         """Return why this unit must not stop now; empty if one of the others, which are named by address, serves."""
-        places = (
-            f"https://[{other}]:{BACKEND_PORT}" if ":" in other else f"https://{other}:{BACKEND_PORT}"
-            for other in others
-        )
+        places = (f"https://{bracketed(other)}:{BACKEND_PORT}" for other in others)
         return self.api.why_not_to_stop(places, ca_path=self.tls.ca_path)
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ from openinfra_charm import registry, render, tls
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from openinfra_charm.tls import Certificate
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
@@ -54,12 +55,11 @@ class Memcached:
 
     def render(self, state: State) -> frozenset[str]:
         """Write the configuration; return the files that changed."""
-        address = state.address
         config = self._templates.fill(
             "memcached.conf.j2",
             application=self._application,
             config=state.config,
-            listen=f"[{address}]" if ":" in address else address,
+            listen=bracketed(state.address),
             port=PORT,
             user=USER,
             chain=self.tls.chain_path if state.tls else "",

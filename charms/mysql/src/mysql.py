@@ -78,8 +78,7 @@ class MySql:
 
     def version(self) -> str:
         """Return the installed version, such as `11.8.6`."""
-        packaged = self.machine.package_versions(("mariadb-server",)).get("mariadb-server", "")
-        return re.split(r"[+~-]", packaged.rpartition(":")[2])[0]
+        return registry.version(self.machine, "mariadb-server")
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""

@@ -43,16 +43,16 @@ def apply(charm: MySqlCharm) -> None:
         s3.send_request(relation, charm.app)
     bucket = _bucket(charm)
     store.configure(charm.machine, charm.app.name, bucket)
-    if bucket:
-        # What is in it is listed also where no backup was made yet.
+    is_scheduled = bool(charm.settings.backup_schedule) and _who(charm) == charm.unit.name
+    if bucket or is_scheduled:
+        # What is in a bucket is listed also where no backup was made yet.
         backup.install(charm.mysql)
     timer, service = (f"{charm.app.name}-backup.{kind}" for kind in ("timer", "service"))
-    if not charm.settings.backup_schedule or _who(charm) != charm.unit.name:
+    if not is_scheduled:
         charm.mysql.services.stop(timer)
         for unit in (timer, service):
             charm.machine.remove(f"/etc/systemd/system/{unit}")
         return
-    backup.install(charm.mysql)
     texts = {timer: _timer(charm), service: _service(charm)}
     if render.write(
         charm.machine,

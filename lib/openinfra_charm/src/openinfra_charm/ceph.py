@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from openinfra_charm.tls import Certificate
 
 
+def options_at_start(config: str) -> tuple[str, ...]:
+    """Return the lines of a ceph.conf that a daemon reads only when it starts.
+
+    Where the monitors are is not among them: daemons learn that from the cluster.
+    """
+    return tuple(line for line in config.splitlines() if not line.startswith(("#", "mon_host")))
+
+
 class Daemon:
     """The daemon of one application on this machine."""
 
@@ -113,11 +121,7 @@ class Daemon:
 
     @property
     def _service(self) -> Service:
-        """The unit and what it takes up at its start only.
-
-        Where the monitors are is not among it: the daemon learns that from the cluster.
-        """
-        config = (self._machine.read(self.config) or "").splitlines()
-        lines = [line for line in config if not line.startswith(("#", "mon_host"))]
+        """The unit and what it takes up at its start only."""
+        options = options_at_start(self._machine.read(self.config) or "")
         files = (self._machine.read(path) or "" for path in (self.keyring, self._drop_in))
-        return Service(unit=self.unit, inputs=(*lines, *files, *(self._tls.inputs if self._tls else ())))
+        return Service(unit=self.unit, inputs=(*options, *files, *(self._tls.inputs if self._tls else ())))

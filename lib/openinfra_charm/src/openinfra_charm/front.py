@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from openinfra_charm import registry, render
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
@@ -66,7 +67,7 @@ class Front:
         """
         config = _CONFIG.format(
             application=self._application,
-            bind=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            bind=f"{bracketed(address)}:{port}",
             socket=socket,
             certificate=self._tls.combined_path,
         )

@@ -1,4 +1,4 @@
-"""How operators write sizes and lists: in options, and as parameters of actions."""
+"""How operators write sizes and lists, in options and as parameters of actions; and how addresses are written before ports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 def split(text: str) -> tuple[str, ...]:
     """Split a comma-separated list; blanks around names and empty names do not count."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def bracketed(address: str) -> str:
+    """Return an address or a name as it stands before a port: an IPv6 address in brackets."""
+    return f"[{address}]" if ":" in address else address
 
 
 def parse_size(text: str) -> int | None:

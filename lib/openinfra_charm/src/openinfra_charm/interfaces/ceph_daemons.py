@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from openinfra_charm import databag, secrets
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +55,7 @@ class Access:
     @property
     def mon_host(self) -> str:
         """The monitors as the option of that name wants them; Ceph knows their ports itself."""
-        return ",".join(sorted(f"[{host}]" if ":" in host else host for host in self.monitors))
+        return ",".join(sorted(map(bracketed, self.monitors)))
 
 
 # The provider

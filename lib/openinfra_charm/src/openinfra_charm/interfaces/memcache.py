@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from openinfra_charm import databag
 from openinfra_charm.cluster import unit_number
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     import ops
@@ -32,7 +33,7 @@ class Server:
 
     def __str__(self) -> str:
         """Return `host:port`, an IPv6 address in brackets, as clients' configuration files have it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 def publish(relation: ops.Relation, unit: ops.Unit, server: Server) -> None:

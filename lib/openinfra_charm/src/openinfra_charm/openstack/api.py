@@ -116,7 +116,7 @@ class Api:
             File(path=self._unit_path, content=unit),
             File(path=self._socket_path, content=socket),
         )
-        if {self._unit_path, self._socket_path} & set(render.write(self._machine, *files)):
+        if render.write(self._machine, *files) & {self._unit_path, self._socket_path}:
             self._machine.reload_systemd()
 
     def apply(self, *inputs: str) -> bool:
