@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jubilant
 import pytest
 
 from tests.integration.conftest import ROOT
 from tests.integration.conftest import pytest_addoption as add_site_options
 from tests.integration.site import Site
+from tests.models import model
 
 from . import charms
 from .charms import Hook, hooks_of
@@ -86,20 +86,16 @@ class Cloud:
         self.lxd_dir = lxd_dir
 
     @contextlib.contextmanager
-    def deployment(self, model: str, application: str, *arguments: str) -> Iterator[Deployment]:
+    def deployment(self, name: str, application: str, *arguments: str) -> Iterator[Deployment]:
         """Deploy a bundle into a model that is gone afterwards; the application has a unit on each machine."""
-        juju = jubilant.Juju(model=model, cli_binary=self._program, wait_timeout=600)
-        site = Site(juju, self.lxd_dir)
-        juju.add_model(model)
-        try:
+        with model(name, self._program) as juju:
+            site = Site(juju, self.lxd_dir)
             juju.model_config({"update-status-hook-interval": "60m"})
             begun = time.time()
             juju.cli("deploy", *arguments)
             site.settle()
             machines = {unit: hooks_of(site, unit) for unit in site.units(application)}
             yield Deployment(site=site, begun=begun, machines=machines)
-        finally:
-            juju.destroy_model(model, destroy_storage=True, force=True)
 
 
 @pytest.fixture(scope="session")

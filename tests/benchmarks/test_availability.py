@@ -2,13 +2,11 @@
 
 import pytest
 
-from tests.integration.clients import Clients, Users
+from tests.integration.clients import LIMITS, Clients, Users
 
 from .figures import Figure
 
-CUT_SECONDS = 60
 RENEWAL_LIMIT = 5
-FAILOVER_LIMITS = {"the address": 3, "tokens": 10, "rows": 15, "objects": 40}
 
 
 @pytest.fixture
@@ -40,15 +38,12 @@ def test_certificates_are_replaced(tripled, users, figures):
 
 
 def test_the_machine_with_the_address_is_cut_off(tripled, users, figures):
-    site = tripled.site
-    victim = site.first_gateway
-    gaps = users.endure(lambda: site.cut_off(victim, CUT_SECONDS))
-    for name, gap in gaps.items():
+    for name, gap in users.endure_loss(tripled.site).items():
         figures.check(
             Figure(
                 what=f"The machine with the stable address is cut off: {name}, not served for",
                 measured=gap,
-                baseline=FAILOVER_LIMITS[name],
+                baseline=LIMITS[name],
                 of="the limit",
                 unit="s",
                 budget=1,

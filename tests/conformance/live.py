@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -210,14 +209,3 @@ def _renamed(line: str, names: Mapping[str, str]) -> str:
 
 def _principal(run: recording.Dispatch) -> str:
     return run.environment["JUJU_PRINCIPAL_UNIT"]
-
-
-@contextlib.contextmanager
-def model(name: str, program: Path) -> Iterator[jubilant.Juju]:
-    """A model for one scenario, gone afterwards."""
-    juju = jubilant.Juju(cli_binary=program, wait_timeout=SETTLE_SECONDS)
-    juju.add_model(name)
-    try:
-        yield juju
-    finally:
-        juju.destroy_model(name, destroy_storage=True, force=True)

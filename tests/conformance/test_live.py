@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.models import model
+
 from . import recording
 from .compare import MACHINE_VARIABLES, normalised, shape
-from .live import Live, model
+from .live import SETTLE_SECONDS, Live
 from .scenarios import SCENARIOS
 
 pytestmark = pytest.mark.skipif(
@@ -48,7 +50,7 @@ CHANGING = (
 
 def play(scenario: str, directory: Path) -> Live:
     """Play a scenario in a model of its own."""
-    with model(f"conformance-{scenario}", PROGRAM) as juju:
+    with model(f"conformance-{scenario}", PROGRAM, wait_timeout=SETTLE_SECONDS) as juju:
         driver = Live(scenario=scenario, juju=juju, lxd_dir=LXD_DIRECTORY, directory=directory)
         SCENARIOS[scenario](driver)
         driver.collect()

@@ -37,6 +37,10 @@ OBJECT_SECONDS = 5
 """How long one who writes an object waits before the next try."""
 VISIT_SECONDS = 0.5
 """How long one waits for a connection before the next try."""
+CUT_SECONDS = 60
+"""How long a machine is cut off."""
+LIMITS = {"the address": 3, "tokens": 10, "rows": 15, "objects": 40}
+"""How many seconds users may be without each service when the machine with the stable address is cut off."""
 ERRORS = (
     OSError,
     pymysql.Error,
@@ -283,8 +287,12 @@ class Users:
             self.wait()
             disturb()
             self.wait()
-        names = ("the address", "tokens", "rows", "objects")
-        return {name: writer.longest_gap for name, writer in zip(names, self.all(), strict=True)}
+        return {name: writer.longest_gap for name, writer in zip(LIMITS, self.all(), strict=True)}
+
+    def endure_loss(self, site: Site) -> dict[str, float]:
+        """Endure that the machine with the stable address is cut off, the one whose loss costs the most."""
+        victim = site.first_gateway
+        return self.endure(lambda: site.cut_off(victim, CUT_SECONDS))
 
     def verify(self) -> None:
         """Hold the cloud to what it has acknowledged."""

@@ -9,6 +9,7 @@ import jubilant
 import pytest
 
 from tests.benchmarks.test_deploy import probe_bundle
+from tests.models import model
 
 MODELS = (f"soak-{number}" for number in itertools.count())
 LONGEST_LIFE_SECONDS = 8
@@ -23,15 +24,10 @@ def bundle(tmp_path_factory):
 
 
 @contextmanager
-def model(program):
-    name = next(MODELS)
-    juju = jubilant.Juju(model=name, cli_binary=program, wait_timeout=600)
-    juju.add_model(name)
-    try:
+def calm_model(program):
+    with model(next(MODELS), program) as juju:
         juju.model_config({"update-status-hook-interval": "60m"})
         yield juju
-    finally:
-        juju.destroy_model(name, destroy_storage=True, force=True)
 
 
 def settle(juju) -> None:
@@ -80,7 +76,7 @@ def unit_outcome(juju, name: str) -> dict:
 
 @pytest.fixture(scope="module")
 def undisturbed(bundle, program):
-    with model(program) as juju:
+    with calm_model(program) as juju:
         juju.cli("deploy", str(bundle))
         settle(juju)
         return outcome(juju)
@@ -91,7 +87,7 @@ def disturbed(bundle, program, controller, chance):
     """Deploy while the controller is killed after each of its random lives; return them and the outcome."""
 
     def deploy() -> tuple[list[float], dict]:
-        with model(program) as juju:
+        with calm_model(program) as juju:
             juju.cli("deploy", str(bundle))
             lives = [round(chance.uniform(0, LONGEST_LIFE_SECONDS), 2) for _ in range(KILLS)]
             for life in lives:

@@ -9,13 +9,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jubilant
 import pytest
 import yaml
 
 from openinfra_model import pack
 from tests.integration.clients import ERRORS, Clients
 from tests.integration.site import Site
+from tests.models import model
 from tests.probes import lay_out
 
 if TYPE_CHECKING:
@@ -61,18 +61,16 @@ def deployed(request, archives, bucket, tmp_path) -> Callable[..., contextlib.Ab
     option = request.config.getoption
 
     @contextlib.contextmanager
-    def deployed(model: str, keys: dict[str, str] | None = None) -> Iterator[Site]:
-        juju = jubilant.Juju(model=model, cli_binary=option("--juju"), wait_timeout=600)
-        juju.add_model(model)
-        try:
-            given = {name: bucket["keys"][name] for name in ("access-key", "secret-key")}
+    def deployed(name: str, keys: dict[str, str] | None = None) -> Iterator[Site]:
+        with model(name, option("--juju")) as juju:
+            given = {key: bucket["keys"][key] for key in ("access-key", "secret-key")}
             secrets = {"s3": ("keys", juju.add_secret("bucket", given))}
             if keys:
                 secrets["keystone"] = ("keys-secret", juju.add_secret("earlier-keys", keys))
             options = OPTIONS | {"s3": bucket["options"]}
-            for application, (name, uri) in secrets.items():
-                options[application] = {**options[application], name: str(uri)}
-            file = tmp_path / f"{model}.yaml"
+            for application, (option_name, uri) in secrets.items():
+                options[application] = {**options[application], option_name: str(uri)}
+            file = tmp_path / f"{name}.yaml"
             file.write_text(yaml.safe_dump(bundle(archives, options)))
             juju.cli("deploy", str(file))
             for application, (_, uri) in secrets.items():
@@ -80,8 +78,6 @@ def deployed(request, archives, bucket, tmp_path) -> Callable[..., contextlib.Ab
             site = Site(juju, Path(option("--lxd-dir")))
             site.settle(900)
             yield site
-        finally:
-            juju.destroy_model(model, destroy_storage=True, force=True)
 
     return deployed
 
