@@ -68,6 +68,7 @@ PARTS = {
             "deployed": (),
             "restarted, rotated": ("config keystone token-lifetime=2h", "run keystone/leader rotate-keys"),
             "a machine that died is replaced": ("remove-machine 1 --force; add-unit keystone",),
+            "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },
     ),
     "objects and files": Part(

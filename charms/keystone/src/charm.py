@@ -100,6 +100,7 @@ class KeystoneCharm(ops.CharmBase):
             return
         started = self.keystone.apply() or self._restart_outdated()
         self.keystone.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
+        restored.prepare(self)
         seconds = self._limit - self.machine.now() if started else 0
         why = "" if self.upgrade.switching else self.keystone.api.problem(seconds)
         self.upgrade.advance()  # also where it does not serve: the way back is for that
@@ -172,7 +173,6 @@ class KeystoneCharm(ops.CharmBase):
             )
             return False
         accounts.bootstrap(self, settings)
-        restored.note(self)
         return True
 
     def _restart_outdated(self) -> bool:

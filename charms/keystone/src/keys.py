@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from keyset import KeySet, first, new_key
+from openinfra_charm.machine import CommandError
 from openinfra_charm.secrets import find
 from openinfra_charm.status import NeedsOperatorError
 
@@ -67,6 +68,8 @@ def choose(charm: KeystoneCharm, settings: Settings) -> KeySet:
 def make(charm: KeystoneCharm, settings: Settings, chosen: KeySet) -> None:
     """As the leader, hand out the first keys, and make their secret."""
     charm.new_keys = chosen
+    until = charm.machine.now() + settings.token_reach
+    needed = {f"{number}": until for number in chosen.fernet if 0 < number < chosen.primary}
     secret = charm.app.add_secret(
         charm.new_keys.content(), label=LABEL, rotate=ops.SecretRotate(settings.key_rotation)
     )
@@ -75,6 +78,7 @@ def make(charm: KeystoneCharm, settings: Settings, chosen: KeySet) -> None:
             "keys-secret": secret.id,
             "generation": charm.new_keys.generation,
             "migrated": charm.new_keys.generation,
+            "needed": needed or None,
             "rotation": settings.key_rotation,
             "reach": settings.token_reach,
         }
@@ -116,11 +120,25 @@ def advance(charm: KeystoneCharm, settings: Settings) -> None:
     if shared["reach"] < settings.token_reach:
         charm.cluster.publish_shared(reach=settings.token_reach)
     if shared["migrated"] != shared["generation"] and not lacking(charm):
-        charm.keystone.migrate_credentials()
-        charm.cluster.publish_shared(migrated=shared["generation"])
+        _migrate(charm)
     if shared.get("rotation-due"):
         with suppress(NotYetError):
             rotate(charm, settings)
+
+
+def _migrate(charm: KeystoneCharm) -> None:
+    """Encrypt stored credentials with the key in use; those of a restored database may be of a key that is not here."""
+    try:
+        charm.keystone.migrate_credentials()
+    except (CommandError, TimeoutError) as error:
+        charm.missing.append(
+            ops.BlockedStatus(
+                "stored credentials (EC2 keys) cannot be encrypted anew: if they are of a backup whose keys are not here, restore it "
+                f"in a new application with keys-secret, or delete them from the database's table credential: {error}"
+            )
+        )
+        return
+    charm.cluster.publish_shared(migrated=charm.cluster.shared["generation"])
 
 
 def rotate(charm: KeystoneCharm, settings: Settings) -> KeySet:

@@ -10,6 +10,7 @@ import sys
 
 from pymemcache.client.base import Client
 from pymemcache.client.hash import normalize_server_spec
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 SECONDS = 2
 
@@ -22,5 +23,5 @@ if cache.getboolean("tls_enabled", fallback=False):
 for server in cache.get("memcache_servers", fallback="").split(","):
     if server:
         place = normalize_server_spec(server)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, MemcacheUnexpectedCloseError):
             Client(place, connect_timeout=SECONDS, timeout=SECONDS, tls_context=tls).flush_all(noreply=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import twin
 
-from openinfra_charm.machine import Answer
+from openinfra_charm.machine import Answer, Result
 from openinfra_charm.testing import Software
 
 if TYPE_CHECKING:
@@ -116,23 +116,23 @@ class Keystone(Software):
             self.issued.append(token)
         return answer
 
-    def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> None:
+    def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the program that empties the caches."""
         assert self.config, "keystone-manage has no configuration"
         if argv[5].endswith("/forget_caches.py"):
             assert argv[6] == f"/etc/{self.application}/keystone.conf"
             self.emptied += 1
-            return
+            return None
         database, command = self.api.database, argv[6]
         if command == "db_sync":
             database.sync()
         elif command == "credential_migrate":
             keys = self.keys("credential")
-            assert set(database.credentials.values()) <= set(keys.values()), (
-                "a credential cannot be decrypted"
-            )
+            if not set(database.credentials.values()) <= set(keys.values()):
+                return Result(code=1, stdout="", stderr="Credential could not be decrypted.")
             database.credentials = dict.fromkeys(database.credentials, keys[max(keys)])
         else:
             options = dict(word.removeprefix("--bootstrap-").split("=", 1) for word in argv[7:])
             password = self.machine.env["OS_BOOTSTRAP_PASSWORD"]
             database.bootstrap(options["username"], password, options["public-url"], options["region-id"])
+        return None

@@ -5,6 +5,7 @@ import json
 import authority
 import ops
 import pytest
+import twin
 from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY
 
 import check
@@ -594,6 +595,74 @@ def test_after_a_restore_all_accounts_are_those_on_record(three):
     assert (three.log(), three.snapshot()) == ([], before)
 
 
+def test_a_restored_credential_of_a_key_that_is_gone_stops_nothing_else(three):
+    three.database.credentials["ec2"] = "of an earlier model's key"
+    for user in three.database.find("users"):
+        user["password"] = "of then"
+    three.tell(DATABASE, {"restored": "1"})
+    three.every()
+    (admin,) = three.database.find("users", name="admin")
+    assert admin["password"] == three.secret("admin-secret")["password"]
+    assert three.statuses[0].name == "blocked"
+    assert "keys-secret" in three.statuses[0].message
+    del three.database.credentials["ec2"]
+    three.update_status()
+    assert three.statuses[0].name == "active"
+
+
+def test_restored_credentials_are_encrypted_with_the_key_in_use(one):
+    then = nodes(one)[0].keys("credential")[1]
+    one.action(0, "rotate-keys")
+    one.update_status()
+    one.database.credentials["ec2"] = then
+    one.tell(DATABASE, {"restored": "1"})
+    one.every()
+    held = nodes(one)[0].keys("credential")
+    assert one.database.credentials["ec2"] == held[max(held)] != then
+
+
+def test_a_backup_of_a_time_without_keystone_is_taken_up(one):
+    vars(one.database).update(vars(twin.Database()))
+    one.tell(DATABASE, {"restored": "1"})
+    one.every()
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert one.database.find("users", name="admin")
+
+
+def test_a_schema_that_this_release_cannot_use_is_told_and_tried_again(one, monkeypatch):
+    machine = one.machines[0]
+    one.tell(DATABASE, {"restored": "1"})
+    monkeypatch.setitem(machine.broken, "runuser", "Can't locate revision")
+    one.every()
+    assert one.statuses[0].name == "waiting"
+    assert "Can't locate revision" in one.statuses[0].message
+    del machine.broken["runuser"]
+    one.every()
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert one.shared["restored"] == "1"
+
+
+def test_a_restore_waits_for_the_end_of_an_upgrade(one):
+    shared = one.shared["release"]
+    one.app_data["release"] = json.dumps(shared | {"phase": "switched", "to": shared["release"], "number": 1})
+    one.tell(DATABASE, {"restored": "1"})
+    one.every()
+    assert "restored" not in one.shared
+    assert nodes(one)[0].emptied == 0
+    assert "finish-upgrade or rollback-release" in one.statuses[0].message
+
+
+def test_an_application_that_comes_after_the_restore_leaves_no_earlier_services_users(deploy):
+    model = deploy(0)
+    model.database.sync()
+    domain = model.database.add("domains", {"name": "service_domain"})
+    model.database.add("users", {"name": "svc-cinder-99-1", "domain_id": domain["id"], "password": "of then"})
+    model.tell(DATABASE, {"restored": "1"})
+    model.add_unit()
+    assert model.statuses[0] == ops.ActiveStatus()
+    assert not model.database.find("users", name="svc-cinder-99-1")
+
+
 KEYS = {
     f"{kind}-{number}": f"{kind[0]}{number}{'x' * 41}="
     for kind in ("fernet", "credential")
@@ -608,6 +677,18 @@ def test_an_application_begins_with_the_keys_of_an_earlier_model(deploy_with_key
     assert model.statuses[0] == ops.ActiveStatus()
     model.action(0, "rotate-keys")
     assert model.secret("keys")["fernet-8"] == KEYS["fernet-0"]
+
+
+def test_superseded_keys_of_an_earlier_model_go_when_no_token_needs_them(deploy_with_keys):
+    model = deploy_with_keys(KEYS | {"fernet-6": f"f6{'x' * 41}=", "generation": "12"})
+    model.action(0, "rotate-keys")
+    model.update_status()
+    held = nodes(model)[0].keys()
+    assert 6 in held
+    model.time.now += 3 * DAY
+    model.action(0, "rotate-keys")
+    held = nodes(model)[0].keys()
+    assert 6 not in held
 
 
 @pytest.mark.parametrize(
