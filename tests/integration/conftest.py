@@ -14,6 +14,8 @@ from pathlib import Path
 import jubilant
 import pytest
 
+from tests import models
+
 from .clients import Clients
 from .site import Site
 
@@ -28,10 +30,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--lxd-dir", default="/var/lib/openinfra/lxd", help="where the cloud's LXD has its socket"
     )
+    parser.addoption("--model", default="integration", help="the model to make; one of this name is removed")
     parser.addoption(
-        "--model", default="integration", help="the model to use, or to make where there is none"
+        "--keep-model",
+        action="store_true",
+        help="use the model if it is there, and leave it for the next time",
     )
-    parser.addoption("--keep-model", action="store_true", help="leave the model and use it again next time")
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +44,18 @@ def site(request):
     model = request.config.getoption("--model")
     juju = jubilant.Juju(model=model, cli_binary=request.config.getoption("--juju"), wait_timeout=600)
     site = Site(juju, Path(request.config.getoption("--lxd-dir")))
-    if not site.exists():
+    keep = request.config.getoption("--keep-model")
+    if not keep:
+        models.remove(juju, model)
+    if not models.exists(juju, model):
         site.pack(ROOT)
         juju.add_model(model)
         juju.model_config({"update-status-hook-interval": "1m"})
         laid_over = [word for overlay in OVERLAYS for word in ("--overlay", str(overlay))]
         juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), *laid_over)
     yield site
-    if not request.config.getoption("--keep-model"):
-        juju.destroy_model(model, destroy_storage=True, force=True)
+    if not keep:
+        models.remove(juju, model)
 
 
 @pytest.fixture(scope="session")

@@ -31,13 +31,6 @@ class Site:
 
     # The model
 
-    def exists(self) -> bool:
-        try:
-            self.juju.status()
-        except jubilant.CLIError:
-            return False
-        return True
-
     def pack(self, root: Path) -> None:
         subprocess.run([root / "openinfra", "pack"], check=True)
 

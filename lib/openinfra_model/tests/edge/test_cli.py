@@ -254,6 +254,18 @@ def test_a_broken_archive_is_refused_with_its_name(openinfra, tmp_path):
     assert str(broken) in errors
 
 
+def test_models_are_listed_as_juju_lists_them(openinfra):
+    openinfra("add-model", "one")
+    openinfra("add-model", "two")
+    shown = json.loads(openinfra("models", "--format", "json")[1])
+    assert [(model["name"], model["short-name"]) for model in shown["models"]] == [
+        ("admin/one", "one"),
+        ("admin/two", "two"),
+    ]
+    assert shown["current-model"] == "two"
+    assert "two*   localhost/localhost" in openinfra("models")[1]
+
+
 def test_destroying_asks_first_and_without_a_terminal_the_answer_is_no(openinfra, monkeypatch, controller):
     openinfra("add-model", "m")
     monkeypatch.setattr("sys.stdin", io.StringIO())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,6 +25,8 @@ MODEL = "edge-live"
 @pytest.fixture(scope="module")
 def juju(tmp_path_factory):
     juju = jubilant.Juju(cli_binary=OPENINFRA, wait_timeout=120)
+    with contextlib.suppress(jubilant.CLIError):
+        juju.destroy_model(MODEL, force=True)  # what a run that was interrupted left
     juju.add_model(MODEL)
     blob = tmp_path_factory.mktemp("blob") / "blob"
     blob.write_text("a blob")

@@ -178,7 +178,7 @@ def _prepare(paths: Paths) -> None:
 
 def _model_names(client: Client) -> list[str]:
     listing: dict[str, Any] = client.call("models")
-    return [name for model in listing["models"] for name in model]
+    return [model["short-name"] for model in listing["models"]]
 
 
 def _stop_controller(paths: Paths) -> None:

@@ -54,16 +54,14 @@ def models(client: Client, arguments: argparse.Namespace) -> None:
     def tabular(data: dict[str, Any]) -> str:
         rows = [("Model", "Cloud/Region", "Type", "Status", "Machines")]
         for model in data["models"]:
-            ((name, shown),) = model.items()
-            mark = "*" if name == data["current-model"] else ""
-            machines = len(shown.get("machines", {}))
+            name = model["short-name"]
             rows.append(
                 (
-                    f"{name}{mark}",
-                    f"{shown['cloud']}/{shown['region']}",
-                    "lxd",
-                    shown["status"]["current"],
-                    str(machines),
+                    f"{name}*" if name == data["current-model"] else name,
+                    f"{model['cloud']}/{model['region']}",
+                    model["type"],
+                    model["status"]["current"],
+                    str(len(model["machines"])),
                 )
             )
         return table(rows, right=(4,))

@@ -55,6 +55,7 @@ class Service:
         self._paths = paths
         self._shelf = deployment.FileShelf(paths.state / "files")
         self._runners: dict[str, Runner] = {}  # by the model's name
+        self._hosting: dict[str, asyncio.Task[None]] = {}  # by it too
         self._tasks = asyncio.TaskGroup()
         self._stop = asyncio.Event()
 
@@ -90,7 +91,9 @@ class Service:
     def models(self) -> dict[str, Any]:
         """List the models and which one is current."""
         return {
-            "models": [runner.core.show_model() for runner in self._runners.values()],
+            "models": [
+                shown for runner in self._runners.values() for shown in runner.core.show_model().values()
+            ],
             "current-model": self._store.setting(_CURRENT_MODEL),
         }
 
@@ -257,17 +260,19 @@ class Service:
         return str(self._log_path(runner.core.state.model.name))
 
     async def destroy_model(self, runner: Runner, *, force: bool, wait: bool) -> None:
-        """Remove a model with its machines."""
+        """Remove a model with its machines; its name is free for another afterwards."""
         runner.core.destroy_model(now=time.time(), force=force)
         runner.commit()
         if wait:
-            await runner.wait_until(runner.is_gone, None)
+            await asyncio.shield(self._hosting[runner.core.state.model.name])
+            if not runner.is_gone():
+                raise ModelError("the controller was stopped: it goes on with the removal when it runs again")
 
     def _host(self, core: Core) -> Runner:
         name = core.state.model.name
         runner = Runner(core, self._store, self._containers, self._paths, ModelLog(self._log_path(name)))
         self._runners[name] = runner
-        self._tasks.create_task(self._run(runner))
+        self._hosting[name] = self._tasks.create_task(self._run(runner))
         return runner
 
     async def _run(self, runner: Runner) -> None:
@@ -277,7 +282,7 @@ class Service:
 
     def _forget(self, runner: Runner) -> None:
         model = runner.core.state.model
-        del self._runners[model.name]
+        del self._runners[model.name], self._hosting[model.name]
         self._store.remove(model.uuid)
         if self._store.setting(_CURRENT_MODEL) == model.name:
             self._store.set(_CURRENT_MODEL, "")

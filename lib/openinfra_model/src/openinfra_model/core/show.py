@@ -127,7 +127,7 @@ def model(state: State) -> dict[str, Any]:
     }
     return {
         found.name: {
-            "name": found.name,
+            "name": f"admin/{found.name}",
             "short-name": found.name,
             "model-uuid": found.uuid,
             "model-type": "iaas",

@@ -54,7 +54,7 @@ def start(paths: Paths, profile: Path) -> Lxd:
     """Start LXD unless it runs, and give it the storage pool, the bridge and the profile of our machines.
 
     Raises:
-        HostError: the daemon does not start.
+        HostError: the daemon does not start, or its bridge's name is taken.
         LxdError: it refuses the configuration.
     """
     lxd = Lxd(lxd_directory(paths))
@@ -70,9 +70,16 @@ def start(paths: Paths, profile: Path) -> Lxd:
 
 
 def stop(paths: Paths) -> None:
-    """Take everything of ours out of LXD, then end the daemon if it is our own, and restore the kernel's limits."""
+    """Take everything of ours out of LXD, then end the daemon if it is our own, and restore the kernel's limits.
+
+    Raises:
+        HostError: LXD ended before, and does not start again.
+        LxdError: it does not give an item up.
+    """
     lxd = Lxd(lxd_directory(paths))
-    if lxd.is_up():
+    if (lxd.directory / "database").exists():
+        if not lxd.is_up():  # only LXD itself takes its instances and its bridge away
+            _launch(lxd, paths)
         _clear(lxd)
     if not host.has_systemd():
         _end(paths)
@@ -105,7 +112,13 @@ def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
     network = profile["devices"]["eth0"]["network"]
     if not lxd.exists(f"/1.0/storage-pools/{POOL}"):
         lxd.request("POST", "/1.0/storage-pools", {"name": POOL, "driver": "dir", "config": OWNED})
-    if not lxd.exists(f"/1.0/networks/{network}"):
+    known = lxd.request("GET", "/1.0/networks?recursion=1")  # those of the host that LXD did not make too
+    if any(item["name"] == network and not item["managed"] for item in known):
+        raise host.HostError(
+            f"this machine has an interface {network} that LXD does not know, such as of an LXD that was removed: "
+            f"if nothing uses it, ip link delete {network}"
+        )
+    if network not in [item["name"] for item in known]:
         subnet = host.unused_network()
         settings = {
             "ipv4.address": f"{subnet[1]}/{subnet.prefixlen}",
