@@ -30,14 +30,17 @@ POOL = "default"
 # Marks what the engine made in an LXD that others may use too.
 OWNED = {"user.openinfra": "true"}
 
-_START = """\
+_PREPARE = """\
 if mountpoint -q /sys/fs/cgroup; then umount -R /sys/fs/cgroup; fi
 mount -t cgroup2 none /sys/fs/cgroup
 mkdir -p /var/lib/lxcfs
 lxcfs --pidfile "$1/lxcfs.pid" /var/lib/lxcfs &
+"""
+_RUN = """\
 echo $$ >"$1/lxd.pid"
 exec lxd --group root
 """
+_NAMESPACE = ("unshare", "--mount", "--propagation", "private")
 _START_SECONDS = 60
 _STOP_SECONDS = 90
 
@@ -94,9 +97,13 @@ def _launch(lxd: Lxd, paths: Paths) -> None:
     if host.has_systemd():
         subprocess.run(["systemctl", "start", "lxd.socket"], check=False, capture_output=True)
     else:
+        # Where LXD alone has ended, its machines live on, and with them lxcfs and the namespace of both.
+        lxcfs = _pid(paths, "lxcfs")
+        namespace = ("nsenter", "--target", str(lxcfs), "--mount") if lxcfs else _NAMESPACE
+        script = ("" if lxcfs else _PREPARE) + _RUN
         with (paths.log / "lxd.log").open("ab") as log:
             subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _START, "sh", str(paths.run)],
+                [*namespace, "sh", "-ec", script, "sh", str(paths.run)],
                 env={**os.environ, "LXD_DIR": str(lxd.directory)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -157,22 +164,21 @@ def _clear(lxd: Lxd) -> None:
 def _end(paths: Paths) -> None:
     """End our own daemons, LXD first."""
     for name in ("lxd", "lxcfs"):
-        pid_file = paths.run / f"{name}.pid"
-        if pid_file.exists():
-            pid = int(pid_file.read_text(encoding="ascii"))
-            if _is_running(pid, name):
-                os.kill(pid, signal.SIGTERM)
-                if not _within(_STOP_SECONDS, lambda pid=pid, name=name: not _is_running(pid, name)):
-                    os.kill(pid, signal.SIGKILL)
-            pid_file.unlink(missing_ok=True)  # lxcfs removes its own
+        if pid := _pid(paths, name):
+            os.kill(pid, signal.SIGTERM)
+            if not _within(_STOP_SECONDS, lambda name=name: not _pid(paths, name)):
+                os.kill(pid, signal.SIGKILL)
+        (paths.run / f"{name}.pid").unlink(missing_ok=True)  # lxcfs removes its own
 
 
-def _is_running(pid: int, name: str) -> bool:
-    """Tell whether `pid` is still the program `name`: a process id alone may have been used again."""
+def _pid(paths: Paths, name: str) -> int:
+    """Return the process id of our own `lxd` or `lxcfs`; 0 if it does not run, or if its id has been used again."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
+        pid = (paths.run / f"{name}.pid").read_text(encoding="ascii").strip()
+        runs = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
     except FileNotFoundError:
-        return False
+        return 0
+    return int(pid) if runs else 0
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:
