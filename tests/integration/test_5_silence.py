@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -20,6 +21,7 @@ PUBLIC = {"username", "tls", "tls-ca", "generation"}
 """What secrets also hold that is none."""
 SHORTEST = 16
 """What is shorter could be anywhere by chance."""
+FORGET_SECONDS = 60
 HOOKS = ("config-changed", "update-status")
 # Programs and hook tools that only look. Whatever else a hook with nothing to do runs would change something.
 LOOKS = [
@@ -74,8 +76,26 @@ def quiet(cloud):
     """The site without hooks that come by the clock."""
     interval = cloud.juju.model_config()["update-status-hook-interval"]
     cloud.juju.model_config({"update-status-hook-interval": "60m"})
+    # Machines that have left are forgotten by a job, which the leader starts in one hook and takes note of in another.
+    leader, limit = cloud.leader("ceph"), time.monotonic() + FORGET_SECONDS
+    while noted_units(cloud, leader) != set(cloud.units("ceph")):
+        assert time.monotonic() < limit, "ceph does not forget the units that have left"
+        run_hook(cloud, leader, "update-status")
     yield cloud
     cloud.juju.model_config({"update-status-hook-interval": interval})
+
+
+def noted_units(site, leader: str) -> set[str]:
+    """The units whose machines are in Ceph's cluster, as its leader knows them."""
+    shown = json.loads(site.juju.cli("show-unit", leader, "--format", "json"))[leader]
+    (peer,) = [relation for relation in shown["relation-info"] if relation["endpoint"] == "cluster"]
+    return set(json.loads(peer["application-data"]["hosts"]))
+
+
+def run_hook(site, unit: str, hook: str, path: str = "$PATH") -> None:
+    """Have a unit run a hook, with the programs of `path`."""
+    command = f"env JUJU_DISPATCH_PATH=hooks/{hook} PATH={path} ./dispatch"
+    site.juju.exec(command, unit=unit, wait=120)
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
@@ -101,8 +121,7 @@ def recorded(site, unit: str) -> list[str]:
         "done; done",
     )
     for hook in HOOKS:
-        command = f"env JUJU_DISPATCH_PATH=hooks/{hook} PATH=/tmp/recorder/bin:$PATH ./dispatch"
-        site.juju.exec(command, unit=unit, wait=120)
+        run_hook(site, unit, hook, "/tmp/recorder/bin:$PATH")
     return site.shell(unit, "cat /tmp/recorder/log; rm -rf /tmp/recorder").splitlines()
 
 
