@@ -1,5 +1,7 @@
 """Applications are removed one after the other beside the rest, which serve on and keep every file."""
 
+import re
+
 import pytest
 
 ORDER = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "certificates")
@@ -21,6 +23,17 @@ LEFT = {
     "mysql": "/var/lib/mysql/ibdata1 /etc/mysql/mariadb.conf.d/99-openinfra.cnf",
 }
 """What must not be there any more when an application is gone."""
+OWN = {
+    "ceph-fs": "Id=ceph-mds",
+    "ceph-rgw": "Id=(ceph-radosgw|radosgw)",
+    "keystone": "Id=keystone",
+    "memcached": "Id=memcached",
+    "gateway": "Id=(haproxy|keepalived)",
+    "mysql": "Id=mariadb",
+    "certificates": "Id=NONE",
+}
+"""The daemons that go with an application; all others go on undisturbed."""
+DAEMONS = "'ceph-*.service' 'keystone*.service' 'mariadb*.service' memcached.service haproxy.service keepalived.service"
 UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""
 
@@ -31,11 +44,18 @@ def files(cloud, unit: str, application: str) -> set[str]:
     return set(cloud.shell(unit, f"find {folders} -type f -printf '%p %T@ %i\\n'", check=False).splitlines())
 
 
+def running(cloud, unit: str) -> set[str]:
+    """The daemons on a machine, each as it was started last."""
+    shown = cloud.shell(unit, f"systemctl show --property=Id,InvocationID {DAEMONS}").strip().split("\n\n")
+    return {" ".join(sorted(block.splitlines())) for block in shown}
+
+
 @pytest.mark.parametrize("application", ORDER)
 def test_the_rest_serves_on(cloud, application):
     later = [name for name in FOLDERS if name not in ORDER[: ORDER.index(application) + 1]]
     machines = cloud.units("ceph")
     before = {(unit, other): files(cloud, unit, other) for unit in machines for other in later}
+    ran = {unit: running(cloud, unit) for unit in machines}
 
     cloud.juju.remove_application(application)
     cloud.juju.wait(lambda status: application not in status.apps, timeout=300)
@@ -46,4 +66,7 @@ def test_the_rest_serves_on(cloud, application):
         assert {line.split()[0] for line in known} <= {line.split()[0] for line in files(cloud, unit, other)}
     for unit in machines:
         assert cloud.shell(unit, f"ls -d {LEFT.get(application, '')} 2>/dev/null", check=False) in {"", ".\n"}
+        goes_on = [daemon for daemon in ran[unit] if not re.search(OWN[application], daemon)]
+        assert goes_on
+        assert set(goes_on) <= running(cloud, unit)
     cloud.wait_for_health(besides=UNSERVED)

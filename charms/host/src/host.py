@@ -112,8 +112,9 @@ class Host:
         Packages stay: they are part of an ordinary machine. So do chrony's servers, that time goes on, and what the
         kernel was told, until it starts again.
         """
-        for path in (*_FILES, f"{registry.PACKAGES}/{self._application}"):
+        for path in _FILES:
             self.machine.remove(path)
+        registry.leave(self.machine, self._application)
         self.machine.restart_services(_JOURNALD_UNIT)
         if self.has_sshd:
             self._reload_if_active(self._service(_SSH_UNIT, SSHD))

@@ -273,6 +273,31 @@ def test_package_lists_are_renewed_only_when_a_package_is_not_to_be_had(real, tm
     assert not (tmp_path / "policy-rc.d").exists()
 
 
+def test_only_what_nothing_needs_any_more_is_removed():
+    """radosgw is another program's too, and what nothing needed before is the operator's to remove."""
+
+    class Apt(Recorded):
+        def run(self, *argv, **options):
+            if argv[1] == "--simulate":
+                is_marked = any(call.startswith("apt-mark auto") for call in self.calls)
+                told = "Remv old-kernel [6.1]\n" + (
+                    "Remv ceph-mds [18.2]\nRemv libfuse2 [2.9]\n" if is_marked else ""
+                )
+                return Result(code=0, stdout=f"Reading package lists...\n{told}", stderr="")
+            return super().run(*argv, **options)
+
+    machine = Apt()
+    machine.remove_packages(["ceph-mds", "radosgw"])
+    assert machine.calls == ["apt-mark auto ceph-mds radosgw", "apt-get remove -q -y ceph-mds libfuse2"]
+
+
+def test_packages_are_kept():
+    machine = Recorded(showmanual="chrony\niproute2\n")
+    assert machine.kept_packages() == {"chrony", "iproute2"}
+    machine.keep_packages(["radosgw"])
+    assert machine.calls[-1] == "apt-mark manual radosgw"
+
+
 def test_an_operators_policy_is_left_alone(real, tmp_path, monkeypatch):
     policy = tmp_path / "policy-rc.d"
     monkeypatch.setattr(machines, "NO_START", str(policy))

@@ -50,6 +50,52 @@ def test_packages_that_another_application_needs_stay(machine):
     assert machine.packages == {}
 
 
+def test_what_the_machine_had_before_stays(machine):
+    machine.packages["iproute2"] = "6.15"
+    machine.kept.add("iproute2")
+    registry.install(machine, "mysql", ["iproute2", "galera-4"])
+    registry.install(machine, "gateway", ["haproxy", "iproute2"])
+    registry.uninstall(machine, "mysql")
+    registry.uninstall(machine, "gateway")
+    assert machine.packages == {"iproute2": "6.15"}
+    assert machine.kept == {"iproute2"}
+    assert not machine.exists(registry.INSTALLED)
+
+
+def test_what_is_left_to_the_machine_stays(machine):
+    registry.install(machine, "host", ["logrotate"])
+    registry.leave(machine, "host")
+    registry.install(machine, "ceph", ["ceph-mon", "logrotate"])
+    registry.uninstall(machine, "ceph")
+    assert set(machine.packages) == {"logrotate"}
+    assert not machine.list_folder(registry.PACKAGES)
+
+
+def test_what_came_as_a_dependency_is_kept_for_whom_needs_it_until_he_goes(machine):
+    """Else it would go with the other application."""
+    machine.packages["python3-cryptography"] = "43"
+    machine.dependencies.add("python3-cryptography")
+    assert not registry.install(machine, "certificates", ["python3-cryptography"])
+    assert machine.kept == {"python3-cryptography"}
+    registry.uninstall(machine, "certificates")
+    assert machine.kept == set()
+    assert machine.packages == {"python3-cryptography": "43"}
+
+
+def test_a_removal_that_was_interrupted_is_gone_on_with(machine, monkeypatch):
+    registry.install(machine, "ceph", ["ceph-mon"])
+    with monkeypatch.context() as interrupted:
+
+        def fail(_names):
+            raise OSError("killed")
+
+        interrupted.setattr(machine, "remove_packages", fail)
+        with pytest.raises(OSError, match="killed"):
+            registry.uninstall(machine, "ceph")
+    registry.uninstall(machine, "ceph")
+    assert machine.packages == {}
+
+
 @pytest.mark.parametrize(
     ("packaged", "version"), [("18.2.7+ds-1", "18.2.7"), ("1:11.8.3-0+deb13u1", "11.8.3"), ("1.6~rc1", "1.6")]
 )

@@ -439,10 +439,29 @@ class Machine:
                 self.run("apt-get", "update", "-q", env=env, timeout=300)
                 self.run("apt-get", "install", *options, *wanted, env=env, timeout=900)
 
+    def kept_packages(self) -> set[str]:
+        """Return the packages that were asked for: apt keeps them, whether or not another one needs them."""
+        return set(self.run("apt-mark", "showmanual").stdout.split())
+
+    def keep_packages(self, names: Iterable[str]) -> None:
+        """Have apt keep packages that are installed because others need them."""
+        self.run("apt-mark", "manual", *names)
+
     def remove_packages(self, names: Iterable[str]) -> None:
-        """Remove packages and what only they needed; their configuration stays with the operator."""
+        """Remove packages that nothing else needs, and what only they needed; their configuration stays with the operator.
+
+        What the operator could have removed before is left to him.
+        """
         env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-        self.run("apt-get", "remove", "-q", "-y", "--autoremove", *names, env=env, timeout=600)
+        before = self._unneeded_packages()
+        self.run("apt-mark", "auto", *names)
+        if unneeded := self._unneeded_packages() - before:
+            self.run("apt-get", "remove", "-q", "-y", *sorted(unneeded), env=env, timeout=600)
+
+    def _unneeded_packages(self) -> set[str]:
+        """Return what `apt-get autoremove` would remove. It prints: Remv NAME [VERSION]."""
+        lines = self.run("apt-get", "--simulate", "--quiet", "autoremove").stdout.splitlines()
+        return {line.split()[1] for line in lines if line.startswith("Remv ")}
 
     @contextlib.contextmanager
     def _services_held(self) -> Generator[None]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PACKAGES = "/etc/openinfra/packages.d"
 """One file an application, a package a line: what it needs. Upgrades of these are rolled by their charm."""
+INSTALLED = "/var/lib/openinfra/packages"
+"""A package a line: what was not asked for on this machine before an application did. Only these are ever removed."""
 OWNERS = "/var/lib/openinfra/owners"
 """One file a thing of which a machine has only one (a daemon, the host's baseline), naming the unit that manages it."""
 CHECKS = ("safe-to-stop", "after-start")
@@ -44,8 +46,13 @@ def disclaim(machine: Machine, thing: str, unit: str) -> None:
 def install(machine: Machine, application: str, packages: Iterable[str]) -> bool:
     """Install what is missing of an application's packages, and record them as needed; return whether it did."""
     wanted = sorted(packages)
-    machine.write(f"{PACKAGES}/{application}", "".join(f"{name}\n" for name in wanted))
     installed = machine.package_versions(wanted)
+    if wanted != sorted(_lines(machine, f"{PACKAGES}/{application}")):
+        new = set(wanted) - machine.kept_packages()
+        _write_lines(machine, INSTALLED, _lines(machine, INSTALLED) | new)
+        if present := sorted(new & installed.keys()):
+            machine.keep_packages(present)
+        _write_lines(machine, f"{PACKAGES}/{application}", wanted)
     missing = [name for name in wanted if name not in installed]
     if missing:
         machine.install_packages(missing)
@@ -53,12 +60,26 @@ def install(machine: Machine, application: str, packages: Iterable[str]) -> bool
 
 
 def uninstall(machine: Machine, application: str) -> None:
-    """Remove an application's packages, but for those that another application on this machine needs."""
-    own = _packages(machine, application)
-    machine.remove(f"{PACKAGES}/{application}")
-    others = {name for other in machine.list_folder(PACKAGES) for name in _packages(machine, other)}
-    if unused := sorted(own - others):
-        machine.remove_packages(unused)
+    """Remove an application's packages, but for those that this machine had before, and those that others here need.
+
+    What another application's packages depend on is needed too.
+    """
+    own = _lines(machine, f"{PACKAGES}/{application}") & _lines(machine, INSTALLED)
+    others = {
+        name
+        for other in machine.list_folder(PACKAGES)
+        if other != application
+        for name in _lines(machine, f"{PACKAGES}/{other}")
+    }
+    unused = own - others
+    if present := sorted(machine.package_versions(unused)):
+        machine.remove_packages(present)
+    _forget(machine, application, unused)
+
+
+def leave(machine: Machine, application: str) -> None:
+    """Give an application's packages up, which stay as if the machine had had them before."""
+    _forget(machine, application, _lines(machine, f"{PACKAGES}/{application}"))
 
 
 def version(machine: Machine, package: str) -> str:
@@ -83,5 +104,18 @@ def remove_checks(machine: Machine, application: str) -> None:
         machine.remove(f"/usr/lib/openinfra/{kind}.d/{application}")
 
 
-def _packages(machine: Machine, application: str) -> set[str]:
-    return set((machine.read(f"{PACKAGES}/{application}") or "").split())
+def _forget(machine: Machine, application: str, packages: set[str]) -> None:
+    """Take an application off the record, and packages that nobody here removes any more."""
+    machine.remove(f"{PACKAGES}/{application}")
+    if left := _lines(machine, INSTALLED) - packages:
+        _write_lines(machine, INSTALLED, left)
+    else:
+        machine.remove(INSTALLED)
+
+
+def _lines(machine: Machine, path: str) -> set[str]:
+    return set((machine.read(path) or "").splitlines())
+
+
+def _write_lines(machine: Machine, path: str, lines: Iterable[str]) -> None:
+    machine.write(path, "".join(f"{line}\n" for line in sorted(lines)))

@@ -245,6 +245,8 @@ class MemoryMachine(Machine):
         self.drift = 0.0
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, str] = {}
+        self.kept: set[str] = set()
+        self.dependencies: set[str] = set()
         self.services: dict[str, str] = {}
         self.enabled: set[str] = set()
         self.masked: set[str] = set()
@@ -713,12 +715,25 @@ class MemoryMachine(Machine):
             self._change(f"install {name}")
             versions = (software.version_of(name) for software in self.software)
             self.packages[name] = next((version for version in versions if version), "1.0")
+            self.kept.add(name)
+
+    def kept_packages(self) -> set[str]:
+        """Return the packages that were asked for."""
+        return set(self.kept)
+
+    def keep_packages(self, names: Iterable[str]) -> None:
+        """Keep packages."""
+        for name in names:
+            self._change(f"keep {name}")
+            self.kept.add(name)
 
     def remove_packages(self, names: Iterable[str]) -> None:
-        """Remove packages."""
+        """Remove packages, but for those that others here depend on."""
         for name in names:
             self._change(f"uninstall {name}")
-            del self.packages[name]
+            self.kept.discard(name)
+            if name not in self.dependencies:
+                del self.packages[name]
 
     # Services
 
