@@ -240,6 +240,7 @@ class Recorded(Machine):
 def test_only_installed_packages_have_a_version():
     machine = Recorded(**{"-W": "ceph\tinstalled\t18.2.7+ds-1\nold\tconfig-files\t1.0\n"})
     assert machine.package_versions(["ceph", "old", "never"]) == {"ceph": "18.2.7+ds-1"}
+    assert machine.package_versions([]) == {}
 
 
 def test_packages_start_nothing_while_they_are_installed(real, tmp_path, monkeypatch):

@@ -71,6 +71,13 @@ def test_what_is_left_to_the_machine_stays(machine):
     assert not machine.list_folder(registry.PACKAGES)
 
 
+def test_who_installed_nothing_removes_nothing(machine, monkeypatch):
+    registry.install(machine, "mysql", ["galera-4"])
+    machine.log.clear()
+    registry.uninstall(machine, "mysql-backup")
+    assert machine.log == []
+
+
 def test_what_came_as_a_dependency_is_kept_for_whom_needs_it_until_he_goes(machine):
     """Else it would go with the other application."""
     machine.packages["python3-cryptography"] = "43"

@@ -407,6 +407,8 @@ class Machine:
     def package_versions(self, names: Iterable[str]) -> dict[str, str]:
         """Return the versions of those packages that are installed."""
         wanted = tuple(names)
+        if not wanted:
+            return {}  # dpkg-query would tell of all packages there are
         asked = self.run(
             "dpkg-query", "-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n", *wanted, check=False
         )
