@@ -1,6 +1,6 @@
 """A backup of a cloud in use, taken back."""
 
-from tests.integration.clients import Clients, Users, writing
+from .clients import Clients, Users, writing
 
 PROJECTS = "SELECT id, name FROM keystone.project ORDER BY id"
 
