@@ -53,10 +53,13 @@ class KeySet:
         Raises:
             ValueError: It is none; the message says what is wrong.
         """
-        try:
-            found = cls.parse(content)
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"{error} is missing or no number") from error
+        if not content.get("generation", "").isdecimal():
+            raise ValueError("it needs generation, a number")
+        for name in content:
+            kind, _, number = name.partition("-")
+            if kind in KINDS and not number.isdecimal():
+                raise ValueError(f"{name} is no name of a key: they are {kind}-0, {kind}-1 and so on")
+        found = cls.parse(content)
         for kind in KINDS:
             keys = found.of(kind)
             if 0 not in keys or len(keys) == 1:

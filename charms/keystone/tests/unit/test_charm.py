@@ -695,7 +695,12 @@ def test_superseded_keys_of_an_earlier_model_go_when_no_token_needs_them(deploy_
     ("content", "why"),
     [
         ({"generation": "1"}, "it needs fernet-0 and at least one more key of this kind"),
-        (KEYS, "'generation' is missing or no number"),
+        (KEYS, "it needs generation, a number"),
+        (KEYS | {"generation": "-1"}, "it needs generation, a number"),
+        (
+            KEYS | {"generation": "1", "fernet-x": "y"},
+            "fernet-x is no name of a key: they are fernet-0, fernet-1 and so on",
+        ),
         (KEYS | {"generation": "1", "credential-7": "short"}, "credential-7 is no Fernet key"),
         (None, "cannot be read; juju grant-secret secret:k00000000000000000k0 keystone"),
     ],
