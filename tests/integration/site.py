@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -155,6 +156,14 @@ class Site:
     def shell(self, unit: str, command: str, *, check: bool = True) -> str:
         """Run a shell command on a unit's machine as root."""
         return self._lxc("exec", self.instance(unit), "--", "sh", "-c", command, check=check).stdout
+
+    def invocations(self, unit: str, *patterns: str) -> dict[str, str]:
+        """Return the services of a unit's machine that systemd knows by these patterns, each with its last start's id."""
+        shown = self.shell(unit, f"systemctl show --property=Id,InvocationID {shlex.join(patterns)}")
+        blocks = [
+            dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")
+        ]
+        return {block["Id"]: block["InvocationID"] for block in blocks}
 
     def _each(self, units, action) -> None:
         names = [self.instance(unit) for unit in units]

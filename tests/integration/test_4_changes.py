@@ -4,6 +4,8 @@ import threading
 
 from .site import load
 
+DAEMONS = ("ceph-osd@*", "ceph-mon@*")
+
 
 class Watch:
     """Looks at the cluster all the time and remembers which hosts had an OSD down together."""
@@ -36,14 +38,14 @@ class Watch:
 
 
 def test_a_restart_goes_from_unit_to_unit(cloud):
-    before = {unit: started(cloud, unit) for unit in cloud.units("ceph")}
+    before = {unit: cloud.invocations(unit, *DAEMONS) for unit in cloud.units("ceph")}
     with load(cloud, "ceph/0", "probe") as clients, Watch(cloud, "ceph/0") as watch:
         now = cloud.juju.config("ceph")["osd-memory-target"]
         cloud.juju.config("ceph", {"osd-memory-target": "900M" if now != "900M" else "904M"})
         cloud.settle()
         seen = clients.stop()
         assert clients.verify() == seen["writes"] > 0
-    after = {unit: started(cloud, unit) for unit in cloud.units("ceph")}
+    after = {unit: cloud.invocations(unit, *DAEMONS) for unit in cloud.units("ceph")}
     assert all(set(before[unit].values()).isdisjoint(after[unit].values()) for unit in before)
     assert watch.looks > 10
     assert max(map(len, watch.hosts_down_together)) == 1
@@ -68,13 +70,3 @@ def test_units_are_added_and_removed(cloud):
     assert host not in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}
     cloud.settle()
     cloud.wait_for_health()
-
-
-def started(cloud, unit) -> dict[str, str]:
-    """When each OSD and monitor of a unit was started last."""
-    names = "'ceph-osd@*' 'ceph-mon@*'"
-    shown = cloud.shell(unit, f"systemctl show --property=Id,ActiveEnterTimestampMonotonic {names}")
-    blocks = [
-        dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")
-    ]
-    return {block["Id"]: f"{block['Id']} {block['ActiveEnterTimestampMonotonic']}" for block in blocks}

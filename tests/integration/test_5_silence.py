@@ -22,6 +22,18 @@ PUBLIC = {"username", "tls", "tls-ca", "generation"}
 SHORTEST = 16
 """What is shorter could be anywhere by chance."""
 FORGET_SECONDS = 60
+DAEMONS = (
+    "ceph",
+    "chrony",
+    "haproxy",
+    "keepalived",
+    "keystone",
+    "mariadb",
+    "memcached",
+    "mysql",
+    "ssh",
+    "unattended",
+)
 HOOKS = ("config-changed", "update-status")
 # Programs and hook tools that only look. Whatever else a hook with nothing to do runs would change something.
 LOOKS = [
@@ -49,8 +61,6 @@ exec "${0##*/}" "$@"
 
 def snapshot(site, unit) -> set[str]:
     """All that a hook could have changed on a unit's machine and in its relations, one line each."""
-    shown = site.shell(unit, "systemctl show --property=Id,InvocationID '*.service'").strip().split("\n\n")
-    services = {" ".join(sorted(block.splitlines())) for block in shown}
     files = site.shell(
         unit,
         "find /etc /usr/lib/openinfra /var/lib/openinfra /var/lib/ceph -xdev -type f "
@@ -61,11 +71,9 @@ def snapshot(site, unit) -> set[str]:
     relations = {json.dumps(relation, sort_keys=True) for relation in info["relation-info"]}
     # juju's agent and what belongs to the test itself come and go
     started = {
-        line
-        for line in services
-        if re.search(
-            r"Id=(ceph|chrony|haproxy|keepalived|keystone|mariadb|memcached|mysql|ssh|unattended)", line
-        )
+        f"{name} {invocation}"
+        for name, invocation in site.invocations(unit, "*.service").items()
+        if name.startswith(DAEMONS)
     }
     assert started
     return started | set(files) | relations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ DROP_INS = {unit: f"/etc/systemd/system/{unit}.d/openinfra.conf" for unit in (HA
 SOCKET = "/run/haproxy/admin.sock"
 ASK = "/usr/lib/openinfra/haproxy-ask"
 SERVES = "/usr/lib/openinfra/haproxy-serves"
+_LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _HIGHEST_PRIORITY = 254
 _KIB_OF_A_CONNECTION = 40
 _PAUSE = 0.5
@@ -289,21 +291,21 @@ class Gateway:
 
     def _keepalived_config(self, state: State) -> str:
         # One instance speaks for one family; addresses of the other come and go with it.
-        family = ":" in state.network.address
+        family = ipaddress.ip_address(state.network.address).version
         return self._templates.fill(
             "keepalived.conf.j2",
             address=state.network.address,
             application=self._application,
             config=state.config,
             interface=state.network.interface,
-            others=[str(vip) for vip in state.config.vips if (vip.version == 6) != family],  # noqa: PLR2004
+            others=[str(vip) for vip in state.config.vips if vip.version != family],
             # Without any peer it would speak to everybody; and the first one would cost the virtual address a second.
-            peers=state.peers or ("::1" if family else "127.0.0.1",),
+            peers=state.peers or (_LOOPBACK[family],),
             port=HEALTH_PORT,
             priority=max(1, _HIGHEST_PRIORITY - unit_number(state.unit)),
             router=state.unit.replace("/", "-"),
             serves=SERVES,
-            vips=[str(vip) for vip in state.config.vips if (vip.version == 6) == family],  # noqa: PLR2004
+            vips=[str(vip) for vip in state.config.vips if vip.version == family],
         )
 
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import updates
 from openinfra_charm.job import JobError
-from openinfra_charm.machine import CommandError
+from openinfra_charm.machine import APT_ENVIRONMENT, CommandError
 
 if TYPE_CHECKING:
     from openinfra_charm.job import Job
 
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 _OPTIONS = ("--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold")
 _HOUR = 3600
 
@@ -45,4 +44,4 @@ def _upgrade(job: Job) -> str:
 
 
 def _run(job: Job, *argv: str) -> None:
-    job.machine.run(*argv, env=_ENVIRONMENT, timeout=_HOUR)
+    job.machine.run(*argv, env=APT_ENVIRONMENT, timeout=_HOUR)

@@ -71,7 +71,7 @@ def test_what_is_left_to_the_machine_stays(machine):
     assert not machine.list_folder(registry.PACKAGES)
 
 
-def test_who_installed_nothing_removes_nothing(machine, monkeypatch):
+def test_who_installed_nothing_removes_nothing(machine):
     registry.install(machine, "mysql", ["galera-4"])
     machine.log.clear()
     registry.uninstall(machine, "mysql-backup")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NO_START = "/usr/sbin/policy-rc.d"
 """Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
+APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+"""What keeps apt-get and dpkg from asking, and from restarting services."""
 
 
 class CommandError(Exception):
@@ -422,7 +424,6 @@ class Machine:
             CommandError: apt could not install them.
         """
         wanted = tuple(names)
-        env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
         options = (
             "-q",
             "-y",
@@ -435,11 +436,13 @@ class Machine:
         with self._services_held():
             if self.run("dpkg", "--audit", check=False).stdout:
                 # An interrupted dpkg (a power loss) refuses all work until it has been finished.
-                self.run("dpkg", "--force-confold", "--configure", "-a", env=env, timeout=600)
-            done = self.run("apt-get", "install", *options, *wanted, env=env, timeout=900, check=False)
+                self.run("dpkg", "--force-confold", "--configure", "-a", env=APT_ENVIRONMENT, timeout=600)
+            done = self.run(
+                "apt-get", "install", *options, *wanted, env=APT_ENVIRONMENT, timeout=900, check=False
+            )
             if done.code:
-                self.run("apt-get", "update", "-q", env=env, timeout=300)
-                self.run("apt-get", "install", *options, *wanted, env=env, timeout=900)
+                self.run("apt-get", "update", "-q", env=APT_ENVIRONMENT, timeout=300)
+                self.run("apt-get", "install", *options, *wanted, env=APT_ENVIRONMENT, timeout=900)
 
     def kept_packages(self) -> set[str]:
         """Return the packages that were asked for: apt keeps them, whether or not another one needs them."""
@@ -454,11 +457,10 @@ class Machine:
 
         What the operator could have removed before is left to him.
         """
-        env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
         before = self._unneeded_packages()
         self.run("apt-mark", "auto", *names)
         if unneeded := self._unneeded_packages() - before:
-            self.run("apt-get", "remove", "-q", "-y", *sorted(unneeded), env=env, timeout=600)
+            self.run("apt-get", "remove", "-q", "-y", *sorted(unneeded), env=APT_ENVIRONMENT, timeout=600)
 
     def _unneeded_packages(self) -> set[str]:
         """Return what `apt-get autoremove` would remove. It prints: Remv NAME [VERSION]."""

@@ -47,7 +47,7 @@ def install(machine: Machine, application: str, packages: Iterable[str]) -> bool
     """Install what is missing of an application's packages, and record them as needed; return whether it did."""
     wanted = sorted(packages)
     installed = machine.package_versions(wanted)
-    if wanted != sorted(_lines(machine, f"{PACKAGES}/{application}")):
+    if set(wanted) != _lines(machine, f"{PACKAGES}/{application}"):
         new = set(wanted) - machine.kept_packages()
         _write_lines(machine, INSTALLED, _lines(machine, INSTALLED) | new)
         if present := sorted(new & installed.keys()):

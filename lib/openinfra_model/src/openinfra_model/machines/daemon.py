@@ -40,7 +40,6 @@ _RUN = """\
 echo $$ >"$1/lxd.pid"
 exec lxd --group root
 """
-_NAMESPACE = ("unshare", "--mount", "--propagation", "private")
 _START_SECONDS = 60
 _STOP_SECONDS = 90
 
@@ -98,9 +97,10 @@ def _launch(lxd: Lxd, paths: Paths) -> None:
         subprocess.run(["systemctl", "start", "lxd.socket"], check=False, capture_output=True)
     else:
         # Where LXD alone has ended, its machines live on, and with them lxcfs and the namespace of both.
-        lxcfs = _pid(paths, "lxcfs")
-        namespace = ("nsenter", "--target", str(lxcfs), "--mount") if lxcfs else _NAMESPACE
-        script = ("" if lxcfs else _PREPARE) + _RUN
+        if lxcfs := _pid(paths, "lxcfs"):
+            namespace, script = ["nsenter", "--target", str(lxcfs), "--mount"], _RUN
+        else:
+            namespace, script = ["unshare", "--mount", "--propagation", "private"], _PREPARE + _RUN
         with (paths.log / "lxd.log").open("ab") as log:
             subprocess.Popen(
                 [*namespace, "sh", "-ec", script, "sh", str(paths.run)],
@@ -119,13 +119,14 @@ def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
     network = profile["devices"]["eth0"]["network"]
     if not lxd.exists(f"/1.0/storage-pools/{POOL}"):
         lxd.request("POST", "/1.0/storage-pools", {"name": POOL, "driver": "dir", "config": OWNED})
-    known = lxd.request("GET", "/1.0/networks?recursion=1")  # those of the host that LXD did not make too
-    if any(item["name"] == network and not item["managed"] for item in known):
+    # LXD tells of the host's own interfaces, too.
+    known = {item["name"]: item for item in lxd.request("GET", "/1.0/networks?recursion=1")}
+    if network in known and not known[network]["managed"]:
         raise host.HostError(
             f"this machine has an interface {network} that LXD does not know, such as of an LXD that was removed: "
             f"if nothing uses it, ip link delete {network}"
         )
-    if network not in [item["name"] for item in known]:
+    if network not in known:
         subnet = host.unused_network()
         settings = {
             "ipv4.address": f"{subnet[1]}/{subnet.prefixlen}",
