@@ -18,6 +18,8 @@ import jubilant
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from jubilant.statustypes import UnitStatus
+
 SETTLE_SECONDS = 600
 HEALTH_SECONDS = 300
 
@@ -37,11 +39,26 @@ class Site:
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> jubilant.Status:
         """Wait until every unit is active and every agent idle."""
-        return self.juju.wait(
-            lambda status: jubilant.all_active(status) and jubilant.all_agents_idle(status),
-            timeout=seconds,
-            delay=1,
-            successes=2,
+        try:
+            return self.juju.wait(
+                lambda status: jubilant.all_active(status) and jubilant.all_agents_idle(status),
+                timeout=seconds,
+                delay=1,
+                successes=2,
+            )
+        except TimeoutError:
+            raise AssertionError(f"not active and idle within {seconds:.0f} s:\n{self.unsettled()}") from None
+
+    def unsettled(self) -> str:
+        """Tell of each unit that is not active, or not idle, what it says."""
+        units: dict[str, UnitStatus] = {}
+        for application in self.juju.status().apps.values():
+            for name, unit in application.units.items():
+                units |= {name: unit, **unit.subordinates}
+        return "\n".join(
+            f"{name}: {unit.workload_status}, {unit.juju_status}"
+            for name, unit in units.items()
+            if not (unit.is_active and unit.juju_status.current == "idle")
         )
 
     def units(self, application: str) -> list[str]:

@@ -161,6 +161,8 @@ class CephSoftware(Software):
         }
 
     def _ceph(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
+        if argv[1] == "--admin-daemon":
+            return self._monitor_itself(argv[3:])
         if not self.cluster.quorum:
             return Result(code=1, stdout="", stderr="[errno 110] RADOS timed out")
         path = argv[argv.index("-o") + 1]
@@ -169,6 +171,17 @@ class CephSoftware(Software):
         else:
             assert argv[1:3] == ("osd", "getcrushmap")
             self.machine.write(path, json.dumps([]))
+        return None
+
+    def _monitor_itself(self, words: tuple[str, ...]) -> Result | None:
+        if not self.runs(f"ceph-mon@{self.name}"):
+            return Result(code=22, stdout="", stderr="admin_socket: exception getting command descriptions")
+        if words == ("config", "unset", "ms_max_backoff"):
+            self.cluster.eager.discard(self.name)
+        else:
+            assert words[:3] == ("config", "set", "ms_max_backoff")
+            self.cluster.eager.add(self.name)
+            self.cluster.tick()
         return None
 
     def _chown(self, _argv: tuple[str, ...], _stdin: str | None) -> None:

@@ -105,7 +105,8 @@ class Cluster:
     What tests turn: `stuck` names monitors that never get into quorum, `recovers` whether data move at all,
     `checks` are health checks to show. What tests read: `founders`, the monitors that began a cluster (more than
     one would be two clusters), `lost`, the groups whose last copy went with an OSD, and `hasty`, the groups that had too
-    few copies elsewhere when an OSD was purged with one.
+    few copies elsewhere when an OSD was purged with one. `eager` names monitors that try without long pauses: another
+    one at an address where there was one before does not get in within a test's time.
     """
 
     def __init__(self) -> None:
@@ -127,6 +128,8 @@ class Cluster:
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
+        self._left: set[str] = set()
+        self.eager: set[str] = set()
         self._hosts_once: set[str] = set()
         self._keys = 0
 
@@ -135,10 +138,13 @@ class Cluster:
     def tick(self) -> None:
         """Let daemons notice which of them run: monitors form or join the quorum, OSDs come up or go down."""
         stores = self._running_stores()
+        self.eager &= stores.keys()
         self._found(stores)
         for name, store in stores.items():
             joins = store["id"] not in self._joined and name not in self.monitors and name not in self.stuck
-            if joins and self.quorum and store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key:
+            waits = name in self._left - self.eager
+            is_one_of_us = store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key
+            if joins and not waits and self.quorum and is_one_of_us:
                 self.monitors[name] = store["address"]
                 self._joined.add(store["id"])
         running = {osd.number: machine for machine in self._hosts for osd in self._bootable(machine)}
@@ -333,7 +339,8 @@ class Cluster:
     def _do_mon_remove(self, name: str) -> None:
         if self.monitors.keys() == {name}:
             raise Refused(errno.EINVAL, f"error: removal of last monitor mon.{name} refused")
-        self.monitors.pop(name, None)
+        if self.monitors.pop(name, None):
+            self._left.add(name)
 
     def _do_status(self) -> Any:
         states = self.states()

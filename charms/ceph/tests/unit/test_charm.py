@@ -134,13 +134,18 @@ def test_a_monitor_that_does_not_join_keeps_the_next_one_back(deploy):
     assert monitors(model) == ["machine-0", "machine-1", "machine-2"]
 
 
-def test_fewer_monitors_are_wanted(three):
+def test_fewer_monitors_are_wanted_and_more_again(three):
     three.configure(monitor_count=1)
     for _ in range(3):
         three.update_status()
     assert monitors(three) == ["machine-0"]
     assert three.ceph.quorum == ["machine-0"]
     assert three.machines[2].services["ceph-mon@machine-2.service"] == "inactive"
+    three.configure(monitor_count=3)
+    for _ in range(3):
+        three.update_status()
+    assert three.ceph.quorum == ["machine-0", "machine-1", "machine-2"]
+    assert not three.ceph.eager
 
 
 def test_a_second_look_changes_nothing(three):
