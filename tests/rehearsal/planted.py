@@ -116,9 +116,8 @@ PLANTED = (
         "remove-relation host:juju-info ceph:juju-info",
     ),
     _planted(
-        "a hook that waits without end", f"{CEPH}/monitor.py",
-        "        while not self.in_quorum():\n            if self._machine.now() >= limit:\n                return False\n",
-        "        while not self.in_quorum():\n", "patient",
+        "a hook that waits for minutes", f"{CEPH}/monitor.py",
+        "wait_until(self.in_quorum, seconds)", "wait_until(self.in_quorum, 600)", "patient",
     ),
     _planted(
         "a key in a status", f"{CEPH}/charm.py",
