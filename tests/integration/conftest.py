@@ -50,7 +50,6 @@ def site(request):
     if not models.exists(juju, model):
         site.pack(ROOT)
         juju.add_model(model)
-        juju.model_config({"update-status-hook-interval": "1m"})
         laid_over = [word for overlay in OVERLAYS for word in ("--overlay", str(overlay))]
         juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), *laid_over)
     yield site
@@ -65,8 +64,9 @@ def juju(site) -> jubilant.Juju:
 
 @pytest.fixture(scope="session")
 def cloud(site) -> Site:
-    """The site with all units active and all data clean."""
+    """The site with all units active and all data clean, which look after themselves each minute."""
     site.settle()
+    site.juju.model_config({"update-status-hook-interval": "1m"})
     site.wait_for_health()
     return site
 

@@ -115,7 +115,7 @@ def serial(cloud, unit: str, port: int, begin: str) -> str:
 
 
 def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients):
-    """Within one life of them each port has shown two others, and a machine that starts then is let in again."""
+    """Within one life of them each port has shown two others, and each machine that starts then is let in again."""
     users = Users(clients, cloud)
     before = cloud.juju.config("certificates")["certificate-validity"]
     cloud.juju.config("certificates", {"certificate-validity": VALIDITY})
@@ -134,11 +134,13 @@ def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, client
         while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
             assert time.monotonic() < limit, f"still the same certificates: {same}"
             time.sleep(10)
-        last = cloud.units("ceph")[-1]
-        cloud.power_off(last)
-        cloud.power_on(last)
-        for writer in users.all():
-            writer.wait_for(3, 90)
+        for unit in cloud.units("ceph"):
+            cloud.power_off(unit)
+            cloud.power_on(unit)
+            for writer in users.all():
+                writer.wait_for(3, 90)
+            cloud.wait_for_database()
+            cloud.wait_for_health()
     cloud.juju.config("certificates", {"certificate-validity": before})
     cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
     cloud.settle()

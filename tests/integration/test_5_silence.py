@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -107,15 +109,17 @@ def run_hook(site, unit: str, hook: str, path: str = "$PATH") -> None:
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
-def test_two_more_hooks_of_the_leader_change_nothing(quiet, application):
+def test_two_more_hooks_of_each_unit_change_nothing(quiet, application):
     """Neither what is on its machine and in its relations, nor by any program that could."""
     quiet.settle()
-    unit = quiet.leader(application)
-    before = snapshot(quiet, unit)
-    ran = recorded(quiet, unit)
-    assert snapshot(quiet, unit) ^ before == set()
-    assert ran, "nothing was recorded"
-    assert not [line for line in ran if not any(re.match(pattern, line) for pattern in LOOKS)]
+    units = quiet.units(application)
+    before = {unit: snapshot(quiet, unit) for unit in units}
+    with ThreadPoolExecutor(len(units)) as pool:
+        ran = dict(zip(units, pool.map(partial(recorded, quiet), units), strict=True))
+    for unit in units:
+        assert snapshot(quiet, unit) ^ before[unit] == set()
+        assert ran[unit], f"nothing was recorded of {unit}"
+        assert not [line for line in ran[unit] if not any(re.match(pattern, line) for pattern in LOOKS)], unit
 
 
 def recorded(site, unit: str) -> list[str]:

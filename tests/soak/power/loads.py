@@ -108,13 +108,19 @@ class Objects:
 
     def prepare(self, guest: Guest) -> None:
         _move_to_disk(guest, "/var/lib/ceph")
-        _run(guest, "ceph", "objects.py", "setup", "/dev/disk/by-id/virtio-data-part2")
+        # The charm takes whole devices. Later the OSD finds its label on the partition itself.
+        make = "losetup --find --show --direct-io=on /dev/disk/by-id/virtio-data-part2"
+        _run(guest, "ceph", "objects.py", "setup", guest.script(make).strip())
 
     def start(self, guest: Guest) -> None:
         _start(guest, "ceph", "objects.py", "load")
 
     def serve(self, guest: Guest) -> None:
-        guest.script("mount -a; systemctl start ceph-mon@guest ceph-osd@0")
+        # One guest looks at many disks, and systemd starts a daemon of Ceph three times in half an hour.
+        guest.script(
+            "mount -a; systemctl reset-failed; systemctl start ceph-mon@guest ceph-osd@0"
+            " || { journalctl -b -n 30 -u 'ceph-mon@*' -u 'ceph-osd@*' >&2; exit 1; }"
+        )
 
     def stop(self, guest: Guest) -> None:
         guest.script("systemctl kill -s KILL 'ceph-*'; systemctl stop 'ceph-*'", check=False)
