@@ -231,7 +231,12 @@ def _dependencies(root: Path) -> Path:
             installed = Path(temporary) / "venv"
             _install(root, installed)
             _prune(installed)
-            installed.replace(target)
+            try:
+                installed.replace(target)
+            except OSError:
+                # Another process may have been faster.
+                if not target.exists():
+                    raise
     return target
 
 

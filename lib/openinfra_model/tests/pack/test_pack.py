@@ -68,6 +68,21 @@ def installed(monkeypatch):
     monkeypatch.setattr(pack, "_install", install)
 
 
+def test_two_that_pack_at_once_do_not_disturb_each_other(root, monkeypatch):
+    install, other = pack._install, []
+
+    def late(_root, target):
+        install(_root, target)
+        if not other:
+            other.append(None)
+            other[:] = pack.pack(root)
+
+    monkeypatch.setattr(pack, "_install", late)
+    (packed,) = pack.pack(root)
+    assert (packed.sha256, packed.changed) == (other[0].sha256, False)
+    assert len(list((root / "build/venv").iterdir())) == 1
+
+
 def test_an_archive_holds_what_juju_and_the_charm_need(root):
     (packed,) = pack.pack(root)
 
