@@ -37,13 +37,13 @@ class Site:
     def pack(self, root: Path) -> None:
         subprocess.run([root / "openinfra", "pack"], check=True)
 
-    def settle(self, seconds: float = SETTLE_SECONDS) -> jubilant.Status:
-        """Wait until every unit is active and every agent idle."""
+    def settle(self, seconds: float = SETTLE_SECONDS, *, pause: float = 1) -> jubilant.Status:
+        """Wait until every unit is active and every agent idle; look again after each pause of so many seconds."""
         try:
             return self.juju.wait(
                 lambda status: jubilant.all_active(status) and jubilant.all_agents_idle(status),
                 timeout=seconds,
-                delay=1,
+                delay=pause,
                 successes=2,
             )
         except TimeoutError:

@@ -9,7 +9,7 @@ import jubilant
 
 from .clients import Users, writing
 
-VALIDITY = "4m"
+VALIDITY = "3m"
 TLS_PORTS = {
     "keystone": [(15000, "")],
     "ceph-rgw": [(17480, "")],
@@ -133,7 +133,7 @@ def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, client
         limit = time.monotonic() + 300
         while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
             assert time.monotonic() < limit, f"still the same certificates: {same}"
-            time.sleep(10)
+            time.sleep(5)
         for unit in cloud.units("ceph"):
             cloud.power_off(unit)
             cloud.power_on(unit)

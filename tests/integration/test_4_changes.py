@@ -60,13 +60,12 @@ def test_units_are_added_and_removed(cloud):
     prepared, unprepared = sorted(set(cloud.units("ceph")) - set(before))
     host = cloud.hostname_of(prepared)
     for unit in (prepared, unprepared):
-        cloud.run(unit, "add-disk", osd_devices="file:3G,file:3G")
+        cloud.run(unit, "add-disk", osd_devices="file:3G")
     cloud.wait_for_health()
 
     cloud.wait_for_job(prepared, cloud.run(prepared, "prepare-removal")["job-id"])
-    for unit in (prepared, unprepared):
-        cloud.juju.remove_unit(unit)
-        cloud.juju.wait(lambda status, unit=unit: unit not in status.get_units("ceph"), timeout=400)
+    cloud.juju.remove_unit(prepared, unprepared)
+    cloud.juju.wait(lambda status: status.get_units("ceph").keys() == set(before), delay=2, timeout=400)
     assert host not in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}
     cloud.settle()
     cloud.wait_for_health()
