@@ -157,6 +157,8 @@ END
 start_keystone() {
     lxc file push --quiet "$lock" "$1/root/lock.txt"
     inside "$1" "
+        # How this machine reaches the package registries.
+        set -a; . /etc/environment; set +a
         adduser --system --group --quiet --home /var/lib/keystone keystone
         pip install --quiet --break-system-packages --root-user-action=ignore uv
         uv venv --quiet /opt/keystone
