@@ -116,8 +116,8 @@ PLANTED = (
         "remove-relation host:juju-info ceph:juju-info",
     ),
     _planted(
-        "a hook that waits for minutes", f"{CEPH}/monitor.py",
-        "wait_until(self.in_quorum, seconds)", "wait_until(self.in_quorum, 600)", "patient",
+        "a hook that waits without end", f"{CEPH}/monitor.py",
+        "wait_until(self.in_quorum, QUORUM_SECONDS)", "wait_until(self.in_quorum, float('inf'))", "patient",
     ),
     _planted(
         "a key in a status", f"{CEPH}/charm.py",

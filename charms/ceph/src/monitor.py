@@ -111,7 +111,7 @@ class Monitor:
         text = f"[{entity}]\n\tkey = {answer[0]['key']}\n"
         self._machine.write(f"{self._manager_folder}/keyring", text, mode=0o600, user="ceph", group="ceph")
 
-    def wait_for_quorum(self, seconds: float = QUORUM_SECONDS) -> bool:
+    def wait_for_quorum(self) -> bool:
         """Return whether this machine's monitor, which has started, is in quorum, waiting for it if need be.
 
         Where a monitor was at this address before, the others turn a new one away until it has tried as often as that
@@ -120,7 +120,7 @@ class Monitor:
         self._machine.wait_until(
             lambda: self._tell("config", "set", "ms_max_backoff", JOIN_PAUSE), START_SECONDS
         )
-        joined = self._machine.wait_until(self.in_quorum, seconds)
+        joined = self._machine.wait_until(self.in_quorum, QUORUM_SECONDS)
         self._tell("config", "unset", "ms_max_backoff")
         return joined
 
