@@ -36,6 +36,7 @@ make_machine() {
         apt-get install -qqy --no-install-recommends $ceph_packages $host_packages memcached $*
         rm /usr/sbin/policy-rc.d
         systemctl -q mask nvmf-autoconnect.service
+        systemctl -q enable --now memcached
     " >/dev/null 2>&1
 }
 
@@ -127,7 +128,7 @@ start_osds() {
 start_database() {
     inside "$1" "
         printf '[mariadbd]\nbind-address = 0.0.0.0\ninnodb_buffer_pool_size = 128M\n' >/etc/mysql/mariadb.conf.d/99-plain.cnf
-        systemctl -q enable --now mariadb memcached
+        systemctl -q enable --now mariadb
         mariadb --execute \"CREATE DATABASE keystone; GRANT ALL ON keystone.* TO keystone@'%' IDENTIFIED BY '$password'\"
     "
 }

@@ -7,7 +7,7 @@ import ops
 
 from admin import UnreachableError
 from ceph_fs import DAEMON, Mds
-from openinfra_charm import actions, registry, status
+from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_mds
@@ -161,4 +161,4 @@ class CephFsCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(CephFsCharm)
+    hook.main(CephFsCharm)

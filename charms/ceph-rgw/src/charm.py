@@ -8,7 +8,7 @@ import ops
 import endpoints
 from admin import UnreachableError
 from ceph_rgw import DAEMON, Rgw
-from openinfra_charm import actions, registry, status, tls
+from openinfra_charm import actions, hook, registry, status, tls
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
@@ -244,4 +244,4 @@ def _keystone(access: keystone.Access) -> Keystone:
 
 
 if __name__ == "__main__":
-    ops.main(CephRgwCharm)
+    hook.main(CephRgwCharm)

@@ -18,7 +18,7 @@ import report
 from admin import UnreachableError
 from ceph import DAEMON, Ceph
 from monitor import new_key
-from openinfra_charm import actions, registry, secrets, status
+from openinfra_charm import actions, hook, registry, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
@@ -287,4 +287,4 @@ class CephCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(CephCharm)
+    hook.main(CephCharm)

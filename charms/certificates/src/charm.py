@@ -10,7 +10,7 @@ import ops
 
 import requirers
 from certificates import Signer, UnusableError
-from openinfra_charm import actions, secrets, status
+from openinfra_charm import actions, hook, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces.tls_certificates import fingerprint
@@ -205,4 +205,4 @@ def _date(time: float) -> str:
 
 
 if __name__ == "__main__":
-    ops.main(CertificatesCharm)
+    hook.main(CertificatesCharm)

@@ -10,7 +10,7 @@ import ops
 import state as states
 from gateway import DAEMON, Gateway
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm import actions, registry, render, status
+from openinfra_charm import actions, hook, registry, render, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
@@ -274,4 +274,4 @@ class GatewayCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(GatewayCharm)
+    hook.main(GatewayCharm)

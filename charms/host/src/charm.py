@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from host import Host
-from openinfra_charm import actions, registry, status
+from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
@@ -156,4 +156,4 @@ class HostCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(HostCharm)
+    hook.main(HostCharm)

@@ -15,7 +15,7 @@ import restored
 import wishes
 from admin import Admin, UnreachableError
 from keystone import BACKEND_PORT, RELEASES, Keystone
-from openinfra_charm import actions, status
+from openinfra_charm import actions, hook, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
@@ -278,4 +278,4 @@ class KeystoneCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(KeystoneCharm)
+    hook.main(KeystoneCharm)

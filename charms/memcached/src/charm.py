@@ -6,7 +6,7 @@ from __future__ import annotations
 import ops
 
 from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
-from openinfra_charm import actions, registry, status
+from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import memcache
@@ -157,4 +157,4 @@ class MemcachedCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(MemcachedCharm)
+    hook.main(MemcachedCharm)

@@ -17,7 +17,7 @@ import restore
 import schedule
 from health_service import HealthService
 from mysql import DAEMON, MySql
-from openinfra_charm import actions, registry, status
+from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
@@ -273,4 +273,4 @@ class MySqlCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":
-    ops.main(MySqlCharm)
+    hook.main(MySqlCharm)

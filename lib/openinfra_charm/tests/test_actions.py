@@ -15,6 +15,7 @@ META = {"name": "probe"}
 ACTIONS = {
     "add-disk": {"params": {"osd-devices": {"type": "string"}, "wipe": {"type": "boolean"}}},
     "promote": {},
+    "openrc": {},
 }
 
 
@@ -43,6 +44,10 @@ def promote(charm, _params):
     return Outcome(summary="promoted", result=[])
 
 
+def openrc(_charm, _params):
+    return Outcome(summary="save it", texts={"clouds-yaml": "clouds:\n  here: {}\n"})
+
+
 class Probe(ops.CharmBase):
     """A charm with two actions."""
 
@@ -60,6 +65,7 @@ def run(monkeypatch):
     """Run an action; return what it reported."""
     modules = {"actions": {}, "actions.add_disk": {"Params": Params, "run": add_disk}}
     modules["actions.promote"] = {"Params": NoParams, "run": promote}
+    modules["actions.openrc"] = {"Params": NoParams, "run": openrc}
     for name, content in modules.items():
         module = ModuleType(name)
         vars(module).update(content)
@@ -83,6 +89,10 @@ def test_what_was_done_is_told_to_people_and_to_programs(run):
 def test_an_empty_result_is_a_result_and_none_is_not(run):
     assert run("promote")["result"] == "[]"
     assert run("add-disk", osd_devices="none") == {"summary": "nothing to do"}
+
+
+def test_a_text_is_a_result_as_it_is(run):
+    assert run("openrc") == {"summary": "save it", "clouds-yaml": "clouds:\n  here: {}\n"}
 
 
 def test_a_refusal_fails_the_action_with_its_reason(run):

@@ -23,5 +23,5 @@ def run(charm: CertificatesCharm, _: Params) -> Outcome:
         summary=f"{len(bundle)} CA certificates to trust"
         if len(bundle) > 1
         else "one CA certificate to trust",
-        result={"ca": "".join(f"{one}\n" for one in bundle)},
+        texts={"ca": "".join(f"{one}\n" for one in bundle)},
     )

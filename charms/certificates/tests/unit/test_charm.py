@@ -305,7 +305,8 @@ def test_an_operators_ca_that_ends_is_told(site):
 def test_get_ca_on_any_unit(site):
     (root,) = site.bundle
     site.state = dataclasses.replace(site.state, leader=False)
-    assert site.action("get-ca") == ("one CA certificate to trust", {"ca": f"{root}\n"})
+    site.run(site.on.action("get-ca"))
+    assert site.context.action_results == {"summary": "one CA certificate to trust", "ca": f"{root}\n"}
 
 
 def test_list_certificates(site):

@@ -56,5 +56,5 @@ def run(charm: KeystoneCharm, params: Params) -> Outcome:
     ca = charm.machine.read(charm.keystone.tls.ca_path) or ""
     return Outcome(
         summary=f"Keystone at {charm.url}, region {charm.settings.region}",
-        result={"clouds-yaml": clouds, "ca": ca},
+        texts={"clouds-yaml": clouds, "ca": ca},
     )

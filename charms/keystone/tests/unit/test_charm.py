@@ -463,12 +463,12 @@ def test_services_are_listed(three):
 def test_a_clouds_yaml_is_shown_with_the_ca(one):
     import yaml
 
-    result = one.action(0, "openrc", cloud="mine")["result"]
-    cloud = yaml.safe_load(result["clouds-yaml"])["clouds"]["mine"]
+    shown = one.action(0, "openrc", cloud="mine")
+    cloud = yaml.safe_load(shown["clouds-yaml"])["clouds"]["mine"]
     assert cloud["auth"]["password"] == one.secret("admin-secret")["password"]
     assert cloud["auth"]["auth_url"] == "https://10.0.0.10:15000/v3"
     assert cloud["region_name"] == "RegionOne"
-    assert result["ca"].startswith("-----BEGIN CERTIFICATE-----")
+    assert shown["ca"].startswith("-----BEGIN CERTIFICATE-----")
 
 
 def test_actions_before_the_first_setup_say_so(deploy):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import ops
 
 
@@ -23,10 +25,12 @@ class ActionError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What an action reports: a sentence for people, and data (JSON) for programs."""
+    """What an action reports: a sentence for people, data (JSON) for programs, and texts that either saves as a file."""
 
     summary: str
     result: Any = None
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Each is a result of its own, as it is: under a name of `[a-z0-9-]`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +47,7 @@ def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
     except ActionError as error:
         event.fail(str(error))
         return
-    results = {"summary": outcome.summary}
+    results = {"summary": outcome.summary, **outcome.texts}
     if outcome.result is not None:
         results["result"] = json.dumps(outcome.result, sort_keys=True)
     event.set_results(results)

@@ -13,7 +13,7 @@ import pytest
 from openinfra_model import cli
 from openinfra_model.cli import client as clients
 from openinfra_model.cli import verb as verbs
-from openinfra_model.cli.output import table
+from openinfra_model.cli.output import show, table
 from openinfra_model.cli.status_table import status_table
 from openinfra_model.controller.service import CORE_VERBS
 from openinfra_model.core import Core
@@ -147,6 +147,11 @@ def test_a_value_can_be_a_files_content(tmp_path):
 def test_other_pairs_are_refused(word):
     with pytest.raises(clients.CliError):
         verbs.pairs([word])
+
+
+def test_a_text_of_several_lines_is_shown_as_juju_shows_it(capsys):
+    show({"ca": "a\nb\n", "url": "https://one: two"}, "yaml")
+    assert capsys.readouterr().out == "ca: |\n  a\n  b\nurl: 'https://one: two'\n"
 
 
 @pytest.fixture

@@ -42,15 +42,21 @@ def bundle() -> Any:
 
 
 def test_the_action_that_the_bundle_names_is_run_and_its_texts_are_printed(bundle):
-    result = json.dumps({"clouds.yaml": "clouds:\n  here: {}\n", "region": "RegionOne", "ports": [5000]})
-    client: Any = Client({"status": "completed", "results": {"summary": "save it", "result": result}})
+    texts = {"clouds-yaml": "clouds:\n  here: {}\n"}
+    result = json.dumps({"region": "RegionOne", "ports": [5000]})
+    client: Any = Client(
+        {
+            "status": "completed",
+            "results": {"summary": "save it", "result": result, "return-code": 0, **texts},
+        }
+    )
 
     (text,) = welcome(client, bundle)
 
     assert client.asked == [{"unit_names": ["identity/leader"], "action": "openrc", "parameters": {}}]
     assert text == (
         "$ ./openinfra run identity/leader openrc\nsave it\n"
-        "clouds.yaml:\nclouds:\n  here: {}\nregion: RegionOne\nports: [5000]"
+        "clouds-yaml:\nclouds:\n  here: {}\nregion: RegionOne\nports: [5000]"
     )
 
 

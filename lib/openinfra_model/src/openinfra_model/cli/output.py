@@ -21,7 +21,16 @@ def show(data: Any, form: str, tabular: Callable[[Any], str] | None = None) -> N
     else:
         import yaml
 
-        yaml.safe_dump(data, sys.stdout, sort_keys=False, default_flow_style=False, allow_unicode=True)
+        class Dumper(yaml.SafeDumper):
+            """Shows a text of several lines as one, as Juju does: it can be read, and copied."""
+
+        Dumper.add_representer(
+            str,
+            lambda _, text: yaml.ScalarNode(
+                "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+            ),
+        )
+        yaml.dump(data, sys.stdout, Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
 
 
 def tell(message: str) -> None:

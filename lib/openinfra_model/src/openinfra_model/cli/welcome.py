@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ANNOTATION = "show"
 _SECONDS = 60.0
+_OUTPUT = frozenset({"return-code", "stdout", "stderr"})
+"""What Juju adds to an action's results."""
 
 
 def welcome(client: Client, bundle: Bundle) -> Iterator[str]:
@@ -45,10 +47,11 @@ def _results(client: Client, unit: str, action: str) -> Mapping[str, Any]:
 
 def _text(results: Mapping[str, Any]) -> str:
     """Return an action's results as people read them: the summary, then the values, texts of several lines as they are."""
-    result: Any = json.loads(results.get("result", "{}"))
+    rest = {key: value for key, value in results.items() if key not in _OUTPUT}
+    lines = [str(rest.pop("summary", ""))]
+    result: Any = json.loads(rest.pop("result", "{}"))
     fields = cast("dict[str, Any]", result) if isinstance(result, dict) else {"result": result}
-    lines = [str(results.get("summary", ""))]
-    for key, value in fields.items():
+    for key, value in (rest | fields).items():
         text = value if isinstance(value, str) else json.dumps(value)
         lines.append(f"{key}:\n{text.rstrip()}" if "\n" in text else f"{key}: {text}")
     return "\n".join(filter(None, lines))
