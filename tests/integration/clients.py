@@ -145,9 +145,13 @@ class Writer:
     """Writes numbered things one after the other from this host; remembers those that were acknowledged, and when."""
 
     def __init__(
-        self, write: Callable[[int], object], *, errors: tuple[type[Exception], ...] = ERRORS
+        self,
+        write: Callable[[int], object],
+        *,
+        errors: tuple[type[Exception], ...] = ERRORS,
+        pause: float = 0.1,
     ) -> None:
-        self._write, self._errors = write, errors
+        self._write, self._errors, self._pause = write, errors, pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
         self.acknowledged: list[int] = []
@@ -156,7 +160,7 @@ class Writer:
 
     def _go_on(self) -> None:
         for number in itertools.count():
-            if self._stop.wait(0.1):
+            if self._stop.wait(self._pause):
                 return
             try:
                 self._write(number)
@@ -269,7 +273,8 @@ class Users:
         self.visits = Writer(
             lambda _: socket.create_connection((site.vip, 5000), timeout=VISIT_SECONDS).close()
         )
-        self.tokens = Writer(lambda _: clients.connect(seconds=LOGIN_SECONDS).authorize())
+        # Each costs both ends a good part of a processor's second.
+        self.tokens = Writer(lambda _: clients.connect(seconds=LOGIN_SECONDS).authorize(), pause=0.5)
         self.rows = Rows(clients, site)
         self.objects = Bucket(clients, site)
 

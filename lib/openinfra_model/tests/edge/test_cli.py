@@ -6,12 +6,14 @@ import argparse
 import importlib
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from openinfra_model import cli
 from openinfra_model.cli import client as clients
+from openinfra_model.cli import cloud
 from openinfra_model.cli import verb as verbs
 from openinfra_model.cli.output import show, table
 from openinfra_model.cli.status_table import status_table
@@ -299,3 +301,25 @@ def test_the_log_is_shown_by_unit_and_severity_with_messages_of_several_lines(op
     assert openinfra("debug-log", "--no-tail")[1] == first + second
     assert openinfra("debug-log", "--no-tail", "--level", "ERROR")[1] == first
     assert openinfra("debug-log", "--no-tail", "--include", "tiny/1")[1] == second
+
+
+def test_a_suite_that_runs_beside_the_others_is_told_in_its_place_and_its_failure_counts(
+    openinfra, monkeypatch
+):
+    def run(command, *, stdout, **_):
+        suite = command[-1]
+        if stdout:
+            stdout.write(b"what the engine's tests print\n")
+            stdout.flush()
+        return subprocess.CompletedProcess(command, suite == "engine")
+
+    monkeypatch.setattr(cloud.subprocess, "run", run)
+    code, shown, told = openinfra("test")
+
+    assert code == 1
+    assert shown == "what the engine's tests print\n"
+    results = [line.split()[:2] for line in told.strip().splitlines()[1:]]
+    assert results == [
+        [suite, "failed" if suite == "engine" else "passed"]
+        for suite in ("lint", "unit", "contract", "rehearsal", "engine", "integration")
+    ]
