@@ -1,12 +1,22 @@
-"""Keys, passwords and relations of a cloud that people use are replaced, and its data are taken back."""
+"""Keys, passwords, certificates and relations of a cloud that people use are replaced, and its data are taken back."""
 
 import contextlib
+import re
 import threading
 import time
 
 import jubilant
 
 from .clients import Users, writing
+
+VALIDITY = "3m"
+TLS_PORTS = {
+    "keystone": [(15000, "")],
+    "ceph-rgw": [(17480, "")],
+    "memcached": [(11211, "")],
+    "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
+}
+"""Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""
 
 
 @contextlib.contextmanager
@@ -90,3 +100,51 @@ def test_a_relation_is_withdrawn_and_given_back(cloud, clients):
     users.verify()
     assert {"object-store", "s3"} <= {service.type for service in clients.connect().identity.services()}
     assert clients.connect().object_store.get_account_metadata() is not None
+
+
+def serial(cloud, unit: str, port: int, begin: str) -> str:
+    """The serial number of the certificate that a port presents; "" from one that does not answer just now."""
+    address = cloud.address(unit)
+    told = cloud.shell(
+        unit,
+        f"echo | timeout 10 openssl s_client -connect {address}:{port} {begin} 2>/dev/null | openssl x509 -noout -serial",
+        check=False,
+    )
+    found = re.fullmatch(r"serial=([0-9A-F]+)\n", told)
+    return found[1] if found else ""
+
+
+def issue(cloud, validity: str) -> None:
+    """Have all certificates issued anew, each to be valid for so long."""
+    cloud.juju.config("certificates", {"certificate-validity": validity})
+    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
+    cloud.settle()
+
+
+def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients):
+    """Each machine that starts after the first ones have ended is let in again."""
+    users = Users(clients, cloud)
+    before = cloud.juju.config("certificates")["certificate-validity"]
+    issue(cloud, VALIDITY)
+    ports = [
+        (unit, port, begin)
+        for app, listed in TLS_PORTS.items()
+        for unit in cloud.units(app)
+        for port, begin in listed
+    ]
+    first = {port: serial(cloud, *port) for port in ports}
+    assert all(first.values()), f"no certificate at {[port for port in ports if not first[port]]}"
+    with writing(*users.all()):
+        limit = time.monotonic() + 300
+        while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
+            assert time.monotonic() < limit, f"still the same certificates: {same}"
+            time.sleep(5)
+        issue(cloud, before)
+        for unit in cloud.units("ceph"):
+            cloud.power_off(unit)
+            cloud.power_on(unit)
+            for writer in users.all():
+                writer.wait_for(3, 90)
+            cloud.wait_for_database()
+            cloud.wait_for_health()
+    users.verify()

@@ -1,57 +1,10 @@
-"""Units and machines come and go, options change and certificates end, while clients write."""
+"""Units and machines come and go, and options change, while clients write."""
 
-import re
 import threading
-import time
 
-import pytest
-
-from .clients import Users, writing
 from .site import load
 
 DAEMONS = ("ceph-osd@*", "ceph-mon@*")
-VALIDITY = "4m"
-TLS_PORTS = {
-    "keystone": [(15000, "")],
-    "ceph-rgw": [(17480, "")],
-    "memcached": [(11211, "")],
-    "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
-}
-"""Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""
-
-
-def serial(cloud, unit: str, port: int, begin: str) -> str:
-    """The serial number of the certificate that a port presents; "" from one that does not answer just now."""
-    address = cloud.address(unit)
-    told = cloud.shell(
-        unit,
-        f"echo | timeout 10 openssl s_client -connect {address}:{port} {begin} 2>/dev/null | openssl x509 -noout -serial",
-        check=False,
-    )
-    found = re.fullmatch(r"serial=([0-9A-F]+)\n", told)
-    return found[1] if found else ""
-
-
-def issue(cloud, validity: str) -> None:
-    """Have all certificates issued anew, each to be valid for so long."""
-    cloud.juju.config("certificates", {"certificate-validity": validity})
-    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
-    cloud.settle()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def first_serials(cloud):
-    """Certificates that last minutes: they end and are replaced while these tests go on. What each port presented at first."""
-    before = cloud.juju.config("certificates")["certificate-validity"]
-    issue(cloud, VALIDITY)
-    yield {
-        (unit, port, begin): serial(cloud, unit, port, begin)
-        for application, ports in TLS_PORTS.items()
-        for unit in cloud.units(application)
-        for port, begin in ports
-    }
-    issue(cloud, before)
-    cloud.wait_for_database()
 
 
 class Watch:
@@ -116,23 +69,3 @@ def test_units_are_added_and_removed(cloud):
     assert host not in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}
     cloud.settle()
     cloud.wait_for_health()
-
-
-def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients, first_serials):
-    """And each machine that starts after the first ones have ended is let in again."""
-    silent = [port for port, first in first_serials.items() if not first]
-    assert not silent, f"no certificate at {silent}"
-    limit = time.monotonic() + 400
-    while same := [port for port, first in first_serials.items() if serial(cloud, *port) in {first, ""}]:
-        assert time.monotonic() < limit, f"still the same certificates: {same}"
-        time.sleep(5)
-    users = Users(clients, cloud)
-    with writing(*users.all()):
-        for unit in cloud.units("ceph"):
-            cloud.power_off(unit)
-            cloud.power_on(unit)
-            for writer in users.all():
-                writer.wait_for(3, 90)
-            cloud.wait_for_database()
-            cloud.wait_for_health()
-    users.verify()

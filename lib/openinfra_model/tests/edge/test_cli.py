@@ -13,7 +13,6 @@ import pytest
 
 from openinfra_model import cli
 from openinfra_model.cli import client as clients
-from openinfra_model.cli import cloud
 from openinfra_model.cli import verb as verbs
 from openinfra_model.cli.output import show, table
 from openinfra_model.cli.status_table import status_table
@@ -313,7 +312,7 @@ def test_a_suite_that_runs_beside_the_others_is_told_in_its_place_and_its_failur
             stdout.flush()
         return subprocess.CompletedProcess(command, suite == "engine")
 
-    monkeypatch.setattr(cloud.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     code, shown, told = openinfra("test")
 
     assert code == 1
