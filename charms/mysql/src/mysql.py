@@ -37,7 +37,10 @@ BEGIN = "/run/mysqld/openinfra-new-cluster"
 """Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
 STOP_SECONDS = 10
 """How long a server that does not serve has for a stop in good order."""
-STATUS = ("wsrep_ready", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_cluster_size", "wsrep_incoming_addresses")  # fmt: skip
+STATUS = (
+    "wsrep_ready", "wsrep_cluster_status", "wsrep_local_state_comment", "wsrep_cluster_size", "wsrep_incoming_addresses",
+    "wsrep_last_committed",
+)  # fmt: skip
 WITHOUT_RESTART = ("#", "wsrep_cluster_address", "require_secure_transport", "ssl-")
 """Lines that need no restart: a running server learns from the cluster where the others are, is told whom to let in, and
 what is in [sst] is read for each copy."""
@@ -47,18 +50,27 @@ MIXED = ";socket.dynamic=true"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """What the server says of its place in the cluster. `addresses` are those of the component's members for clients."""
+    """What the server says of its place in the cluster. `addresses` are those of the component's members for clients.
+
+    `committed` is the position of the last write that it has.
+    """
 
     ready: bool
     primary: bool
     state: str
     size: int
     addresses: tuple[str, ...]
+    committed: int
 
     @property
     def serves(self) -> bool:
         """Whether it is complete, in the primary component, and takes statements."""
         return self.ready and self.primary and self.state == "Synced"
+
+    @property
+    def gives_copy(self) -> bool:
+        """Whether it is complete, and gives another member what that one lacks."""
+        return self.ready and self.primary and self.state == "Donor/Desynced"
 
 
 class MySql:
@@ -153,7 +165,7 @@ class MySql:
         limit = self.machine.now() + STOP_SECONDS
         while self.machine.service_states(UNIT)[UNIT] not in {"inactive", "failed"}:
             if self.machine.now() >= limit:
-                self._kill()
+                self.kill()
             self.machine.sleep(1)
         last = self.left_last
         self.machine.remove(f"{DATA}/gvwstate.dat")
@@ -161,7 +173,7 @@ class MySql:
         found = re.search(r"=([0-9a-f-]{36}):(-?\d+)", answer)
         return (found[1] if found else "", int(found[2]) if found else -1, last)
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
         """Kill a server that does not serve; systemd starts it again, unless it is to be stopped.
 
         While it looks for the others it hears no SIGTERM.
@@ -183,11 +195,32 @@ class MySql:
             state=found.get("wsrep_local_state_comment", ""),
             size=int(found.get("wsrep_cluster_size", "0")),
             addresses=tuple(sorted(address for address in addresses if address)),
+            committed=int(found.get("wsrep_last_committed", "-1")),
         )
 
     def is_ready(self) -> bool:
         """Return whether the server is complete and serves."""
         return (node := self.node()) is not None and node.serves
+
+    def is_in_cluster(self) -> bool:
+        """Return whether the server is in the primary component, complete or not."""
+        return (node := self.node()) is not None and node.primary
+
+    def stands_still(self, seconds: float) -> bool:
+        """Return whether the server has joined the component for good, but does nothing for so long to become complete."""
+        limit, before = self.machine.now() + seconds, self.node()
+        while (now := self.node()) and now == before and now.state == "Joining" and not self._applies:
+            if self.machine.now() >= limit:
+                return True
+            self.machine.sleep(1)
+        return False
+
+    @property
+    def _applies(self) -> bool:
+        """Whether the server applies what others have written: one change of a table's structure can take hours."""
+        # Id, User, Host, db, Command, Time, State, Info
+        rows = [row for row in self.sql.query("SHOW PROCESSLIST") if row[1] == "system user"]
+        return any(row[7] != "NULL" or not (row[6] == "" or row[6].endswith(" idle")) for row in rows)
 
     def wait_until_ready(self, seconds: float, *, note: bool = False) -> bool:
         """Return whether the server serves, waiting up to `seconds` for it; `note` marks since when it has not."""
@@ -253,7 +286,7 @@ class MySql:
         if taken == fingerprint or self.receives_copy:
             return
         if taken:
-            self._kill()
+            self.kill()
         # Where nothing is on record, the server has just been started for the first time.
         self.machine.write(f"{self._folder}/certificate", f"{fingerprint} {required}")
 
@@ -268,9 +301,13 @@ class MySql:
         """Return since how many seconds it is known that the server does not serve; from now on it is."""
         since = self.machine.read(f"{self._folder}/down-since")
         if since is None:
-            self.machine.write(f"{self._folder}/down-since", f"{self.machine.now()}")
+            self.down()
             return 0
         return self.machine.now() - float(since)
+
+    def down(self) -> None:
+        """Note that the server does not serve, as of now."""
+        self.machine.write(f"{self._folder}/down-since", f"{self.machine.now()}")
 
     def up(self) -> None:
         """Note that the server serves."""

@@ -5,6 +5,9 @@ on. What it cannot form is a cluster whose members were all stopped in good orde
 Then each member stops its server and reports how far its data go (`position`); from then on it starts only when the
 leader has answered (`recovery`): with a member that serves after all, or with the one that begins the cluster again.
 Every report names the last answer that its unit knew, so that no answer is taken for that to a later question.
+
+A member of the component that serves asks nobody, however long it takes: it is given what it lacks, or gives it to
+another one, and must not be stopped. Only one that stands still there is started once more.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ The one that left last does not wait for so long: nobody but it can begin.
 """
 BEGIN_SECONDS = 900
 """How long members that were answered may take to begin the cluster again, or to join it; then they ask once more."""
+STILL_SECONDS = 10
+"""For how long a joining member must do nothing at all to be taken for one that will never do anything again.
+
+Galera leaves one so that lost the others for a moment just while it was given a copy: nobody sends it the rest.
+"""
 
 
 def run_member(charm: MySqlCharm, state: State) -> bool:
@@ -49,12 +57,15 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         mysql.begin()
     else:
         mysql.apply()
-        if state.tls and not mysql.is_ready():
+        if state.tls and not mysql.is_in_cluster():
             mysql.start_with_certificate(charm.transport.fingerprint)
     if mysql.wait_until_ready(0 if mysql.is_known_down else READY_SECONDS, note=True):
         mysql.up()
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
         return True
+    if mysql.is_in_cluster():
+        _catch_up(charm, state)
+        return False
     limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
     is_late = mysql.down_for() >= (BEGIN_SECONDS if is_answered else limit)
     if me.joined and is_late and not mysql.receives_copy:
@@ -67,6 +78,21 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
     else:
         charm.missing.append(ops.WaitingStatus("for the database to join the cluster"))
     return False
+
+
+def _catch_up(charm: MySqlCharm, state: State) -> None:
+    """Leave a member that is in the component and does not serve to what it does, unless it does nothing."""
+    mysql, node = charm.mysql, charm.mysql.node()
+    # The time in which it could not form the cluster begins when it drops out again.
+    mysql.down()
+    if node and node.gives_copy:
+        charm.missing.append(ops.MaintenanceStatus("gives another unit a copy of its data"))
+        charm.cluster.publish(joined=True, position=None, serves=_serves(charm, state.recovery))
+        charm.transport.take_up(state)
+        return
+    if not mysql.receives_copy and mysql.stands_still(STILL_SECONDS):
+        mysql.kill()
+    charm.missing.append(ops.WaitingStatus("for the database to join the cluster"))
 
 
 def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:

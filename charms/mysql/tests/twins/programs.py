@@ -66,6 +66,10 @@ class MariaDb(Software):
         self.version = version
         self.has_answered = False
         self.runs = False
+        self.state = "Synced"
+        """What it says of itself in the component; a start makes it `Synced` again."""
+        self.applies = ""
+        """The statement of others that it is running, if one takes long."""
         self.presented: Presented | None = None
         self.requires_tls = False
         self._start = 0
@@ -169,7 +173,7 @@ class MariaDb(Software):
             self.runs = self.has_answered = False
             self.galera.stopped(self, in_order=self.machine.powered)
         if active and not self.runs:
-            self.runs, self._start = True, count
+            self.runs, self._start, self.state = True, count, "Synced"
             self.load_certificate()
             self.requires_tls = self._option("require_secure_transport") == "ON"
             begin = self.machine.exists(REQUEST)

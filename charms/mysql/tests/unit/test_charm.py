@@ -219,6 +219,22 @@ def test_one_member_whose_certificate_has_expired_meanwhile_comes_back(secure):
     assert secure.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
 
 
+def test_one_that_gives_a_copy_is_neither_stopped_nor_killed_however_long_it_takes(secure):
+    starts = [machine.starts[UNIT] for machine in secure.machines.values()]
+    donor = servers(secure)[0]
+    old, donor.state = donor.presented.chain, "Donor/Desynced"
+    for _ in range(3):
+        for machine in secure.machines.values():
+            machine.clock += 8 * 86400
+        secure.update_status()
+        assert secure.statuses[0] == ops.MaintenanceStatus("gives another unit a copy of its data")
+    assert [machine.starts[UNIT] for machine in secure.machines.values()] == starts
+    assert donor.presented.chain != old
+    donor.state = "Synced"
+    secure.update_status()
+    assert secure.statuses[0].name == "active"
+
+
 def test_a_unit_without_a_certificate_does_not_join_a_cluster_with_tls(secure):
     secure.authority.sign = lambda *_: "no certificate"
     secure.add_unit()
@@ -305,6 +321,26 @@ def test_members_that_were_all_stopped_in_good_order_are_begun_from_the_last(thr
     assert three.galera.begun == ["machine-0", "machine-1"]
     assert three.galera.lost() == []
     assert {status.name for status in three.statuses.values()} == {"active"}
+
+
+def test_a_joining_member_that_stands_still_is_started_once_more(three):
+    starts, server = three.machines[2].starts[UNIT], servers(three)[2]
+    server.state = "Joining"
+    three.run(2, three.on.update_status())
+    assert three.machines[2].starts[UNIT] == starts + 1
+    three.run(2, three.on.update_status())
+    assert three.statuses[2].name == "active"
+
+
+def test_a_joining_member_that_works_is_left_to_it_however_long_it_takes(three):
+    starts, server = three.machines[2].starts[UNIT], servers(three)[2]
+    server.state, server.applies = "Joining", "ALTER TABLE big ADD COLUMN more INT"
+    for _ in range(5):
+        three.machines[2].sleep(300)
+        three.run(2, three.on.update_status())
+        assert three.statuses[2] == ops.WaitingStatus("for the database to join the cluster")
+    assert three.machines[2].starts[UNIT] == starts
+    assert three.unit_data[2].get("position") is None
 
 
 @pytest.mark.parametrize(("seconds", "answers"), [(10, 1), (100, 1), (200, 2)])
