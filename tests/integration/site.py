@@ -50,13 +50,14 @@ class Site:
             raise AssertionError(f"not active and idle within {seconds:.0f} s:\n{self.unsettled()}") from None
 
     def unsettled(self) -> str:
-        """Tell of each unit that is not active, or not idle, what it says."""
+        """Tell of each unit that is not active, or not idle, what it says, and what its machine has logged last."""
         units: dict[str, UnitStatus] = {}
         for application in self.juju.status().apps.values():
             for name, unit in application.units.items():
                 units |= {name: unit, **unit.subordinates}
         return "\n".join(
-            f"{name}: {unit.workload_status}, {unit.juju_status}"
+            f"{name}: {unit.workload_status}, {unit.juju_status}\n"
+            + self.shell(name, "journalctl --lines 40 --no-pager", check=False)
             for name, unit in units.items()
             if not (unit.is_active and unit.juju_status.current == "idle")
         )
