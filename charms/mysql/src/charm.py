@@ -239,7 +239,7 @@ class MySqlCharm(ops.CharmBase):
 
     def _why_not_to_leave(self) -> str | None:
         node = self.mysql.node()
-        if node and node.state == "Donor/Desynced":
+        if node and node.gives_copy:
             return "another unit is just copying its data from this one"
         return None
 

@@ -69,8 +69,8 @@ class Node:
 
     @property
     def gives_copy(self) -> bool:
-        """Whether it is complete, and gives another member what that one lacks."""
-        return self.ready and self.primary and self.state == "Donor/Desynced"
+        """Whether it gives another member what that one lacks."""
+        return self.state == "Donor/Desynced"
 
 
 class MySql:

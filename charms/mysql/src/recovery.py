@@ -22,6 +22,7 @@ from state import Position, Recovery, decide, next_members
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
+    from mysql import Node
     from state import Member, State
 
 READY_SECONDS = 40
@@ -63,8 +64,8 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         mysql.up()
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, recovery))
         return True
-    if mysql.is_in_cluster():
-        _catch_up(charm, state)
+    if (node := mysql.node()) and node.primary:
+        _catch_up(charm, state, node)
         return False
     limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
     is_late = mysql.down_for() >= (BEGIN_SECONDS if is_answered else limit)
@@ -80,12 +81,12 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
     return False
 
 
-def _catch_up(charm: MySqlCharm, state: State) -> None:
+def _catch_up(charm: MySqlCharm, state: State, node: Node) -> None:
     """Leave a member that is in the component and does not serve to what it does, unless it does nothing."""
-    mysql, node = charm.mysql, charm.mysql.node()
+    mysql = charm.mysql
     # The time in which it could not form the cluster begins when it drops out again.
     mysql.down()
-    if node and node.gives_copy:
+    if node.gives_copy:
         charm.missing.append(ops.MaintenanceStatus("gives another unit a copy of its data"))
         charm.cluster.publish(joined=True, position=None, serves=_serves(charm, state.recovery))
         charm.transport.take_up(state)

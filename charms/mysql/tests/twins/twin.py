@@ -9,7 +9,8 @@ clients were told are done; databases and users; the statements that the charm s
 
 Left out: the network between machines (every server reaches all others that it is configured for), how long copies
 take, statements under way when a server dies (all members have a write or none), flow control, incremental transfers
-(each joiner has all data at once; a test may say that a server is still `Joining`, or gives a copy), privileges beyond the names of users, and the SQL that clients send.
+(each joiner has all data at once; a test may say that a server is still `Joining`, or gives a copy), privileges
+beyond the names of users, and the SQL that clients send.
 """
 
 from __future__ import annotations
