@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import tempfile
 import threading
@@ -82,7 +83,8 @@ class Machines:
         environment = request["env"]
 
         def tool(*argv: str) -> list[str]:
-            return hook_tool.ask(str(path), [environment["JUJU_CONTEXT_ID"], "", *argv])
+            question = [os.fsencode(field) for field in (environment["JUJU_CONTEXT_ID"], "", *argv)]
+            return [os.fsdecode(field) for field in hook_tool.ask(str(path), question)]
 
         code = self.charm(tool, environment, request)
         _say(connection, {"exit": request["run"], "code": code})

@@ -17,13 +17,17 @@ from hypothesis import strategies as st
 
 from openinfra_model.inside import hook_tool, machine_agent
 
+TOOL = (sys.executable, "-IS", hook_tool.__file__)
 
-@given(st.lists(st.text()))
-def test_netstrings_carry_any_text(fields):
+
+@given(st.lists(st.binary()))
+def test_netstrings_carry_anything(fields):
     assert hook_tool.decode(hook_tool.encode(fields)) == fields
 
 
-@pytest.mark.parametrize("message", [b"5:abc,", b"3:abc", b"x:abc,", b"3:abcd,"])
+@pytest.mark.parametrize(
+    "message", [b"5:abc,", b"3:abc", b"x:abc,", b"3:abcd,", b"6:5:abc,,", b"0:,0:,", b""]
+)
 def test_cut_off_netstrings_are_refused(message):
     with pytest.raises(ValueError):
         hook_tool.decode(message)
@@ -45,11 +49,13 @@ class ToolServer:
     def _serve(self) -> None:
         connection, _ = self._socket.accept()
         with connection:
-            message = b""
-            while chunk := connection.recv(65536):
-                message += chunk
-            self.question = hook_tool.decode(message)
-            connection.sendall(hook_tool.encode(self._answer))
+            stream = connection.makefile("rb")
+            size = b""
+            while not size.endswith(b":"):
+                size += stream.read(1)
+            question = hook_tool.decode(size + stream.read(int(size[:-1]) + 1))
+            self.question = [os.fsdecode(field) for field in question]
+            connection.sendall(hook_tool.encode([os.fsencode(field) for field in self._answer]))
 
     def close(self) -> None:
         self._thread.join(timeout=10)
@@ -58,11 +64,9 @@ class ToolServer:
 
 def run_tool(tmp_path, *words, answer=("0", "", ""), stdin=""):
     """Run a tool as a charm does; return the finished process and the question that arrived."""
-    tool = tmp_path / words[0]
-    tool.symlink_to(hook_tool.__file__)
     server = ToolServer(tmp_path / "agent.socket", list(answer))
     done = subprocess.run(
-        [sys.executable, "-IS", tool, *words[1:]],
+        [*TOOL, f"/tools/{words[0]}", *words[1:]],
         env={"JUJU_CONTEXT_ID": "tiny/0-install-1", "JUJU_AGENT_SOCKET_ADDRESS": server.address},
         input=stdin,
         capture_output=True,
@@ -99,20 +103,29 @@ def test_a_files_content_is_sent_in_the_files_place(tmp_path):
     assert question[3] == f"key#base64={base64.b64encode(content.read_bytes()).decode()}"
 
 
-def test_outside_a_hook_a_tool_says_so(tmp_path):
-    tool = tmp_path / "is-leader"
-    tool.symlink_to(hook_tool.__file__)
-    done = subprocess.run([sys.executable, "-IS", tool], env={}, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "[Errno 2] No such file or directory"), (b"\xff", "it is not UTF-8")]
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content, problem):
+    path = tmp_path / "content"
+    if content:
+        path.write_bytes(content)
+    command = [*TOOL, "/tools/relation-set", "--file", path]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "ERROR is-leader works inside a hook only: JUJU_CONTEXT_ID is not set\n"
+    assert done.stderr.startswith(f"ERROR relation-set: cannot read {path}: {problem}")
+
+
+def test_outside_a_hook_a_tool_says_so():
+    done = subprocess.run([*TOOL, "/tools/is-leader"], env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "ERROR is-leader: works inside a hook only: JUJU_CONTEXT_ID is not set\n"
 
 
 def test_juju_exec_needs_no_hook(tmp_path, monkeypatch):
-    tool = tmp_path / "juju-exec"
-    tool.symlink_to(hook_tool.__file__)
     server = ToolServer(tmp_path / "controller.socket", ["3", "out\n", ""])
     monkeypatch.setattr(hook_tool, "MACHINE_SOCKET", server.address)
-    monkeypatch.setattr(sys, "argv", [str(tool), "-u", "tiny/0", "true"])
+    monkeypatch.setattr(sys, "argv", ["hook_tool.py", "/usr/bin/juju-exec", "-u", "tiny/0", "true"])
     with pytest.raises(SystemExit) as ended:
         hook_tool.main()
     server.close()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -260,13 +261,15 @@ class Runner:
             hello = json.loads(first + await reader.readline())["hello"]
             await self._serve_agent(machine, Agent(hello, reader, writer))
         elif first:
-            context_id, text, *argv = hook_tool.decode(first + await reader.read())
+            size = first + await reader.readuntil(b":")
+            question = hook_tool.decode(size + await reader.readexactly(int(size[:-1]) + 1))
+            context_id, text, *argv = map(os.fsdecode, question)
             answer = (
                 await self._answer_tool(context_id, text, argv)
                 if context_id
                 else await self._execute_for_machine(machine, argv[1:])
             )
-            writer.write(hook_tool.encode(answer))
+            writer.write(hook_tool.encode([os.fsencode(field) for field in answer]))
         writer.close()
 
     async def _execute_for_machine(self, machine: str, arguments: list[str]) -> list[str]:

@@ -1,39 +1,57 @@
-#!/usr/bin/python3 -IS
 """Every hook tool, and juju-exec: hands its command line to the controller and shows the answer.
 
-Both messages are netstrings (https://cr.yp.to/proto/netstrings.txt) up to the end of the stream. The question is the
-hook's context (JUJU_CONTEXT_ID; empty for juju-exec, which works anywhere on the machine), the text for standard input,
-the tool's name and its arguments; the answer is the exit code, standard output and standard error.
+Run as: hook_tool.py PATH-OF-THE-TOOL ARGUMENT... (hook_tool.sh does). MicroPython and CPython both understand this file;
+where they differ, a comment says so.
+
+Question and answer are one netstring each (https://cr.yp.to/proto/netstrings.txt), which holds one for each field. The
+question's are the hook's context (JUJU_CONTEXT_ID; empty for juju-exec, which works anywhere on the machine), the text
+for standard input, the tool's name and its arguments; the answer's are the exit code, standard output and standard error.
 """
 
-from __future__ import annotations
-
-# A hook runs dozens of tools: what they import is half of their time. socket, json and pathlib would double it.
-import _socket
+# MicroPython has no pathlib, no unpacking in a list, no cause of an exception, and no `from __future__`.
+# ruff: noqa: B904, PTH123, RUF005
 import binascii
 import os
+import socket
+import struct
 import sys
 
 MACHINE_SOCKET = "/var/lib/juju/controller.socket"
 
 
 def main() -> None:
-    """Run the tool that this file was called as."""
-    name = sys.argv[0].rpartition("/")[2]
+    """Run the tool that the first argument is the path of."""
+    name = sys.argv[1].rpartition("/")[2]
     try:
-        arguments, text = read_file_option([with_file_content(word) for word in sys.argv[1:]])
-        if name == "juju-exec":
-            context, address = "", MACHINE_SOCKET
-        else:
-            context, address = os.environ["JUJU_CONTEXT_ID"], os.environ["JUJU_AGENT_SOCKET_ADDRESS"]
-        code, output, errors = ask(address, [context, text, name, *arguments])
-    except KeyError as missing:
-        sys.exit(f"ERROR {name} works inside a hook only: {missing.args[0]} is not set")
+        code, output, errors = run(name, sys.argv[2:])
     except (OSError, ValueError) as error:
-        sys.exit(f"ERROR {name}: {error}")
-    sys.stdout.write(output)
-    sys.stderr.write(errors)
+        code, output, errors = b"1", b"", f"ERROR {name}: {error}\n".encode()
+    sys.stdout.buffer.write(output)
+    sys.stderr.buffer.write(errors)
     sys.exit(int(code))
+
+
+def run(name: str, words: list[str]) -> list[bytes]:
+    """Have the controller run a tool; return its exit code, output and errors.
+
+    Raises:
+        OSError: the controller does not answer.
+        ValueError: a file that the words name cannot be read, or the tool is run outside of a hook.
+    """
+    arguments, text = read_file_option([with_file_content(word) for word in words])
+    if name == "juju-exec":
+        context, address = "", MACHINE_SOCKET
+    else:
+        context, address = variable("JUJU_CONTEXT_ID"), variable("JUJU_AGENT_SOCKET_ADDRESS")
+    return ask(address, [to_bytes(field) for field in [context, text, name] + arguments])
+
+
+def variable(name: str) -> str:
+    """Return a variable of a hook's environment."""
+    value = os.getenv(name)
+    if value is None:
+        raise ValueError(f"works inside a hook only: {name} is not set")
+    return value
 
 
 def with_file_content(word: str) -> str:
@@ -41,8 +59,7 @@ def with_file_content(word: str) -> str:
     key, separator, path = word.partition("#file=")
     if not separator:
         return word
-    with open(path, "rb") as file:  # noqa: PTH123 - see the imports
-        return f"{key}#base64={binascii.b2a_base64(file.read(), newline=False).decode()}"
+    return f"{key}#base64={binascii.b2a_base64(content_of(path), newline=False).decode()}"
 
 
 def read_file_option(words: list[str]) -> tuple[list[str], str]:
@@ -53,46 +70,96 @@ def read_file_option(words: list[str]) -> tuple[list[str], str]:
             rest = words[position + 1 :]
             if not separator:
                 path, rest = "".join(rest[:1]), rest[1:]
-            with open(0 if path == "-" else path, encoding="utf-8") as file:  # noqa: PTH123 - see the imports
-                return [*words[:position], "--file", "-", *rest], file.read()
+            content = sys.stdin.buffer.read() if path == "-" else content_of(path)
+            return words[:position] + ["--file", "-"] + rest, as_text(content, path)
     return words, ""
 
 
-def ask(address: str, question: list[str]) -> list[str]:
-    """Exchange one question and answer with the controller."""
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.connect(address)
-    connection.sendall(encode(question))
-    connection.shutdown(_socket.SHUT_WR)
-    answer = b""
-    while chunk := connection.recv(65536):
-        answer += chunk
+def as_text(content: bytes, path: str) -> str:
+    """Return the text that a file holds."""
+    try:
+        return content.decode()
+    except UnicodeError:
+        raise ValueError(f"cannot read {path}: it is not UTF-8")
+
+
+def content_of(path: str) -> bytes:
+    """Read a file that the command line names."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error}")
+
+
+def ask(address: str, question: list[bytes]) -> list[bytes]:
+    """Exchange one question and answer with the controller.
+
+    Raises:
+        OSError: the controller is not there, or goes away.
+        ValueError: what it says is no answer.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(place(address))
+    unsent = encode(question)
+    while unsent:
+        unsent = unsent[connection.send(unsent) :]
+    answer: list[bytes] = []
+    while part := connection.recv(65536):
+        answer.append(part)
     if not answer:
-        raise ConnectionError("the controller went away")
-    return decode(answer)
+        raise OSError("the controller went away")
+    return decode(b"".join(answer))
 
 
-def encode(fields: list[str]) -> bytes:
-    """Write texts as netstrings."""
-    return b"".join(
-        b"%d:%b," % (len(data), data) for data in (field.encode(errors="surrogateescape") for field in fields)
-    )
+def place(path: str) -> "str | bytes":
+    """Return a unix socket's address as `connect` wants it: MicroPython's takes C's structure."""
+    if sys.implementation.name == "micropython":
+        return struct.pack("H", socket.AF_UNIX) + path.encode() + b"\0"
+    return path
 
 
-def decode(message: bytes) -> list[str]:
+def to_bytes(text: str) -> bytes:
+    """Return a word of the command line as it was given, also where it is no UTF-8; MicroPython's words are bytes."""
+    return text.encode() if sys.implementation.name == "micropython" else os.fsencode(text)
+
+
+def encode(fields: list[bytes]) -> bytes:
+    """Write fields as netstrings in one."""
+    return netstring(b"".join([netstring(field) for field in fields]))
+
+
+def netstring(data: bytes) -> bytes:
+    """Write one netstring."""
+    return b"".join([str(len(data)).encode(), b":", data, b","])
+
+
+def decode(message: bytes) -> list[bytes]:
+    """Read what `encode` wrote.
+
+    Raises:
+        ValueError: it is malformed or cut off.
+    """
+    outer = netstrings(message)
+    if len(outer) != 1:
+        raise ValueError("a message is one netstring")
+    return netstrings(outer[0])
+
+
+def netstrings(data: bytes) -> list[bytes]:
     """Read netstrings.
 
     Raises:
         ValueError: they are malformed or cut off.
     """
-    fields: list[str] = []
-    while message:
-        size, _, rest = message.partition(b":")
+    fields: list[bytes] = []
+    while data:
+        size, _, rest = data.partition(b":")
         end = int(size)
         if rest[end : end + 1] != b",":
             raise ValueError("a netstring does not end where it says")
-        fields.append(rest[:end].decode(errors="surrogateescape"))
-        message = rest[end + 1 :]
+        fields.append(rest[:end])
+        data = rest[end + 1 :]
     return fields
 
 

@@ -89,7 +89,11 @@ def prepare_directory(directory: Path) -> Path:
     """Make what a machine sees as `/var/lib/juju`, with the programs of the engine that run there."""
     for name in ("agents", "storage", "tools"):
         (directory / name).mkdir(parents=True, exist_ok=True)
-    for program, target in (("machine_agent.py", "machine-agent"), ("hook_tool.py", "tools/hook-tool")):
+    for program, target in (
+        ("machine_agent.py", "machine-agent"),
+        ("hook_tool.py", "tools/hook_tool.py"),
+        ("hook_tool.sh", "tools/hook-tool"),
+    ):
         path = directory / target
         new = path.with_suffix(".new")
         new.write_text(

@@ -42,6 +42,7 @@ _PACKAGES = (
     "iputils-ping",
     "kmod",
     "less",
+    "micropython",
     "procps",
     "python3",
     "sudo",
