@@ -46,7 +46,7 @@ class CephCharm(ops.CharmBase):
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
             *(getattr(self.on[endpoint], f"relation_{kind}") for endpoint in ("cluster", "client", "radosgw", "mds")
-              for kind in ("created", "joined", "changed", "departed")),
+              for kind in ("created", "changed", "departed")),
             self.on["radosgw"].relation_broken, self.on["mds"].relation_broken,
         ):  # fmt: skip
             framework.observe(event, self._on_change)

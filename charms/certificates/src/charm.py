@@ -38,7 +38,7 @@ class CertificatesCharm(ops.CharmBase):
             *(
                 getattr(self.on[endpoint], f"relation_{kind}")
                 for endpoint in ("cluster", "certificates", "send-ca-cert")
-                for kind in ("created", "joined", "changed", "departed")
+                for kind in ("created", "changed", "departed")
             ),
         ):  # fmt: skip
             framework.observe(event, self._on_change)

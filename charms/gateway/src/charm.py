@@ -35,7 +35,7 @@ class GatewayCharm(ops.CharmBase):
         self.tls = Certificate(self.machine, self.app.name, combined=True)
         self.trust_path = f"/etc/{self.app.name}/trusted.pem"
         self._missing: list[ops.StatusBase] = []
-        kinds = ("created", "joined", "changed", "departed")
+        kinds = ("created", "changed", "departed")
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status,

@@ -50,8 +50,8 @@ class MySqlCharm(ops.CharmBase):
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "joined", "changed", "departed")),
-            *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "joined", "changed", "broken")),
+            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
+            *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
             *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
             *(getattr(self.on["gateway"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
             *(getattr(self.on["s3-parameters"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
