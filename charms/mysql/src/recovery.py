@@ -72,6 +72,8 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
     if me.joined and is_late and not mysql.receives_copy:
         _report(charm, recovery)
         charm.missing.append(_awaited(charm))
+    elif mysql.receives_copy:
+        charm.missing.append(ops.MaintenanceStatus("is given a copy of another unit's data"))
     elif me.joined:
         charm.missing.append(
             ops.WaitingStatus("for the database to form its cluster again; see cluster-status")

@@ -343,6 +343,17 @@ def test_a_joining_member_that_works_is_left_to_it_however_long_it_takes(three):
     assert three.unit_data[2].get("position") is None
 
 
+def test_one_that_is_given_a_copy_says_so_and_reports_no_position(three):
+    for number in (0, 1):
+        three.machines[number].power_off()
+    three.machines[2].write("/var/lib/mysql/sst_in_progress", "")
+    for _ in range(5):
+        three.machines[2].sleep(300)
+        three.run(2, three.on.update_status())
+        assert three.statuses[2] == ops.MaintenanceStatus("is given a copy of another unit's data")
+    assert three.unit_data[2].get("position") is None
+
+
 @pytest.mark.parametrize(("seconds", "answers"), [(10, 1), (100, 1), (200, 2)])
 def test_a_slow_server_is_given_the_time_to_begin_again(three, seconds, answers):
     for machine in three.machines.values():
