@@ -32,9 +32,18 @@ def _planted(name: str, file: str, old: str, new: str, told_by: str, *do: str) -
     return Planted(name=name, file=file, old=old, new=new, told_by=frozenset(told_by.split()), do=do)
 
 
-def _in_tls(name: str, file: str, old: str, new: str, told_by: str, *, faults: str) -> Planted:
+def _in_tls(
+    name: str,
+    file: str,
+    old: str,
+    new: str,
+    told_by: str,
+    *,
+    faults: str,
+    do: str = "run certificates/leader reissue",
+) -> Planted:
     """Return a fault that is looked for where there are certificates, where only these faults strike."""
-    planted = _planted(name, file, old, new, told_by, "run certificates/leader reissue")
+    planted = _planted(name, file, old, new, told_by, do)
     return replace(planted, charms=("memcached", "certificates"), faults=faults)
 
 
@@ -143,6 +152,7 @@ PLANTED = (
     ),
     _in_tls(
         "a certificate that is not valid yet", f"{LIB}/tls.py",
-        "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges", faults="clock",
+        "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges",
+        faults="clock", do="add-unit memcached",
     ),
 )  # fmt: skip

@@ -76,6 +76,12 @@ def test_an_action_reads_a_resource(juju):
     assert juju.run("tiny/leader", "show").results["blob"] == "a blob"
 
 
+@pytest.mark.parametrize("length", [255, 256, 100_000])
+def test_a_tool_takes_words_of_any_length(juju, length):
+    command = f"status-set active \"$(head -c {length} /dev/zero | tr '\\0' x)\"; status-get --include-data; status-set active"
+    assert "x" * length in juju.exec(command, unit="tiny/0").stdout.split()
+
+
 def test_an_action_that_fails_says_why(juju):
     with pytest.raises(jubilant.TaskError, match="as it was told"):
         juju.run("tiny/0", "fail")
