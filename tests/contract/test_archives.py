@@ -39,6 +39,13 @@ def test_holds_nothing_compiled_and_no_tests(packed):
     assert not [name for name in names if name.endswith((".pyc", ".so")) or "/tests/" in name]
 
 
+def test_waits_for_no_unit_to_join(unpacked):
+    """Its `dispatch` leaves that hook out, as the one that follows is about the same unit."""
+    text = (unpacked / "src/charm.py").read_text()
+    assert "relation_joined" not in text
+    assert '"joined"' not in text
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_runs_on(python, unpacked):
     find = ["uv", "python", "find", "--no-python-downloads", "--no-project", "--system", python]

@@ -49,6 +49,8 @@ _LINK_KEYS = {"documentation": "docs", "contact": "maintainers"}
 _ARCHITECTURES = ("amd64", "arm64", "ppc64el", "riscv64", "s390x")
 _DISPATCH = b"""\
 #!/bin/sh
+# Juju runs relation-changed for the same unit right after relation-joined, which no charm of ours observes.
+case $JUJU_DISPATCH_PATH in *-relation-joined) exit ;; esac
 charm="$(cd "${0%/*}" && pwd)"
 export PYTHONPATH="$charm/lib:$charm/src:$charm/venv"
 exec python3 "$charm/src/charm.py"

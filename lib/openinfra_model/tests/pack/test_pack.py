@@ -138,6 +138,17 @@ def test_a_charm_runs_from_anywhere(root, tmp_path):
         assert done.stdout == "own vendored shared\n"
 
 
+@pytest.mark.parametrize(("kind", "output"), [("joined", ""), ("changed", "own vendored shared\n")])
+def test_a_unit_that_joins_is_looked_at_in_the_hook_that_follows(root, tmp_path, kind, output):
+    (packed,) = pack.pack(root)
+    with zipfile.ZipFile(packed.path) as archive:
+        archive.extractall(tmp_path)
+    environment = {**os.environ, "JUJU_DISPATCH_PATH": f"hooks/cluster-relation-{kind}"}
+    command = ["sh", tmp_path / "dispatch"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == output
+
+
 def test_the_same_input_gives_the_same_bytes(root):
     (first,) = pack.pack(root)
     source = root / "charms/probe/src/own.py"
