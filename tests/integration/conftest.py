@@ -67,6 +67,7 @@ def cloud(site) -> Site:
     """The site with all units active and all data clean, which look after themselves each minute."""
     site.settle()
     site.juju.model_config({"update-status-hook-interval": "1m"})
+    site.hurry_copies()
     site.wait_for_health()
     return site
 

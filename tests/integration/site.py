@@ -253,6 +253,15 @@ class Site:
     def osds_of(self, unit: str) -> list[int]:
         return [osd["number"] for osd in self.run(unit, "list-disks")["osds"]]
 
+    def hurry_copies(self) -> None:
+        """Let Ceph copy many small groups of objects at once: that clients are not slowed down by it is no matter here."""
+        for option, value in (
+            ("osd_mclock_override_recovery_settings", "true"),
+            ("osd_max_backfills", "8"),
+            ("osd_recovery_max_active", "8"),
+        ):
+            self.shell(self.units("ceph")[0], f"ceph config set osd {option} {value}")
+
     def wait_for_health(
         self, unit: str | None = None, seconds: float = HEALTH_SECONDS, *, besides: Collection[str] = ()
     ) -> None:
