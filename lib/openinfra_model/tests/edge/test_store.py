@@ -59,8 +59,10 @@ def test_settings_are_empty_until_set(path):
 
 def test_only_the_owner_can_read_the_file_and_its_journal(path):
     path.touch(mode=0o644)
-    Store(path).save("m", {("secrets", "x"): "hunter2"})
+    store = Store(path)
+    store.save("m", {("secrets", "x"): "hunter2"})
     assert [file.stat().st_mode & 0o077 for file in path.parent.iterdir()] == [0, 0, 0]
+    store.close()
 
 
 def test_a_database_of_another_format_is_refused_and_left_alone(path):
