@@ -255,12 +255,13 @@ class Site:
 
     def hurry_copies(self) -> None:
         """Let Ceph copy many small groups of objects at once: that clients are not slowed down by it is no matter here."""
+        unit = self.units("ceph")[0]
         for option, value in (
             ("osd_mclock_override_recovery_settings", "true"),
             ("osd_max_backfills", "8"),
             ("osd_recovery_max_active", "8"),
         ):
-            self.shell(self.units("ceph")[0], f"ceph config set osd {option} {value}")
+            self.shell(unit, f"ceph config set osd {option} {value}")
 
     def wait_for_health(
         self, unit: str | None = None, seconds: float = HEALTH_SECONDS, *, besides: Collection[str] = ()

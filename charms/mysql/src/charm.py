@@ -51,10 +51,11 @@ class MySqlCharm(ops.CharmBase):
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status,
             *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on["database"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-            *(getattr(self.on["gateway"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-            *(getattr(self.on["s3-parameters"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
+            *(
+                getattr(self.on[name], f"relation_{kind}")
+                for name in ("database", "certificates", "gateway", "s3-parameters")
+                for kind in ("created", "changed", "broken")
+            ),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)

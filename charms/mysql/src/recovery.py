@@ -69,11 +69,11 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
         return False
     limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
     is_late = mysql.down_for() >= (BEGIN_SECONDS if is_answered else limit)
-    if me.joined and is_late and not mysql.receives_copy:
+    if mysql.receives_copy:
+        charm.missing.append(ops.MaintenanceStatus("is given a copy of another unit's data"))
+    elif me.joined and is_late:
         _report(charm, recovery)
         charm.missing.append(_awaited(charm))
-    elif mysql.receives_copy:
-        charm.missing.append(ops.MaintenanceStatus("is given a copy of another unit's data"))
     elif me.joined:
         charm.missing.append(
             ops.WaitingStatus("for the database to form its cluster again; see cluster-status")

@@ -83,8 +83,8 @@ class Machines:
         environment = request["env"]
 
         def tool(*argv: str) -> list[str]:
-            question = [os.fsencode(field) for field in (environment["JUJU_CONTEXT_ID"], "", *argv)]
-            return [os.fsdecode(field) for field in hook_tool.ask(str(path), question)]
+            answer = hook_tool.ask(str(path), [environment["JUJU_CONTEXT_ID"], "", *argv])
+            return [os.fsdecode(field) for field in answer]
 
         code = self.charm(tool, environment, request)
         _say(connection, {"exit": request["run"], "code": code})

@@ -72,8 +72,7 @@ def dispatched(controller) -> list[str]:
 def juju_exec(controller, *words):
     """Run juju-exec on the machine of tiny/0."""
     path = controller.paths.machine(controller.client.call("instance", target="tiny/0")) / "controller.socket"
-    question = [os.fsencode(field) for field in ("", "", "juju-exec", *words)]
-    return [os.fsdecode(field) for field in hook_tool.ask(str(path), question)]
+    return [os.fsdecode(field) for field in hook_tool.ask(str(path), ["", "", "juju-exec", *words])]
 
 
 def test_a_machine_runs_a_command_in_the_context_of_its_unit(model):

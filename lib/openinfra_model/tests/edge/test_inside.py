@@ -23,7 +23,7 @@ TOOL = (sys.executable, "-IS", hook_tool.__file__)
 
 @given(st.lists(st.binary()))
 def test_netstrings_carry_anything(fields):
-    assert hook_tool.decode(hook_tool.encode(fields)) == fields
+    assert hook_tool.decode(hook_tool.encode([os.fsdecode(field) for field in fields])) == fields
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ class ToolServer:
                 size += stream.read(1)
             question = hook_tool.decode(size + stream.read(int(size[:-1]) + 1))
             self.question = [os.fsdecode(field) for field in question]
-            connection.sendall(hook_tool.encode([os.fsencode(field) for field in self._answer]))
+            connection.sendall(hook_tool.encode(self._answer))
 
     def close(self) -> None:
         self._thread.join(timeout=10)

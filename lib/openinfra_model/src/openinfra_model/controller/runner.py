@@ -269,7 +269,7 @@ class Runner:
                 if context_id
                 else await self._execute_for_machine(machine, argv[1:])
             )
-            writer.write(hook_tool.encode([os.fsencode(field) for field in answer]))
+            writer.write(hook_tool.encode(answer))
         writer.close()
 
     async def _execute_for_machine(self, machine: str, arguments: list[str]) -> list[str]:

@@ -43,7 +43,7 @@ def run(name: str, words: list[str]) -> list[bytes]:
         context, address = "", MACHINE_SOCKET
     else:
         context, address = variable("JUJU_CONTEXT_ID"), variable("JUJU_AGENT_SOCKET_ADDRESS")
-    return ask(address, [to_bytes(field) for field in [context, text, name] + arguments])
+    return ask(address, [context, text, name] + arguments)
 
 
 def variable(name: str) -> str:
@@ -92,7 +92,7 @@ def content_of(path: str) -> bytes:
         raise ValueError(f"cannot read {path}: {error}")
 
 
-def ask(address: str, question: list[bytes]) -> list[bytes]:
+def ask(address: str, question: list[str]) -> list[bytes]:
     """Exchange one question and answer with the controller.
 
     Raises:
@@ -124,9 +124,9 @@ def to_bytes(text: str) -> bytes:
     return text.encode() if sys.implementation.name == "micropython" else os.fsencode(text)
 
 
-def encode(fields: list[bytes]) -> bytes:
+def encode(fields: list[str]) -> bytes:
     """Write fields as netstrings in one."""
-    return netstring(b"".join([netstring(field) for field in fields]))
+    return netstring(b"".join([netstring(to_bytes(field)) for field in fields]))
 
 
 def netstring(data: bytes) -> bytes:
@@ -135,7 +135,7 @@ def netstring(data: bytes) -> bytes:
 
 
 def decode(message: bytes) -> list[bytes]:
-    """Read what `encode` wrote.
+    """Read what `encode` wrote, each field as its bytes.
 
     Raises:
         ValueError: it is malformed or cut off.
