@@ -11,8 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from openinfra_model import bundle as bundles
 from openinfra_model import graph as graphs
@@ -46,9 +45,10 @@ _BUNDLE = ROOT / "bundles/openinfra.yaml"
 _TRIAL = ROOT / "bundles/overlays/trial.yaml"
 _UP_SECONDS = 1800.0
 _CONTROLLER_STOP_SECONDS = 90
-_SUITES = ("lint", "unit", "contract", "rehearsal", "engine", "integration")
-_BESIDE = "engine"
-"""The suite that runs beside those before it: they compute, and it waits for machines most of its time."""
+_SUITES = ("lint", "unit", "contract", "rehearsal", "integration")
+_ENGINE = "engine"
+"""The suite of the engine's own faults, and its name beside those of charms."""
+_FAULTS = ROOT / "tests/faults"
 
 _NEXT = """
 Next:
@@ -148,30 +148,49 @@ def graph(_: Client, arguments: argparse.Namespace) -> None:
             print(line)
 
 
-@verb(argument("suites", nargs="*", metavar="SUITE", help=f"of tox.ini (default: {' '.join(_SUITES)})"))
+@verb(
+    argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"a suite of tox.ini (default: {' '.join(_SUITES)}), or a charm",
+    ),
+    argument(
+        "--faults", action="store_true", help="break things on purpose, of all charms or of those named"
+    ),
+)
 def test(_: Client, arguments: argparse.Namespace) -> int:
     """Run the test suites in their order, each to its end, and show how long each took."""
-    suites = arguments.suites or _SUITES
-    with ThreadPoolExecutor() as workers, TemporaryFile() as output:
-        beside = workers.submit(_run_suite, _BESIDE, output) if _BESIDE in suites[1:] else None
-        rows: list[tuple[str, str, str]] = []
-        for suite in suites:
-            if beside and suite == _BESIDE:
-                rows.append(beside.result())
-                output.seek(0)
-                shutil.copyfileobj(output, sys.stdout.buffer)
-                sys.stdout.flush()
-            else:
-                rows.append(_run_suite(suite))
+    runs: list[tuple[str, tuple[str, ...]]] = [(suite, ()) for suite in arguments.names or _SUITES]
+    if arguments.faults:
+        runs = _fault_runs(arguments.names)
+    rows = [_run_suite(suite, files) for suite, files in runs]
     tell("\n" + table([("Suite", "Result", "Minutes"), *rows], right=(2,)))
     return 1 if any(result == "failed" for _, result, _ in rows) else 0
 
 
-def _run_suite(suite: str, output: IO[bytes] | None = None) -> tuple[str, str, str]:
-    """Run a suite, its output on the terminal or into a file; return its row of the table."""
+def _fault_runs(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the suites, with their files, that break things of these charms; of all where none is named.
+
+    Raises:
+        CliError: There are no such tests.
+    """
+    files = {
+        path.stem.removeprefix("test_").replace("_", "-"): str(path)
+        for path in sorted(_FAULTS.glob("test_*.py"))
+    }
+    if unknown := sorted(set(names) - {*files, _ENGINE}):
+        raise CliError(f"no tests break {unknown[0]!r}: expected {', '.join([_ENGINE, *files])}")
+    chosen = tuple(path for name, path in files.items() if name in names or not names)
+    engine = [(_ENGINE, ())] if _ENGINE in names or not names else []
+    return [*engine, ("faults", chosen)] if chosen else engine
+
+
+def _run_suite(suite: str, arguments: tuple[str, ...]) -> tuple[str, str, str]:
+    """Run a suite with arguments for pytest; return its row of the table."""
     started = time.monotonic()
-    command = [f"{sys.prefix}/bin/tox", "run", "-e", suite]
-    done = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output)
+    command = [f"{sys.prefix}/bin/tox", "run", "-e", suite, *(("--", *arguments) if arguments else ())]
+    done = subprocess.run(command, cwd=ROOT, check=False)
     minutes = (time.monotonic() - started) / 60
     return suite, "failed" if done.returncode else "passed", f"{minutes:.1f}"
 

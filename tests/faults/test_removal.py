@@ -1,6 +1,11 @@
-"""Applications are removed one after the other beside the rest, which serve on and keep every file."""
+"""What goes for good: a machine, which another one replaces; and applications, one after the other, beside the rest."""
+
+import time
 
 import pytest
+
+from tests.integration.removal import LEFT
+from tests.integration.site import load
 
 ORDER = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "certificates")
 """Each before those that it needs."""
@@ -13,14 +18,6 @@ FOLDERS = {
     "gateway": ("/etc/haproxy", "/etc/keepalived"),
     "mysql": ("/etc/mysql", "/var/lib/openinfra/mysql"),
 }
-LEFT = {
-    "ceph-rgw": "/etc/ceph-rgw /opt/ceph-rgw",
-    "keystone": "/etc/keystone /opt/keystone /var/lib/keystone /etc/systemd/system/keystone-*",
-    "memcached": "/etc/memcached.conf /etc/memcached",
-    "gateway": "/etc/haproxy/haproxy.cfg /etc/gateway",
-    "mysql": "/var/lib/mysql/ibdata1 /etc/mysql/mariadb.conf.d/99-openinfra.cnf",
-}
-"""What must not be there any more when an application is gone."""
 OWN = {
     "ceph-fs": ("ceph-mds",),
     "ceph-rgw": ("ceph-radosgw", "radosgw"),
@@ -38,6 +35,36 @@ UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""
 
 
+def test_a_destroyed_machine_is_replaced(cloud, pool):
+    lost = next(unit for unit in cloud.units("ceph")[1:] if unit != cloud.leader("ceph"))
+    host, machine, osds = cloud.hostname_of(lost), cloud.machine_of(lost), set(cloud.osds_of(lost))
+    with load(cloud, "ceph/0", pool) as clients:
+        cloud.destroy(lost)
+        cloud.juju.cli("remove-machine", "--force", "--no-prompt", machine)
+        cloud.juju.cli("add-unit", "ceph")
+        cloud.juju.wait(lambda status: lost not in status.get_units("ceph"), timeout=180)
+        new = cloud.units("ceph")[-1]
+        # The others cannot settle before the new machine has disks for the copies that they lack.
+        cloud.juju.wait(lambda s: s.get_units("ceph")[new].is_active, timeout=300, delay=1, successes=2)
+        cloud.run(new, "add-disk", osd_devices="file:3G,file:3G")
+        limit = time.monotonic() + 240
+        while host in {node["name"] for node in cloud.ceph("ceph/0", "osd", "tree")["nodes"]}:
+            assert time.monotonic() < limit, f"{host} is still in the cluster"
+            time.sleep(3)
+        seen = clients.stop()
+        assert clients.verify() == seen["writes"] > 0
+    for unit in cloud.units("ceph"):
+        cloud.poke(unit)
+    cloud.settle()
+    cloud.wait_for_health()
+    entities = {entry["entity"] for entry in cloud.ceph("ceph/0", "auth", "ls")["auth_dump"]}
+    assert f"mgr.{host}" not in entities
+    assert not entities & {f"osd.{number}" for number in osds - set(cloud.ceph("ceph/0", "osd", "ls"))}
+    quorum = cloud.run("ceph/0", "get-quorum-status")
+    assert host not in quorum["monitors"]
+    assert len(quorum["quorum"]) == 3
+
+
 def files(cloud, unit: str, application: str) -> set[str]:
     """An application's files on a machine, each with its content's time and its place on the disk."""
     folders = " ".join(FOLDERS[application])
@@ -46,6 +73,7 @@ def files(cloud, unit: str, application: str) -> set[str]:
 
 @pytest.mark.parametrize("application", ORDER)
 def test_the_rest_serves_on(cloud, application):
+    """They keep every file, too."""
     later = [name for name in FOLDERS if name not in ORDER[: ORDER.index(application) + 1]]
     machines = cloud.units("ceph")
     before = {(unit, other): files(cloud, unit, other) for unit in machines for other in later}

@@ -97,8 +97,8 @@ def test_a_full_disk_is_taken_only_after_it_was_named_twice(cloud, loops):
     cloud.wait_for_health()
 
 
-def test_a_disk_with_data_is_drained_and_removed(cloud):
-    cloud.shell("ceph/1", "rados -p probe bench 5 write --no-cleanup -b 65536 >/dev/null")
+def test_a_disk_with_data_is_drained_and_removed(cloud, pool):
+    cloud.shell("ceph/1", f"rados -p {pool} bench 5 write --no-cleanup -b 65536 >/dev/null")
     number = cloud.osds_of("ceph/0")[-1]
     assert "not an OSD of ceph/1" in cloud.refused("ceph/1", "remove-disk", osd_ids=str(number))
     assert "move" in str(cloud.run("ceph/0", "remove-disk", osd_ids=str(number), dry_run=True))

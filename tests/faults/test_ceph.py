@@ -1,8 +1,11 @@
-"""Units and machines come and go, and options change, while clients write."""
+"""Daemons die, units and machines come and go, and options change, while clients write."""
 
 import threading
+import time
 
-from .site import load
+import pytest
+
+from tests.integration.site import load
 
 DAEMONS = ("ceph-osd@*", "ceph-mon@*")
 
@@ -37,9 +40,21 @@ class Watch:
             self.hosts_down_together.add(frozenset(down))
 
 
-def test_a_restart_goes_from_unit_to_unit(cloud):
+@pytest.mark.parametrize("daemon", ["ceph-osd", "ceph-mon", "ceph-mgr"])
+def test_a_killed_daemon_comes_back_under_load(cloud, pool, daemon):
+    with load(cloud, "ceph/0", pool) as clients:
+        time.sleep(2)
+        cloud.shell("ceph/1", f"pkill -9 {daemon}")
+        time.sleep(12)
+        seen = clients.stop()
+        assert clients.verify() == seen["writes"] > 0
+    assert seen["longest-gap"] < 30
+    cloud.wait_for_health("ceph/0")
+
+
+def test_a_restart_goes_from_unit_to_unit(cloud, pool):
     before = {unit: cloud.invocations(unit, *DAEMONS) for unit in cloud.units("ceph")}
-    with load(cloud, "ceph/0", "probe") as clients, Watch(cloud, "ceph/0") as watch:
+    with load(cloud, "ceph/0", pool) as clients, Watch(cloud, "ceph/0") as watch:
         now = cloud.juju.config("ceph")["osd-memory-target"]
         cloud.juju.config("ceph", {"osd-memory-target": "900M" if now != "900M" else "904M"})
         cloud.settle()

@@ -1,22 +1,13 @@
-"""Keys, passwords, certificates and relations of a cloud that people use are replaced, and its data are taken back."""
+"""Processes die, and keys, passwords and relations are replaced, while people work."""
 
 import contextlib
-import re
 import threading
 import time
 
 import jubilant
+import pytest
 
-from .clients import Users, writing
-
-VALIDITY = "3m"
-TLS_PORTS = {
-    "keystone": [(15000, "")],
-    "ceph-rgw": [(17480, "")],
-    "memcached": [(11211, "")],
-    "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
-}
-"""Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""
+from tests.integration.clients import writing
 
 
 @contextlib.contextmanager
@@ -45,6 +36,11 @@ def rotate_keys(cloud) -> None:
     raise AssertionError(cloud.refused(cloud.leader("keystone"), "rotate-keys"))
 
 
+@pytest.mark.parametrize("service", ["keystone-api.service", "keystone-front.service"])
+def test_a_killed_service_comes_back_by_itself(kill, service):
+    kill("keystone", service)
+
+
 def test_a_token_outlives_three_rotations_of_the_keys_on_every_unit(cloud, clients):
     token = clients.connect().authorize()
     for _ in range(3):
@@ -65,8 +61,7 @@ def test_keys_are_not_rotated_before_every_unit_has_them(cloud, clients):
     assert clients.validates(token, f"https://{cloud.address(held)}:15000/v3")
 
 
-def test_passwords_are_replaced_while_people_work(cloud, clients):
-    users = Users(clients, cloud)
+def test_passwords_are_replaced_while_people_work(cloud, users):
     relations = cloud.run("mysql/0", "cluster-status")["relations"]
     (database,) = (number for number, client in relations.items() if client["application"] == "keystone")
     services = cloud.run("keystone/0", "list-services")
@@ -85,9 +80,8 @@ def test_passwords_are_replaced_while_people_work(cloud, clients):
         time.sleep(3)
 
 
-def test_a_relation_is_withdrawn_and_given_back(cloud, clients):
+def test_a_relation_is_withdrawn_and_given_back(cloud, clients, users):
     """The gateways' user goes with the relation; the objects of their own users are served meanwhile."""
-    users = Users(clients, cloud)
     with writing(users.objects):
         cloud.juju.remove_relation("ceph-rgw:identity-service", "keystone:identity-service")
         cloud.settle()
@@ -100,49 +94,3 @@ def test_a_relation_is_withdrawn_and_given_back(cloud, clients):
     users.verify()
     assert {"object-store", "s3"} <= {service.type for service in clients.connect().identity.services()}
     assert clients.connect().object_store.get_account_metadata() is not None
-
-
-def serial(cloud, unit: str, port: int, begin: str) -> str:
-    """The serial number of the certificate that a port presents; "" from one that does not answer just now."""
-    address = cloud.address(unit)
-    told = cloud.shell(
-        unit,
-        f"echo | timeout 10 openssl s_client -connect {address}:{port} {begin} 2>/dev/null | openssl x509 -noout -serial",
-        check=False,
-    )
-    found = re.fullmatch(r"serial=([0-9A-F]+)\n", told)
-    return found[1] if found else ""
-
-
-def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, clients):
-    """Within one life of them each port has shown two others, and each machine that starts then is let in again."""
-    users = Users(clients, cloud)
-    before = cloud.juju.config("certificates")["certificate-validity"]
-    cloud.juju.config("certificates", {"certificate-validity": VALIDITY})
-    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
-    cloud.settle()
-    ports = [
-        (unit, port, begin)
-        for app, listed in TLS_PORTS.items()
-        for unit in cloud.units(app)
-        for port, begin in listed
-    ]
-    first = {port: serial(cloud, *port) for port in ports}
-    assert all(first.values()), f"no certificate at {[port for port in ports if not first[port]]}"
-    with writing(*users.all()):
-        limit = time.monotonic() + 300
-        while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
-            assert time.monotonic() < limit, f"still the same certificates: {same}"
-            time.sleep(5)
-        for unit in cloud.units("ceph"):
-            cloud.power_off(unit)
-            cloud.power_on(unit)
-            for writer in users.all():
-                writer.wait_for(3, 90)
-            cloud.wait_for_database()
-            cloud.wait_for_health()
-    cloud.juju.config("certificates", {"certificate-validity": before})
-    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
-    cloud.settle()
-    users.verify()
-    cloud.wait_for_database()

@@ -1,16 +1,19 @@
-"""A backup of a cloud in use, taken back."""
+"""Members die while clients write, and a backup of a cloud in use is taken back."""
 
-from .clients import Clients, Users, writing
+from tests.integration.clients import Clients, writing
 
 PROJECTS = "SELECT id, name FROM keystone.project ORDER BY id"
 
 
-def test_a_backup_brings_back_what_was_dropped(cloud, clients, tmp_path):
+def test_a_killed_member_comes_back_by_itself(kill):
+    kill("mysql", "mariadb.service")
+
+
+def test_a_backup_brings_back_what_was_dropped(cloud, users, tmp_path):
     """All passwords are replaced between backup and restore: the database's, the administrator's and those of services.
 
     Those that are in use are kept.
     """
-    users = Users(clients, cloud)
     with writing(users.rows):
         users.rows.wait_for(10, 60)
     leader = cloud.leader("mysql")
