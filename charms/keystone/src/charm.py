@@ -144,9 +144,9 @@ class KeystoneCharm(ops.CharmBase):
             keys=present,
         )
 
-    def _access(self, database: ops.Relation) -> mysql_client.Access | None:
+    def _access(self, database: ops.Relation, *, take_up: bool = False) -> mysql_client.Access | None:
         try:
-            return mysql_client.read_access(self.model, database, take_up=False)
+            return mysql_client.read_access(self.model, database, take_up=take_up)
         except ops.SecretNotFoundError:
             return None
 
@@ -191,7 +191,7 @@ class KeystoneCharm(ops.CharmBase):
         if self.cluster.turn_reason == RESTART:
             self.cluster.release_turn()
         if database := self.model.get_relation("database"):
-            mysql_client.read_access(self.model, database)
+            self._access(database, take_up=True)
 
     # The other events
 
