@@ -9,6 +9,7 @@ from admin import UnreachableError
 from ceph_fs import DAEMON, Mds
 from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from state import Config, Settings, State
@@ -109,11 +110,10 @@ class CephFsCharm(ops.CharmBase):
         return access
 
     def _address(self, binding: str) -> str:
-        network = self.model.get_binding(binding)
-        address = network.network.bind_address if network else None
-        if address is None:
+        place = Addresses(self.model, self.machine, self.app.name).find(binding)
+        if place is None:
             raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
-        return str(address)
+        return place.address
 
     # The other events
 

@@ -10,6 +10,7 @@ from admin import UnreachableError
 from ceph_rgw import DAEMON, Rgw
 from openinfra_charm import actions, hook, registry, status, tls
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from state import Config, Keystone, Settings, Site, State, check_site
@@ -185,11 +186,10 @@ class CephRgwCharm(ops.CharmBase):
             self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
 
     def _address(self, binding: str) -> str:
-        network = self.model.get_binding(binding)
-        address = network.network.bind_address if network else None
-        if address is None:
+        place = Addresses(self.model, self.machine, self.app.name).find(binding)
+        if place is None:
             raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
-        return str(address)
+        return place.address
 
     # The other events
 

@@ -20,6 +20,7 @@ from ceph import DAEMON, Ceph
 from monitor import new_key
 from openinfra_charm import actions, hook, registry, secrets, status
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from state import Config, Identity, Members, Settings, State, next_monitors, runs_monitor
@@ -149,13 +150,13 @@ class CephCharm(ops.CharmBase):
         )
 
     def _publish_member(self) -> None:
-        public = self.model.get_binding("public")
-        internal = self.model.get_binding("cluster")
+        addresses = Addresses(self.model, self.machine, self.app.name)
+        public, internal = addresses.find("public"), addresses.find("cluster")
         if public and internal:
             self.cluster.publish(
                 hostname=self.machine.hostname(),
-                public_address=str(public.network.bind_address),
-                cluster_address=str(internal.network.bind_address),
+                public_address=public.address,
+                cluster_address=internal.address,
             )
 
     def _choose_monitors(self, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from gateway import DAEMON, Gateway
 from haproxy import InvalidConfigError, NoAnswerError
 from openinfra_charm import actions, hook, registry, render, status
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
 from openinfra_charm.tls import Certificate, Subject
@@ -33,6 +34,7 @@ class GatewayCharm(ops.CharmBase):
         self.gateway = Gateway(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.tls = Certificate(self.machine, self.app.name, combined=True)
+        self._addresses = Addresses(self.model, self.machine, self.app.name)
         self.trust_path = f"/etc/{self.app.name}/trusted.pem"
         self._missing: list[ops.StatusBase] = []
         kinds = ("created", "changed", "departed")
@@ -98,7 +100,7 @@ class GatewayCharm(ops.CharmBase):
 
     def gather(self, config: Config) -> State | None:
         """Return everything that decides what runs here; None while Juju does not say enough yet."""
-        network, internal = self._network(), self.model.get_binding("internal")
+        network, internal = self._network(), self._addresses.find("internal")
         if not (self.cluster.formed and network and internal):
             self._missing.append(
                 ops.WaitingStatus("for Juju to give the bindings public and internal addresses")
@@ -106,7 +108,7 @@ class GatewayCharm(ops.CharmBase):
             return None
         network.check(config)
         self.cluster.publish(public_address=network.address)
-        metrics = str(internal.network.bind_address)
+        metrics = internal.address
         self._update_certificates(metrics)
         ready = self.tls.ready
         trusted = self.machine.read(self.trust_path) or ""
@@ -123,14 +125,10 @@ class GatewayCharm(ops.CharmBase):
         )
 
     def _network(self) -> Network | None:
-        binding = self.model.get_binding("public")
-        if not (binding and binding.network.bind_address):
+        place = self._addresses.find("public")
+        if place is None:
             return None
-        return Network(
-            interface=binding.network.interfaces[0].name,
-            address=str(binding.network.bind_address),
-            subnets=tuple(str(one.subnet) for one in binding.network.interfaces if one.subnet),
-        )
+        return Network(interface=place.interface, address=place.address, subnets=place.subnets)
 
     @property
     def addresses(self) -> list[str]:

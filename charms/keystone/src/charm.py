@@ -17,6 +17,7 @@ from admin import Admin, UnreachableError
 from keystone import BACKEND_PORT, RELEASES, Keystone
 from openinfra_charm import actions, hook, status
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
 from openinfra_charm.job import Jobs
@@ -143,9 +144,9 @@ class KeystoneCharm(ops.CharmBase):
             keys=present,
         )
 
-    def _access(self, database: ops.Relation) -> mysql_client.Access | None:
+    def _access(self, database: ops.Relation, *, take_up: bool = False) -> mysql_client.Access | None:
         try:
-            return mysql_client.read_access(self.model, database, take_up=False)
+            return mysql_client.read_access(self.model, database, take_up=take_up)
         except ops.SecretNotFoundError:
             return None
 
@@ -190,7 +191,7 @@ class KeystoneCharm(ops.CharmBase):
         if self.cluster.turn_reason == RESTART:
             self.cluster.release_turn()
         if database := self.model.get_relation("database"):
-            mysql_client.read_access(self.model, database)
+            self._access(database, take_up=True)
 
     # The other events
 
@@ -244,9 +245,8 @@ class KeystoneCharm(ops.CharmBase):
     @property
     def address(self) -> str | None:
         """This unit's address, which clients and the gateway reach."""
-        binding = self.model.get_binding("internal")
-        address = binding.network.bind_address if binding else None
-        return str(address) if address else None
+        place = Addresses(self.model, self.machine, self.app.name).find("internal")
+        return place.address if place else None
 
     @property
     def others(self) -> tuple[str, ...]:

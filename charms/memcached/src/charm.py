@@ -8,6 +8,7 @@ import ops
 from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
 from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import memcache
 from openinfra_charm.tls import Subject
@@ -116,9 +117,8 @@ class MemcachedCharm(ops.CharmBase):
         return relation if relation and relation.active else None
 
     def _address(self) -> str | None:
-        binding = self.model.get_binding("cache")
-        address = binding.network.bind_address if binding else None
-        return str(address) if address else None
+        place = Addresses(self.model, self.machine, self.app.name).find("cache")
+        return place.address if place else None
 
     # The other events
 

@@ -19,6 +19,7 @@ from health_service import HealthService
 from mysql import DAEMON, MySql
 from openinfra_charm import actions, hook, registry, status
 from openinfra_charm import machine as machines
+from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from sql import UnreachableError
@@ -158,13 +159,10 @@ class MySqlCharm(ops.CharmBase):
         )
 
     def _publish_member(self) -> None:
-        clients_binding = self.model.get_binding("database")
-        cluster_binding = self.model.get_binding("cluster")
-        if clients_binding and cluster_binding:
-            self.cluster.publish(
-                client_address=str(clients_binding.network.bind_address),
-                cluster_address=str(cluster_binding.network.bind_address),
-            )
+        addresses = Addresses(self.model, self.machine, self.app.name)
+        public, internal = addresses.find("database"), addresses.find("cluster")
+        if public and internal:
+            self.cluster.publish(client_address=public.address, cluster_address=internal.address)
 
     def _say_why_outside(self) -> None:
         """Say why this unit's server does not run: it is not its turn to join, or it must never again."""

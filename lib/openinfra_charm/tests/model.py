@@ -13,6 +13,7 @@ import ops.hookcmds
 import pytest
 import yaml
 from ops import testing
+from scenario import mocking
 
 from openinfra_charm.machine import use
 
@@ -24,6 +25,14 @@ PEERS = 1_000_000
 """The id of the peer relation, beyond those that ops.testing counts out; others with fixed ids follow it."""
 HOOK_SECONDS = 60
 """The longest that a hook or an action may take."""
+
+
+def _refuse(*_):
+    """Answer `network-get` as Juju may in a hook of a relation that is gone from the model, whatever the binding is.
+
+    ops makes this of Juju's words, "relation 3 not found".
+    """
+    raise ops.RelationNotFoundError
 
 
 class Model:
@@ -224,6 +233,8 @@ class Model:
         with pytest.MonkeyPatch.context() as patched, use(machine), machine.waiting(HOOK_SECONDS):
             self._patch(patched, number)
             chosen: Any = event(relations.get(relation)) if callable(event) else event
+            if chosen.name.endswith("_relation_broken"):
+                patched.setattr(mocking._MockModelBackend, "network_get", _refuse)
             after = self.context.run(chosen, state)
         self.secrets = after.secrets | hidden
         self._keep(number, after, relations)

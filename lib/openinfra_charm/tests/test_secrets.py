@@ -33,6 +33,16 @@ def test_what_is_not_there_or_not_granted_is_none(find, secret_id):
     assert find(secret_id) is None
 
 
+def test_what_a_relation_has_granted_and_taken_along_is_not_there(find, monkeypatch):
+    secret = testing.Secret({"key": "old"})
+
+    def refuse(*_args, **_kwargs):
+        raise ops.ModelError("ERROR permission denied")
+
+    monkeypatch.setattr("scenario.mocking._MockModelBackend.secret_get", refuse)
+    assert find(secret.id, secret) is None
+
+
 def test_a_bad_option_says_what_was_expected():
     error = status.ConfigError("monitor-count", 2, "1, 3 or 5")
     assert str(error) == "config monitor-count=2 cannot be used: expected 1, 3 or 5"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    import ops
+import ops
 
 
 def put(data: ops.RelationDataContent, key: str, text: str) -> None:
-    """Write a value unless it is there; the empty text takes it away. A write wakes all who see it."""
+    """Write a value unless it is there; the empty text takes it away. A write wakes all who see it.
+
+    In a relation that the model has no longer there is nobody to tell.
+    """
     if data.get(key, "") != text:
-        data[key] = text
+        with contextlib.suppress(ops.RelationNotFoundError):
+            data[key] = text
 
 
 def load(text: str, kind: type[list[Any] | dict[str, Any]]) -> Any:

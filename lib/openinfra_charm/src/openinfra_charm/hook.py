@@ -1,10 +1,13 @@
-"""Where each hook and action begins."""
+"""Where each hook and action begins, and where one ends that has nobody left to speak with."""
 
 from __future__ import annotations
 
 import logging
+import os
 
 import ops
+
+_log = logging.getLogger(__name__)
 
 
 def main(charm_type: type[ops.CharmBase]) -> None:
@@ -14,4 +17,16 @@ def main(charm_type: type[ops.CharmBase]) -> None:
     process: together a twentieth of a hook that has nothing to do. No charm of ours says anything at this level.
     """
     logging.disable(logging.DEBUG)
-    ops.main(charm_type)
+    try:
+        ops.main(charm_type)
+    except ops.RelationNotFoundError as error:
+        if not _ends_a_relation(os.environ["JUJU_DISPATCH_PATH"]):
+            raise
+        # What the hook would have done comes with the next one. One that failed would be tried until Juju gives the unit up, and
+        # nobody stops what it runs.
+        _log.warning("a relation went while this hook was about its end: %s", "; ".join(error.__notes__))
+
+
+def _ends_a_relation(path: str) -> bool:
+    """Return whether a hook is about a relation of which the model may have nothing any more."""
+    return path.endswith(("-relation-departed", "-relation-broken"))

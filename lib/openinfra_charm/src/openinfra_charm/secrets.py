@@ -13,7 +13,20 @@ def find(model: ops.Model, secret_id: str | None, *, take_up: bool = True) -> di
     if not secret_id:
         return None
     try:
+        return read(model, secret_id, take_up=take_up)
+    except ops.SecretNotFoundError:
+        return None
+
+
+def read(model: ops.Model, secret_id: str, *, take_up: bool = True) -> dict[str, str]:
+    """Return the newest content of a secret, as `find` does.
+
+    Raises:
+        ops.SecretNotFoundError: It is not granted to this unit, not yet or no more: what a relation has granted goes with it,
+            and Juju refuses it then in other words.
+    """
+    try:
         secret = model.get_secret(id=secret_id)
         return secret.get_content(refresh=True) if take_up else secret.peek_content()
-    except (ops.SecretNotFoundError, ops.ModelError):
-        return None
+    except ops.ModelError as error:
+        raise ops.SecretNotFoundError(str(error)) from error

@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from openinfra_charm import databag
+from openinfra_charm import databag, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -140,7 +140,7 @@ def read_access(
     key = ""
     monitors: list[str] = []
     if secret_id := relation.data[relation.app].get("secret-key"):
-        key = model.get_secret(id=secret_id).get_content(refresh=True)["key"]
+        key = secrets.read(model, secret_id)["key"]
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
         key = key or data.get("key", "")

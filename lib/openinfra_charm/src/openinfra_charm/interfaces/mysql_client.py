@@ -21,7 +21,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm import databag
+from openinfra_charm import databag, secrets
 
 if TYPE_CHECKING:
     import ops
@@ -170,16 +170,15 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
             it they are only read, for a unit that has to restart first.
 
     Raises:
-        ops.SecretNotFoundError: The secret is not granted to this unit yet.
+        ops.SecretNotFoundError: The secret is not granted to this unit, not yet or no more.
     """
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
     if secret_id := data.get("secret-user"):
-        secret = model.get_secret(id=secret_id)
-        content = secret.get_content(refresh=True) if take_up else secret.peek_content()
+        content = secrets.read(model, secret_id, take_up=take_up)
     tls: dict[str, str] = {key: data.get(key, "") for key in TLS}
     if secret_id := data.get("secret-tls"):
-        tls = model.get_secret(id=secret_id).get_content(refresh=True)
+        tls = secrets.read(model, secret_id)
     endpoints = tuple(part for part in data.get("endpoints", "").split(",") if part)
     if not (endpoints and content["username"]):
         return None
