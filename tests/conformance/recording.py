@@ -93,7 +93,7 @@ def parse(line: str) -> Dispatch:
         time=row["t"],
         name=row["hook"],
         environment=row["env"],
-        directory=row["cwd"],
+        directory=row.get("cwd", ""),
         tools=tuple(
             ToolCall(command=tool["cmd"], exit_code=tool["rc"], output=tool["out"], error=tool["err"])
             for tool in row["tools"]

@@ -180,9 +180,8 @@ class Gateway:
 
     def holds(self, vips: Iterable[str]) -> bool:
         """Return whether this machine has these addresses, if there are any."""
-        shown = self.machine.run("ip", "-o", "address", "show", check=False).stdout
-        wanted = tuple(vips)
-        return bool(wanted) and all(f" {vip}/" in shown for vip in wanted)
+        wanted = set(vips)
+        return bool(wanted) and wanted <= {one.address for one in self.machine.addresses()}
 
     def _ask(self, command: str) -> str:
         answer = self.machine.run(ASK, command, check=False)

@@ -263,7 +263,10 @@ class Model:
         )
 
     def _networks(self, number):
-        address = testing.BindAddress([testing.Address(self.machines[number].address)])
+        machine = self.machines[number]
+        # As Juju does: all that the machine has, sorted as text.
+        listed = sorted(one.address for one in machine.held) or [machine.address]
+        address = testing.BindAddress([testing.Address(one) for one in listed])
         return {testing.Network(name, bind_addresses=[address]) for name in self.bindings}
 
     def _relations(self, number) -> dict[int, Any]:

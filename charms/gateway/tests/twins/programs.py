@@ -11,11 +11,12 @@ and two machines that take an address at once until they have heard each other.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from openinfra_charm.machine import Result
+from openinfra_charm.machine import InterfaceAddress, Result
 from openinfra_charm.testing import Cryptography, Software
 
 if TYPE_CHECKING:
@@ -136,11 +137,12 @@ class GatewaySoftware(Software):
         self.version = ""
         self.drained: set[tuple[str, str]] = set()
         self.sessions: dict[tuple[str, str], int] = {}
-        self.vips: frozenset[str] = frozenset()
+        self._own = tuple(one for one in machine.held if one.address == address)
+        self._vips: frozenset[str] = frozenset()
         self._keepalived = ""
         self._starts: dict[str, int] = {}
         network.machines.append(self)
-        self.programs = {"haproxy": self._check, ASK: self._ask, SERVES: self._serves, "ip": self._ip}
+        self.programs = {"haproxy": self._check, ASK: self._ask, SERVES: self._serves}
         machine.bring(Cryptography())
 
     def version_of(self, package: str) -> str | None:
@@ -324,9 +326,23 @@ class GatewaySoftware(Software):
         """Return whether it hears another one: both name each other."""
         return other.address in self.peers and self.address in other.peers
 
-    def _ip(self, _argv: tuple[str, ...], _stdin: str | None) -> str:
-        addresses = [f"{self.address}/24", *sorted(self.vips)]
-        return "".join(f"2: eth0    inet {address} scope global eth0\n" for address in addresses)
+    @property
+    def vips(self) -> frozenset[str]:
+        """The virtual addresses that it has put on the interface."""
+        return self._vips
+
+    @vips.setter
+    def vips(self, wanted: frozenset[str]) -> None:
+        if wanted != self._vips:
+            self._vips = wanted
+            self.machine.held = [*self._own, *(held(one) for one in sorted(wanted))]
+
+
+def held(vip: str) -> InterfaceAddress:
+    """Return a virtual address as the kernel has it: beside the machine's own where it has the network's prefix."""
+    address, _, prefix = vip.partition("/")
+    added = InterfaceAddress(address=address, prefix=int(prefix))
+    return dataclasses.replace(added, is_added=not added.is_single)
 
 
 def _ports(sections: list[Section]) -> set[int]:

@@ -30,6 +30,7 @@ class GatewayMachine(MemoryMachine):
     def __init__(self, network=None, number=0):
         super().__init__(f"machine-{number}")
         self.address = f"10.0.0.{number + 10}"
+        self.hold(f"{self.address}/24")
         self.gateway = programs.GatewaySoftware(network or programs.Network(), self, self.address)
         self.bring(self.gateway)
 
@@ -95,8 +96,10 @@ class Model(model.Model):
         )
 
     def _networks(self, number):
-        where = testing.Address(self.machines[number].address, cidr=SUBNET)
-        address = testing.BindAddress([where], interface_name="eth0")
+        where = sorted(one.address for one in self.machines[number].held)
+        address = testing.BindAddress(
+            [testing.Address(one, cidr=SUBNET) for one in where], interface_name="eth0"
+        )
         return {testing.Network(name, bind_addresses=[address]) for name in self.bindings}
 
     def _keep(self, number, after, relations):

@@ -1,4 +1,10 @@
-"""A unit's own addresses. They are asked for in this one place."""
+"""A unit's own addresses. They are asked for in this one place.
+
+Juju lists all addresses of a machine in a binding's network, sorted as text, a gateway's virtual address too and with the
+CIDR of its subnet; so a charm cannot tell which one is whose, and the first one is the machine's by luck. The kernel can:
+the address of a network has the network's prefix, one that was added has that of a single address (/32, /128) or is
+marked (ip-address(8): secondary, deprecated, temporary).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openinfra_charm.machine import Machine
 
 
@@ -20,7 +28,7 @@ class Place:
     """Its own address there, IPv4 or IPv6."""
     interface: str
     subnets: tuple[str, ...]
-    """The networks of the interface, as CIDRs."""
+    """The networks of the binding, as CIDRs."""
 
 
 class Addresses:
@@ -31,29 +39,75 @@ class Addresses:
         self._machine = machine
         self._record = f"/var/lib/openinfra/{application}/addresses.json"
 
-    def find(self, binding: str) -> Place | None:
+    def find(self, binding: str, *, published: object = None) -> Place | None:
         """Return where this unit is in a binding's network; None while Juju has no address for it.
+
+        An address that the unit has told others, or that was found before, stays as long as the machine has it. Where
+        Juju lists one only, it is that one, and the kernel is not asked.
 
         In a hook of a relation Juju looks the relation up first, whatever the binding is, and refuses when it is gone from the
         model, as it is in the last `relation-broken` hook of an application that is removed. Then what was last known
         holds.
+
+        Args:
+            binding: The binding's name.
+            published: The address that the unit has told others; None where it has told none.
         """
         known = self._known
-        try:
-            bound = self._model.get_binding(binding)
-            network = bound.network if bound else None
-        except ops.RelationNotFoundError:
-            return _place(known[binding]) if binding in known else None
-        if network is None or not network.bind_address:
+        before = known.get(binding)
+        network = self._network(binding)
+        if network is None:
+            return _place(before) if before else None
+        faces = {str(one.address): one.name for one in network.interfaces}
+        kept = [one for one in (published, before and before["address"]) if one in faces]
+        address = str(kept[0]) if kept else self._own(tuple(faces))
+        if not address:
             return None
         place = Place(
-            address=str(network.bind_address),
-            interface=network.interfaces[0].name,
-            subnets=tuple(str(one.subnet) for one in network.interfaces if one.subnet),
+            address=address,
+            interface=faces[address],
+            subnets=tuple(dict.fromkeys(str(one.subnet) for one in network.interfaces if one.subnet)),
         )
         text = json.dumps(known | {binding: asdict(place)}, indent=1, sort_keys=True)
         self._machine.write(self._record, f"{text}\n")
         return place
+
+    def for_others(self, endpoint: ops.Relation | str, address: str) -> str:
+        """Return the address at which other applications, also of other models, reach what listens on `address`.
+
+        It is that one unless Juju names ingress addresses that the unit does not have, as behind address translation.
+
+        Args:
+            endpoint: The relation with those others; or a binding, where they are not known.
+            address: The unit's own address of the binding.
+        """
+        network = self._network(endpoint)
+        if network is None:
+            return address
+        ingress = [str(one) for one in network.ingress_addresses]
+        here = {str(one.address) for one in network.interfaces}
+        outside = [one for one in ingress if one not in here]
+        return outside[0] if outside and address not in ingress else address
+
+    def _network(self, endpoint: ops.Relation | str) -> ops.Network | None:
+        """Return what Juju says of a binding; None where it has no answer."""
+        binding = self._model.get_binding(endpoint)
+        try:
+            return binding.network if binding else None
+        except ops.RelationNotFoundError:
+            return None
+
+    def _own(self, listed: Sequence[str]) -> str:
+        """Return which of these addresses is that of the machine's network.
+
+        Where all have the prefix of a single address, as some clouds lease them, it is the leased one, or else the one
+        that was there first.
+        """
+        if len(listed) < 2:  # noqa: PLR2004  nothing to choose
+            return "".join(listed)
+        held = [one for one in self._machine.addresses() if one.address in listed]
+        best = min(held, key=lambda one: (one.is_added, one.is_single, not one.is_leased), default=None)
+        return best.address if best else listed[0]
 
     @property
     def _known(self) -> dict[str, Any]:

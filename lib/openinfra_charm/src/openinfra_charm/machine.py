@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import importlib
+import json
 import os
 import pwd
 import shutil
@@ -19,7 +20,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import http.client
@@ -30,6 +31,9 @@ NO_START = "/usr/sbin/policy-rc.d"
 """Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 """What keeps apt-get and dpkg from asking, and from restarting services."""
+
+_ADDED = ("secondary", "deprecated", "temporary")
+"""What ip-address(8) says, in JSON, of an address that is not its interface's own; keepalived's for IPv6 are deprecated."""
 
 
 class CommandError(Exception):
@@ -58,6 +62,25 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterfaceAddress:
+    """An address of one of the machine's interfaces, with the length of its prefix.
+
+    `is_added` says that the kernel marks it as one beside the interface's own, or not to be used for new connections;
+    `is_leased` that it was given for a time (DHCP, router advertisements).
+    """
+
+    address: str
+    prefix: int
+    is_added: bool = False
+    is_leased: bool = False
+
+    @property
+    def is_single(self) -> bool:
+        """Whether its prefix is that of one address, not of a network."""
+        return self.prefix == (128 if ":" in self.address else 32)
 
 
 def _answer(response: http.client.HTTPResponse) -> Answer:
@@ -529,6 +552,21 @@ class Machine:
     def hostname(self) -> str:
         """Return the machine's short host name."""
         return socket.gethostname().split(".")[0]
+
+    def addresses(self) -> tuple[InterfaceAddress, ...]:
+        """Return the addresses of all interfaces, in the kernel's order: of each, first the one that was there first."""
+        links: list[dict[str, Any]] = json.loads(self.run("ip", "-json", "address", "show").stdout or "[]")
+        return tuple(
+            InterfaceAddress(
+                address=one["local"],
+                prefix=one["prefixlen"],
+                is_added=any(one.get(mark) for mark in _ADDED),
+                is_leased=bool(one.get("dynamic")),
+            )
+            for link in links
+            for one in link.get("addr_info", ())
+            if "local" in one
+        )
 
     def boot_id(self) -> str:
         """Return an id that is new after each start of the machine (from systemd, true in containers too)."""

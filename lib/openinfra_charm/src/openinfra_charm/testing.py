@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import tls
-from openinfra_charm.machine import Answer, CommandError, Machine, Result, is_unfinished
+from openinfra_charm.machine import (
+    Answer,
+    CommandError,
+    InterfaceAddress,
+    Machine,
+    Result,
+    is_unfinished,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -234,6 +241,8 @@ class MemoryMachine(Machine):
     service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong. `network` maps
     `https://address:port` to the twin that answers there.
 
+    `held` are the addresses of its interfaces (`hold`).
+
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
     last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
     program was given that runs now.
@@ -257,6 +266,7 @@ class MemoryMachine(Machine):
         self.users: set[str] = {"root"}
         self.software: list[Software] = []
         self.broken: dict[str, str] = {}
+        self.held: list[InterfaceAddress] = []
         self.kind = "lxc"
         self.powered = True
         self.boots = 1
@@ -821,6 +831,16 @@ class MemoryMachine(Machine):
         """Return the machine's name."""
         return self.name
 
+    def addresses(self) -> tuple[InterfaceAddress, ...]:
+        """Return the addresses that it holds."""
+        self.argv.append("ip -json address show")
+        return tuple(self.held)
+
+    def hold(self, *addresses: str, added: Iterable[str] = ()) -> None:
+        """Have these addresses, each with its prefix, and beside them those that somebody has added."""
+        marked = [(one, False) for one in addresses] + [(one, True) for one in added]
+        self.held = [_interface_address(text, is_added=is_added) for text, is_added in marked]
+
     def boot_id(self) -> str:
         """Return the id of this start."""
         return f"boot-{self.boots}"
@@ -845,3 +865,8 @@ class MemoryMachine(Machine):
             raise OutOfPatienceError
         for software in self.software:
             software.time_passed()
+
+
+def _interface_address(text: str, *, is_added: bool) -> InterfaceAddress:
+    address, _, prefix = text.partition("/")
+    return InterfaceAddress(address=address, prefix=int(prefix), is_added=is_added)

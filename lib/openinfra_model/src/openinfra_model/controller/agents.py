@@ -41,16 +41,25 @@ class Agent:
     def __init__(
         self, hello: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.hello = hello
+        self.hello = dict(hello)
         self._reader = reader
         self._writer = writer
         self._processes: dict[str, _Process] = {}
 
-    async def serve(self) -> None:
-        """Hear what the agent tells, until the connection ends; then every running process is lost."""
+    async def serve(self, on_addresses: Callable[[], None] = lambda: None) -> None:
+        """Hear what the agent tells, until the connection ends; then every running process is lost.
+
+        Args:
+            on_addresses: called when `hello` has other interfaces than before.
+        """
         try:
             while line := await self._reader.readline():
-                self._hear(json.loads(line))
+                message = json.loads(line)
+                if "interfaces" in message:
+                    self.hello["interfaces"] = message["interfaces"]
+                    on_addresses()
+                else:
+                    self._hear(message)
         except ConnectionError:
             pass  # the same end, less orderly
         finally:

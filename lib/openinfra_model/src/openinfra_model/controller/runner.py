@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import os
 import shutil
@@ -315,7 +314,7 @@ class Runner:
             return
         self._welcome(machine, agent)
         try:
-            await agent.serve()
+            await agent.serve(lambda: self._note_addresses(machine, agent))
         finally:
             if self._agents.get(machine) is agent:
                 del self._agents[machine]
@@ -324,19 +323,28 @@ class Runner:
 
     def _welcome(self, machine: str, agent: Agent) -> None:
         """Record a machine whose agent said hello."""
-        now = time.time()
         self._agents[machine] = agent
+        self._record(machine, agent)
+        self.core.machine_started(machine, agent.hello["boot"], time.time())
+        self.commit()
+        self._wake.set()
+
+    def _record(self, machine: str, agent: Agent) -> None:
         self.core.machine_provisioned(
             machine,
             instance_id=self._instance_id(self.core.state.machines[machine]),
             hostname=agent.hello["hostname"],
             network=_network(agent.hello["interfaces"]),
             hardware=f"arch={host.architecture()} cores=0 mem=0M virt-type=container",
-            now=now,
+            now=time.time(),
         )
-        self.core.machine_started(machine, agent.hello["boot"], now)
-        self.commit()
-        self._wake.set()
+
+    def _note_addresses(self, machine: str, agent: Agent) -> None:
+        """Record that other addresses are on a machine's interfaces, such as a virtual one that came or went."""
+        if machine in self.core.state.machines and agent.hello["interfaces"]:
+            self._record(machine, agent)
+            self.commit()
+            self._wake.set()
 
     async def _expect(self, machine: str) -> None:
         """Count a machine as down unless its agent comes back soon."""
@@ -465,11 +473,6 @@ _TIMED_OUT = 124  # as timeout(1) says
 def _network(interfaces: list[dict[str, Any]]) -> Network:
     """Describe how a machine is reached, from what its agent sees: the interface of the default route."""
     chosen = next((link for link in interfaces if link["gateway"]), interfaces[0])
-    interface = ipaddress.ip_interface(chosen["addresses"][0])
-    return Network(
-        address=str(interface.ip),
-        cidr=str(interface.network),
-        gateway=chosen["gateway"],
-        interface=chosen["name"],
-        mac=chosen["mac"],
+    return Network.of(
+        chosen["addresses"], gateway=chosen["gateway"], interface=chosen["name"], mac=chosen["mac"]
     )

@@ -44,7 +44,9 @@ def fingerprint(state: State, unit: str) -> str:
     member = state.units[unit]
     application = state.applications[member.application]
     network = state.machines[member.machine].network
-    return f"{application.config_version} {application.trusted} {network.address if network else ''}"
+    return (
+        f"{application.config_version} {application.trusted} {' '.join(network.addresses) if network else ''}"
+    )
 
 
 def checked(charm: Charm, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:

@@ -6,7 +6,11 @@ seconds since the epoch. Mappings are never changed in place: a change makes a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 the codec reads the annotations at run time
+import ipaddress
+from collections.abc import (  # noqa: TC003 the codec reads the annotations at run time
+    Iterable,
+    Mapping,
+)
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -65,13 +69,39 @@ class StoredCharm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """How a machine is reached: one interface with one IPv4 address."""
+    """How a machine is reached: one interface in one IPv4 network.
+
+    `address` is what Juju takes for the machine's own: of all that the interface has, the first as text, be it the
+    machine's or a virtual one that it holds for a while (recorded from Juju 4.0.14). `held` are all of them with their
+    prefixes, in the kernel's order; none where `address` is the only one.
+    """
 
     address: str
     cidr: str
     gateway: str = ""
     interface: str = "eth0"
     mac: str = ""
+    held: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, held: Iterable[str], *, gateway: str = "", interface: str = "eth0", mac: str = "") -> Network:
+        """Describe an interface by its addresses with their prefixes, in the kernel's order."""
+        faces = [ipaddress.ip_interface(one) for one in held]
+        # All have the CIDR of the subnet, also one that was added as a single address.
+        subnet = next((one.network for one in faces if one.network.num_addresses > 1), faces[0].network)
+        return cls(
+            address=min(str(one.ip) for one in faces),
+            cidr=str(subnet),
+            gateway=gateway,
+            interface=interface,
+            mac=mac,
+            held=tuple(str(one) for one in faces) if len(faces) > 1 else (),
+        )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses in Juju's order, which is that of texts."""
+        return tuple(sorted(one.partition("/")[0] for one in self.held)) or (self.address,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -66,7 +66,7 @@ def _machine(machine: Machine) -> dict[str, Any]:
         found["hostname"] = machine.hostname
     if machine.network:
         found["dns-name"] = machine.network.address
-        found["ip-addresses"] = [machine.network.address]
+        found["ip-addresses"] = list(machine.network.addresses)
     found["instance-id"] = machine.instance_id or "pending"
     instance = {
         "current": machine.instance.current,
@@ -80,7 +80,7 @@ def _machine(machine: Machine) -> dict[str, Any]:
         prefix = ipaddress.ip_network(network.cidr, strict=False).prefixlen
         found["network-interfaces"] = {
             network.interface: {
-                "ip-addresses": [f"{network.address}/{prefix}"],
+                "ip-addresses": list(network.held) or [f"{network.address}/{prefix}"],
                 "mac-address": network.mac,
                 "gateway": network.gateway,
                 "space": configuration.SPACE,

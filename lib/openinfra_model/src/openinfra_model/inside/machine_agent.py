@@ -11,12 +11,14 @@ It speaks lines of JSON over the controller's socket. First it says who it is:
 and the agent tells what happens:
 
     {"output": ID, "stream": "stdout" | "stderr", "text": ...}    {"exit": ID, "code": N}
+    {"interfaces": [...]}    when addresses have come or gone since
 
 When the connection ends, the agent ends, and systemd ends all that it had started.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -30,6 +32,10 @@ from typing import IO, Any
 
 SOCKET = "/var/lib/juju/controller.socket"
 RETRY_SECONDS = 0.2
+RTMGRP_IPV4_IFADDR = 0x10
+"""The group of messages about IPv4 addresses (linux/rtnetlink.h)."""
+SETTLE_SECONDS = 1.0
+"""Addresses that come together are told together."""
 
 
 def main() -> None:
@@ -63,15 +69,30 @@ class Agent:
 
     def serve(self) -> None:
         """Say hello, then answer every request until the connection ends."""
-        self._send(
-            {"hello": {"hostname": socket.gethostname(), "boot": boot_id(), "interfaces": interfaces()}}
-        )
+        known = interfaces()
+        self._send({"hello": {"hostname": socket.gethostname(), "boot": boot_id(), "interfaces": known}})
+        threading.Thread(target=self._watch_addresses, args=(known,), daemon=True).start()
         for line in self._connection.makefile("r", encoding="utf-8"):
             request = json.loads(line)
             if "run" in request:
                 self._run(request)
             else:
                 self._stop(request["stop"])
+
+    def _watch_addresses(self, known: list[dict[str, Any]]) -> None:
+        """Tell when the interfaces have other addresses: the kernel says so at once (rtnetlink(7))."""
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+            kernel.bind((0, RTMGRP_IPV4_IFADDR))
+            while True:
+                if (now := interfaces()) != known:
+                    known = now
+                    self._send({"interfaces": now})
+                try:
+                    kernel.recv(1 << 16)
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:  # some messages were lost: what they said is looked up
+                        raise
+                time.sleep(SETTLE_SECONDS)
 
     def _run(self, request: dict[str, Any]) -> None:
         number = request["run"]

@@ -138,6 +138,7 @@ class World:
         """What charms have ever put into relation data, as they wrote it."""
         self._memories: defaultdict[str, Memory] = defaultdict(Memory)
         self._joined: set[tuple[str, str]] = set()
+        self._addresses: dict[str, tuple[str, ...]] = {}
 
     # The operator
 
@@ -237,15 +238,27 @@ class World:
             here = self.machines[machine.id] = MemoryMachine(f"machine-{number}", self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
             here.start_seconds = self.start_seconds
-            self.core.machine_provisioned(
-                machine.id, instance_id=here.name, hostname=here.name, network=_network(number), now=self.now
-            )
+            here.hold(f"{_address(number)}/8")
+            self._tell_addresses(machine.id, here)
             self.core.machine_started(machine.id, here.boot_id(), self.now)
+        for name, there in self.machines.items():
+            if there.powered:
+                self._tell_addresses(name, there)
         for item in self.core.storage_wanted():
             self.core.storage_provisioned(item.id, now=self.now)
         for machine in self.core.machines_to_reboot():
             self.machines[machine.id].power_off()
             self.power_on(machine.id)
+
+    def _tell_addresses(self, machine: str, here: MemoryMachine) -> None:
+        """Have the model know all addresses that a machine has, virtual ones too, where they are others than before."""
+        held = tuple(f"{one.address}/{one.prefix}" for one in here.held)
+        if self._addresses.get(machine) != held:
+            self._addresses[machine] = held
+            network = Network.of(held, gateway="10.255.255.254")
+            self.core.machine_provisioned(
+                machine, instance_id=here.name, hostname=here.name, network=network, now=self.now
+            )
 
     def due(self) -> list[HookRun]:
         """Return what the units would run next, on machines that are on."""
@@ -384,7 +397,7 @@ class World:
         if twin := self.twins.get(application) or self.stage.twin(charm):
             self.twins[application] = twin
             with self.stage.codes[charm].active():
-                twin.join(self.machines[machine], _network(int(machine)).address)
+                twin.join(self.machines[machine], _address(int(machine)))
 
     def _python(self, machine: MemoryMachine, arguments: Sequence[str]) -> Result:
         """Run a Python program of a charm, as the checks that it left on the machine do."""
@@ -449,9 +462,9 @@ class World:
         return {unit.name: (unit.workload.current, unit.workload.message) for unit in self.state.units}
 
 
-def _network(number: int) -> Network:
-    address = f"10.{number >> 16}.{number >> 8 & 255}.{number % 256}"
-    return Network(address=address, cidr="10.0.0.0/8", gateway="10.255.255.254")
+def _address(number: int) -> str:
+    """Return a machine's own address. As text it comes after most, so that Juju lists a virtual one first."""
+    return f"10.{90 + (number >> 16)}.{number >> 8 & 255}.{number % 256}"
 
 
 class _Shelf(deployment.FileShelf):

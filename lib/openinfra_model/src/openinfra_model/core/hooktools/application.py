@@ -58,12 +58,12 @@ def _network_get(call: Call) -> Any:
     }
     if wanted := [parts[name] for name in parts if name in call.arguments.switches]:
         return wanted[0] if len(wanted) == 1 else wanted
-    address = {"hostname": network.address, "value": network.address, "cidr": network.cidr}
-    interface = {"mac-address": network.mac, "interface-name": network.interface, "addresses": [address]}
+    addresses = [{"hostname": one, "value": one, "cidr": network.cidr} for one in network.addresses]
+    interface = {"mac-address": network.mac, "interface-name": network.interface, "addresses": addresses}
     return {
         "bind-addresses": [interface],
         "egress-subnets": [egress],
-        "ingress-addresses": [network.address],
+        "ingress-addresses": list(network.addresses),
     }
 
 
