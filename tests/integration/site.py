@@ -131,8 +131,9 @@ class Site:
         return f"https://{self.vip}:7480"
 
     def address(self, unit: str) -> str:
-        """The address of a unit's machine."""
-        return self.juju.status().get_units(unit.partition("/")[0])[unit].public_address
+        """The address of a unit's machine, never the one for all services: Juju names whichever is the first as text."""
+        listed = self.juju.status().machines[self.machine_of(unit)].ip_addresses
+        return next(address for address in listed if address != self.vip)
 
     # The machines. They are found once by their unit, so that all of this works while the model is away.
 
