@@ -39,7 +39,7 @@ class CephCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.ceph = Ceph(self.machine, self.app.name)
-        self.jobs = Jobs(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
         self._missing: list[ops.StatusBase] = []

@@ -30,7 +30,7 @@ class HostCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.host = Host(self.machine, self.app.name)
-        self.jobs = Jobs(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.cluster = Cluster(self, "cluster")
         self.roll = Roll(self.machine, self.cluster, self.jobs, self.unit.name, self.unit.reboot)
         cluster = self.on["cluster"]

@@ -39,7 +39,7 @@ class KeystoneCharm(ops.CharmBase):
         self.machine = machines.this()
         self.keystone = Keystone(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
-        self.jobs = Jobs(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.upgrade = Upgrade(
             self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
             locks=RELEASES, first=str(self.config["release"]),

@@ -42,7 +42,7 @@ class MySqlCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.mysql = MySql(self.machine, self.app.name)
-        self.jobs = Jobs(self.machine, self.app.name)
+        self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.health_service = HealthService(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)

@@ -6,17 +6,19 @@ import sys
 
 import pytest
 
-from openinfra_charm.job import Job, Jobs, main
+from openinfra_charm.job import FIRST_PAUSE, JUJU_EXEC, KEPT, LONGEST_PAUSE, MOST_ERRORS, Job, Jobs, main
 from openinfra_charm.machine import CommandError
 
 DRAIN = '''
-from openinfra_charm.job import JobError
+from openinfra_charm.job import JobError, NotNowError
 
 def run(job, disks):
     """Drain disks."""
     job.report(f"draining {disks} on {job.machine.hostname()} for {job.application}")
     if disks == "bad":
         raise JobError("disk bad cannot be read; replace it")
+    if disks == "away":
+        raise NotNowError("no monitor answers")
     if disks == "surprise":
         raise RuntimeError("nobody thought of that")
     return f"{disks} are empty" if disks != "silent" else None
@@ -126,13 +128,132 @@ def test_a_job_that_cannot_go_on_says_why_and_is_not_resumed(jobs):
     assert jobs.unfinished() == []
 
 
-def test_an_unexpected_error_is_for_the_journal_and_a_later_hook_tries_again(jobs, machine):
-    jobs.start("drain_disks", disks="surprise")
+def surprise(jobs, machine):
+    """Run a job that always ends by an error which nobody expected; return how it stands then."""
     with pytest.raises(RuntimeError, match="nobody thought"):
         main("ceph", "drain-disks-1")
     machine.services.clear()
-    record = jobs.find("drain-disks-1")
-    assert (record.state, record.progress) == ("interrupted", "draining surprise on machine-0 for ceph")
+    return jobs.find("drain-disks-1")
+
+
+def test_an_unexpected_error_is_for_the_journal_and_told_and_tried_again_after_a_pause(
+    jobs, machine, launched
+):
+    jobs.start("drain_disks", disks="surprise")
+    record = surprise(jobs, machine)
+    assert record.state == "interrupted"
+    assert record.progress == (
+        "unexpected error 1 of 8, tried again in 30 s: RuntimeError: nobody thought of that"
+    )
+    jobs.resume()
+    machine.clock += FIRST_PAUSE - 1
+    jobs.resume()
+    assert len(launched) == 1
+    machine.clock += 1
+    jobs.resume()
+    assert len(launched) == 2
+
+
+def test_a_job_that_always_raises_is_tried_ever_more_rarely_and_given_up(jobs, machine, launched):
+    jobs.start("drain_disks", disks="surprise")
+    for pause in (30, 60, 120, 240, 480, 960, 1800):
+        assert surprise(jobs, machine).again == machine.now() + pause
+        machine.clock += pause
+        jobs.resume()
+    record = surprise(jobs, machine)
+    assert (record.state, record.ended) == ("failed", machine.now())
+    assert record.progress.startswith("given up after 8 unexpected errors, the last one: RuntimeError")
+    machine.clock += 10 * LONGEST_PAUSE
+    jobs.resume()
+    assert len(launched) == MOST_ERRORS
+
+
+def test_a_job_that_cannot_go_on_now_is_never_given_up(jobs, machine, launched):
+    jobs.start("drain_disks", disks="away")
+    for _ in range(2 * MOST_ERRORS):
+        assert main("ceph", "drain-disks-1") == 1
+        machine.services.clear()
+        record = jobs.find("drain-disks-1")
+        assert (record.state, record.progress, record.errors) == ("interrupted", "no monitor answers", 0)
+        jobs.resume()
+        machine.clock += FIRST_PAUSE
+        jobs.resume()
+    assert len(launched) == 1 + 2 * MOST_ERRORS
+
+
+def test_an_interruption_counts_as_no_error(jobs, machine, launched):
+    jobs.start("drain_disks", disks="0")
+    for _ in range(2 * MOST_ERRORS):
+        machine.services.clear()
+        jobs.resume()
+    assert len(launched) == 1 + 2 * MOST_ERRORS
+
+
+# What is done once
+
+
+def test_what_was_done_is_not_done_once_more(jobs, launched):
+    jobs.once("drain_disks", disks="0")
+    assert jobs.once("drain_disks", disks="0").state == "running"
+    main("ceph", "drain-disks-1")
+    assert jobs.once("drain_disks", disks="0").state == "done"
+    assert len(launched) == 1
+
+
+def test_what_has_failed_is_tried_again_after_a_pause_only(jobs, machine, launched):
+    jobs.once("drain_disks", disks="bad")
+    main("ceph", "drain-disks-1")
+    assert jobs.once("drain_disks", disks="bad").state == "failed"
+    assert len(launched) == 1
+    machine.clock += LONGEST_PAUSE
+    assert jobs.once("drain_disks", disks="bad").id == "drain-disks-2"
+
+
+# How it ends
+
+
+def test_a_job_that_ends_has_its_unit_run_a_hook(jobs, machine, launched):
+    machine.have(JUJU_EXEC, "")
+    for disks in ("0", "bad"):
+        record = Jobs(machine, "ceph", "ceph/0").start("drain_disks", disks=disks)
+        launched.clear()
+        main("ceph", record.id)
+        (argv,) = launched
+        assert argv[-4:] == (
+            JUJU_EXEC, "-u", "ceph/0", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
+        )  # fmt: skip
+        assert f"--unit=ceph-end-of-{record.id}" in argv
+
+
+def test_a_job_that_is_tried_again_or_that_no_unit_waits_for_wakes_nobody(jobs, machine, launched):
+    machine.have(JUJU_EXEC, "")
+    jobs.start("drain_disks", disks="0")
+    main("ceph", "drain-disks-1")
+    Jobs(machine, "ceph", "ceph/0").start("drain_disks", disks="surprise")
+    launched.clear()
+    with pytest.raises(RuntimeError):
+        main("ceph", "drain-disks-2")
+    assert launched == []
+
+
+def test_a_hook_that_could_not_be_asked_for_fails_no_job(jobs, machine):
+    machine.have(JUJU_EXEC, "")
+    record = Jobs(machine, "ceph", "ceph/0").start("drain_disks", disks="0")
+    machine.broken["systemd-run"] = "no bus"
+    assert main("ceph", record.id) == 0
+    assert jobs.find(record.id).state == "done"
+
+
+def test_only_the_newest_of_the_jobs_that_have_ended_stay_on_record(jobs, machine):
+    jobs.start("drain_disks", disks="surprise")
+    for number in range(KEPT + 5):
+        jobs.start("drain_disks", disks=str(number))
+        main("ceph", f"drain-disks-{number + 2}")
+    record = jobs.start("drain_disks", disks="0")
+    assert record.id == f"drain-disks-{KEPT + 7}"
+    ended = [known.id for known in jobs.all() if known.ended is not None]
+    assert ended == [f"drain-disks-{number}" for number in range(7, KEPT + 7)]
+    assert [known.id for known in jobs.unfinished()] == ["drain-disks-1", record.id]
 
 
 def test_the_same_progress_is_written_once(jobs, machine):

@@ -172,6 +172,7 @@ def test_remove_disk_goes_on_where_a_power_loss_ended_it(four):
     four.machines[1].power_on()
     four.ceph.recovers = True
     assert 1 in four.ceph.osds
+    four.machines[1].sleep(30)
     four.run(1, four.on.start())
     assert four.machines[1].run_jobs() == [0]
     assert sorted(four.ceph.osds) == [0, 2, 3]
@@ -241,6 +242,7 @@ def test_replace_disk_goes_on_after_it_broke_half_way(four):
         machine.run_jobs()
     machine.services["ceph-job-replace-disk-1.service"] = "inactive"
     machine.broken.clear()
+    machine.sleep(30)
     four.run(1, four.on.update_status())
     assert machine.run_jobs() == [0]
     assert four.ceph.osds[1].up

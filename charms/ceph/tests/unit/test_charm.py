@@ -466,6 +466,7 @@ def test_the_last_monitor_of_two_dead_machines_goes_on_alone(deploy):
     model.destroy_machine(2)
     assert model.ceph.quorum == []
     for _ in range(4):
+        model.machines[0].sleep(30)
         model.update_status()
         model.machines[0].run_jobs()
     assert model.ceph.quorum == monitors(model) == ["machine-0"]

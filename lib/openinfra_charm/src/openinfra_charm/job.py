@@ -2,8 +2,12 @@
 
 Juju runs one hook or action at a time on a machine, so none of ours waits longer than a minute. An action starts
 a job and returns its id; `show-job` and the unit's status tell how it stands; a reconcile starts a job again that
-a power loss or an unexpected error (its traceback is in the journal) interrupted. A job is a function `run(job, **arguments)` in a module of the charm and must be
-able to begin again at any point.
+a power loss interrupted. After an unexpected error (its traceback is in the journal) it does so only after a pause, which
+doubles with each error; after `MOST_ERRORS` of them the job has failed. A job that ends has its unit run a hook at once.
+
+A job is a function `run(job, **arguments)` in a module of the charm and must be able to begin again at any point, also long
+after it was started. So its arguments name things by what is never given to another one: the uuid of an OSD, not its number; a
+unit, not its host.
 """
 
 from __future__ import annotations
@@ -25,13 +29,31 @@ if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
 
 
+FIRST_PAUSE, LONGEST_PAUSE = 30, 1800
+"""Seconds until a job that an unexpected error has ended is started again: after the first one, and at most."""
+MOST_ERRORS = 8
+"""Unexpected errors, about an hour of them, after which a job is given up."""
+KEPT = 20
+"""How many records of jobs that have ended are kept."""
+_LONGEST_ERROR = 300
+"""How much of an error's text is kept; all of it is in the journal."""
+JUJU_EXEC = "/usr/bin/juju-exec"
+
+
 class JobError(Exception):
     """The job cannot go on; the message tells the operator why, and what to do."""
 
 
+class NotNowError(Exception):
+    """The job cannot go on now, as when a cluster does not answer: it is tried again after a pause, however often."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """A job as it stands. `state` is `running`, `interrupted`, `done` or `failed`; times are epoch seconds."""
+    """A job as it stands. `state` is `running`, `interrupted`, `done` or `failed`; times are epoch seconds.
+
+    `errors` counts the unexpected errors that have ended it, `again` is when it may be started again after the last one.
+    """
 
     id: str
     module: str
@@ -40,42 +62,60 @@ class Record:
     progress: str = ""
     started: float = 0
     ended: float | None = None
+    errors: int = 0
+    again: float = 0
+    unit: str = ""
 
 
 class Jobs:
-    """The jobs of one application on this machine."""
+    """The jobs of one application on this machine. Those that are started for a unit have it run a hook when they end."""
 
-    def __init__(self, machine: Machine, application: str) -> None:
+    def __init__(self, machine: Machine, application: str, unit: str = "") -> None:
         self._machine = machine
         self._application = application
+        self._unit_name = unit
         self._folder = f"/var/lib/openinfra/{application}/jobs"
 
     def start(self, module: str, **arguments: str) -> Record:
         """Start `module`'s job, or return the one that already does the same."""
-        for record in self.all():
+        known = self.all()
+        for record in known:
             if (record.module, record.arguments, record.ended) == (module, arguments, None):
                 return record
-        number = 1 + max((int(record.id.rpartition("-")[2]) for record in self.all()), default=0)
+        for record in [record for record in known if record.ended is not None][:-KEPT]:
+            self._machine.remove(f"{self._folder}/{record.id}.json")
+        number = 1 + max((_number(record) for record in known), default=0)
         name = module.rpartition(".")[2].replace("_", "-")
         record = Record(
-            id=f"{name}-{number}", module=module, arguments=arguments, started=self._machine.now()
+            id=f"{name}-{number}",
+            module=module,
+            arguments=arguments,
+            started=self._machine.now(),
+            unit=self._unit_name,
         )
         self.save(record)
         self._launch(record)
         return record
 
     def once(self, module: str, **arguments: str) -> Record:
-        """Start `module`'s job unless it runs or has been done; return how it stands."""
-        for record in reversed(self.all()):
-            if (record.module, record.arguments, record.state) == (module, arguments, "done"):
+        """Start `module`'s job unless it runs or has been done; return how it stands.
+
+        One that has failed is started again after a pause only. The arguments name things by what is never given to
+        another one: for what has a new name once more the job has been done already.
+        """
+        same = [record for record in self.all() if (record.module, record.arguments) == (module, arguments)]
+        for record in same:
+            if record.state == "done":
                 return record
+        if same and same[-1].ended is not None and self._machine.now() < same[-1].ended + LONGEST_PAUSE:
+            return same[-1]
         return self.start(module, **arguments)
 
     def all(self) -> list[Record]:
         """Return all jobs that are on record, the oldest first."""
         names = [name.removesuffix(".json") for name in self._machine.list_folder(self._folder)]
         found = [record for name in names if (record := self.find(name))]
-        return sorted(found, key=lambda record: int(record.id.rpartition("-")[2]))
+        return sorted(found, key=_number)
 
     def find(self, job_id: str) -> Record | None:
         """Return a job by its id. One that says it runs, but whose process is gone, is `interrupted`."""
@@ -102,9 +142,9 @@ class Jobs:
         return record is not None and record.ended is not None
 
     def resume(self) -> None:
-        """Start those jobs again that were interrupted."""
+        """Start those jobs again that were interrupted, and those whose pause after an unexpected error is over."""
         for record in self.unfinished():
-            if record.state == "interrupted":
+            if record.state == "interrupted" and self._machine.now() >= record.again:
                 self._launch(record)
 
     def save(self, record: Record) -> None:
@@ -117,6 +157,18 @@ class Jobs:
         for record in self.unfinished():
             self._machine.run("systemctl", "stop", self._unit(record), check=False)
         self._machine.remove(self._folder)
+
+    def wake(self, record: Record) -> None:
+        """Have Juju run a hook of the job's unit, which goes on from where the job has ended.
+
+        Where the machine cannot ask for one, update-status comes by.
+        """
+        if record.unit and self._machine.exists(JUJU_EXEC):
+            self._machine.run(
+                "systemd-run", "--quiet", "--collect", f"--unit={self._application}-end-of-{record.id}", JUJU_EXEC,
+                "-u", record.unit, "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
+                check=False,  # the job has ended, whatever comes of this
+            )  # fmt: skip
 
     def _unit(self, record: Record) -> str:
         return f"{self._application}-job-{record.id}.service"
@@ -142,13 +194,35 @@ class Job:
     def report(self, progress: str) -> None:
         """Say how far the job is, in words for the operator."""
         if progress != self._record.progress:
-            self._record = dataclasses.replace(self._record, progress=progress)
-            self._jobs.save(self._record)
+            self._keep(progress=progress)
+
+    def _keep(self, **changes: Any) -> None:
+        self._record = dataclasses.replace(self._record, **changes)
+        self._jobs.save(self._record)
 
     def end(self, state: str, progress: str) -> None:
-        """Record how the job ended."""
-        ended = self.machine.now()
-        self._jobs.save(dataclasses.replace(self._record, state=state, progress=progress, ended=ended))
+        """Record how the job ended, and let its unit know."""
+        self._keep(state=state, progress=progress, ended=self.machine.now())
+        self._jobs.wake(self._record)
+
+    def put_off(self, why: str) -> None:
+        """Record why the job cannot go on now; it is started again after a pause."""
+        self._keep(progress=why, again=self.machine.now() + FIRST_PAUSE)
+
+    def break_off(self, error: Exception) -> None:
+        """Record an error that nobody expected: the job has failed if there were too many, else it is tried again."""
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR]
+        errors = self._record.errors + 1
+        if errors >= MOST_ERRORS:
+            self.end("failed", f"given up after {errors} unexpected errors, the last one: {what}")
+            return
+        pause = min(FIRST_PAUSE << (errors - 1), LONGEST_PAUSE)
+        words = f"unexpected error {errors} of {MOST_ERRORS}, tried again in {pause} s: {what}"
+        self._keep(progress=words, errors=errors, again=self.machine.now() + pause)
+
+
+def _number(record: Record) -> int:
+    return int(record.id.rpartition("-")[2])
 
 
 def main(application: str, job_id: str) -> int:
@@ -164,6 +238,13 @@ def main(application: str, job_id: str) -> int:
     except JobError as error:
         job.end("failed", str(error))
         return 1
+    except NotNowError as error:
+        job.put_off(str(error))
+        return 1
+    except Exception as error:
+        # Whatever it was: it is counted, then it goes on its way to the journal.
+        job.break_off(error)
+        raise
     job.end("done", str(outcome or record.progress))
     return 0
 
