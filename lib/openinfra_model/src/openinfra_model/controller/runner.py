@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import json
 import os
-import shutil
 import time
 import traceback
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
 from openinfra_model.inside import hook_tool
 from openinfra_model.machines.containers import JUJU_DIRECTORY, prepare_directory
+from openinfra_model.machines.folder import Folder
 from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
@@ -312,8 +312,10 @@ class Runner:
         if result.log:
             self._log.unit(run.unit, "juju-log", *result.log)
         if result.resource:
-            path = self._directory(machine) / PurePosixPath(result.stdout.strip()).relative_to(JUJU_DIRECTORY)
-            await asyncio.to_thread(unit_files.copy_resource, path, Path(result.resource.path))
+            name, source = PurePosixPath(result.stdout.strip()).name, Path(result.resource.path)
+            await asyncio.to_thread(
+                unit_files.copy_resource, self._directory(machine), run.unit, name, source
+            )
         if result.reboot:
             self._cut_off.add(context_id)
             if agent := self._agents.get(run.machine):
@@ -361,7 +363,8 @@ class Runner:
         problem = _why_no_storage(storage)
         if not problem:
             try:
-                self._storage_directory(storage).mkdir(parents=True, exist_ok=True)
+                with Folder.opened(*self._storage_place(storage)):
+                    pass
             except OSError as error:
                 problem = f"cannot make its directory: {error.strerror}"
         if problem:
@@ -371,12 +374,15 @@ class Runner:
 
     def _remove_storage(self, storage: Storage) -> None:
         if storage.machine in self.core.state.machines and not _why_no_storage(storage):
-            shutil.rmtree(self._storage_directory(storage), ignore_errors=True)
+            machine, *folders, name = self._storage_place(storage)
+            with Folder.opened(machine, *folders) as folder:
+                folder.remove(name)
         self.core.storage_released(storage.id)
 
-    def _storage_directory(self, storage: Storage) -> Path:
+    def _storage_place(self, storage: Storage) -> tuple[Path, *tuple[str, ...]]:
+        """Return the directory of the storage's machine, and the names that lead from there to the storage."""
         machine = self.core.state.machines[storage.machine]
-        return self._directory(machine) / PurePosixPath(storage.location).relative_to(JUJU_DIRECTORY)
+        return self._directory(machine), *PurePosixPath(storage.location).relative_to(JUJU_DIRECTORY).parts
 
     # Hooks
 
