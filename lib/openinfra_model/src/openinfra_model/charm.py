@@ -19,7 +19,7 @@ from jsonschema import Draft4Validator, SchemaError
 from openinfra_model.document import DocumentError, Json, Node, Place, Problems, Scalar, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Role = Literal["provides", "requires", "peers"]
 Scope = Literal["global", "container"]
@@ -30,6 +30,7 @@ _ACTION_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _STORAGE_COUNT = re.compile(r"(\d+)(?:([-+])|-(\d+))")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([MGTPEZY]?)(?:i?B)?")
 _ASSUMPTION = re.compile(r"[a-z][a-z0-9-]*[a-z0-9](?:\s*(?:>=|<)\s*\d+(?:\.\d+){0,2})?")
+_MOST_LINKS = 40  # of which one leads to the next, as the kernel has it
 _FIRST_FORMAT_KEYS = ("min-juju-version", "series", "deployment")
 _Record = TypeVar("_Record")
 _GO_BOOLEANS = {
@@ -266,22 +267,39 @@ def _file(path: Path) -> bytes | None:
 
 def _archive_problems(archive: zipfile.ZipFile) -> list[str]:
     problems: list[str] = []
+    links = {
+        PurePosixPath(info.filename).parts: archive.read(info).decode(errors="replace")
+        for info in archive.infolist()
+        if stat.S_ISLNK(info.external_attr >> 16)
+    }
     for info in archive.infolist():
-        path = PurePosixPath(info.filename)
-        if stat.S_ISLNK(info.external_attr >> 16):
-            path = path.parent / archive.read(info).decode()
-        if _leaves(path):
+        parts = PurePosixPath(info.filename).parts
+        if behind := next((parts[:depth] for depth in range(1, len(parts)) if parts[:depth] in links), None):
+            problems.append(f"{info.filename}: lies behind the link {'/'.join(behind)}: pack it where it is")
+        elif _leaves(parts, links):
             problems.append(f"{info.filename}: leads out of the charm: pack files, not links to them")
     dispatch = archive.NameToInfo.get("dispatch")
     return problems + _dispatch_problems(dispatch.external_attr >> 16 if dispatch else None)
 
 
-def _leaves(path: PurePosixPath) -> bool:
-    depth = 0
-    for part in path.parts:
-        depth += -1 if part == ".." else 1
-        if depth < 0 or part == "/":
+def _leaves(parts: Sequence[str], links: Mapping[tuple[str, ...], str]) -> bool:
+    """Tell whether a path leads out of the folder that it begins in, by itself or by links, or nowhere at all."""
+    place: list[str] = []
+    rest, followed = list(reversed(parts)), 0
+    while rest:
+        part = rest.pop()
+        if part == "/" or (part == ".." and not place):
             return True
+        if part == "..":
+            place.pop()
+        else:
+            place.append(part)
+        if (target := links.get(tuple(place))) is not None:
+            followed += 1
+            if followed > _MOST_LINKS:
+                return True
+            place.pop()
+            rest += reversed(PurePosixPath(target).parts)
     return False
 
 

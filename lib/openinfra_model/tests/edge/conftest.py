@@ -63,6 +63,10 @@ class Machines:
         if connection is not None:
             connection.shutdown(socket.SHUT_RDWR)
 
+    def say(self, instance_id: str, message: dict[str, Any]) -> None:
+        """Tell the controller something, as the agent of a machine does."""
+        _say(self._connections[instance_id], message)
+
     def _serve(self, instance_id: str, boot: str) -> None:
         path = self._paths.machine(instance_id) / "controller.socket"
         connection = self._connections[instance_id] = _connect(path)
@@ -114,17 +118,20 @@ class Controller:
         self._thread.start()
         assert ready.wait(10)
 
+    def call_soon(self, function: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(function)
+
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._service.stop)
+        self.call_soon(self.service.stop)
         self._thread.join(timeout=20)
         assert not self._thread.is_alive()
 
     async def _run(self, ready: threading.Event) -> None:
         store = Store(self.paths.database)
         self._loop = asyncio.get_running_loop()
-        self._service = Service(store, self.machines, self.paths)  # type: ignore[arg-type]
+        self.service = Service(store, self.machines, self.paths)  # type: ignore[arg-type]
         self._loop.call_later(0.1, ready.set)
-        await serve(self._service, self.paths.controller_socket)
+        await serve(self.service, self.paths.controller_socket)
         store.close()
 
 

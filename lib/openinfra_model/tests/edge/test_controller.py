@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from openinfra_model.cli.client import CliError
+from openinfra_model.controller import service
 from openinfra_model.inside import hook_tool
 
 from . import charms
@@ -217,6 +218,109 @@ def test_what_a_charm_logs_is_in_the_log(model):
     model.client.call("set_config", application="tiny", values={"seconds": "1"})
     wait(model, is_settled)
     assert "WARNING unit.tiny/0.juju-log look here" in log_of(model)
+
+
+def spoil(archive: Path) -> None:
+    """Make an archive that the controller keeps one that cannot be unpacked."""
+    archive.write_bytes(b"no archive")
+
+
+def test_a_charm_that_cannot_be_unpacked_stops_its_unit_and_says_why(model):
+    model.client.call("add_model", name="other", config={}, switch=False)
+    (kept,) = (model.paths.state / "files").iterdir()
+    spoil(kept)
+    model.client.call("add_unit", application="tiny", count=1, to=[])
+    wait(model, lambda model: status_of(model, "tiny/1")["workload-status"]["current"] == "error")
+
+    told = status_of(model, "tiny/1")["workload-status"]["message"]
+    assert told.startswith('hook failed: "install": cannot be run: BadZipFile: ')
+    assert "Traceback" in log_of(model)
+    assert status_of(model)["workload-status"]["current"] == "active"
+    assert len(model.client.call("models")["models"]) == 2
+
+
+def test_an_action_of_a_charm_that_cannot_be_unpacked_has_failed(model):
+    (kept,) = (model.paths.state / "files").iterdir()
+    spoil(kept)
+    (machine,) = (model.paths.state / "machines").iterdir()
+    (machine / "agents/unit-tiny-0/deployed.json").unlink()
+    operation = model.client.call("enqueue_action", unit_names=["tiny/0"], action="show", parameters={})
+    answer = model.client.call("wait_for_operation", operation=operation, seconds=SECONDS)
+    assert answer["tasks"]["tiny/0"]["status"] == "failed"
+    assert answer["tasks"]["tiny/0"]["message"].startswith("cannot be run: BadZipFile: ")
+
+
+def test_storage_where_this_engine_makes_none_stops_the_unit_that_wants_it(model, tmp_path):
+    charm = charms.build(
+        tmp_path, "placed", storage={"data": {"type": "filesystem", "location": "/srv/data"}}
+    )
+    deploy(model, tmp_path, charm=str(charm), application="placed")
+    message = "for storage data/0: the charm wants it at /srv/data, and this engine makes storage below /var/lib/juju only"
+
+    def placed(controller):
+        return controller.client.call("status")["applications"]["placed"]["units"]["placed/0"][
+            "workload-status"
+        ]
+
+    wait(model, lambda model: placed(model)["message"].startswith(message))
+    model.stop()
+    model.start()
+    assert placed(model)["message"].startswith(message)
+    storage = model.client.call("status")["storage"]["storage"]["data/0"]
+    assert storage["status"]["current"] == "error"
+    # It is said once: nothing wakes the controller that has nothing to do.
+    model.client.call("remove_unit", names=["placed/0"], force=True)
+    wait(model, lambda model: not model.client.call("status")["applications"]["placed"]["units"])
+
+
+def test_an_unexpected_error_with_a_machine_is_told_of_that_machine(model, monkeypatch):
+    def fail(instance_id: str, _base: str) -> None:
+        raise KeyError(instance_id)
+
+    monkeypatch.setattr(model.machines, "create", fail)
+    machine = model.client.call("add_machine", base="ubuntu@24.04")
+
+    def told(controller) -> str:
+        return controller.client.call("status")["machines"][machine]["machine-status"].get("message", "")
+
+    wait(model, lambda model: told(model).startswith("unexpected error: KeyError: "))
+    assert is_settled(model)
+
+
+def test_an_unexpected_error_in_one_model_leaves_the_others_alone(model, monkeypatch):
+    monkeypatch.setattr(service, "_PAUSE_SECONDS", 0.5)
+    model.client.call("add_model", name="other", config={}, switch=False)
+    other = type(model.client)("other", model.paths)
+    # What happens to a model in its host cannot be had from outside.
+    monkeypatch.setattr(model.service._runners["other"], "_step", lambda: {}["no such"])
+    model.call_soon(model.service._runners["other"]._wake.set)
+    time.sleep(0.2)
+    with pytest.raises(
+        CliError, match=r'model "other" has stopped .* \(KeyError: .*\); it is taken up again'
+    ):
+        other.call("status")
+    assert is_settled(model)
+    time.sleep(0.8)
+    machine = other.call("add_machine", base="ubuntu@24.04")
+
+    def runs(_controller) -> bool:
+        return other.call("status")["machines"][machine]["juju-status"]["current"] == "started"
+
+    wait(model, runs)
+
+
+def test_a_request_that_fails_unexpectedly_is_answered(model):
+    with pytest.raises(CliError, match="wait_for_operation: KeyError: '77': nobody expected that"):
+        model.client.call("wait_for_operation", operation="77", seconds=0)
+
+
+def test_what_is_printed_after_the_end_does_not_lose_the_machine(model):
+    instance = model.client.call("instance", target="tiny/0")
+    model.machines.say(instance, {"output": "an old hook", "stream": "stdout", "text": "late\n"})
+    model.machines.say(instance, {"exit": "an old hook", "code": 0})
+    operation = model.client.call("enqueue_action", unit_names=["tiny/0"], action="show", parameters={})
+    answer = model.client.call("wait_for_operation", operation=operation, seconds=SECONDS)
+    assert answer["tasks"]["tiny/0"]["status"] == "completed"
 
 
 def test_a_cancelled_action_is_stopped_on_the_machine(model):

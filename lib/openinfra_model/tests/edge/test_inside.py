@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import os
@@ -138,7 +139,6 @@ class Machine:
     """An agent in a thread, and the controller's end of its connection."""
 
     def __init__(self, monkeypatch) -> None:
-        monkeypatch.setattr(machine_agent, "machine_environment", lambda: {"MACHINE": "yes"})
         monkeypatch.setattr(machine_agent, "interfaces", list)
         self._ours, theirs = socket.socketpair()
         self._lines = self._ours.makefile("r")
@@ -176,11 +176,18 @@ def test_an_agent_says_who_it_is(machine):
 
 
 def test_an_agent_tells_output_as_it_comes_and_the_exit_code_last(machine):
-    machine.run("7", "sh", "-c", "echo $MACHINE $OURS; echo problem >&2; exit 3", OURS="too")
+    machine.run("7", "sh", "-c", "echo $OURS; echo problem >&2; exit 3", OURS="ours")
     heard = [machine.hear(), machine.hear()]
-    assert {"output": "7", "stream": "stdout", "text": "yes too\n"} in heard
+    assert {"output": "7", "stream": "stdout", "text": "ours\n"} in heard
     assert {"output": "7", "stream": "stderr", "text": "problem\n"} in heard
     assert machine.hear() == {"exit": "7", "code": 3}
+
+
+def test_a_process_has_the_variables_that_it_is_given_and_no_others(machine):
+    """Juju's hooks have none of the machine's own, such as SSL_CERT_FILE of /etc/environment (a real 4.0.14)."""
+    machine.run("1", sys.executable, "-c", "import os; print(sorted(os.environ))", OURS="yes")
+    heard = machine.hear()["text"]
+    assert set(ast.literal_eval(heard)) <= {"OURS", "PATH", "LC_CTYPE"}  # the last is Python's own
 
 
 def test_processes_run_beside_each_other(machine):
@@ -203,6 +210,27 @@ def test_a_stop_reaches_the_children_too(machine):
         time.sleep(0.05)
 
 
+def test_what_does_not_end_when_it_is_asked_to_is_killed(machine, monkeypatch):
+    monkeypatch.setattr(machine_agent, "KILL_SECONDS", 0.3)
+    machine.run("1", "sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done")
+    machine.hear()
+    machine.say({"stop": "1"})
+    assert machine.hear() == {"exit": "1", "code": 128 + 9}
+
+
+def test_a_stop_that_comes_when_the_process_has_ended_is_no_error(machine, monkeypatch):
+    def gone(*_: object) -> None:
+        raise ProcessLookupError
+
+    machine.run("1", "sleep", "0.5")
+    with monkeypatch.context() as patch:
+        patch.setattr(machine_agent.os, "killpg", gone)
+        machine.say({"stop": "1"})
+        assert machine.hear() == {"exit": "1", "code": 0}
+    machine.run("2", "true")
+    assert machine.hear() == {"exit": "2", "code": 0}
+
+
 def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
@@ -221,3 +249,11 @@ def test_a_daemon_that_keeps_the_output_open_does_not_hold_the_exit_up(machine):
     daemon = int(machine.hear()["text"])
     assert machine.hear() == {"exit": "1", "code": 0}
     os.kill(daemon, 9)
+
+
+def test_what_a_daemon_prints_later_is_not_told(machine):
+    machine.run("1", "sh", "-c", "setsid sh -c 'sleep 2.5; echo late' & exit 0")
+    assert machine.hear() == {"exit": "1", "code": 0}
+    time.sleep(1)
+    machine.run("2", "echo", "next")
+    assert machine.hear() == {"output": "2", "stream": "stdout", "text": "next\n"}

@@ -80,14 +80,55 @@ def test_an_interrupted_unpacking_is_done_again(machine, tmp_path, monkeypatch):
     assert (prepare(machine, archive) / "dispatch").exists()
 
 
-def test_a_resource_is_copied_when_its_content_is_another(tmp_path):
-    target = tmp_path / "resources/blob.bin"
+def test_a_resource_is_copied_when_its_content_is_another(machine, tmp_path):
     first, second = tmp_path / "hash-one", tmp_path / "hash-two"
     first.write_text("one")
     second.write_text("two")
-    unit_files.copy_resource(target, first)
-    unit_files.copy_resource(target, second)
-    assert target.read_text() == "two"
+    unit_files.copy_resource(machine, UNIT, "blob.bin", first)
+    unit_files.copy_resource(machine, UNIT, "blob.bin", second)
+    assert (machine / "agents/unit-tiny-0/resources/blob.bin").read_text() == "two"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "agents",
+        "agents/unit-tiny-0",
+        "agents/unit-tiny-0/charm",
+        "agents/unit-tiny-0/charm/src",
+        "tools/unit-tiny-0",
+    ],
+)
+def test_links_that_a_machine_has_planted_lead_nowhere(machine, tmp_path, planted):
+    """What a machine sees as its /var/lib/juju its root may change: the host's files are not to be reached by it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    link = machine / planted
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside)
+    archive = charms.build(tmp_path)
+    with zipfile.ZipFile(archive, "a") as charm:
+        charm.writestr("src/charm.py", "a charm")
+
+    prepare(machine, archive)
+    assert (machine / "agents/unit-tiny-0/charm/src/charm.py").read_text() == "a charm"
+    unit_files.remove(machine, UNIT)
+    assert [path.name for path in outside.iterdir()] == ["kept"]
+
+
+def test_an_archives_links_are_not_written_through(machine, tmp_path):
+    """`Charm` refuses such an archive; if one is there all the same, nothing outside is written."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    archive = charms.build(tmp_path)
+    with zipfile.ZipFile(archive, "a") as charm:
+        link = zipfile.ZipInfo("way")
+        link.external_attr = 0o120777 << 16
+        charm.writestr(link, str(outside))
+        charm.writestr("way/out", "written")
+    prepare(machine, archive)
+    assert not list(outside.iterdir())
 
 
 def test_nothing_of_a_removed_unit_is_left(machine, tmp_path):

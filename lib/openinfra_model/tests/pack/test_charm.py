@@ -255,3 +255,45 @@ def test_sizes(text, mebibytes):
 def test_a_wrong_size_names_the_units():
     with pytest.raises(ValueError, match='"10K" is not a size'):
         parse_size("10K")
+
+
+def link(archive: zipfile.ZipFile, name: str, target: str) -> None:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    archive.writestr(info, target)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("src/up", ".."), ("away", "src/up/../etc")),
+        (("src/up", ".."), ("src/away", "up/../../etc")),
+        (("a", "b"), ("b", "a")),
+    ],
+)
+def test_refuses_links_that_leave_the_charm_by_way_of_each_other(make_charm, first, second):
+    path = make_charm()
+    with zipfile.ZipFile(path, "a") as archive:
+        link(archive, *first)
+        link(archive, *second)
+    with pytest.raises(CharmError, match="leads out of the charm"):
+        Charm.from_archive(path)
+
+
+def test_refuses_what_lies_behind_a_link(make_charm):
+    path = make_charm()
+    with zipfile.ZipFile(path, "a") as archive:
+        link(archive, "src/here", "..")
+        archive.writestr("src/here/dispatch", "another")
+    with pytest.raises(
+        CharmError, match="src/here/dispatch: lies behind the link src/here: pack it where it is"
+    ):
+        Charm.from_archive(path)
+
+
+def test_takes_links_that_stay_in_the_charm(make_charm):
+    path = make_charm()
+    with zipfile.ZipFile(path, "a") as archive:
+        link(archive, "src/up", "..")
+        link(archive, "hooks/install", "../src/up/dispatch")
+    assert Charm.from_archive(path).name == "probe"

@@ -31,6 +31,7 @@ class Ended:
 class _Process:
     ended: asyncio.Future[int]
     tell: Callable[[str, str], None]
+    stopping: bool = False
     stdout: list[str] = field(default_factory=list[str])
     stderr: list[str] = field(default_factory=list[str])
 
@@ -65,7 +66,8 @@ class Agent:
         finally:
             self._writer.close()
             for process in self._processes.values():
-                process.ended.set_exception(AgentLostError("the machine's agent went away"))
+                if not process.ended.done():
+                    process.ended.set_exception(AgentLostError("the machine's agent went away"))
 
     async def run(
         self,
@@ -100,9 +102,15 @@ class Agent:
             del self._processes[number]
         return Ended(code=code, stdout="".join(process.stdout), stderr="".join(process.stderr))
 
+    def close(self) -> None:
+        """Let the machine go; its agent comes back to whoever listens then."""
+        self._writer.close()
+
     def stop(self, number: str) -> None:
-        """Ask a process and all its children to end."""
-        if number in self._processes:
+        """Have a process and all its children ended; the agent kills what does not end when it is asked to."""
+        process = self._processes.get(number)
+        if process is not None and not process.stopping:
+            process.stopping = True
             self._send({"stop": number})
 
     async def _wait(self, number: str, process: _Process, seconds: float | None) -> int | None:
@@ -114,13 +122,15 @@ class Agent:
         return None
 
     def _hear(self, message: Mapping[str, Any]) -> None:
+        process = self._processes.get(message["output"] if "output" in message else message["exit"])
+        if process is None or process.ended.done():
+            return  # a daemon that a process left behind goes on printing when that has ended
         if "output" in message:
-            process = self._processes[message["output"]]
             lines = process.stdout if message["stream"] == "stdout" else process.stderr
             lines.append(message["text"])
             process.tell(message["stream"], message["text"].rstrip("\n"))
         else:
-            self._processes[message["exit"]].ended.set_result(message["code"])
+            process.ended.set_result(message["code"])
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._writer.write(json.dumps(message).encode() + b"\n")

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
 from openinfra_model.inside import hook_tool
 from openinfra_model.machines.containers import JUJU_DIRECTORY, prepare_directory
+from openinfra_model.machines.folder import Folder
 from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
@@ -72,21 +73,25 @@ class Runner:
 
     async def run(self) -> None:
         """Work until `stop`, or until the model is destroyed and nothing of it is left."""
-        async with self._tasks:
-            for machine in self.core.state.machines:
-                if machine.instance_id:
-                    await self._listen(machine)
-                    self._spawn(self._expect(machine.id))
-            while not self._stopping:
-                self._wake.clear()
-                self._step()
+        try:
+            async with self._tasks:
+                for machine in self.core.state.machines:
+                    if machine.instance_id:
+                        await self._listen(machine)
+                        self._spawn(self._expect(machine.id))
+                while not self._stopping:
+                    self._wake.clear()
+                    self._step()
+                    await self._tell_waiters()
+                    if self.is_gone():
+                        break
+                    await self._sleep()
                 await self._tell_waiters()
-                if self.is_gone():
-                    break
-                await self._sleep()
-            await self._tell_waiters()
-        for server in self._servers.values():
-            server.close()
+        finally:
+            for server in self._servers.values():
+                server.close()
+            for agent in self._agents.values():
+                agent.close()
 
     def stop(self) -> None:
         """Begin nothing new; `run` returns when what runs has ended."""
@@ -179,6 +184,9 @@ class Runner:
         async def do() -> None:
             try:
                 await work
+            except Exception as error:  # noqa: BLE001  whatever it is, it concerns this machine, and no other
+                self._log.machine(machine.id, "ERROR", _traceback(error))
+                await self._fail(machine, f"unexpected error: {_described(error)}")
             finally:
                 self._in_hand.discard(machine.id)
             self.commit()
@@ -205,7 +213,8 @@ class Runner:
     async def _fail(self, machine: Machine, message: str) -> None:
         """Say why a machine could not be made, and leave it alone for a while."""
         self._log.machine(machine.id, "ERROR", message)
-        self.core.machine_failed(machine.id, message, time.time())
+        if machine.id in self.core.state.machines:
+            self.core.machine_failed(machine.id, message, time.time())
         self.commit()
         await asyncio.sleep(_RETRY_SECONDS)
 
@@ -302,11 +311,14 @@ class Runner:
         if result.log:
             self._log.unit(run.unit, "juju-log", *result.log)
         if result.resource:
-            path = self._directory(machine) / PurePosixPath(result.stdout.strip()).relative_to(JUJU_DIRECTORY)
-            await asyncio.to_thread(unit_files.copy_resource, path, Path(result.resource.path))
+            name, source = PurePosixPath(result.stdout.strip()).name, Path(result.resource.path)
+            await asyncio.to_thread(
+                unit_files.copy_resource, self._directory(machine), run.unit, name, source
+            )
         if result.reboot:
             self._cut_off.add(context_id)
-            self._agents[run.machine].stop(context_id)
+            if agent := self._agents.get(run.machine):
+                agent.stop(context_id)
             self._take_in_hand(machine, self._reboot(machine))
 
     async def _serve_agent(self, machine: str, agent: Agent) -> None:
@@ -356,23 +368,29 @@ class Runner:
     # Storage
 
     def _make_storage(self, storage: Storage) -> None:
-        if storage.kind == "block":
-            message = (
-                "LXD machines have no block storage: use a filesystem, or give the charm a device by action"
-            )
-            self.core.storage_failed(storage.id, message, time.time())
-            return
-        self._storage_directory(storage).mkdir(parents=True, exist_ok=True)
-        self.core.storage_provisioned(storage.id, now=time.time())
+        problem = _why_no_storage(storage)
+        if not problem:
+            try:
+                with Folder.opened(*self._storage_place(storage)):
+                    pass
+            except OSError as error:
+                problem = f"cannot make its directory: {error.strerror}"
+        if problem:
+            self.core.storage_failed(storage.id, problem, time.time())
+        else:
+            self.core.storage_provisioned(storage.id, now=time.time())
 
     def _remove_storage(self, storage: Storage) -> None:
-        if storage.machine in self.core.state.machines and storage.location:
-            shutil.rmtree(self._storage_directory(storage), ignore_errors=True)
+        if storage.machine in self.core.state.machines and not _why_no_storage(storage):
+            machine, *folders, name = self._storage_place(storage)
+            with Folder.opened(machine, *folders) as folder:
+                folder.remove(name)
         self.core.storage_released(storage.id)
 
-    def _storage_directory(self, storage: Storage) -> Path:
+    def _storage_place(self, storage: Storage) -> tuple[Path, *tuple[str, ...]]:
+        """Return the directory of the storage's machine, and the names that lead from there to the storage."""
         machine = self.core.state.machines[storage.machine]
-        return self._directory(machine) / PurePosixPath(storage.location).relative_to(JUJU_DIRECTORY)
+        return self._directory(machine), *PurePosixPath(storage.location).relative_to(JUJU_DIRECTORY).parts
 
     # Hooks
 
@@ -416,6 +434,9 @@ class Runner:
         except AgentLostError as error:
             self._log.unit(run.unit, run.name, "ERROR", f"interrupted: {error}")
             self.core.abandon(context.id, time.time())
+        except Exception as error:  # noqa: BLE001  whatever it is, it concerns this unit, and no other
+            self._log.unit(run.unit, run.name, "ERROR", _traceback(error))
+            self.core.finish(context.id, 1, time.time(), problem=f"cannot be run: {_described(error)}")
         else:
             self._finish(context, ended)
         finally:
@@ -450,8 +471,9 @@ class Runner:
     def _stop_cancelled(self) -> None:
         """End the actions that the operator cancelled."""
         for context_id, running in self._running.items():
-            if running.run.task and self.core.state.tasks[running.run.task].status == "aborting":
-                self._agents[running.run.machine].stop(context_id)
+            agent = self._agents.get(running.run.machine)
+            if agent and running.run.task and self.core.state.tasks[running.run.task].status == "aborting":
+                agent.stop(context_id)
 
     def _directory(self, machine: Machine) -> Path:
         return self._paths.machine(self._instance_id(machine))
@@ -468,6 +490,28 @@ class Runner:
 _LEVELS = {"stdout": "DEBUG", "stderr": "WARNING"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIMED_OUT = 124  # as timeout(1) says
+
+
+def _why_no_storage(storage: Storage) -> str:
+    """Tell why storage cannot be made on these machines; empty when it can."""
+    if storage.kind == "block":
+        return "LXD machines have no block storage: use a filesystem, or give the charm a device by action"
+    if not PurePosixPath(storage.location).is_relative_to(JUJU_DIRECTORY) or ".." in storage.location:
+        # Juju mounts it there; here a machine's storage is what it sees below its /var/lib/juju.
+        return (
+            f"the charm wants it at {storage.location}, and this engine makes storage below {JUJU_DIRECTORY} only: "
+            "take `location` out of the charm's metadata"
+        )
+    return ""
+
+
+def _described(error: Exception) -> str:
+    """Return what went wrong on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
 
 
 def _network(interfaces: list[dict[str, Any]]) -> Network:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from openinfra_model.controller.service import Service
+
+
+_logger = logging.getLogger(__name__)
 
 
 async def serve(service: Service, path: Path) -> None:
@@ -55,3 +59,7 @@ async def _answer(service: Service, question: dict[str, Any]) -> dict[str, Any]:
         return {"result": await service.call(question["verb"], question["model"], question["arguments"])}
     except (ModelError, CharmError, DocumentError, AgentLostError) as error:
         return {"error": str(error)}
+    except Exception as error:  # whoever asked is told; everybody else is served on
+        _logger.exception("%s has failed", question["verb"])
+        what = f"{type(error).__name__}: {error}"
+        return {"error": f"{question['verb']}: {what}: nobody expected that; see the controller's log"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import logging
 import random
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from openinfra_model import bundle
 from openinfra_model.charm import Charm, OptionError
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from openinfra_model.paths import Paths
     from openinfra_model.store import Store
 
+_logger = logging.getLogger(__name__)
 _CURRENT_MODEL = "current-model"
+_PAUSE_SECONDS = 60.0
 _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 # Methods of the core that the command line may call as they are; `now` is added where they want it.
@@ -56,6 +60,7 @@ class Service:
         self._shelf = deployment.FileShelf(paths.state / "files")
         self._runners: dict[str, Runner] = {}  # by the model's name
         self._hosting: dict[str, asyncio.Task[None]] = {}  # by it too
+        self._broken: dict[str, str] = {}  # by it too: why a model is not hosted
         self._tasks = asyncio.TaskGroup()
         self._stop = asyncio.Event()
 
@@ -63,9 +68,7 @@ class Service:
         """Host the models until `stop`."""
         async with self._tasks:
             for uuid in self._store.models():
-                core = Core(State.load(self._store.load(uuid)), _ids())
-                core.recover(time.time())
-                self._host(core).commit()
+                self._take_up(uuid)
             await self._stop.wait()
             for runner in self._runners.values():
                 runner.stop()
@@ -276,9 +279,30 @@ class Service:
         return runner
 
     async def _run(self, runner: Runner) -> None:
-        await runner.run()
+        try:
+            await runner.run()
+        except Exception as error:  # noqa: BLE001  whatever it is, the other models go on
+            await self._pause(runner, error)
+            return
         if runner.is_gone():
             self._forget(runner)
+
+    async def _pause(self, runner: Runner, error: Exception) -> None:
+        """Leave a model alone whose host has ended by an error, then take it up again as it was stored last."""
+        model = runner.core.state.model
+        _logger.error("model %s", model.name, exc_info=error)
+        self._broken[model.name] = _first(error)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), _PAUSE_SECONDS)
+            return
+        del self._broken[model.name]
+        self._take_up(model.uuid)
+
+    def _take_up(self, uuid: str) -> None:
+        """Host a stored model."""
+        core = Core(State.load(self._store.load(uuid)), _ids())
+        core.recover(time.time())
+        self._host(core).commit()
 
     def _forget(self, runner: Runner) -> None:
         model = runner.core.state.model
@@ -296,6 +320,11 @@ class Service:
             )
         if name not in self._runners:
             raise ModelError(f'model "{name}" not found')
+        if name in self._broken:
+            raise ModelError(
+                f'model "{name}" has stopped by an error that nobody expected ({self._broken[name]}); it is taken up '
+                f"again within {_PAUSE_SECONDS:.0f} s: see {self._paths.log / 'controller.log'}"
+            )
         return self._runners[name]
 
     def _call_core(self, runner: Runner, verb: str, arguments: dict[str, Any]) -> Any:
@@ -321,6 +350,13 @@ _MODEL_VERBS = frozenset(
 
 async def _settled(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
+
+
+def _first(error: Exception) -> str:
+    """Describe the first of the errors that a group of tasks came to."""
+    if isinstance(error, ExceptionGroup):
+        return _first(cast("ExceptionGroup[Exception]", error).exceptions[0])
+    return f"{type(error).__name__}: {error}"
 
 
 def _ids() -> Ids:

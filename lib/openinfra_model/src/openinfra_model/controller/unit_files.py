@@ -6,14 +6,19 @@ Everything lies below the directory that the machine sees as `/var/lib/juju`, so
 from __future__ import annotations
 
 import json
-import shutil
 import stat
 import zipfile
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from openinfra_model.machines.folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+_RECORD = "deployed.json"
+"""Which files the charm's archive had that was unpacked last, by its URL."""
 
 
 def tag(unit: str) -> str:
@@ -31,68 +36,59 @@ def prepare(machine: Path, unit: str, *, url: str, archive: Path, tools: Iterabl
         archive: the charm.
         tools: the names of the hook tools.
     """
-    agent = machine / "agents" / tag(unit)
-    _link_tools(machine / "tools" / tag(unit), tools)
-    agent.mkdir(parents=True, exist_ok=True)
-    _link(agent / "agent.socket", "../../controller.socket")
-    _unpack(agent, url, archive)
+    with Folder.opened(machine, "tools", tag(unit)) as folder:
+        for name in tools:
+            folder.link(name, "../hook-tool")
+    with Folder.opened(machine, "agents", tag(unit)) as folder:
+        folder.link("agent.socket", "../../controller.socket")
+        _unpack(folder, url, archive)
 
 
-def copy_resource(path: Path, source: Path) -> None:
+def copy_resource(machine: Path, unit: str, filename: str, source: Path) -> None:
     """Put a resource where the charm looks for it, unless it is there: `source` is named by its content."""
-    marker = path.with_name(f".{path.name}.source")
-    if marker.exists() and marker.read_text(encoding="utf-8") == source.name:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, path)
-    marker.write_text(source.name, encoding="utf-8")
+    marker = f".{filename}.source"
+    with Folder.opened(machine, "agents", tag(unit), "resources") as folder:
+        if folder.read(marker) != source.name:
+            folder.copy(filename, source)
+            folder.write(marker, source.name.encode())
 
 
 def remove(machine: Path, unit: str) -> None:
     """Remove what `prepare` made."""
     for directory in ("agents", "tools"):
-        shutil.rmtree(machine / directory / tag(unit), ignore_errors=True)
+        with Folder.opened(machine, directory) as folder:
+            folder.remove(tag(unit))
 
 
-def _link_tools(directory: Path, tools: Iterable[str]) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in tools:
-        _link(directory / name, "../hook-tool")
-
-
-def _link(path: Path, target: str) -> None:
-    if not path.is_symlink():
-        path.symlink_to(target)
-
-
-def _unpack(agent: Path, url: str, archive: Path) -> None:
+def _unpack(agent: Folder, url: str, archive: Path) -> None:
     """Put the archive's files over the charm's directory, as Juju does.
 
     Files of the former revision that the new one lacks go away; what the charm itself made stays. The record is
     written last: an interrupted unpacking is done again.
     """
-    record, directory = agent / "deployed.json", agent / "charm"
-    before: dict[str, list[str]] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    before: dict[str, list[str]] = json.loads(agent.read(_RECORD) or "{}")
     if url in before:
         return
-    with zipfile.ZipFile(archive) as charm:
+    with zipfile.ZipFile(archive) as charm, agent.below(PurePosixPath("charm")) as directory:
         entries = charm.infolist()
         names = [entry.filename for entry in entries if not entry.is_dir()]
         for former in {name for listed in before.values() for name in listed} - set(names):
-            (directory / former).unlink(missing_ok=True)
+            path = PurePosixPath(former)
+            with directory.below(path.parent) as folder:
+                folder.remove(path.name)
         for entry in entries:
             _extract(charm, entry, directory)
-    record.write_text(json.dumps({url: names}), encoding="utf-8")
+    agent.write(_RECORD, json.dumps({url: names}).encode())
 
 
-def _extract(charm: zipfile.ZipFile, entry: zipfile.ZipInfo, directory: Path) -> None:
-    """Extract one entry with its mode; zipfile itself keeps neither modes nor symbolic links."""
-    path, mode = directory / entry.filename, entry.external_attr >> 16
-    if stat.S_ISLNK(mode):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.symlink_to(charm.read(entry).decode())
-        return
-    charm.extract(entry, directory)
-    if mode and not entry.is_dir():
-        path.chmod(stat.S_IMODE(mode))
+def _extract(charm: zipfile.ZipFile, entry: zipfile.ZipInfo, directory: Folder) -> None:
+    """Extract one entry with its mode; zipfile itself keeps neither modes nor symbolic links, and follows those there are."""
+    path, mode = PurePosixPath(entry.filename), entry.external_attr >> 16
+    if entry.is_dir():
+        with directory.below(path):
+            return
+    with directory.below(path.parent) as folder:
+        if stat.S_ISLNK(mode):
+            folder.link(path.name, charm.read(entry).decode())
+        else:
+            folder.write(path.name, charm.read(entry), stat.S_IMODE(mode) or 0o644)

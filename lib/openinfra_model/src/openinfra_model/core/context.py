@@ -53,9 +53,13 @@ class HookContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exit:
-    """How a process ended; what actions and commands printed is a part of their results."""
+    """How a process ended; what actions and commands printed is a part of their results.
+
+    `problem` says why there was no process.
+    """
 
     code: int
+    problem: str = ""
     stdout: str = ""
     stderr: str = ""
 

@@ -381,13 +381,22 @@ class Core:
         return hooktools.call(self.state, self._ids, running, list(argv), stdin=stdin, now=now)
 
     def finish(
-        self, context_id: str, exit_code: int, now: float, *, stdout: str = "", stderr: str = ""
+        self,
+        context_id: str,
+        exit_code: int,
+        now: float,
+        *,
+        stdout: str = "",
+        stderr: str = "",
+        problem: str = "",
     ) -> Finished:
-        """End a hook, action or command. A commit that Juju would refuse is a failure of the hook."""
+        """End a hook, action or command; `problem` says why it could not be run at all.
+
+        A commit that Juju would refuse is a failure of the hook.
+        """
         running = self._contexts.pop(context_id)
-        return hooks.finish(
-            self.state, self._ids, running, Exit(code=exit_code, stdout=stdout, stderr=stderr), now
-        )
+        ended = Exit(code=exit_code, stdout=stdout, stderr=stderr, problem=problem)
+        return hooks.finish(self.state, self._ids, running, ended, now)
 
     def abandon(self, context_id: str, now: float) -> None:
         """Forget a hook that was cut off: it is due again. An action that was cut off has failed."""

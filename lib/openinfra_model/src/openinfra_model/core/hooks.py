@@ -117,7 +117,7 @@ def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float
     run = running.run
     if run.unit not in state.units:
         return Finished(failed=True, message=f'unit "{run.unit}" was removed')
-    problem = ""
+    problem = ended.problem
     if ended.code == 0:
         try:
             commit(state, ids, running, now)
@@ -126,8 +126,9 @@ def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float
     if run.hook is None:
         return _finish_task(state, running, ended, problem, now)
     if (ended.code or problem) and progress.has_subject(state, run.hook):
-        message = progress.fail(state, run.unit, run.hook, now)
-        return Finished(failed=True, message=f"{message}: {problem}" if problem else message)
+        message = progress.fail(state, run.unit, run.hook, now, reason=ended.problem)
+        more = f": {problem}" if problem and not ended.problem else ""
+        return Finished(failed=True, message=message + more)
     progress.complete(state, ids, run.unit, run.hook, config_seen=running.config_seen, now=now)
     return Finished(failed=False)
 
@@ -142,7 +143,7 @@ def _finish_task(state: State, running: RunningHook, ended: Exit, problem: str, 
     message = problem
     if running.failure is not None:
         message = running.failure or "action failed without reason given, check action for errors"
-    elif ended.code and run.kind == "action":
+    elif ended.code and run.kind == "action" and not problem:
         message = f"exit status {ended.code}"
     status: TaskStatus = "failed" if message else "completed"
     if task.status == "aborting":

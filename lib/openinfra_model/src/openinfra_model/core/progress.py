@@ -43,8 +43,11 @@ def complete(state: State, ids: Ids, name: str, hook: Hook, *, config_seen: str,
         relations.enter_scopes(state, ids, name, now)
 
 
-def fail(state: State, name: str, hook: Hook, now: float) -> str:
-    """Put a unit in error over a hook and return the message; it is retried later and later."""
+def fail(state: State, name: str, hook: Hook, now: float, *, reason: str = "") -> str:
+    """Put a unit in error over a hook and return the message; it is retried later and later.
+
+    `reason` is why a hook could not be run at all; what a hook itself says is in the log.
+    """
     agent = state.agents[name]
     retry = configuration.model_options(state)["automatically-retry-hooks"] == "true"
     delay = min(FIRST_RETRY_SECONDS * 2**agent.attempts, LAST_RETRY_SECONDS)
@@ -65,6 +68,8 @@ def fail(state: State, name: str, hook: Hook, now: float) -> str:
         data["relation-id"] = hook.relation
         if hook.remote_unit:
             data["remote-unit"] = hook.remote_unit
+    if reason:
+        message += f": {reason}"
     history.set_agent(state, name, "error", now, message=message, data=data)
     return message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.core import configuration, find
+from openinfra_model.core import configuration, find, history
 from openinfra_model.core.entities import Status, Storage
 from openinfra_model.core.errors import ModelError
 
@@ -88,12 +88,25 @@ def provisioned(state: State, storage_id: str, device: str, now: float) -> None:
             status=Status(current="attached", since=now),
         )
     )
+    _tell_owner(state, item, history.INITIALISING, now)
 
 
 def failed(state: State, storage_id: str, message: str, now: float) -> None:
-    """Record why storage could not be made."""
+    """Record why storage could not be made, once; a unit that waits for it before its first hook says so, too."""
+    item = state.storage[storage_id]
+    if (item.status.current, item.status.message) == ("error", message):
+        return
     status = Status(current="error", message=message, since=now)
-    state.storage.put(replace(state.storage[storage_id], status=status))
+    state.storage.put(replace(item, status=status))
+    _tell_owner(state, item, f"for storage {storage_id}: {message}", now)
+
+
+def _tell_owner(state: State, item: Storage, message: str, now: float) -> None:
+    """Have a unit that its storage keeps from its first hook say what it waits for."""
+    unit = state.units.get(item.owner)
+    waits = unit and unit.workload.message.startswith((history.INITIALISING, "for storage "))
+    if unit and waits and not state.agents[unit.name].installed and unit.workload.message != message:
+        history.set_workload(state, unit.name, "waiting", message, now)
 
 
 def detach(state: State, storage_id: str, *, force: bool, now: float) -> None:

@@ -13,11 +13,15 @@ and the agent tells what happens:
     {"output": ID, "stream": "stdout" | "stderr", "text": ...}    {"exit": ID, "code": N}
     {"interfaces": [...]}    when addresses have come or gone since
 
+What is to stop gets SIGTERM, and SIGKILL where that does not end it. Processes have the variables of `env` and no others,
+as Juju's hooks have: what /etc/environment says is for logins.
+
 When the connection ends, the agent ends, and systemd ends all that it had started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -32,6 +36,7 @@ from typing import IO, Any
 
 SOCKET = "/var/lib/juju/controller.socket"
 RETRY_SECONDS = 0.2
+KILL_SECONDS = 10.0
 RTMGRP_IPV4_IFADDR = 0x10
 """The group of messages about IPv4 addresses (linux/rtnetlink.h)."""
 SETTLE_SECONDS = 1.0
@@ -65,7 +70,6 @@ class Agent:
         self._connection = connection
         self._write_lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = machine_environment()
 
     def serve(self) -> None:
         """Say hello, then answer every request until the connection ends."""
@@ -99,7 +103,7 @@ class Agent:
         try:
             process = subprocess.Popen(
                 request["argv"],
-                env={**self._environment, **request["env"]},
+                env=request["env"],
                 cwd=request["cwd"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -128,13 +132,25 @@ class Agent:
         self._send({"exit": number, "code": code if code >= 0 else 128 - code})
 
     def _copy(self, number: str, name: str, stream: IO[bytes]) -> None:
+        """Tell what a process prints; what daemons that it left behind print later is read, and lost."""
         for line in stream:
-            self._send({"output": number, "stream": name, "text": line.decode("utf-8", errors="replace")})
+            if number in self._processes:
+                self._send({"output": number, "stream": name, "text": line.decode("utf-8", errors="replace")})
 
     def _stop(self, number: str) -> None:
         process = self._processes.get(number)
         if process is not None:
-            os.killpg(process.pid, signal.SIGTERM)
+            _signal(process, signal.SIGTERM)
+            threading.Thread(target=self._kill, args=(number, process), daemon=True).start()
+
+    def _kill(self, number: str, process: subprocess.Popen[bytes]) -> None:
+        """Kill what does not end: the machine's other hooks wait for it."""
+        deadline = time.monotonic() + KILL_SECONDS
+        while number in self._processes:
+            if time.monotonic() > deadline:
+                _signal(process, signal.SIGKILL)
+                return
+            time.sleep(RETRY_SECONDS)
 
     def _send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
@@ -142,10 +158,10 @@ class Agent:
             self._connection.sendall(data)
 
 
-def machine_environment() -> dict[str, str]:
-    """Read the variables that every process of this machine has."""
-    lines = Path("/etc/environment").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line)
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a process and its children; it is no error that they have just ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def boot_id() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_model.machines import loops
 from openinfra_model.machines.daemon import OWNED, POOL, PROFILE
+from openinfra_model.machines.folder import Folder
 from openinfra_model.machines.image import ensure_image
 from openinfra_model.machines.lxd import Lxd, LxdError
 
@@ -87,19 +88,16 @@ class Containers:
 
 def prepare_directory(directory: Path) -> Path:
     """Make what a machine sees as `/var/lib/juju`, with the programs of the engine that run there."""
-    for name in ("agents", "storage", "tools"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    for program, target in (
-        ("machine_agent.py", "machine-agent"),
-        ("hook_tool.py", "tools/hook_tool.py"),
-        ("hook_tool.sh", "tools/hook-tool"),
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("agents", "storage"):
+        with Folder.opened(directory, name):
+            pass
+    for program, folders, name in (
+        ("machine_agent.py", (), "machine-agent"),
+        ("hook_tool.py", ("tools",), "hook_tool.py"),
+        ("hook_tool.sh", ("tools",), "hook-tool"),
     ):
-        path = directory / target
-        new = path.with_suffix(".new")
-        new.write_text(
-            resources.files("openinfra_model.inside").joinpath(program).read_text(encoding="utf-8"),
-            encoding="utf-8",
-        )
-        new.chmod(0o755)
-        new.rename(path)  # at no moment is there half a program
+        text = resources.files("openinfra_model.inside").joinpath(program).read_bytes()
+        with Folder.opened(directory, *folders) as folder:
+            folder.write(name, text, 0o755)
     return directory
