@@ -224,7 +224,7 @@ def test_a_stop_that_comes_when_the_process_has_ended_is_no_error(machine, monke
 
     machine.run("1", "sleep", "0.5")
     with monkeypatch.context() as patch:
-        patch.setattr(machine_agent.os, "killpg", gone)
+        patch.setattr(os, "killpg", gone)
         machine.say({"stop": "1"})
         assert machine.hear() == {"exit": "1", "code": 0}
     machine.run("2", "true")
