@@ -205,7 +205,7 @@ def test_what_has_failed_is_tried_again_after_a_pause_only(jobs, machine, launch
     main("ceph", "drain-disks-1")
     assert jobs.once("drain_disks", disks="bad").state == "failed"
     assert len(launched) == 1
-    machine.clock += LONGEST_PAUSE
+    machine.clock += FIRST_PAUSE
     assert jobs.once("drain_disks", disks="bad").id == "drain-disks-2"
 
 

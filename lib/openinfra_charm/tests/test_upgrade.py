@@ -16,7 +16,7 @@ from ops import testing
 from openinfra_charm import finish_upgrade, release, rollback_release, upgrade, upgrade_release
 from openinfra_charm.actions import ActionError
 from openinfra_charm.cluster import Cluster
-from openinfra_charm.job import Jobs, main
+from openinfra_charm.job import FIRST_PAUSE, Jobs, main
 from openinfra_charm.machine import use
 from openinfra_charm.release import Releases
 from openinfra_charm.release_testing import Packaging
@@ -501,8 +501,10 @@ def test_a_schema_that_cannot_be_expanded_is_tried_again_and_no_unit_has_switche
     model.upgrade()
     model.settle()
     assert model.running == [OLD] * 3
-    assert "blocked: expand: the database refuses; the next hook tries again" in model.words(0)
+    assert "blocked: expand: the database refuses; it is tried again soon" in model.words(0)
     schema.REFUSED.clear()
+    for machine in model.machines.values():
+        machine.sleep(FIRST_PAUSE)
     model.settle()
     assert model.running == [NEW] * 3
 

@@ -100,15 +100,18 @@ class Jobs:
     def once(self, module: str, **arguments: str) -> Record:
         """Start `module`'s job unless it runs or has been done; return how it stands.
 
-        One that has failed is started again after a pause only. The arguments name things by what is never given to
+        One that has failed is started again after a pause only, a longer one where nobody expected why. The arguments name things by what is never given to
         another one: for what has a new name once more the job has been done already.
         """
         same = [record for record in self.all() if (record.module, record.arguments) == (module, arguments)]
         for record in same:
             if record.state == "done":
                 return record
-        if same and same[-1].ended is not None and self._machine.now() < same[-1].ended + LONGEST_PAUSE:
-            return same[-1]
+        if same and (failed := same[-1]).ended is not None:
+            # Its end has brought a hook at once: without a pause the two would bring each other for ever.
+            pause = LONGEST_PAUSE if failed.errors else FIRST_PAUSE
+            if self._machine.now() < failed.ended + pause:
+                return failed
         return self.start(module, **arguments)
 
     def all(self) -> list[Record]:

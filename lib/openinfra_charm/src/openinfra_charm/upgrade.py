@@ -294,7 +294,7 @@ class Upgrade:
         standing = self.standing(self._me)
         if record.state == "failed":
             self._tell(reason=record.progress)
-            self._waits.append(ops.BlockedStatus(f"{record.progress}; the next hook tries again"))
+            self._waits.append(ops.BlockedStatus(f"{record.progress}; it is tried again soon"))
         elif record.state == "done" and standing.reason and not standing.failed:
             self._tell(reason="")
         elif record.ended is None:

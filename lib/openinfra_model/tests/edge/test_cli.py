@@ -302,23 +302,41 @@ def test_the_log_is_shown_by_unit_and_severity_with_messages_of_several_lines(op
     assert openinfra("debug-log", "--no-tail", "--include", "tiny/1")[1] == second
 
 
-def test_a_suite_that_runs_beside_the_others_is_told_in_its_place_and_its_failure_counts(
-    openinfra, monkeypatch
-):
-    def run(command, *, stdout, **_):
-        suite = command[-1]
-        if stdout:
-            stdout.write(b"what the engine's tests print\n")
-            stdout.flush()
-        return subprocess.CompletedProcess(command, suite == "engine")
+@pytest.fixture
+def ran(monkeypatch):
+    """The commands that were run; those of the suite `unit` fail."""
+    commands = []
+
+    def run(command, **_):
+        commands.append(command[3:])
+        return subprocess.CompletedProcess(command, "unit" in command)
 
     monkeypatch.setattr(subprocess, "run", run)
-    code, shown, told = openinfra("test")
+    return commands
 
+
+def test_a_suite_that_fails_is_told_in_its_place_and_the_others_run(openinfra, ran):
+    code, _, told = openinfra("test")
     assert code == 1
-    assert shown == "what the engine's tests print\n"
+    suites = ("lint", "unit", "contract", "rehearsal", "integration")
     results = [line.split()[:2] for line in told.strip().splitlines()[1:]]
-    assert results == [
-        [suite, "failed" if suite == "engine" else "passed"]
-        for suite in ("lint", "unit", "contract", "rehearsal", "engine", "integration")
-    ]
+    assert results == [[suite, "failed" if suite == "unit" else "passed"] for suite in suites]
+    assert ran == [[suite] for suite in suites]
+
+
+def test_faults_are_those_of_the_charms_that_are_named(openinfra, ran):
+    assert openinfra("test", "--faults", "ceph-rgw", "mysql")[0] == 0
+    assert [path.rpartition("/")[2] for path in ran[0][2:]] == ["test_ceph_rgw.py", "test_mysql.py"]
+    assert ran[0][:2] == ["faults", "--"]
+
+
+def test_all_faults_begin_with_the_engines(openinfra, ran):
+    assert openinfra("test", "--faults")[0] == 0
+    assert [command[0] for command in ran] == ["engine", "faults"]
+
+
+def test_faults_that_nobody_knows_are_refused_with_those_there_are(openinfra, ran):
+    code, _, told = openinfra("test", "--faults", "glance")
+    assert code == 1
+    assert "no tests break 'glance': expected engine, ceph," in told
+    assert ran == []
