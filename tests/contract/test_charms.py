@@ -19,6 +19,8 @@ from openinfra_model.pack import charm_names
 ROOT = Path(__file__).parents[2]
 KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RESULT_KEY = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+BARE_NUMBER = ["string", "integer"]
+"""The type of a text that a person may give as a bare number: Juju reads osd-ids=6 as one."""
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool", "number": "float"}
 MAX_CHARM_LINES = 300
 
@@ -127,7 +129,8 @@ def test_actions_take_described_scalars(source):
         params = action.get("params", {})
         for key, param in params.items():
             assert KEBAB.fullmatch(key), f"{name}: {key}"
-            assert param["type"] in SCALARS, f"{name}: {key}"
+            assert param["type"] == BARE_NUMBER or param["type"] in SCALARS, f"{name}: {key}"
+            assert param["type"] == BARE_NUMBER or key not in {"osd-id", "osd-ids"}, f"{name}: {key}"
             assert param["description"], f"{name}: {key}"
         assert set(action.get("required", [])) <= params.keys(), name
 
@@ -139,7 +142,11 @@ def test_each_action_is_a_module_that_takes_its_parameters(source, unpacked):
         params = {key.replace("-", "_"): param for key, param in action.get("params", {}).items()}
         assert described[name].keys() == params.keys(), name
         for key, field in described[name].items():
-            allowed = {SCALARS[params[key]["type"]], *(["Literal"] if "enum" in params[key] else [])}
+            kind = params[key]["type"]
+            allowed = {
+                "str" if kind == BARE_NUMBER else SCALARS[kind],
+                *(["Literal"] if "enum" in params[key] else []),
+            }
             assert field["type"].partition("[")[0] in allowed, f"{name}: {key}"
             if not field["required"] and "default" in params[key]:
                 assert field["default"] == params[key]["default"], f"{name}: {key}"

@@ -119,6 +119,7 @@ class Ceph:
 
     def apply(self) -> None:
         """Start what should run; what runs with an older configuration is left for `outdated`."""
+        self.osds.follow_devices()
         self.services.ensure_running(self._services())
 
     start = apply

@@ -232,7 +232,7 @@ class CephCharm(ops.CharmBase):
         """Let Juju have a disk back only when nothing is lost with it; until then the hook fails and Juju retries."""
         path = self.machine.resolve(str(event.storage.location))
         osd = self.ceph.osds.holder(path)
-        if osd:
+        if osd and osd.phase != "making":
             self._give_up([osd.number])
 
     def _on_stop(self, _event: ops.StopEvent) -> None:

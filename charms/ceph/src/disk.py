@@ -1,13 +1,22 @@
-"""Block devices: is one provably empty, whose is it, and how it is made empty for sure."""
+"""Block devices: is one provably empty, whose is it, and how it is made empty for sure.
+
+A device's name says nothing of what is on it: the kernel gives names anew at each start. What is on it is known by its
+label, and who erases says which label he expects there.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.machine import CommandError
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from openinfra_charm.machine import Machine
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -15,6 +24,12 @@ LABEL = b"bluestore block device\n"
 """How a BlueStore label begins; the OSD's uuid follows on the second line (Ceph: src/os/bluestore/BlueStore.cc)."""
 LABEL_OFFSETS = (0, GIB, 10 * GIB, 100 * GIB, 1000 * GIB)
 """Where BlueStore keeps its label; Ceph 19 added the copies behind the first (same file, `bdev_label_positions`)."""
+ROLES = {"block.db": b"bluefs db", "block.wal": b"bluefs wal"}
+"""What a label says of a device that is not the main one (same file, `_minimal_open_bluefs`), by the name of the OSD's link."""
+FIRST = 4096
+"""The bytes at the beginning that hold the label, and nothing else."""
+BY_ID = "/dev/disk/by-id"
+UNREADABLE = "cannot be read"
 FILE_FOLDER = "/var/lib/ceph/openinfra"
 FILE_MINIMUM = GIB
 
@@ -39,10 +54,69 @@ def find(machine: Machine, name: str) -> str:
     return path
 
 
-def label_uuid(machine: Machine, path: str) -> str | None:
-    """Return the uuid of the OSD whose BlueStore label a device carries, if it does."""
-    start = machine.read_bytes(path, 60)
-    return start[len(LABEL) :].decode("ascii", "replace").strip() if start.startswith(LABEL) else None
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Whose a device is: the OSD's uuid, and as what, by the name of the link in the OSD's folder (`block`, `block.db`)."""
+
+    uuid: str
+    role: str
+
+
+def read_label(machine: Machine, path: str) -> Label | None:
+    """Return the BlueStore label that a device carries, if it does.
+
+    Raises:
+        DiskError: The device cannot be read.
+    """
+    try:
+        start = machine.read_bytes(path, 4096)
+    except OSError as error:
+        raise DiskError(f"{path}: {UNREADABLE}: {brief(error)}") from error
+    if not start.startswith(LABEL):
+        return None
+    uuid = start[len(LABEL) :].partition(b"\n")[0].decode("ascii", "replace").strip()
+    role = next((role for role, words in ROLES.items() if words in start), "block")
+    return Label(uuid[:36], role)
+
+
+def bears(machine: Machine, path: str, label: Label) -> bool:
+    """Return whether a device carries a label at this moment; one that cannot be read is not known to."""
+    try:
+        return read_label(machine, path) == label
+    except DiskError:
+        return False
+
+
+def find_label(machine: Machine, label: Label) -> str | None:
+    """Return which of the machine's devices, and parts of them, carries a label now."""
+    names = (name.replace("!", "/") for name in machine.list_folder("/sys/class/block"))
+    paths = (f"/dev/{name}" for name in names)
+    return next(
+        (path for path in paths if machine.is_block_device(path) and bears(machine, path, label)), None
+    )
+
+
+def lasting_name(machine: Machine, path: str) -> str:
+    """Return the name under which a device is found after a start too; the kernel's where it has no other."""
+    names = (f"{BY_ID}/{name}" for name in machine.list_folder(BY_ID))
+    return next((name for name in names if machine.resolve(name) == path), path)
+
+
+def brief(error: Exception) -> str:
+    """Return what an error says in one line: of what a daemon prints as it dies, the line that tells why."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if not isinstance(error, CommandError):
+        return str(error)
+    lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+    telling = (
+        next((line for line in lines if re.search(pattern, line)), "")
+        for pattern in (r"\*\* ERROR", r"\(\d+\) [A-Z]", r"FAILED ceph_assert", r"[Ee]rror|[Ff]ail")
+    )
+    line = next(filter(None, telling), lines[-1] if lines else "")
+    # A log line begins with the time, the thread and the level.
+    line = re.sub(r"^(\*\* ERROR: |\S+ [0-9a-f]{8,} +-?\d+ )", "", line)
+    return f"{error.argv[0]}: {line[:200] or f'exit code {error.code}'}"
 
 
 def objections(machine: Machine, path: str) -> list[str]:
@@ -51,51 +125,87 @@ def objections(machine: Machine, path: str) -> list[str]:
     Each check alone is fooled by something that the others see: a lock shows only what is in use now, signatures
     only what blkid or wipefs know, and the ends only where signatures usually are.
     """
-    found: list[str] = []
+    try:
+        return list(_objections(machine, path))
+    except OSError as error:
+        return [f"{UNREADABLE}: {brief(error)}"]
+
+
+def check_empty(machine: Machine, path: str) -> None:
+    """Make sure that a device is provably empty.
+
+    Raises:
+        DiskError: It is not, or it cannot be read.
+    """
+    if reasons := objections(machine, path):
+        words = "; ".join(reasons)
+        raise DiskError(f"{path}: {words}" if words.startswith(UNREADABLE) else f"{path}: not empty: {words}")
+
+
+def _objections(machine: Machine, path: str) -> Iterator[str]:
+    size = machine.size(path)
+    ends = machine.read_bytes(path, MIB), machine.read_bytes(path, MIB, -MIB)
     if not machine.open_exclusively(path):
-        found.append("in use (mounted, part of an array, or held by a program)")
+        yield "in use (mounted, part of an array, or held by a program)"
     probe = machine.run("blkid", "-p", path, check=False)
     if probe.code != 2:  # noqa: PLR2004  blkid(8): nothing was found
-        found.append(f"has a signature ({_signature(probe.stdout) or 'ambivalent'})")
+        yield f"has a signature ({_signature(probe.stdout) or 'ambivalent'})"
     if machine.run("wipefs", "-n", "-p", path, check=False).stdout.strip():
-        found.append("has signatures that wipefs knows")
-    size = machine.size(path)
-    if any(machine.read_bytes(path, MIB).strip(b"\0")) or any(
-        machine.read_bytes(path, MIB, -MIB).strip(b"\0")
-    ):
-        found.append("has data in its first or last MiB")
+        yield "has signatures that wipefs knows"
+    if any(end.strip(b"\0") for end in ends):
+        yield "has data in its first or last MiB"
     labels = [
         offset
         for offset in LABEL_OFFSETS
         if offset + len(LABEL) <= size and machine.read_bytes(path, len(LABEL), offset) == LABEL
     ]
     if labels:
-        found.append(f"has a BlueStore label at {', '.join(f'{offset // GIB} GiB' for offset in labels)}")
-    return found
+        yield f"has a BlueStore label at {', '.join(f'{offset // GIB} GiB' for offset in labels)}"
+
+
+def erase_labelled(machine: Machine, path: str, label: Label) -> None:
+    """Make the device empty that carries a label, if it still does.
+
+    Raises:
+        DiskError: It does not, it is in use, or something is still on it.
+    """
+    if read_label(machine, path) != label:
+        raise DiskError(f"{path}: carries another label than that of OSD {label.uuid}; nothing was erased")
+    erase(machine, path)
 
 
 def erase(machine: Machine, path: str) -> None:
     """Make a device empty, and make sure that it is.
 
     The places where signatures and labels are get overwritten with zeros; only a flash device is discarded, since
-    others may not come back with zeros.
+    others may not come back with zeros. The label goes last: whoever is interrupted finds the device again by it.
 
     Raises:
-        DiskError: It is in use, or something is still on it.
+        DiskError: It is in use, cannot be written, or something is still on it.
     """
+    read_label(machine, path)
     if not machine.open_exclusively(path):
         raise DiskError(f"{path}: in use; stop what holds it first")
-    machine.run("wipefs", "-aq", path)
-    size = machine.size(path)
-    for offset in (*LABEL_OFFSETS, size - 2 * MIB):
-        if 0 <= offset < size:
-            length = min(2 * MIB, size - offset)
-            machine.run("blkdiscard", "-z", "-o", str(offset), "-l", str(length), path)
-    if not _rotates(machine, path):
-        # A device without discard refuses; the zeros above suffice.
-        machine.run("blkdiscard", path, check=False, timeout=50)
+    try:
+        size = machine.size(path)
+        for offset in (*LABEL_OFFSETS[1:], size - 2 * MIB):
+            if 0 < offset < size:
+                _zero(machine, path, offset, min(2 * MIB, size - offset))
+        if not _rotates(machine, path):
+            # A device without discard refuses; the zeros suffice.
+            machine.run("blkdiscard", "-o", str(FIRST), path, check=False, timeout=50)
+        _zero(machine, path, FIRST, min(2 * MIB, size) - FIRST)
+        _zero(machine, path, 0, FIRST)
+        # What it knows elsewhere.
+        machine.run("wipefs", "-aq", path)
+    except (CommandError, OSError) as error:
+        raise DiskError(f"{path}: cannot be erased: {brief(error)}") from error
     if left := objections(machine, path):
         raise DiskError(f"{path}: still not empty after erasing: {'; '.join(left)}")
+
+
+def _zero(machine: Machine, path: str, offset: int, length: int) -> None:
+    machine.run("blkdiscard", "-z", "-o", str(offset), "-l", str(length), path)
 
 
 def make_file(machine: Machine, text: str, uuid: str) -> str:
@@ -127,9 +237,9 @@ def list_devices(machine: Machine) -> list[dict[str, Any]]:
     A container sees all devices of its host in /sys; only those that it has in /dev are its own.
     """
     columns = "PATH,SIZE,MODEL,ROTA"
-    listed = json.loads(
-        machine.run("lsblk", "-J", "-b", "-d", "-o", columns).stdout or '{"blockdevices": []}'
-    )
+    # Its exit code tells of one device that it could not look at; the others are listed.
+    told = machine.run("lsblk", "-J", "-b", "-d", "-o", columns, check=False).stdout
+    listed = json.loads(told or '{"blockdevices": []}')
     return [d for d in listed["blockdevices"] if d["size"] and machine.is_block_device(d["path"])]
 
 

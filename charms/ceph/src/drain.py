@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import health
+from disk import DiskError
 from monitor import forget_host
 from osd import is_ok_to_stop, is_safe_to_destroy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from admin import Admin
     from ceph import Ceph
@@ -38,35 +39,45 @@ def empty(machine: Machine, admin: Admin, numbers: list[int], report: Callable[[
 
 
 def begin(admin: Admin, numbers: list[int]) -> None:
-    """Let data move off OSDs.
+    """Let data move off OSDs; one that has never been up has no place in CRUSH, and no data.
 
     Raises:
         UnreachableError: The monitors do not answer.
     """
-    for number in numbers:
+    placed = {node["id"] for node in admin.command("osd tree")["nodes"]}
+    for number in placed & set(numbers):
         admin.command("osd crush reweight", name=f"osd.{number}", weight=0.0)
 
 
 def remove(
-    ceph: Ceph, numbers: list[int], report: Callable[[str], None], *, zap: bool, keep_number: bool = False
-) -> None:
-    """Drain OSDs of this machine and take them out of the cluster.
+    ceph: Ceph, uuids: Iterable[str], report: Callable[[str], None], *, zap: bool, keep_number: bool = False
+) -> list[str]:
+    """Drain OSDs of this machine, known by their uuids, and take them out of the cluster.
+
+    Returns:
+        What could not be erased, a sentence each; its OSD is out nevertheless.
 
     Raises:
         UnreachableError: The monitors do not answer.
-        DiskError: A device could not be erased; its OSD is out nevertheless.
     """
-    present = [number for number in numbers if ceph.osds.find(number)]
-    empty(ceph.machine, ceph.admin, present, report)
-    for number in present:
-        osd = ceph.osds.find(number)
-        while not is_ok_to_stop(ceph.admin, [number]):
-            report(f"waiting until the cluster can do without osd.{number}")
+    phases = {"in", "leaving", "destroyed"}
+    leaving = [osd for osd in map(ceph.osds.get, uuids) if osd and osd.phase in phases]
+    # A number that another OSD has now is not theirs, and what is destroyed holds nothing.
+    known = [osd for osd in leaving if ceph.osds.is_known(osd)]
+    empty(ceph.machine, ceph.admin, [osd.number for osd in known], report)
+    left: list[str] = []
+    for osd in leaving:
+        while osd in known and not is_ok_to_stop(ceph.admin, [osd.number]):
+            report(f"waiting until the cluster can do without osd.{osd.number}")
             ceph.machine.sleep(PAUSE)
-        ceph.admin.command("osd out", ids=[str(number)])
-        if osd:
+        if osd in known:
+            ceph.admin.command("osd out", ids=[str(osd.number)])
+        try:
             ceph.osds.remove(osd, ceph.services, zap=zap, keep_number=keep_number)
-        report(f"osd.{number} is out")
+        except DiskError as error:
+            left.append(str(error))
+        report(f"osd.{osd.number} is out")
+    return left
 
 
 def forget_machine(machine: Machine, admin: Admin, host: str, report: Callable[[str], None]) -> None:
@@ -93,16 +104,20 @@ def forget_machine(machine: Machine, admin: Admin, host: str, report: Callable[[
     admin.command("osd crush rm", name=host)
 
 
-def leave(ceph: Ceph, report: Callable[[str], None]) -> None:
+def leave(ceph: Ceph, report: Callable[[str], None]) -> list[str]:
     """Take this machine out of the cluster while it lives: its OSDs first, then its place in CRUSH.
+
+    Returns:
+        What could not be erased, a sentence each.
 
     Raises:
         UnreachableError: The monitors do not answer.
     """
-    remove(ceph, [osd.number for osd in ceph.osds.all()], report, zap=True)
+    left = remove(ceph, ceph.osds.uuids(), report, zap=True)
     host = ceph.monitor.name
     if any(node["name"] == host for node in ceph.admin.command("osd tree")["nodes"]):
         ceph.admin.command("osd crush rm", name=host)
+    return left
 
 
 def wait_until_clean(ceph: Ceph, report: Callable[[str], None]) -> None:

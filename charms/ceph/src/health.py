@@ -8,6 +8,7 @@ from admin import UnreachableError
 from osd import is_ok_to_stop, is_safe_to_destroy
 
 if TYPE_CHECKING:
+    from admin import Admin
     from ceph import Ceph
 
 GOOD = frozenset({"active", "clean", "scrubbing", "deep", "snaptrim", "snaptrim_wait"})
@@ -24,6 +25,19 @@ def is_clean(status: dict[str, Any]) -> bool:
     """Return whether every placement group has all its copies, from the answer to `status`."""
     groups = status["pgmap"].get("pgs_by_state", [])
     return all(set(group["state_name"].split("+")) <= GOOD for group in groups)
+
+
+def idle_groups(admin: Admin) -> dict[str, int]:
+    """Return how many placement groups of each pool do not serve: inactive ones, and stale ones, of which nobody knows.
+
+    Raises:
+        UnreachableError: The monitors, or a manager, do not answer.
+    """
+    names = {str(pool["poolnum"]): pool["poolname"] for pool in admin.command("osd lspools")}
+    answer = admin.command("pg dump", dumpcontents=["pgs_brief"])
+    words = ((group["pgid"].partition(".")[0], group["state"].split("+")) for group in answer["pg_stats"])
+    idle = [names.get(pool, pool) for pool, state in words if "active" not in state or "stale" in state]
+    return {pool: idle.count(pool) for pool in idle}
 
 
 def why_not_to_stop(ceph: Ceph) -> str | None:

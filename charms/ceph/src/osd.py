@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import uuid
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import disk
 from admin import CommandRefusedError
 from monitor import new_key
+from openinfra_charm.machine import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,17 +24,26 @@ if TYPE_CHECKING:
 FOLDER = "/var/lib/ceph/osd"
 
 
+LINKS = ("block", "block.db", "block.wal")
+"""An OSD's links to its devices in its folder: the main one, that of its database, and of its write-ahead log."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Osd:
     """An OSD of this machine.
 
-    `phase` is `making` (then `number` may still be -1), `in`, `leaving`, or `removed`: that record stays so that
-    a device which an operator took out does not come back by the configuration that still names it.
+    The uuid says which one it is: its devices bear it in their labels, and the cluster knows the OSD by it. Numbers are
+    given again, and devices get new names: `device`, `db_device` and `wal_device` are what they were called last.
+
+    `phase` is `making` (then `number` may still be -1), `in`, `leaving`, `destroyed` (its number waits for the one that
+    takes its place), or `removed`: that record stays so that a device which an operator took out does not come back by
+    the configuration that still names it.
     """
 
     uuid: str
     device: str
     db_device: str = ""
+    wal_device: str = ""
     number: int = -1
     phase: str = "making"
 
@@ -40,6 +51,26 @@ class Osd:
     def unit(self) -> str:
         """The systemd unit that runs it."""
         return f"ceph-osd@{self.number}.service"
+
+    @property
+    def folder(self) -> str:
+        """Where its daemon finds its key, and its devices behind links."""
+        return f"{FOLDER}/ceph-{self.number}"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What its devices were called last, by the link to each."""
+        names = zip(LINKS, (self.device, self.db_device, self.wal_device), strict=True)
+        return {link: name for link, name in names if name}
+
+    def renamed(self, names: dict[str, str]) -> Osd:
+        """Return it with other names of its devices."""
+        device, db_device, wal_device = ((self.names | names).get(link, "") for link in LINKS)
+        return dataclasses.replace(self, device=device, db_device=db_device, wal_device=wal_device)
+
+    def label(self, link: str) -> disk.Label:
+        """Return the label that the device behind a link bears."""
+        return disk.Label(self.uuid, link)
 
 
 class Osds:
@@ -58,19 +89,62 @@ class Osds:
         """Return this machine's OSDs that serve, by number."""
         return sorted((osd for osd in self._records() if osd.phase == "in"), key=lambda osd: osd.number)
 
-    def find(self, number: int) -> Osd | None:
-        """Return one of this machine's OSDs, also while it leaves."""
-        here = (osd for osd in self._records() if osd.phase in {"in", "leaving"})
-        return next((osd for osd in here if osd.number == number), None)
+    def uuids(self) -> list[str]:
+        """Return which OSDs are here, those included that are about to leave, and those whose number is kept."""
+        return sorted(osd.uuid for osd in self._records() if osd.phase in {"in", "leaving", "destroyed"})
 
-    def _was_removed(self, device: str) -> bool:
+    def find(self, number: int) -> Osd | None:
+        """Return one of this machine's OSDs, also while it leaves, or while its number waits for another one."""
+        phases = ("in", "leaving", "destroyed")
+        here = [osd for osd in self._records() if osd.number == number and osd.phase in phases]
+        return min(here, key=lambda osd: phases.index(osd.phase), default=None)
+
+    def get(self, identity: str) -> Osd | None:
+        """Return the OSD with this uuid that is on record here, whatever has become of it."""
+        return next((osd for osd in self._records() if osd.uuid == identity), None)
+
+    def _was_removed(self, path: str) -> bool:
         """Return whether an operator has taken the OSD on this device out."""
-        return any((osd.device, osd.phase) == (device, "removed") for osd in self._records())
+        names = {path, disk.lasting_name(self._machine, path)}
+        return any(osd.device in names and osd.phase in {"removed", "destroyed"} for osd in self._records())
 
     def holder(self, path: str) -> Osd | None:
-        """Return the OSD of this machine whose label the device carries."""
-        label = disk.label_uuid(self._machine, path)
-        return next((osd for osd in self.all() if osd.uuid == label), None)
+        """Return the OSD of this machine whose label the device carries, be it half made or about to leave.
+
+        One that cannot be read is taken for that of the OSD which had a device of this name, and has none elsewhere.
+        """
+        present = [osd for osd in self._records() if osd.phase in {"making", "in", "leaving"}]
+        try:
+            label = disk.read_label(self._machine, path)
+        except disk.DiskError:
+            names = {path, disk.lasting_name(self._machine, path)}
+            had = ((osd, link) for osd in present for link, name in osd.names.items() if name in names)
+            return next((osd for osd, link in had if link not in self.media(osd)), None)
+        return next((osd for osd in present if label and osd.uuid == label.uuid), None)
+
+    def media(self, osd: Osd) -> dict[str, str]:
+        """Return where an OSD's devices are now, by the link to each: those that bear its label at this moment."""
+        found: dict[str, str] = {}
+        for link, name in osd.names.items():
+            path = self._machine.resolve(name)
+            if not (self._machine.exists(path) and disk.bears(self._machine, path, osd.label(link))):
+                path = disk.find_label(self._machine, osd.label(link)) or ""
+            found |= {link: path} if path else {}
+        return found
+
+    def follow_devices(self) -> None:
+        """Put on record what devices are called now, from the links that an OSD's start has put right (files/osd-device)."""
+        for osd in self.all():
+            links = {link: self._machine.resolve(f"{osd.folder}/{link}") for link in osd.names}
+            names = {
+                link: disk.lasting_name(self._machine, path)
+                for link, path in links.items()
+                if path != self._machine.resolve(osd.names[link])
+                and self._machine.exists(path)
+                and disk.bears(self._machine, path, osd.label(link))
+            }
+            if names:
+                self._save(osd.renamed(names))
 
     def provide(self, names: Iterable[str]) -> Iterator[disk.DiskError]:
         """Make OSDs of what shall always be one here; yield what stands in the way of each that cannot be.
@@ -99,38 +173,58 @@ class Osds:
                 yield error
 
     def create(
-        self, device: str, *, db_device: str = "", device_class: str = "", number: int | None = None
+        self,
+        device: str,
+        *,
+        db_device: str = "",
+        wal_device: str = "",
+        device_class: str = "",
+        number: int | None = None,
+        identity: str = "",
     ) -> Osd:
         """Make an OSD of an empty device; when it fails, nothing of it is left.
 
         Args:
             device: A block device's real path, or `file:SIZE`.
             db_device: A faster device for its database, if any.
+            wal_device: A faster device for its write-ahead log, if any.
             device_class: Its CRUSH device class; empty: Ceph finds out.
             number: The number of a destroyed OSD whose place it takes.
+            identity: Its uuid, where it has one already.
 
         Raises:
-            DiskError: A device is not empty, or the file cannot be made.
+            DiskError: A device is not empty, or Ceph can make no OSD of it.
             UnreachableError: The monitors do not answer.
         """
-        identity = str(uuid.uuid4())
+        identity = identity or str(uuid.uuid4())
         if device.startswith("file:"):
             device = disk.make_file(self._machine, device.removeprefix("file:"), identity)
-        for path in filter(None, (device, db_device)):
-            if self._machine.is_block_device(path) and (reasons := disk.objections(self._machine, path)):
-                raise disk.DiskError(f"{path}: not empty: {'; '.join(reasons)}")
-        for old in self._records():
-            if (old.device, old.phase) == (device, "removed"):
-                self._machine.remove(f"{self._folder}/{old.uuid}.json")
-        osd = Osd(uuid=identity, device=device, db_device=db_device)
+        for path in filter(None, (device, db_device, wal_device)):
+            if self._machine.is_block_device(path):
+                disk.check_empty(self._machine, path)
+        names = {path: disk.lasting_name(self._machine, path) for path in (device, db_device, wal_device)}
+        replaced = [
+            old for old in self._records() if old.phase == "removed" and old.device in {device, names[device]}
+        ]
+        for old in replaced:
+            self._forget(old)
+        osd = Osd(
+            uuid=identity, device=names[device], db_device=names[db_device], wal_device=names[wal_device]
+        )
         self._save(osd)
         try:
             osd = self._make(osd, device_class, number)
+        except (CommandError, CommandRefusedError, OSError) as error:
+            self._undo(osd, keep=number)
+            raise disk.DiskError(f"{device}: Ceph cannot make an OSD of it: {disk.brief(error)}") from error
         except Exception:
             # Whatever it was: what is half made goes, then the error goes on its way.
             self._undo(osd, keep=number)
             raise
         self._save(osd)
+        for old in self._records():
+            if (old.number, old.phase) == (osd.number, "destroyed"):
+                self._save(dataclasses.replace(old, phase="removed"))
         return osd
 
     def clean_up(self, keep: int | None = None) -> None:
@@ -147,27 +241,65 @@ class Osds:
                 self._undo(osd, keep=keep)
 
     def remove(self, osd: Osd, services: Services, *, zap: bool, keep_number: bool = False) -> None:
-        """Take an OSD that holds nothing out of the cluster for good, and erase its device if asked to.
+        """Take an OSD that holds nothing out of the cluster for good, and erase its devices if asked to.
 
         Whether it holds nothing is for the caller to find out (`is_safe_to_destroy`).
 
         Raises:
-            DiskError: The device could not be erased; the OSD is out nevertheless.
+            DiskError: A device could not be erased; the OSD is out nevertheless.
             UnreachableError: The monitors do not answer.
         """
-        # From here on no hook starts it again.
-        self._save(dataclasses.replace(osd, phase="leaving"))
-        services.stop(osd.unit)
-        self._drop(osd.number, keep_number=keep_number)
-        self._save(dataclasses.replace(osd, phase="removed"))
-        self._clear(osd, zap=zap)
+        if osd.phase != "destroyed":
+            # From here on no hook starts it again.
+            self._save(dataclasses.replace(osd, phase="leaving"))
+        if self._has_folder(osd):
+            services.stop(osd.unit)
+        self._drop(osd, keep_number=keep_number)
+        out = dataclasses.replace(osd, phase="destroyed" if keep_number else "removed")
+        try:
+            self._clear(osd, zap=zap)
+        except disk.DiskError:
+            self._save(out)
+            raise
+        # Only now: what is interrupted before is done again, with the devices.
+        self._save(out)
 
-    def _drop(self, number: int, *, keep_number: bool) -> None:
-        if number in self._admin.command("osd ls"):
-            self._admin.command("osd down", ids=[str(number)], definitely_dead=True)
+    def is_known(self, osd: Osd) -> bool:
+        """Return whether the cluster's OSD of this number is this one, and not another that has the number now."""
+        entries = self._admin.command("osd dump")["osds"]
+        return any((entry["osd"], entry["uuid"]) == (osd.number, osd.uuid) for entry in entries)
+
+    def is_up(self, osd: Osd) -> bool:
+        """Return whether the cluster has an OSD in service."""
+        entries = self._admin.command("osd dump")["osds"]
+        return any(entry["uuid"] == osd.uuid and entry["up"] for entry in entries)
+
+    def wait_until_up(self, osds: Iterable[Osd], seconds: float) -> bool:
+        """Return whether OSDs are in service, waiting for them up to so long.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        new = tuple(osds)
+        return self._machine.wait_until(lambda: all(map(self.is_up, new)), seconds)
+
+    def _drop(self, osd: Osd, *, keep_number: bool) -> None:
+        """Take an OSD out of the cluster, or only destroy it; a number that another one has now is left alone."""
+        entries = self._admin.command("osd dump")["osds"]
+        entry = next((entry for entry in entries if entry["osd"] == osd.number), None)
+        # A destroyed one has lost its uuid (Ceph: src/mon/OSDMonitor.cc, prepare_command_osd_destroy).
+        is_destroyed = osd.phase == "destroyed" and entry and "destroyed" in entry["state"]
+        if entry and (entry["uuid"] == osd.uuid or is_destroyed) and not (is_destroyed and keep_number):
+            self._admin.command("osd down", ids=[str(osd.number)], definitely_dead=True)
             prefix = "osd destroy-actual" if keep_number else "osd purge-actual"
-            self._admin.command(prefix, id=number, yes_i_really_mean_it=True)
-        self._machine.remove(f"{FOLDER}/ceph-{number}")
+            self._admin.command(prefix, id=osd.number, yes_i_really_mean_it=True)
+        if self._has_folder(osd):
+            self._machine.remove(osd.folder)
+
+    def _has_folder(self, osd: Osd) -> bool:
+        """Return whether the folder of this number is this OSD's, which has been begun, and not another's."""
+        owner = (self._machine.read(f"{osd.folder}/fsid") or "").strip()
+        return self._machine.exists(osd.folder) and owner in {"", osd.uuid}
 
     def _make(self, osd: Osd, device_class: str, number: int | None) -> Osd:
         key = new_key()
@@ -177,15 +309,14 @@ class Osds:
         answer = self._admin.command("osd new", data, uuid=osd.uuid, **wanted)
         osd = dataclasses.replace(osd, number=int(answer["osdid"]))
         self._save(osd)
-        folder = f"{FOLDER}/ceph-{osd.number}"
+        folder = osd.folder
         self._machine.remove(folder)
         self._machine.make_folder(folder, mode=0o750, user="ceph", group="ceph")
         keyring = f"[osd.{osd.number}]\n\tkey = {key}\n"
         self._machine.write(f"{folder}/keyring", keyring, mode=0o600, user="ceph", group="ceph")
-        for name, path in (("block", osd.device), ("block.db", osd.db_device)):
-            if path:
-                self._machine.change_owner(path, user="ceph", group="ceph")
-                self._machine.link(f"{folder}/{name}", path)
+        for link, name in osd.names.items():
+            self._machine.change_owner(name, user="ceph", group="ceph")
+            self._machine.link(f"{folder}/{link}", name)
         self._machine.run("ceph", "mon", "getmap", "-o", f"{folder}/activate.monmap", timeout=20)
         self._machine.change_owner(f"{folder}/activate.monmap", user="ceph", group="ceph")
         self._machine.run(
@@ -197,16 +328,38 @@ class Osds:
     def _undo(self, osd: Osd, keep: int | None = None) -> None:
         known = self._admin.command("osd dump")["osds"]
         for number in (entry["osd"] for entry in known if entry["uuid"] == osd.uuid):
-            self._drop(number, keep_number=number == keep)
-        self._clear(osd, zap=True)
-        self._machine.remove(f"{self._folder}/{osd.uuid}.json")
+            self._drop(dataclasses.replace(osd, number=number), keep_number=number == keep)
+        # A device that fails in this too says so itself where it is looked at next.
+        with contextlib.suppress(disk.DiskError):
+            self._clear(osd, zap=True, must=False)
+        self._forget(osd)
 
-    def _clear(self, osd: Osd, *, zap: bool) -> None:
-        for path in filter(None, (osd.device, osd.db_device)):
-            if path.startswith(f"{disk.FILE_FOLDER}/"):
-                self._machine.remove(path)
-            elif zap and self._machine.is_block_device(path):
-                disk.erase(self._machine, path)
+    def _clear(self, osd: Osd, *, zap: bool, must: bool = True) -> None:
+        """Remove an OSD's file; erase its devices: those that bear its label now, whatever their names.
+
+        Raises:
+            DiskError: One could not be erased; or it was not found, and it `must` be.
+        """
+        if osd.device.startswith(f"{disk.FILE_FOLDER}/"):
+            self._machine.remove(osd.device)
+        if not zap:
+            return
+        links = [link for link, name in osd.names.items() if not name.startswith(f"{disk.FILE_FOLDER}/")]
+        media = self.media(osd)
+        for link in links:
+            if link in media:
+                disk.erase_labelled(self._machine, media[link], osd.label(link))
+        missing = [
+            osd.names[link]
+            for link in links
+            # One that is empty was erased before something interrupted this.
+            if link not in media and disk.objections(self._machine, self._machine.resolve(osd.names[link]))
+        ]
+        if must and missing:
+            raise disk.DiskError(
+                f"osd.{osd.number} is out, but no device that can be read bears its label ({osd.uuid}), so nothing was "
+                f"erased; it was on {', '.join(missing)}"
+            )
 
     def _records(self) -> list[Osd]:
         names = self._machine.list_folder(self._folder)
@@ -216,6 +369,9 @@ class Osds:
     def _save(self, osd: Osd) -> None:
         text = json.dumps(dataclasses.asdict(osd), indent=1, sort_keys=True)
         self._machine.write(f"{self._folder}/{osd.uuid}.json", text + "\n")
+
+    def _forget(self, osd: Osd) -> None:
+        self._machine.remove(f"{self._folder}/{osd.uuid}.json")
 
 
 def is_safe_to_destroy(admin: Admin, numbers: list[int]) -> bool:

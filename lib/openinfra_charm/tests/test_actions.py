@@ -13,7 +13,7 @@ from openinfra_charm.actions import ActionError, NoParams, Outcome, perform, req
 
 META = {"name": "probe"}
 ACTIONS = {
-    "add-disk": {"params": {"osd-devices": {"type": "string"}, "wipe": {"type": "boolean"}}},
+    "add-disk": {"params": {"osd-devices": {"type": ["string", "integer"]}, "wipe": {"type": "boolean"}}},
     "promote": {},
     "openrc": {},
 }
@@ -84,6 +84,10 @@ def test_what_was_done_is_told_to_people_and_to_programs(run):
     results = run("add-disk", osd_devices="/dev/sdb")
     assert results["summary"] == "added /dev/sdb"
     assert json.loads(results["result"]) == {"a": None, "b": [1]}
+
+
+def test_a_text_that_is_given_as_a_bare_number_is_a_text(run):
+    assert run("add-disk", osd_devices=6)["summary"] == "added 6"
 
 
 def test_an_empty_result_is_a_result_and_none_is_not(run):

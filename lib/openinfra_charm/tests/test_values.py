@@ -23,6 +23,10 @@ def test_what_is_no_size_is_none(text):
     assert parse_size(text) is None
 
 
-@given(st.lists(st.text("abc/ ", min_size=0, max_size=5)))
-def test_a_list_has_neither_blanks_nor_empty_names(parts):
-    assert split(",".join(parts)) == tuple(part.strip() for part in parts if part.strip())
+@given(
+    st.lists(st.text("abc/", min_size=1, max_size=5)),
+    st.lists(st.sampled_from([",", " ", "\n", ", ", " ,, "]), min_size=30, max_size=30),
+)
+def test_a_list_has_commas_or_blanks_between_its_names(names, between):
+    text = "".join(one for pair in zip(between, names, strict=False) for one in pair)
+    assert split(f"{text} ") == tuple(names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import disk
+import health
 from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.actions import ActionError
 from openinfra_charm.values import split
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from admin import Admin
+    from ceph import Ceph
     from charm import CephCharm
     from osd import Osd
 
@@ -32,7 +35,7 @@ def cluster() -> Generator[None]:
 
 
 def osd_numbers(text: str) -> list[int]:
-    """Return the OSD numbers that a comma-separated list names.
+    """Return the OSD numbers that a list names.
 
     Raises:
         ActionError: It is empty, or something in it is no number.
@@ -68,3 +71,39 @@ def local(charm: CephCharm, numbers: list[int]) -> list[Osd]:
             f"osd.{missing[0]} is not an OSD of {charm.unit.name}, which has {here}; see list-disks"
         )
     return [osd for osd in found if osd]
+
+
+def check_groups(admin: Admin, force: str) -> None:
+    """Refuse to take OSDs away while a pool has placement groups that do not serve: these OSDs may hold what they lack.
+
+    Args:
+        admin: The cluster.
+        force: The pools, comma-separated, whose groups the operator gives up.
+
+    Raises:
+        ActionError: There are such groups in other pools.
+    """
+    idle = {pool: count for pool, count in health.idle_groups(admin).items() if pool not in split(force)}
+    if idle:
+        words = ", ".join(f"{count} of pool {pool}" for pool, count in sorted(idle.items()))
+        raise ActionError(
+            f"placement groups are inactive or stale: {words}. What they lack may be on these OSDs: bring missing OSDs back "
+            f"first, see get-health; or give these groups up: force={','.join(sorted(idle))}"
+        )
+
+
+def check_unused(ceph: Ceph, name: str, path: str) -> None:
+    """Refuse to erase a device that is an OSD's, of this machine by its record or of the cluster by its label.
+
+    Raises:
+        ActionError: It is one; or it bears an OSD's label, and the monitors do not answer whether it is theirs.
+        DiskError: It cannot be read.
+    """
+    if holder := ceph.osds.holder(path):
+        raise ActionError(f"{name} is osd.{holder.number}: take it out first with remove-disk")
+    if label := disk.read_label(ceph.machine, path):
+        with cluster():
+            entries = ceph.admin.command("osd dump")["osds"]
+        for entry in entries:
+            if entry["uuid"] == label.uuid:
+                raise ActionError(f"{name} is osd.{entry['osd']} of this cluster: take that out first")

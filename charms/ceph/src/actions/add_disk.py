@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import daemons
 import disk
-from actions import cluster
-from admin import CommandRefusedError, UnreachableError
+from actions import check_unused, cluster
+from admin import UnreachableError
 from openinfra_charm.actions import ActionError, Outcome
-from openinfra_charm.machine import CommandError
 from openinfra_charm.values import split
 from state import Config, Settings
 
 if TYPE_CHECKING:
     from charm import CephCharm
+
+
+UP_SECONDS = 20
+"""How long the action waits for new OSDs to be in service."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +27,7 @@ class Params:
 
     osd_devices: str
     db_devices: str = ""
+    wal_devices: str = ""
     device_class: str = ""
     wipe: bool = False
     confirm: str = ""
@@ -37,49 +41,87 @@ def run(charm: CephCharm, params: Params) -> Outcome:
             message tells of each).
     """
     settings = Settings.parse(charm.load_config(Config))
-    names, db_names = split(params.osd_devices), split(params.db_devices)
-    _check(params, names, db_names)
+    names, db_names, wal_names = (
+        split(text) for text in (params.osd_devices, params.db_devices, params.wal_devices)
+    )
+    _check(params, names, db_names, wal_names)
     if charm.identity is None or not charm.cluster.shared.get("monitors"):
         raise ActionError("the cluster is not founded yet; wait until the unit is active")
     with cluster():
         charm.ceph.admin.command("quorum_status")
     report = [
-        _add(charm, params, name, db_names[index] if db_names else "") for index, name in enumerate(names)
+        _add(
+            charm,
+            params,
+            name,
+            db_names[index] if db_names else "",
+            wal_names[index] if wal_names else "",
+        )
+        for index, name in enumerate(names)
     ]
-    charm.ceph.apply()
-    with cluster():
-        daemons.serve(charm, settings)
+    if any(entry["state"] == "made" for entry in report):
+        charm.ceph.apply()
+        with cluster():
+            _tell_who_is_up(charm, report)
+            daemons.serve(charm, settings)
     words = "; ".join(entry["message"] for entry in report)
-    if any(entry["state"] == "refused" for entry in report):
+    if any(entry["state"] in {"refused", "failed"} for entry in report):
         raise ActionError(words)
     return Outcome(summary=words, result=report)
 
 
-def _check(params: Params, names: tuple[str, ...], db_names: tuple[str, ...]) -> None:
+def _tell_who_is_up(charm: CephCharm, report: list[dict[str, Any]]) -> None:
+    """Say of each new OSD whether it is in service, waiting for it as long as an action may."""
+    osds = charm.ceph.osds
+    new = [osd for osd in osds.all() if osd.number in {e["osd-id"] for e in report if e["state"] == "made"}]
+    osds.wait_until_up(new, UP_SECONDS)
+    states = charm.machine.service_states(*(osd.unit for osd in new))
+    for entry in report:
+        for osd in (osd for osd in new if entry["state"] == "made" and osd.number == entry["osd-id"]):
+            name, see = f"{entry['device']}: ", f"see juju ssh {charm.unit.name} journalctl -u {osd.unit}"
+            if osds.is_up(osd):
+                entry |= {"state": "added", "message": f"{name}is osd.{osd.number} now"}
+            elif states[osd.unit] in {"active", "activating"}:
+                entry |= {
+                    "state": "starting",
+                    "message": f"{name}osd.{osd.number} is made and starts; it is not up yet, see get-health",
+                }
+            else:
+                entry |= {
+                    "state": "failed",
+                    "message": f"{name}osd.{osd.number} is made, but its daemon does not run; {see}",
+                }
+
+
+def _check(
+    params: Params, names: tuple[str, ...], db_names: tuple[str, ...], wal_names: tuple[str, ...]
+) -> None:
     if not names:
         raise ActionError("osd-devices is empty: name devices (/dev/sdb) or file:SIZE")
-    devices = [name for name in names if not name.startswith("file:")]
+    devices = [name for name in (*names, *db_names, *wal_names) if not name.startswith("file:")]
     if twice := [name for name in devices if devices.count(name) > 1]:
-        raise ActionError(f"{twice[0]} is named twice in osd-devices")
-    if db_names and len(db_names) != len(names):
+        raise ActionError(f"{twice[0]} is named twice")
+    for option, given in (("db-devices", db_names), ("wal-devices", wal_names)):
+        if given and len(given) != len(names):
+            raise ActionError(
+                f"{option} names {len(given)} devices for {len(names)} osd-devices: one for each is needed"
+            )
+    if params.wipe and set(split(params.confirm)) != set(devices):
         raise ActionError(
-            f"db-devices names {len(db_names)} devices for {len(names)} osd-devices: one for each is needed"
-        )
-    if params.wipe and set(split(params.confirm)) != {*devices, *db_names}:
-        raise ActionError(
-            f"wipe erases all that is on {params.osd_devices}: say so with confirm={params.osd_devices}"
+            f"wipe erases all that is on {', '.join(devices)}: say so with confirm={','.join(devices)}"
         )
     if params.confirm and not params.wipe:
         raise ActionError("confirm is only for wipe=true")
 
 
-def _add(charm: CephCharm, params: Params, name: str, db_name: str) -> dict[str, Any]:
-    """Add one device and tell how it went."""
+def _add(charm: CephCharm, params: Params, name: str, db_name: str, wal_name: str) -> dict[str, Any]:
+    """Make an OSD of one device and tell how it went."""
     osds = charm.ceph.osds
     try:
         path = name if name.startswith("file:") else disk.find(charm.machine, name)
-        db_path = disk.find(charm.machine, db_name) if db_name else ""
-        if not name.startswith("file:") and (there := osds.holder(path)):
+        db_path, wal_path = (disk.find(charm.machine, one) if one else "" for one in (db_name, wal_name))
+        there = None if name.startswith("file:") else osds.holder(path)
+        if there and there.phase == "in":
             return {
                 "device": name,
                 "state": "present",
@@ -87,11 +129,11 @@ def _add(charm: CephCharm, params: Params, name: str, db_name: str) -> dict[str,
                 "message": f"{name}: is osd.{there.number} already",
             }
         if params.wipe:
-            for device in filter(charm.machine.is_block_device, (path, db_path)):
+            for device in filter(charm.machine.is_block_device, (path, db_path, wal_path)):
+                check_unused(charm.ceph, name, device)
                 disk.erase(charm.machine, device)
-        osd = osds.create(path, db_device=db_path, device_class=params.device_class)
-    except (disk.DiskError, UnreachableError, CommandRefusedError, CommandError) as error:
+        osd = osds.create(path, db_device=db_path, wal_device=wal_path, device_class=params.device_class)
+    except (disk.DiskError, UnreachableError, ActionError) as error:
         message = str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}"
         return {"device": name, "state": "refused", "message": message}
-    message = f"{name}: is osd.{osd.number} now"
-    return {"device": name, "state": "added", "osd-id": osd.number, "message": message}
+    return {"device": name, "state": "made", "osd-id": osd.number}

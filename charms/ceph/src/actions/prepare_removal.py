@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import crush
-from actions import cluster
+from actions import check_groups, cluster
 from openinfra_charm.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
@@ -18,15 +18,17 @@ class Params:
     """The action's parameters."""
 
     dry_run: bool = False
+    force: str = ""
 
 
 def run(charm: CephCharm, params: Params) -> Outcome:
     """Start the job that drains this unit, and let the leader move its monitor.
 
     Raises:
-        ActionError: The units that remain cannot take the data.
+        ActionError: The units that remain cannot take the data, or placement groups do not serve.
     """
     with cluster():
+        check_groups(charm.ceph.admin, params.force)
         try:
             move = crush.check_spare(charm.ceph.admin, [osd.number for osd in charm.ceph.osds.all()])
         except crush.CrushError as error:

@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import disk
-from actions import cluster, local
+from actions import check_groups, cluster, local, osd_numbers
 from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.actions import size as parse_size
 
 if TYPE_CHECKING:
     from charm import CephCharm
+
+TIB = 1 << 40
+"""What a weight of 1 in CRUSH stands for, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
     """The action's parameters."""
 
-    osd_id: int
+    osd_id: str
     device: str
+    force: str = ""
 
 
 def run(charm: CephCharm, params: Params) -> Outcome:
     """Start the job, if the OSD is this unit's and the new device is empty.
 
     Raises:
-        ActionError: It is not.
+        ActionError: It is not, or placement groups do not serve.
     """
-    (old,) = local(charm, [params.osd_id])
-    device = params.device
-    try:
-        if not device.startswith("file:"):
-            device = disk.find(charm.machine, device)
-            if reasons := disk.objections(charm.machine, device):
-                raise ActionError(f"{params.device}: not empty: {'; '.join(reasons)}; see zap-disk")
-    except disk.DiskError as error:
-        raise ActionError(str(error)) from error
+    numbers = osd_numbers(params.osd_id)
+    if len(numbers) > 1:
+        raise ActionError(f"osd-id={params.osd_id}: expected one OSD, such as 3")
+    (old,) = local(charm, numbers)
+    device, size = _device(charm, params.device)
     with cluster():
+        check_groups(charm.ceph.admin, params.force)
         nodes = charm.ceph.admin.command("osd tree")["nodes"]
-    weight = next(node["crush_weight"] for node in nodes if node["id"] == old.number)
-    job = charm.jobs.start("jobs.replace_disk", osd_id=str(old.number), device=device, weight=str(weight))
+    weight = next((node["crush_weight"] for node in nodes if node["id"] == old.number), 0)
+    job = charm.jobs.start(
+        "jobs.replace_disk",
+        old=old.uuid,
+        new=str(uuid.uuid4()),
+        device=device,
+        # One that was being drained weighs nothing any more.
+        weight=str(weight or size / TIB),
+    )
     return Outcome(summary=f"{job.id} started; see show-job", result={"job-id": job.id})
+
+
+def _device(charm: CephCharm, name: str) -> tuple[str, int]:
+    """Return the lasting name of a device that could become an OSD, and its size in bytes."""
+    if name.startswith("file:"):
+        return name, parse_size("device", name.removeprefix("file:"))
+    try:
+        path = disk.find(charm.machine, name)
+        disk.check_empty(charm.machine, path)
+    except disk.DiskError as error:
+        raise ActionError(f"{error}; see list-disks, zap-disk") from error
+    return disk.lasting_name(charm.machine, path), charm.machine.size(path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import disk
+from actions import check_unused
 from openinfra_charm.actions import ActionError, Outcome
 from openinfra_charm.values import split
 
@@ -34,8 +35,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     try:
         paths = [disk.find(charm.machine, name) for name in names]
         for name, path in zip(names, paths, strict=True):
-            if holder := charm.ceph.osds.holder(path):
-                raise ActionError(f"{name} is osd.{holder.number}: take it out first with remove-disk")
+            check_unused(charm.ceph, name, path)
             if not charm.machine.open_exclusively(path):
                 raise ActionError(f"{name} is in use; stop what holds it first")
         for path in paths:

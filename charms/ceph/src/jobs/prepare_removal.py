@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import drain
 from ceph import Ceph
-from disk import DiskError
-from openinfra_charm.job import JobError
+from jobs import told
 
 if TYPE_CHECKING:
     from openinfra_charm.job import Job
@@ -17,12 +16,10 @@ def run(job: Job) -> str:
     """Drain and remove all OSDs of this machine.
 
     Raises:
-        JobError: A device could not be erased.
+        JobError: The cluster refuses it.
     """
     ceph = Ceph(job.machine, job.application)
-    try:
-        drain.leave(ceph, job.report)
+    with told():
+        left = drain.leave(ceph, job.report)
         drain.wait_until_clean(ceph, job.report)
-    except DiskError as error:
-        raise JobError(str(error)) from error
-    return "no data are left on this machine: its unit can be removed"
+    return "; ".join(["no data are left on this machine: its unit can be removed", *left])

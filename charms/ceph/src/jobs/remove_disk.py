@@ -6,22 +6,28 @@ from typing import TYPE_CHECKING
 
 import drain
 from ceph import Ceph
-from disk import DiskError
+from jobs import told
 from openinfra_charm.job import JobError
 
 if TYPE_CHECKING:
     from openinfra_charm.job import Job
 
 
-def run(job: Job, osd_ids: str, zap: str) -> str:
-    """Take the OSDs named in `osd_ids` (comma-separated) out, and erase their devices if `zap` is `yes`.
+def run(job: Job, osds: str, names: str, zap: str) -> str:
+    """Take OSDs out, and erase their devices if `zap` is `yes`.
+
+    Args:
+        job: Where, and how far.
+        osds: Their uuids, comma-separated: numbers are given again.
+        names: What they are called, for people.
+        zap: Whether to erase their devices.
 
     Raises:
-        JobError: A device could not be erased.
+        JobError: A device could not be erased, or the cluster refuses it.
     """
     ceph = Ceph(job.machine, job.application)
-    try:
-        drain.remove(ceph, [int(number) for number in osd_ids.split(",")], job.report, zap=zap == "yes")
-    except DiskError as error:
-        raise JobError(str(error)) from error
-    return f"OSDs {osd_ids} are out of the cluster"
+    with told():
+        left = drain.remove(ceph, osds.split(","), job.report, zap=zap == "yes")
+    if left:
+        raise JobError("; ".join(left))
+    return f"OSDs {names} are out of the cluster"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import re
 import shlex
 from typing import Any
@@ -12,6 +14,11 @@ import twin
 
 from openinfra_charm.machine import Result
 from openinfra_charm.testing import Disk, MemoryMachine, Software
+
+LINKS = {"block": b"", "block.db": b"\nbluefs db", "block.wal": b"\nbluefs wal"}
+"""An OSD's links to its devices, and what the label of each says beside the OSD's uuid."""
+REPAIRER = "/usr/lib/openinfra/ceph-osd-device"
+"""What systemd runs before an OSD starts, where the charm has left it: it points the OSD's links at its devices."""
 
 SIGNATURES = {
     (0x438, b"\x53\xef"): 'TYPE="ext4"',
@@ -59,6 +66,20 @@ class CephSoftware(Software):
         """Return the device of an OSD."""
         return self.machine.disk(f"/var/lib/ceph/osd/ceph-{number}/block")
 
+    def has_media(self, number: int, uuid: str) -> bool:
+        """Return whether an OSD's links lead to devices that bear its label and can be read."""
+        folder = f"/var/lib/ceph/osd/ceph-{number}"
+        links = [link for link in LINKS if link == "block" or self.machine.exists(f"{folder}/{link}")]
+        return all(self._bears(f"{folder}/{link}", uuid, link) for link in links)
+
+    def _bears(self, path: str, uuid: str, link: str) -> bool:
+        try:
+            start = self.machine.disk(path).read(0, 4096)
+        except OSError:
+            return False
+        kind = next((kind for kind in LINKS.values() if kind and kind in start), b"")
+        return start.startswith(twin.LABEL + uuid.encode()) and kind == LINKS[link]
+
     def monitor_store(self) -> dict[str, Any] | None:
         """Return what the machine's monitor knows, if there is one."""
         text = self.machine.read(f"/var/lib/ceph/mon/ceph-{self.name}/store.db")
@@ -89,7 +110,21 @@ class CephSoftware(Software):
         if match is None:
             return True
         needed = {"mon": "store.db", "mgr": "keyring", "osd": "fsid"}[match[1]]
-        return self.machine.exists(f"/var/lib/ceph/{match[1]}/ceph-{match[2]}/{needed}")
+        folder = f"/var/lib/ceph/{match[1]}/ceph-{match[2]}"
+        if match[1] != "osd" or not self.machine.exists(f"{folder}/{needed}"):
+            return self.machine.exists(f"{folder}/{needed}")
+        uuid = (self.machine.read(f"{folder}/fsid") or "").strip()
+        if self.machine.exists(REPAIRER):
+            self._repair_links(folder, uuid)
+        return self.has_media(int(match[2]), uuid)
+
+    def _repair_links(self, folder: str, uuid: str) -> None:
+        """Do as `files/osd-device` does."""
+        devices = [path for path, node in self.machine.nodes.items() if node.is_device]
+        for link in LINKS:
+            node = self.machine.nodes.get(f"{folder}/{link}")
+            if node and not self._bears(f"{folder}/{link}", uuid, link):
+                node.link = next((path for path in devices if self._bears(path, uuid, link)), node.link)
 
     def services_changed(self) -> None:
         """Let OSDs hold their disks, and the cluster notice who is there."""
@@ -194,9 +229,14 @@ class CephSoftware(Software):
         device = self.machine.resolve(f"{folder}/block")
         if self.machine.nodes[device].owner[0] != "ceph":
             return Result(code=1, stdout="", stderr=f"open {device}: (13) Permission denied")
-        self.machine.disk(device).write(0, twin.LABEL + uuid.encode() + b"\n")
-        if self.machine.exists(f"{folder}/block.db"):
-            self.machine.disk(f"{folder}/block.db").write(0, twin.LABEL + uuid.encode() + b"\nbluefs db")
+        for link, kind in LINKS.items():
+            if self.machine.exists(f"{folder}/{link}"):
+                disk = self.machine.disk(f"{folder}/{link}")
+                self._overwrite(disk)
+                if disk.errno:
+                    why = f"bdev({folder}/{link}) open open got: ({disk.errno}) {os.strerror(disk.errno)}"
+                    return Result(code=1, stdout="", stderr=f"{why}\n" + "a line of a trace\n" * 250)
+                disk.write(0, twin.LABEL + uuid.encode() + (kind or b"\nmain"))
         self.machine.write(f"{folder}/fsid", f"{uuid}\n", user="ceph", group="ceph")
         return None
 
@@ -225,6 +265,14 @@ class CephSoftware(Software):
 
     # The system's disk tools
 
+    def _overwrite(self, disk: Disk) -> None:
+        """Have the cluster know if a disk is about to be overwritten that is an OSD's of it."""
+        if not disk.errno and (label := disk.read(0, 60)).startswith(twin.LABEL):
+            uuid = label[len(twin.LABEL) :][:36].decode()
+            self.cluster.overwritten += [
+                f"osd.{o.number} on {self.name}" for o in self.cluster.osds.values() if o.uuid == uuid
+            ]
+
     def _signatures(self, path: str) -> list[str]:
         disk = self.machine.disk(path)
         return [name for (place, magic), name in SIGNATURES.items() if disk.read(place, len(magic)) == magic]
@@ -234,11 +282,15 @@ class CephSoftware(Software):
         words = f"{argv[-1]}: {found[0]}\n" if found else ""
         return Result(code=0 if found else 2, stdout=words, stderr="")
 
-    def _wipefs(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+    def _wipefs(self, argv: tuple[str, ...], _stdin: str | None) -> Result | str:
         path = argv[-1]
         if "-n" in argv:
             return "".join(f"{name}\n" for name in self._signatures(path))
         disk = self.machine.disk(path)
+        if disk.errno:
+            return _broken(argv[0], disk)
+        if any(disk.read(place, len(magic)) == magic for place, magic in SIGNATURES):
+            self._overwrite(disk)
         for place, magic in SIGNATURES:
             if disk.read(place, len(magic)) == magic:
                 disk.erase(place if place >= 0 else disk.size + place, len(magic))
@@ -250,17 +302,30 @@ class CephSoftware(Software):
         options = _options(argv)
         if "-z" not in argv and not disk.discards:
             return Result(code=1, stdout="", stderr="BLKDISCARD ioctl failed: Operation not supported")
-        disk.erase(int(options.get("-o", 0)), int(options.get("-l", disk.size)))
+        if disk.errno:
+            return _broken(argv[0], disk)
+        self._overwrite(disk)
+        offset = int(options.get("-o", 0))
+        disk.erase(offset, int(options.get("-l", disk.size - offset)))
         self.machine.log.append(shlex.join(argv))
         return None
 
     def _lsblk(self, _argv: tuple[str, ...], _stdin: str | None) -> str:
         devices = [
-            {"path": path, "size": node.disk.size, "model": None, "rota": node.disk.rotates}
+            {
+                "path": path,
+                "size": 0 if node.disk.errno == errno.ENOMEDIUM else node.disk.size,
+                "model": None,
+                "rota": node.disk.rotates,
+            }
             for path, node in self.machine.nodes.items()
             if node.disk and node.is_device
         ]
         return json.dumps({"blockdevices": devices})
+
+
+def _broken(program: str, disk: Disk) -> Result:
+    return Result(code=1, stdout="", stderr=f"{program}: {os.strerror(disk.errno)}")
 
 
 def _options(argv: tuple[str, ...]) -> dict[str, str]:

@@ -29,6 +29,8 @@ class Twin(testing.Twin):
             yield f"one cluster: monitors of {', '.join(self.cluster.founders)} each began one"
         for group in self.cluster.lost:
             yield f"the last copy stays: {group} has lost it"
+        for osd in self.cluster.overwritten:
+            yield f"nothing is erased that bears another's label: {osd} was"
         for group in self.cluster.hasty:
             yield f"an OSD goes when it is safe to destroy: {group} had too few copies elsewhere"
 

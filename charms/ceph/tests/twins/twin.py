@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 CONFIG = "/etc/ceph/ceph.conf"
 LABEL = b"bluestore block device\n"
-PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop"})
+NO_UUID = "00000000-0000-0000-0000-000000000000"
+"""That of a destroyed OSD, whose number waits for another one."""
+PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop", "pg dump"})
 """Commands that the monitors pass on to the active manager."""
 MANAGERS = PASSED_ON | {"osd purge"}
 """Commands that the active manager takes from clients itself (Ceph: src/mgr/MgrCommands.h)."""
@@ -105,7 +107,8 @@ class Cluster:
     What tests turn: `stuck` names monitors that never get into quorum, `recovers` whether data move at all,
     `checks` are health checks to show. What tests read: `founders`, the monitors that began a cluster (more than
     one would be two clusters), `lost`, the groups whose last copy went with an OSD, and `hasty`, the groups that had too
-    few copies elsewhere when an OSD was purged with one. `eager` names monitors that try without long pauses: another
+    few copies elsewhere when an OSD was purged with one, and `overwritten`, the OSDs whose devices were erased while the
+    cluster had them. `eager` names monitors that try without long pauses: another
     one at an address where there was one before does not get in within a test's time.
     """
 
@@ -125,6 +128,7 @@ class Cluster:
         self.recovers = True
         self.lost: list[str] = []
         self.hasty: list[str] = []
+        self.overwritten: list[str] = []
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
@@ -220,7 +224,7 @@ class Cluster:
             osd
             for osd in found
             if not osd.destroyed
-            and machine.osd_disk(osd.number).read(0, 60).startswith(LABEL + osd.uuid.encode())
+            and machine.has_media(osd.number, osd.uuid)
             and machine.keyring_key(f"/var/lib/ceph/osd/ceph-{osd.number}/keyring") == self.auth[f"osd.{osd.number}"].key
         ]  # fmt: skip
 
@@ -440,7 +444,18 @@ class Cluster:
     def _do_osd_dump(self) -> Any:
         entries = sorted(self.osds.values(), key=lambda osd: osd.number)
         return {
-            "osds": [{"osd": o.number, "uuid": o.uuid, "up": int(o.up), "in": int(o.inside)} for o in entries]
+            "osds": [
+                {
+                    "osd": o.number,
+                    "uuid": o.uuid,
+                    "up": int(o.up),
+                    "in": int(o.inside),
+                    "state": ["destroyed", "exists"]
+                    if o.destroyed
+                    else ["exists", *(["up"] if o.up else [])],
+                }
+                for o in entries
+            ]
         }
 
     def _do_osd_tree(self) -> Any:
@@ -502,7 +517,10 @@ class Cluster:
         self.flags.discard(key)
 
     def _do_osd_crush_reweight(self, name: str, weight: float) -> None:
-        self._osd(int(name.removeprefix("osd."))).weight = weight
+        osd = self._osd(int(name.removeprefix("osd.")))
+        if not osd.host:
+            raise Refused(errno.ENOENT, f"device '{name}' does not appear in the crush map")
+        osd.weight = weight
 
     def _do_osd_crush_rm(self, name: str) -> None:
         if name in {osd.host for osd in self.osds.values()}:
@@ -565,6 +583,7 @@ class Cluster:
     def _do_osd_destroy_actual(self, id: int, yes_i_really_mean_it: bool) -> None:  # noqa: A002
         self._drop_copies(id, sure=yes_i_really_mean_it)
         self.osds[id].destroyed = True
+        self.osds[id].uuid = NO_UUID
 
     def _drop_copies(self, number: int, *, sure: bool) -> None:
         osd = self._osd(number)
@@ -600,6 +619,18 @@ class Cluster:
     def _do_osd_crush_rule_create_replicated(self, name: str, root: str, type: str, **_: str) -> None:  # noqa: A002
         assert root == "default"
         self.rules.append(Rule(number=1 + max(rule.number for rule in self.rules), name=name, kind=type))
+
+    def _do_osd_lspools(self) -> Any:
+        return [{"poolnum": pool.number, "poolname": pool.name} for pool in self.pools]
+
+    def _do_pg_dump(self, dumpcontents: list[str]) -> Any:
+        assert dumpcontents == ["pgs_brief"]
+        stats = [
+            {"pgid": f"{pool.number}.{index:x}", "state": self._state(pool, index)}
+            for pool in self.pools
+            for index in range(len(pool.groups))
+        ]
+        return {"pg_ready": True, "pg_stats": stats}
 
     def _do_osd_pool_ls(self, detail: str = "") -> Any:
         if not detail:

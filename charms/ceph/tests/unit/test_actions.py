@@ -6,6 +6,8 @@ import pytest
 from ops import testing
 from twin import LABEL
 
+from openinfra_charm.testing import Fuse, Killed
+
 GIB = 1 << 30
 
 
@@ -211,7 +213,7 @@ def test_remove_disk_refuses_when_the_rest_would_be_full(four):
 def test_replace_disk_keeps_the_number_and_the_place(four):
     weight = four.ceph.osds[1].weight
     four.machines[1].plug_in("sdc")
-    four.action(1, "replace-disk", osd_id=1, device="/dev/sdc")
+    four.action(1, "replace-disk", osd_id="1", device="/dev/sdc")
     assert four.machines[1].run_jobs() == [0]
     four.machines[1].sleep(3)
     osd = four.ceph.osds[1]
@@ -225,7 +227,7 @@ def test_replace_disk_of_one_that_died(full):
     machine = full.machines[1]
     machine.services["ceph-osd@1.service"] = "failed"
     machine.plug_in("sdc")
-    full.action(1, "replace-disk", osd_id=1, device="/dev/sdc")
+    full.action(1, "replace-disk", osd_id="1", device="/dev/sdc")
     assert machine.run_jobs() == [0]
     machine.sleep(3)
     assert full.ceph.osds[1].up
@@ -233,28 +235,43 @@ def test_replace_disk_of_one_that_died(full):
     assert full.ceph.lost == []
 
 
-def test_replace_disk_goes_on_after_it_broke_half_way(four):
+@pytest.mark.parametrize("changes", range(0, 40, 3))
+def test_replace_disk_goes_on_where_it_was_killed(four, changes):
     machine = four.machines[1]
     machine.plug_in("sdc")
-    four.action(1, "replace-disk", osd_id=1, device="/dev/sdc")
-    machine.broken["ceph-osd"] = "killed"
-    with pytest.raises(Exception, match="killed"):
+    weight = four.ceph.osds[1].weight
+    four.action(1, "replace-disk", osd_id="1", device="/dev/sdc")
+    with pytest.raises(Killed), machine.fused(Fuse(changes)):
         machine.run_jobs()
     machine.services["ceph-job-replace-disk-1.service"] = "inactive"
-    machine.broken.clear()
-    machine.sleep(30)
     four.run(1, four.on.update_status())
     assert machine.run_jobs() == [0]
-    assert four.ceph.osds[1].up
+    osd = four.ceph.osds[1]
+    assert (osd.up, osd.weight, osd.destroyed) == (True, weight, False)
     assert sorted(four.ceph.osds) == [0, 1, 2, 3]
+    assert four.ceph.overwritten == []
+    assert len(machine.list_folder("/var/lib/openinfra/ceph/osds")) == 2
+
+
+@pytest.mark.parametrize("changes", range(0, 30, 3))
+def test_remove_disk_goes_on_where_it_was_killed(four, changes):
+    machine = four.machines[1]
+    four.action(1, "remove-disk", osd_ids="1", zap=True)
+    with pytest.raises(Killed), machine.fused(Fuse(changes)):
+        machine.run_jobs()
+    machine.services["ceph-job-remove-disk-1.service"] = "inactive"
+    four.run(1, four.on.update_status())
+    assert machine.run_jobs() == [0]
+    assert sorted(four.ceph.osds) == [0, 2, 3]
+    assert machine.disk("/dev/sdb").read(0, 60) == bytes(60)
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"osd_id": 0, "device": "/dev/sdc"}, "osd.0 is not an OSD of ceph/1, which has [1]"),
-        ({"osd_id": 1, "device": "/dev/sdz"}, "/dev/sdz: there is no such device"),
-        ({"osd_id": 1, "device": "/dev/sdb"}, "/dev/sdb: not empty"),
+        ({"osd_id": "0", "device": "/dev/sdc"}, "osd.0 is not an OSD of ceph/1, which has [1]"),
+        ({"osd_id": "1", "device": "/dev/sdz"}, "/dev/sdz: there is no such device"),
+        ({"osd_id": "1", "device": "/dev/sdb"}, "/dev/sdb: not empty"),
     ],
 )
 def test_replace_disk_refuses(four, params, words):

@@ -7,6 +7,7 @@ import pytest
 from ops import testing
 from twin import LABEL
 
+import osd
 from openinfra_charm import registry
 from openinfra_charm.machine import use
 
@@ -499,15 +500,17 @@ def test_the_checks_need_no_juju(three, capsys):
         assert "data is being repaired" in capsys.readouterr().out
 
 
-def test_a_half_made_osd_is_undone_by_the_next_hook(one):
+def test_a_half_made_osd_is_undone_by_the_next_hook(one, monkeypatch):
     machine = one.machines[0]
     device = machine.plug_in("sdb")
-    machine.broken["ceph"] = "killed"
-    machine.broken["blkdiscard"] = "killed"
+    # As if all ended with mkfs.
+    monkeypatch.setattr(osd.Osds, "_undo", lambda *_args, **_kept: None)
+    machine.broken["ceph-osd"] = "killed"
     with pytest.raises(testing.ActionFailed):
         one.action(0, "add-disk", osd_devices="/dev/sdb")
-    device.write(0, LABEL)
+    monkeypatch.undo()
     machine.broken.clear()
+    device.write(0, LABEL + one.ceph.osds[0].uuid.encode() + b"\nmain")
     one.update_status()
     assert one.ceph.osds == {}
     assert machine.list_folder("/var/lib/openinfra/ceph/osds") == []

@@ -81,9 +81,21 @@ def test_a_held_disk_is_in_use(machine, sdb):
 
 
 def test_whose_disk_it_is_stands_in_its_label(machine, sdb):
-    assert disk.label_uuid(machine, "/dev/sdb") is None
-    sdb.write(0, LABEL + b"0f6e3e1c-0000-4000-8000-000000000001\n")
-    assert disk.label_uuid(machine, "/dev/sdb") == "0f6e3e1c-0000-4000-8000-000000000001"
+    uuid = "0f6e3e1c-0000-4000-8000-000000000001"
+    assert disk.read_label(machine, "/dev/sdb") is None
+    for words, role in ((b"main", "block"), (b"bluefs db", "block.db"), (b"bluefs wal", "block.wal")):
+        sdb.write(0, LABEL + uuid.encode() + b"\n" + words)
+        assert disk.read_label(machine, "/dev/sdb") == disk.Label(uuid, role)
+
+
+def test_only_what_bears_the_expected_label_is_erased(machine, sdb):
+    mine, other = (disk.Label(f"0f6e3e1c-0000-4000-8000-00000000000{n}", "block") for n in (1, 2))
+    sdb.write(0, LABEL + other.uuid.encode() + b"\nmain")
+    with pytest.raises(DiskError, match=f"another label than that of OSD {mine.uuid}; nothing was erased"):
+        disk.erase_labelled(machine, "/dev/sdb", mine)
+    assert disk.read_label(machine, "/dev/sdb") == other
+    disk.erase_labelled(machine, "/dev/sdb", other)
+    assert disk.objections(machine, "/dev/sdb") == []
 
 
 @given(
@@ -112,9 +124,9 @@ def test_only_flash_is_discarded(machine):
     machine.plug_in("hdd", discards=True)
     machine.plug_in("ssd", discards=True, rotates=False)
     disk.erase(machine, "/dev/hdd")
-    assert "blkdiscard /dev/hdd" not in machine.log
+    assert "blkdiscard -o 4096 /dev/hdd" not in machine.log
     disk.erase(machine, "/dev/ssd")
-    assert "blkdiscard /dev/ssd" in machine.log
+    assert "blkdiscard -o 4096 /dev/ssd" in machine.log
 
 
 def test_a_disk_in_use_is_not_erased(machine, sdb):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from openinfra_charm.values import parse_size
@@ -41,6 +41,11 @@ class NoParams:
 def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
     """Run the action's module and report its outcome."""
     module = importlib.import_module(f"actions.{event.handle.kind.removesuffix('_action')}")
+    texts = {field.name for field in fields(module.Params) if field.type in {"str", str}}
+    for key, value in event.params.items():
+        if isinstance(value, int) and key.replace("-", "_") in texts:
+            # Juju reads osd-ids=6 as a number where the schema lets it (`type: [string, integer]`).
+            event.params[key] = str(value)
     params = event.load_params(module.Params, errors="fail")
     try:
         outcome = module.run(charm, params)

@@ -8,9 +8,11 @@ enabled starts again with it.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import itertools
 import math
+import os
 import posixpath
 import shlex
 from contextlib import contextmanager
@@ -60,7 +62,8 @@ class OutOfPatienceError(Exception):
 class Disk:
     """The bytes of a block device or a sparse file: zeros but where something was written.
 
-    `holder` names who has it open for itself alone; `rotates` and `discards` are what the kernel says of it.
+    `holder` names who has it open for itself alone; `rotates` and `discards` are what the kernel says of it. With an
+    `errno` nothing can be read or written any more (EIO), or there is no medium in the drive (ENOMEDIUM).
     """
 
     def __init__(self, size: int, *, rotates: bool = True, discards: bool = False) -> None:
@@ -68,10 +71,16 @@ class Disk:
         self.rotates = rotates
         self.discards = discards
         self.holder = ""
+        self.errno = 0
         self._written: dict[int, bytes] = {}
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes from byte `offset` (negative: from the end)."""
+        """Return up to `size` bytes from byte `offset` (negative: from the end).
+
+        Raises:
+            OSError: The disk is broken, or there is no medium.
+        """
+        self._work()
         start = offset if offset >= 0 else max(self.size + offset, 0)
         content = bytearray(max(min(size, self.size - start), 0))
         for place, data in self._written.items():
@@ -87,7 +96,12 @@ class Disk:
         self._written[start] = data
 
     def erase(self, offset: int, length: int) -> None:
-        """Fill a range with zeros."""
+        """Fill a range with zeros.
+
+        Raises:
+            OSError: The disk is broken, or there is no medium.
+        """
+        self._work()
         end = offset + length
         for place, data in list(self._written.items()):
             if place < end and offset < place + len(data):
@@ -96,6 +110,10 @@ class Disk:
                     self._written[place] = data[: offset - place]
                 if place + len(data) > end:
                     self._written[end] = data[end - place :]
+
+    def _work(self) -> None:
+        if self.errno:
+            raise OSError(self.errno, os.strerror(self.errno))
 
 
 @dataclass
@@ -238,7 +256,7 @@ class MemoryMachine(Machine):
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
-    service needs `start_seconds` until it serves. `drift` is by how many seconds its clock is wrong. `network` maps
+    service needs `start_seconds` until it serves. With `renames_disks` each start gives the disks each other's names. `drift` is by how many seconds its clock is wrong. `network` maps
     `https://address:port` to the twin that answers there.
 
     `held` are the addresses of its interfaces (`hold`).
@@ -273,6 +291,7 @@ class MemoryMachine(Machine):
         self.log: list[str] = []
         self.starts: dict[str, int] = {}
         self.start_seconds = 0.0
+        self.renames_disks = False
         self._restarted: set[str] = set()
         self.needless: list[str] = []
         self.torn: list[str] = []
@@ -280,6 +299,7 @@ class MemoryMachine(Machine):
         self.env: dict[str, str] = {}
         self.patience = math.inf
         self.fuse: Fuse | None = None
+        self._serials: dict[str, Disk] = {}
         self._durable: dict[str, Node] = {}
         self._moved: dict[str, str] = {}
         self._children: dict[str, set[str]] = {}
@@ -306,12 +326,38 @@ class MemoryMachine(Machine):
 
     # Its life
 
-    def plug_in(self, name: str, size: int = 20 << 30, **kind: bool) -> Disk:
-        """Give the machine an empty disk, `/dev/<name>`."""
+    def plug_in(self, name: str, size: int = 20 << 30, serial: str = "", **kind: bool) -> Disk:
+        """Give the machine an empty disk, `/dev/<name>`, which udev also names by its serial number if it has one."""
         disk = Disk(size, **kind)
         self.add_disk(f"/dev/{name}", disk)
         self.have(f"/sys/class/block/{name}/queue/rotational", f"{int(disk.rotates)}\n")
+        if serial:
+            self._serials[f"/dev/disk/by-id/{serial}"] = disk
+            self._name_by_serial()
         return disk
+
+    def rename_disks(self, *names: str) -> None:
+        """Give disks the names of each other, as a start of the machine may: each has the name of the one before it.
+
+        Args:
+            names: Such as `sdb`, `sdc`; none: all that were plugged in, in their order.
+        """
+        paths = [f"/dev/{name}" for name in names] or [
+            path for path, node in self.nodes.items() if node.is_device and path.startswith("/dev/")
+        ]
+        disks = [self.nodes[path].disk for path in paths]
+        for path, disk in zip(paths, [*disks[1:], *disks[:1]], strict=True):
+            self.add_disk(path, disk or Disk(0))
+            rotates = f"/sys/class/block/{path.removeprefix('/dev/')}/queue/rotational"
+            self.have(rotates, f"{int(bool(disk and disk.rotates))}\n")
+        self._name_by_serial()
+
+    def _name_by_serial(self) -> None:
+        places = {id(node.disk): path for path, node in self.nodes.items() if node.is_device}
+        for name, disk in self._serials.items():
+            if id(disk) in places:
+                link = places[id(disk)]
+                self._name(name, Node(content=None, mode=0o777, owner=("root", "root"), link=link))
 
     def power_off(self) -> None:
         """Cut the power: what was not synced is lost."""
@@ -338,6 +384,9 @@ class MemoryMachine(Machine):
         """Start the machine: what is enabled runs."""
         self.powered = True
         self.boots += 1
+        if self.renames_disks:
+            self.rename_disks()
+        self._name_by_serial()
         for software in self.software:
             software.started()
         self.start_services(*sorted(self.enabled))
@@ -681,15 +730,23 @@ class MemoryMachine(Machine):
 
     def open_exclusively(self, path: str) -> bool:
         """Return whether there is a block device that nobody holds."""
-        return self.is_block_device(path) and not self.disk(path).holder
+        disk = self.disk(path) if self.is_block_device(path) else None
+        return disk is not None and not disk.holder and disk.errno != errno.ENOMEDIUM
 
     def read_bytes(self, path: str, size: int, offset: int = 0) -> bytes:
         """Return bytes of a block device or sparse file."""
         return self.disk(path).read(offset, size)
 
     def size(self, path: str) -> int:
-        """Return the size of a block device or sparse file."""
-        return self.disk(path).size
+        """Return the size of a block device or sparse file.
+
+        Raises:
+            OSError: There is no medium.
+        """
+        disk = self.disk(path)
+        if disk.errno == errno.ENOMEDIUM:
+            raise OSError(disk.errno, os.strerror(disk.errno))
+        return disk.size
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""

@@ -8,8 +8,8 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def split(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list; blanks around names and empty names do not count."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """Split a list with commas, blanks or both between its names; empty names do not count."""
+    return tuple(text.replace(",", " ").split())
 
 
 def bracketed(address: str) -> str:
