@@ -24,6 +24,7 @@ def test_is_valid(site, overlay):
 
     bundle = load(site / "bundles/openinfra.yaml", overlays)
 
+    assert not bundle.warnings
     assert bundle.applications.keys() <= set(charm_names(ROOT))
     for name, application in bundle.applications.items():
         assert application.charm.name == f"openinfra-{name}"

@@ -69,13 +69,14 @@ class Bundle:
     """What is to be deployed.
 
     `applications` come in an order in which each can be placed on units of those before it; each relation has the
-    requirer's end first.
+    requirer's end first. `warnings` name what is ignored.
     """
 
     description: str
     machines: dict[str, Machine]
     applications: dict[str, Application]
     relations: tuple[tuple[End, End], ...]
+    warnings: tuple[str, ...] = ()
 
 
 def load(
@@ -93,6 +94,7 @@ def load(
     reader = _ApplicationReader(merged, path.parent, read_charm, problems)
     applications = {name: application for name in merged.applications if (application := reader.read(name))}
     bundle = Bundle(
+        warnings=merged.warnings,
         description=problems.text(merged.description, "description"),
         machines=_read_machines(merged, applications, problems),
         applications=_ordered(applications, merged, problems),

@@ -131,6 +131,8 @@ class _Converter:
     def __init__(self, file: str, loader: Any) -> None:
         self._file = file
         self._loader = loader
+        self._flat: set[int] = set()
+        """The mappings whose merge keys are resolved: an anchor's are met again wherever it is used."""
 
     def convert(self, node: Any, key: Any = None) -> Node:
         """Convert one composed node; `key` is the composed key that leads to it."""
@@ -151,11 +153,23 @@ class _Converter:
         return self._loader.construct_object(node)
 
     def _mapping(self, node: Any) -> dict[str, Node]:
+        if id(node) not in self._flat:
+            self._flatten(node)
+        return {key.value: self.convert(value, key) for key, value in node.value}
+
+    def _flatten(self, node: Any) -> None:
+        """Resolve the merge keys of a mapping, those of what it merges first; its own keys come last, and win."""
         own = {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
         if len(own) < len(node.value):
             self._refuse_duplicates(node)
+        self._flat.add(id(node))
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for other in merged:
+                    if isinstance(other, yaml.MappingNode) and id(other) not in self._flat:
+                        self._flatten(other)
         self._loader.flatten_mapping(node)
-        return {key.value: self.convert(value, key) for key, value in node.value}
 
     def _refuse_duplicates(self, node: Any) -> None:
         seen: set[str] = set()
@@ -180,6 +194,18 @@ def dump(value: Json) -> str:
     return yaml.dump(value, Dumper=_GoDumper, allow_unicode=True, sort_keys=True, width=120)
 
 
+def value_of(text: str) -> Json:
+    """Return what a word of a command line means as YAML; one that holds no value, such as an empty one, is itself.
+
+    So `juju run` reads `KEY=VALUE` (cmd/juju/action/run.go unmarshals the word over itself).
+
+    Raises:
+        DocumentError: if the text is not YAML.
+    """
+    documents = parse(text, "value", keep_empty=True)
+    return documents[0].plain() if documents else text
+
+
 def read(path: Path) -> list[Node]:
     """Read the YAML documents of a file; empty ones are left out.
 
@@ -195,8 +221,8 @@ def read(path: Path) -> list[Node]:
     return parse(text, str(path))
 
 
-def parse(text: str, file: str) -> list[Node]:
-    """Read the YAML documents in `text`; empty ones are left out.
+def parse(text: str, file: str, *, keep_empty: bool = False) -> list[Node]:
+    """Read the YAML documents in `text`; empty ones are left out, unless `keep_empty`.
 
     Raises:
         DocumentError: if the text is not YAML; `file` names it in the message.
@@ -214,7 +240,7 @@ def parse(text: str, file: str) -> list[Node]:
         raise DocumentError([f"{where}: not valid YAML: {what}"]) from error
     except yaml.YAMLError as error:
         raise DocumentError([f"{file}: not valid YAML: {error}"]) from error
-    return [node for node in nodes if node.value is not None]
+    return [node for node in nodes if keep_empty or node.value is not None]
 
 
 def describe(node: Node) -> str:

@@ -1,7 +1,8 @@
 """Bundles and overlays merged into one, by the rules of Juju 4.0 (`domain/deployment/charm/overlay.go`).
 
 An overlay's applications are merged key by key, one without a body is removed with its relations; relations are only
-appended; a `machines` section replaces the former one.
+appended; a `machines` section replaces the former one. Fields that Juju does not know it ignores, such as `name` and
+`variables`, below which bundles keep their anchors; here they are told, since one may be a slip.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ _REFUSED_APPLICATION_KEYS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merged:
-    """A bundle with its overlays; `top` is the bundle's own document, for what has no better place."""
+    """A bundle with its overlays; `top` is the bundle's own document, for what has no better place.
+
+    `warnings` name the fields that are ignored.
+    """
 
     top: Node
+    warnings: tuple[str, ...]
     description: Node | None
     default_base: Node | None
     machines: dict[str, Node]
@@ -49,16 +54,16 @@ def merge(path: Path, overlays: Sequence[Path]) -> Merged:
     """Read a bundle and its overlays (each may hold several documents) and merge them in their order.
 
     Raises:
-        DocumentError: if one cannot be read or has an unknown key; it lists all of it.
+        DocumentError: if one cannot be read or has a key that only Juju could serve; it lists all of it.
     """
     documents = [document for file in (path, *overlays) for document in read(file)]
     if not documents:
         raise DocumentError([f"{path}: bundle is empty not valid: describe the applications there"])
-    problems = Problems()
+    problems, ignored = Problems(), Problems()
     for document in documents:
-        _check_keys(document, problems)
+        _check_keys(document, problems, ignored)
     problems.raise_if_any()
-    merged = _first(documents[0])
+    merged = _first(documents[0], tuple(ignored.found))
     for document in documents[1:]:
         merged = _merge_overlay(merged, children(document))
     return merged
@@ -74,37 +79,54 @@ def items(node: Node | None) -> list[Node]:
     return node.value if node and isinstance(node.value, list) else []
 
 
-def _check_keys(document: Node, problems: Problems) -> None:
+def _check_keys(document: Node, problems: Problems, ignored: Problems) -> None:
     bundle = problems.mapping(document, "bundle")
-    _check_known(bundle, "bundle", _BUNDLE_KEYS, _REFUSED_BUNDLE_KEYS, problems)
+    _check_known(bundle, "bundle", _BUNDLE_KEYS, _REFUSED_BUNDLE_KEYS, problems=problems, ignored=ignored)
     problems.items(bundle.get("relations"), "relations")
     for name, node in problems.mapping(bundle.get("machines"), "machines").items():
         what = f'machine "{name}"'
-        _check_known(problems.mapping(node, what), what, _MACHINE_KEYS, (), problems)
+        _check_known(
+            problems.mapping(node, what), what, _MACHINE_KEYS, (), problems=problems, ignored=ignored
+        )
     for name, node in problems.mapping(bundle.get("applications"), "applications").items():
         what = f'application "{name}"'
         application = problems.mapping(node, what)
-        _check_known(application, what, _APPLICATION_KEYS, _REFUSED_APPLICATION_KEYS, problems)
+        _check_known(
+            application,
+            what,
+            _APPLICATION_KEYS,
+            _REFUSED_APPLICATION_KEYS,
+            problems=problems,
+            ignored=ignored,
+        )
         for key in _MAP_KEYS:
             problems.mapping(application.get(key), f"{what}: {key}")
 
 
 def _check_known(
-    entry: Mapping[str, Node], what: str, known: Sequence[str], refused: Sequence[str], problems: Problems
+    entry: Mapping[str, Node],
+    what: str,
+    known: Sequence[str],
+    refused: Sequence[str],
+    *,
+    problems: Problems,
+    ignored: Problems,
 ) -> None:
     for key, node in entry.items():
         if key in refused:
             problems.add(node.key_place, f'field "{key}" in {what} is not supported: remove it')
         elif key not in known:
-            problems.add(
-                node.key_place, f'field "{key}" not found in {what}: use one of {", ".join(sorted(known))}'
+            ignored.add(
+                node.key_place,
+                f'field "{key}" not found in {what}, ignored: known are {", ".join(sorted(known))}',
             )
 
 
-def _first(document: Node) -> Merged:
+def _first(document: Node, warnings: tuple[str, ...]) -> Merged:
     bundle = children(document)
     return Merged(
         top=document,
+        warnings=warnings,
         description=bundle.get("description"),
         default_base=bundle.get("default-base"),
         machines=children(bundle.get("machines")),

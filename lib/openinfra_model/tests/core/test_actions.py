@@ -15,6 +15,9 @@ SCHEMA = {
         "count": {"type": "integer"},
         "who": {"type": "array"},
         "kind": {"type": "string", "enum": ["a", "b"]},
+        "few": {"type": "integer", "minimum": 0, "maximum": 5},
+        "less": {"type": "number", "maximum": 2, "exclusiveMaximum": True},
+        "short": {"type": "string", "maxLength": 2},
     },
     "required": ["text"],
     "additionalProperties": False,
@@ -60,15 +63,23 @@ def test_an_action_that_crashes_has_failed(play):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"count": "x"}, 'validation failed: (root).count : must be of type integer, given "x"'),
-        ({"who": ["a", "b"]}, 'validation failed: (root).who : must be of type array, given "[a b]"'),
-        ({"nope": 1}, 'validation failed: (root) : additional property "nope" is not allowed, given map[nope:1 text:hi]'),
-        ({"kind": "c"}, 'validation failed: (root).kind : must match one of the enum values ["a", "b"], given "c"'),
+        ({"count": "x"}, '(root).count : must be of type integer, given "x"'),
+        ({"text": 0}, "(root).text : must be of type string, given 0"),
+        ({"who": ["a", "b"]}, '(root).who : must be of type array, given "[a b]"'),
+        ({"nope": 1}, '(root) : additional property "nope" is not allowed, given map[nope:1 text:hi]'),
+        ({"kind": "c"}, '(root).kind : must match one of the enum values ["a", "b"], given "c"'),
+        ({"few": 9}, '(root).few : must be lower than 5, given "9"'),
+        ({"few": -1}, '(root).few : must be greater than 0, given "-1"'),
+        ({"less": 2.5}, '(root).less : must be lower than or equal to 2, given "2.5"'),
+        ({"short": "abc"}, '(root).short : string length must be lower or equal to 2, given "abc"'),
     ],
 )  # fmt: skip
 def test_parameters_are_checked(play, parameters, message):
+    """In the words of a real 4.0.14, whose `run --format json` has an `error` with no `completed`."""
     task = play.run("app/0", "echo", **parameters)
-    assert (task["status"], task["message"]) == ("failed", message)
+    assert task["status"] == "error"
+    assert task["message"] == f'cannot run "echo" action: validation failed: {message}'
+    assert "completed" not in task["timing"]
     assert play.names("app/0")[-1] == "start"
 
 

@@ -157,6 +157,15 @@ def test_what_a_failed_hook_wrote_is_forgotten(play):
     assert unit.workload.message == "shows at once"
 
 
+def test_settings_of_a_file_are_strings_as_they_are_written(play):
+    """Juju unmarshals them to strings (relation-set's and state-set's --file)."""
+    text = "a: yes\nb: 10:30\nc: 0x10\nd: 2026-11-22\ne: 1.50\n"
+    written = in_hook(
+        play, "app/0", lambda run: (run.tool("state-set", "--file", "-", stdin=text), run.ask("state-get"))[1]
+    )
+    assert written == {"a": "yes", "b": "10:30", "c": "0x10", "d": "2026-11-22", "e": "1.50"}
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "error"),
     [

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from openinfra_model import cli
 from openinfra_model.cli import client as clients
@@ -260,6 +261,128 @@ def test_a_broken_archive_is_refused_with_its_name(openinfra, tmp_path):
     assert str(broken) in errors
 
 
+def bundle(tmp_path, machines=("0",), **fields):
+    """Write a bundle of the tiny charm, one unit on each machine."""
+    (tmp_path / "blob").write_text("a blob")
+    tiny = {
+        "charm": str(charms.build(tmp_path)),
+        "base": "ubuntu@24.04",
+        "num_units": len(machines),
+        "to": list(machines),
+        "resources": {"blob": "./blob"},
+    }
+    document = {
+        "applications": {"tiny": tiny},
+        "machines": {machine: {"base": "ubuntu@24.04"} for machine in machines},
+        **fields,
+    }
+    path = tmp_path / "bundle.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def test_a_bundle_is_only_tried(openinfra, controller, tmp_path):
+    openinfra("add-model", "m")
+    kept = list((controller.paths.state / "files").iterdir())
+    code, shown, told = openinfra("deploy", bundle(tmp_path, name="mine"), "--dry-run")
+    assert (code, shown) == (0, "")
+    first, *changes = told.splitlines()
+    assert first.startswith("WARNING ")
+    assert 'field "name" not found in bundle, ignored' in first
+    assert changes == [
+        "Changes to deploy bundle:",
+        "- add new machine 0",
+        "- deploy application tiny from charm tiny",
+    ]
+    assert controller.client.call("status")["applications"] == {}
+    assert list((controller.paths.state / "files").iterdir()) == kept
+
+
+def test_a_charm_is_only_tried(openinfra, controller, tmp_path):
+    openinfra("add-model", "m")
+    archive = str(charms.build(tmp_path))
+    told = openinfra("deploy", archive, "mine", "--dry-run", "--channel", "latest/edge")[2]
+    assert told == (
+        f'WARNING --channel is of charms from Charmhub: ignored\nWould deploy "mine" from {archive}\n'
+    )
+    assert controller.client.call("status")["applications"] == {}
+    assert openinfra("deploy", archive, "--dry-run", "--config", "nothing=1")[0] == 1
+
+
+def test_a_bundles_machines_are_those_of_the_model_that_are_named(openinfra, controller, tmp_path):
+    openinfra("add-model", "m")
+    for _ in range(3):
+        openinfra("add-machine", "--base", "ubuntu@24.04")
+    path = bundle(tmp_path, machines=("0", "1", "7"))
+    told = openinfra("deploy", path, "--map-machines", "existing,0=2")[2]
+    assert "- add new machine 3\n" in told
+    units = controller.client.call("status")["applications"]["tiny"]["units"]
+    assert [unit["machine"] for unit in units.values()] == ["2", "1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("all", 'expected "existing" or "<bundle-id>=<machine-id>", got "all"'),
+        ("0=lxd", 'machine-id "lxd" is not a top level machine id'),
+        ("a=0", 'bundle-id "a" is not a top level machine id'),
+        ("0=9", "machine 9 not found"),
+        ("5=0", "machine 5 is not one of the bundle's machines"),
+    ],
+)
+def test_machines_that_cannot_be_mapped_are_refused(openinfra, controller, tmp_path, text, problem):
+    openinfra("add-model", "m")
+    code, _, errors = openinfra("deploy", bundle(tmp_path), "--map-machines", text)
+    assert (code, errors) == (1, f"ERROR {problem}\n")
+    assert controller.client.call("status")["machines"] == {}
+
+
+def test_parameters_are_read_as_juju_reads_them(openinfra, controller, tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        type(controller.client),
+        "call",
+        lambda _, verb, **arguments: asked.update(arguments, verb=verb) or "1",
+    )
+    file = tmp_path / "parameters.yaml"
+    file.write_text("day: 2026-11-22\n")
+    words = ("at=10:30", "note=", "a.b=y", "count=5")
+    assert openinfra("run", "app/0", "act", *words, "--params", str(file), "--background")[0] == 0
+    assert asked["parameters"] == {
+        "day": "2026-11-22",
+        "at": "10:30",
+        "note": "",
+        "a": {"b": True},
+        "count": 5,
+    }
+
+
+def test_options_of_a_file_are_read_as_juju_reads_them(openinfra, controller, tmp_path):
+    archive = charms.build(tmp_path)
+    openinfra("add-model", "m")
+    openinfra("deploy", str(archive), "mine")
+    file = tmp_path / "options.yaml"
+    file.write_text("mine: {seconds: 10:30}\n")
+    assert (
+        openinfra("config", "mine", "--file", str(file))[2]
+        == 'ERROR option "seconds" expected int, got "10:30"\n'
+    )
+
+
+def test_the_status_is_that_of_some_applications(openinfra, controller, tmp_path):
+    archive = str(charms.build(tmp_path))
+    openinfra("add-model", "m")
+    openinfra("deploy", archive, "one")
+    openinfra("deploy", archive, "two")
+    shown = json.loads(openinfra("status", "two", "--format", "json")[1])
+    assert (list(shown["applications"]), list(shown["machines"]), shown["storage"]) == (
+        ["two"],
+        ["0", "1"],
+        {},
+    )
+    assert openinfra("status", "three") == (1, "", 'ERROR application "three" not found\n')
+
+
 def test_models_are_listed_as_juju_lists_them(openinfra):
     openinfra("add-model", "one")
     openinfra("add-model", "two")
@@ -300,6 +423,8 @@ def test_the_log_is_shown_by_unit_and_severity_with_messages_of_several_lines(op
     assert openinfra("debug-log", "--no-tail")[1] == first + second
     assert openinfra("debug-log", "--no-tail", "--level", "ERROR")[1] == first
     assert openinfra("debug-log", "--no-tail", "--include", "tiny/1")[1] == second
+    assert openinfra("debug-log", "--no-tail", "--exclude", "tiny/1")[1] == first
+    assert openinfra("debug-log", "--no-tail", "-i", "tiny/0,tiny/1", "-x", "unit-tiny-0")[1] == second
 
 
 @pytest.fixture

@@ -370,11 +370,12 @@ def write_bundle(tmp_path, **application):
 def test_a_bundle_twice_changes_nothing_and_then_only_what_is_new(controller, tmp_path):
     controller.client.call("add_model", name="m", config={}, switch=True)
     first = controller.client.call("deploy_bundle", path=write_bundle(tmp_path), overlays=[])
-    assert first == ["add new machine 0", "deploy application tiny from charm tiny"]
-    assert controller.client.call("deploy_bundle", path=write_bundle(tmp_path), overlays=[]) == []
+    assert first["changes"] == ["add new machine 0", "deploy application tiny from charm tiny"]
+    again = controller.client.call("deploy_bundle", path=write_bundle(tmp_path), overlays=[])
+    assert again == {"changes": [], "warnings": []}
 
     grown = write_bundle(tmp_path, num_units=2, to=["0", "0"], options={"seconds": 3})
-    assert controller.client.call("deploy_bundle", path=grown, overlays=[]) == [
+    assert controller.client.call("deploy_bundle", path=grown, overlays=[])["changes"] == [
         "set application options for tiny: seconds",
         "add unit tiny/1",
     ]

@@ -224,10 +224,8 @@ class TestIncludes:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("applications:", "aplications:", 'bundle.yaml:2:1: field "aplications" not found in bundle'),
-        ("num_units: 2", "units: 2", 'bundle.yaml:6:5: field "units" not found in application "alpha"'),
+        ("applications:", "aplications:", "at least one application must be specified"),
         ("num_units: 2", "channel: stable", 'bundle.yaml:6:5: field "channel" in application "alpha" is not supported'),
-        ("{base: ubuntu@24.04}", "{bases: x}", 'bundle.yaml:23:9: field "bases" not found in machine "1"'),
         ("num_units: 2", "num_units: two", 'bundle.yaml:6:16: application "alpha": num_units: expected int, got string'),
         ("num_units: 2", "num_units: -1", 'bundle.yaml:6:16: negative number of units specified on application "alpha"'),
         ("num_units: 2", "num_units: 1", "bundle.yaml:7:5: too many units specified in unit placement"),
@@ -286,6 +284,45 @@ def test_tells_what_is_wrong_and_where(site, old, new, problem):
         assert len(load(path).relations) == 2
     else:
         assert [found for found in problems_of(path) if problem in found]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        ("description:", "name: two\ndescription:", 'bundle.yaml:1:1: field "name" not found in bundle, ignored: known are '),
+        ("num_units: 2", "num_units: 2\n    units: 2", 'bundle.yaml:7:5: field "units" not found in application "alpha"'),
+        ("{base: ubuntu@24.04}", "{base: ubuntu@24.04, bases: x}", 'field "bases" not found in machine "1"'),
+    ],
+)  # fmt: skip
+def test_what_juju_ignores_is_ignored_and_told(site, old, new, warning):
+    path = site(bundle=BUNDLE.replace(old, new, 1))
+    (told,) = load(path).warnings
+    assert warning in told
+
+
+def test_variables_with_anchors_serve_a_whole_bundle(site):
+    """As Charmed OpenStack's and Ceph's bundles have them."""
+    variables = """\
+variables:
+  greeting: &greeting salut
+  common: &common {resources: {blob: ../blob.bin}, base: ubuntu@24.04}
+  probe: &probe
+    <<: *common
+    charm: ../probe.charm
+    num_units: 1
+applications:
+  alpha: {<<: *probe, num_units: 2, options: {greeting: *greeting}}
+  beta: {<<: *probe}
+  gamma: *probe
+"""
+    bundle = load(site(bundle=variables))
+    assert [(name, one.units) for name, one in bundle.applications.items()] == [
+        ("alpha", 2),
+        ("beta", 1),
+        ("gamma", 1),
+    ]
+    assert bundle.applications["alpha"].options == {"greeting": "salut"}
+    assert [warning.partition(" not found")[0][-17:] for warning in bundle.warnings] == ['field "variables"']
 
 
 def test_tells_everything_at_once(site):

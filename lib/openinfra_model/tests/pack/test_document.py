@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openinfra_model.document import DocumentError, Problems, dump, parse
+from openinfra_model.document import DocumentError, Problems, dump, parse, value_of
 
 
 def read(text) -> Any:
@@ -49,6 +49,28 @@ def test_every_value_knows_its_place_and_how_it_was_written():
 
 def test_anchors_and_merge_keys_are_followed():
     assert read("a: &a {x: 1, y1: 2}\nb: {<<: *a, x: 3}").plain()["b"] == {"x": 3, "y1": 2}
+
+
+def test_an_anchors_mapping_that_merges_another_is_met_again():
+    text = "a: &a {x: 1}\nb: &b {<<: *a, x: 2, y1: 3}\nc: {<<: *b, z: 4}\nd: *b\ne: {<<: [*b, *a]}"
+    found = read(text).plain()
+    assert (found["b"], found["d"]) == ({"x": 2, "y1": 3}, {"x": 2, "y1": 3})
+    assert (found["c"], found["e"]) == ({"x": 2, "y1": 3, "z": 4}, {"x": 2, "y1": 3})
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        *[
+            (word, word)
+            for word in ("10:30", "2026-11-22", "2026-11-22T10:30:00Z", "", "# no value", "file:3G")
+        ],
+        *[("~", None), ("null", None), ("y", True), ("007", 7), ("[1, a]", [1, "a"])],
+    ],
+)
+def test_a_word_of_a_command_line_is_what_juju_takes_it_for(word, value):
+    assert value_of(word) == value
+    assert type(value_of(word)) is type(value)
 
 
 def test_empty_documents_are_left_out():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_model.cli.client import CliError
 from openinfra_model.cli.output import show, tell
-from openinfra_model.cli.verb import absolute, argument, listed, output_format, pairs, read_file, verb
+from openinfra_model.cli.verb import absolute, argument, listed, output_format, pairs, read_mapping, verb
 
 if TYPE_CHECKING:
     import argparse
@@ -33,13 +33,23 @@ _TO = argument("--to", action="append", default=[], metavar="MACHINE[,MACHINE]",
     argument("--storage", action="append", default=[], metavar="NAME=DIRECTIVE"),
     _TO,
     argument("--trust", action="store_true"),
+    argument("--dry-run", action="store_true", help="only show what would be done"),
+    argument("--map-machines", default="", metavar="existing,BUNDLE=MACHINE", help="of a bundle"),
+    argument("--channel", default="", help="ignored: of Charmhub only"),
+    argument("--revision", default="", help="ignored: of Charmhub only"),
     argument("--force", action="store_true", help="accepted; nothing is skipped"),
 )
 def deploy(client: Client, arguments: argparse.Namespace) -> None:
     """Deploy a charm's archive or a bundle."""
     path = Path(arguments.charm)
+    for option in ("channel", "revision"):
+        if getattr(arguments, option):
+            tell(f"WARNING --{option} is of charms from Charmhub: ignored")
     if path.suffix in {".yaml", ".yml"} or (path / "bundle.yaml").exists():
-        deploy_bundle(client, path if path.is_file() else path / "bundle.yaml", arguments.overlay)
+        file = path if path.is_file() else path / "bundle.yaml"
+        deploy_bundle(
+            client, file, arguments.overlay, map_machines=arguments.map_machines, dry_run=arguments.dry_run
+        )
         return
     if path.is_dir():
         raise CliError(
@@ -62,18 +72,30 @@ def deploy(client: Client, arguments: argparse.Namespace) -> None:
         trust=arguments.trust,
         constraints=" ".join(arguments.constraints),
         bindings=_bindings(arguments.bind.split()),
+        dry_run=arguments.dry_run,
     )
-    tell(f'Deployed "{name}" from {arguments.charm}')
+    tell(f'{"Would deploy" if arguments.dry_run else "Deployed"} "{name}" from {arguments.charm}')
 
 
-def deploy_bundle(client: Client, path: Path, overlays: list[str]) -> None:
-    """Deploy a bundle with overlays, and tell the changes."""
-    changes = client.call(
-        "deploy_bundle", path=absolute(str(path)), overlays=[absolute(overlay) for overlay in overlays]
+def deploy_bundle(
+    client: Client, path: Path, overlays: list[str], *, map_machines: str = "", dry_run: bool = False
+) -> None:
+    """Deploy a bundle with overlays, and tell the changes; or only tell them."""
+    told = client.call(
+        "deploy_bundle",
+        path=absolute(str(path)),
+        overlays=[absolute(overlay) for overlay in overlays],
+        map_machines=map_machines,
+        dry_run=dry_run,
     )
-    for change in changes:
+    for warning in told["warnings"]:
+        tell(f"WARNING {warning}")
+    if dry_run and told["changes"]:
+        tell("Changes to deploy bundle:")
+    for change in told["changes"]:
         tell(f"- {change}")
-    tell("Deploy of bundle completed." if changes else "No changes to apply.")
+    if not dry_run or not told["changes"]:
+        tell("Deploy of bundle completed." if told["changes"] else "No changes to apply.")
 
 
 @verb(
@@ -277,12 +299,13 @@ def _show_config(data: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 def _config(words: list[str], application: str) -> dict[str, str]:
     """Read options given as `KEY=VALUE`, or as a YAML file with them below the application's name."""
-    from yaml import safe_load
-
     values = pairs(word for word in words if "=" in word)
     for path in (word for word in words if "=" not in word):
-        found: dict[str, Any] = safe_load(read_file(path)) or {}
-        for key, value in found.get(application, found).items():
+        found = read_mapping(path)
+        own = found.get(application, found)
+        if not isinstance(own, dict):
+            raise CliError(f"{path}: expected options with their values below {application}")
+        for key, value in own.items():
             values[key] = str(value).lower() if isinstance(value, bool) else str(value)
     return values
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_model.cli.client import CliError
 from openinfra_model.cli.output import show, table, tell
-from openinfra_model.cli.verb import argument, listed, output_format, read_file, seconds, verb
+from openinfra_model.cli.verb import argument, listed, output_format, read_mapping, seconds, verb
+from openinfra_model.document import DocumentError, value_of
 
 if TYPE_CHECKING:
     import argparse
@@ -160,7 +161,7 @@ def _print_results(tasks: Mapping[str, Mapping[str, Any]]) -> None:
         results.pop("return-code", None)
         for line in task.get("log", []):
             tell(line)
-        if task["status"] == "failed":
+        if task["status"] in {"failed", "error"}:
             tell(f"Action id {task['id']} failed: {task.get('message', '')}")
         if results:
             show(results, "yaml")
@@ -168,10 +169,8 @@ def _print_results(tasks: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _parameters(arguments: argparse.Namespace, settings: list[str]) -> dict[str, Any]:
     """Read an action's parameters: a file's, then `a.b=VALUE` words with YAML values."""
-    from yaml import YAMLError, safe_load
-
     try:
-        parameters: dict[str, Any] = safe_load(read_file(arguments.params)) or {} if arguments.params else {}
+        parameters: dict[str, Any] = read_mapping(arguments.params) if arguments.params else {}
         for setting in settings:
             name, separator, text = setting.partition("=")
             if not separator:
@@ -180,8 +179,8 @@ def _parameters(arguments: argparse.Namespace, settings: list[str]) -> dict[str,
             place = parameters
             for key in path:
                 place = place.setdefault(key, {})
-            place[last] = text if arguments.string_args else safe_load(text)
-    except YAMLError as error:
+            place[last] = text if arguments.string_args else value_of(text)
+    except DocumentError as error:
         raise CliError(f"cannot read the parameters: {error}") from error
     return parameters
 

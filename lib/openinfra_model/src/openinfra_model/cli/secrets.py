@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from openinfra_model.cli.client import CliError
 from openinfra_model.cli.output import show, table
-from openinfra_model.cli.verb import argument, listed, output_format, pairs, read_file, verb
+from openinfra_model.cli.verb import argument, listed, output_format, pairs, read_file, read_mapping, verb
 
 if TYPE_CHECKING:
     import argparse
@@ -108,8 +108,6 @@ def show_secret(client: Client, arguments: argparse.Namespace) -> None:
 
 def _content(arguments: argparse.Namespace) -> dict[str, str]:
     """Read a secret's content from words and a file; `KEY#file=PATH` is a file's text."""
-    from yaml import safe_load
-
     content: dict[str, str] = {}
     for key, value in pairs(arguments.content).items():
         name, _, kind = key.partition("#")
@@ -118,5 +116,5 @@ def _content(arguments: argparse.Namespace) -> dict[str, str]:
         else:
             content[key] = value
     if arguments.file:
-        content |= {key: str(value) for key, value in safe_load(read_file(arguments.file)).items()}
+        content |= {key: str(value) for key, value in read_mapping(arguments.file).items()}
     return content

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from openinfra_model.cli.client import Client, CliError
 from openinfra_model.cli.output import FORMATS
+from openinfra_model.document import DocumentError
+from openinfra_model.document import parse as parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from openinfra_model.document import Json
 
 Run: TypeAlias = Callable[[Client, argparse.Namespace], int | None]
 Argument: TypeAlias = tuple[tuple[str, ...], dict[str, Any]]
@@ -121,6 +125,22 @@ def read_file(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise CliError(f"cannot read {path!r}: {error.strerror}") from error
+
+
+def read_mapping(path: str) -> dict[str, Json]:
+    """Read a YAML file of keys and values as Juju does, where `10:30` and a date are words; an empty one has none.
+
+    Raises:
+        CliError: it cannot be read, or is something else.
+    """
+    try:
+        documents = parse_yaml(read_file(path), path)
+    except DocumentError as error:
+        raise CliError(str(error)) from error
+    found = documents[0].plain() if documents else {}
+    if not isinstance(found, dict):
+        raise CliError(f"{path}: expected keys with values")
+    return found
 
 
 def listed(words: Iterable[str]) -> list[str]:

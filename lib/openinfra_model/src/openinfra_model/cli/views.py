@@ -25,6 +25,7 @@ _HEAD = re.compile(rf"(?P<entity>\S+): [\d-]+ [\d:]+ (?P<level>{'|'.join(_LEVELS
 
 
 @verb(
+    argument("applications", nargs="*", metavar="application", help="only of these"),
     argument("--relations", action="store_true", help="accepted; the JSON has them always"),
     argument("--storage", action="store_true", help="accepted; the JSON has it always"),
     argument("--color", action="store_true", help="accepted; nothing is coloured"),
@@ -32,7 +33,7 @@ _HEAD = re.compile(rf"(?P<entity>\S+): [\d-]+ [\d:]+ (?P<level>{'|'.join(_LEVELS
 )
 def status(client: Client, arguments: argparse.Namespace) -> None:
     """Show the model."""
-    show(client.call("status"), arguments.format, status_table)
+    show(client.call("status", applications=arguments.applications), arguments.format, status_table)
 
 
 @verb(argument("--every", type=float, default=2.0, metavar="SECONDS"))
@@ -76,6 +77,7 @@ def show_status_log(client: Client, arguments: argparse.Namespace) -> None:
 @verb(
     argument("-n", "--limit", type=int, default=0, help="only the last lines"),
     argument("-i", "--include", action="append", default=[], metavar="UNIT", help="only of these units"),
+    argument("-x", "--exclude", action="append", default=[], metavar="UNIT", help="none of these units"),
     argument("-l", "--level", choices=_LEVELS, default="DEBUG", help="only from this severity on"),
     argument("--tail", action="store_true", help="wait for more"),
     argument("--no-tail", action="store_true", help="do not wait for more (the default without a terminal)"),
@@ -84,8 +86,7 @@ def show_status_log(client: Client, arguments: argparse.Namespace) -> None:
 def debug_log(client: Client, arguments: argparse.Namespace) -> None:
     """Show what hooks printed and charms logged."""
     path = Path(client.call("log_file"))
-    wanted = {unit.replace("/", "-") for unit in listed(arguments.include)}
-    tags = {word for name in wanted for word in (name, f"unit-{name}", f"machine-{name}")}
+    tags, excluded = _tags(arguments.include), _tags(arguments.exclude)
     levels = frozenset(_LEVELS[_LEVELS.index(arguments.level) :])
 
     shown = False
@@ -94,7 +95,8 @@ def debug_log(client: Client, arguments: argparse.Namespace) -> None:
         """Return whether a line is wanted; one that goes on with a message, as a traceback does, is as its first."""
         nonlocal shown
         if head := _HEAD.match(line):
-            shown = head["level"] in levels and (not tags or head["entity"] in tags)
+            is_wanted = (not tags or head["entity"] in tags) and head["entity"] not in excluded
+            shown = head["level"] in levels and is_wanted
         return shown
 
     with path.open(encoding="utf-8") as log:
@@ -104,6 +106,12 @@ def debug_log(client: Client, arguments: argparse.Namespace) -> None:
             for line in _follow(log):
                 if matches(line):
                     sys.stdout.write(line)
+
+
+def _tags(names: list[str]) -> set[str]:
+    """Return how the log may name units or machines."""
+    words = {unit.replace("/", "-") for unit in listed(names)}
+    return {tag for word in words for tag in (word, f"unit-{word}", f"machine-{word}")}
 
 
 def _follow(log: Any) -> Iterator[str]:

@@ -77,25 +77,66 @@ def storage_directive(charm: Charm, store: str, text: str) -> StorageDirective:
     return _directive(_store(charm, store), request)
 
 
-def apply_bundle(core: Core, bundle: Bundle, shelf: FileShelf, now: float) -> list[str]:
+class UnkeptShelf(FileShelf):
+    """Names files where they are: for what is only tried."""
+
+    def __init__(self) -> None:
+        """Make no directory."""
+
+    def keep(self, path: Path) -> tuple[str, str]:
+        """Return the file as it is."""
+        return str(path), path.name
+
+
+def machine_map(text: str) -> tuple[bool, dict[str, str]]:
+    """Read `--map-machines`: whether the bundle's machines are the model's of the same number, and which are others.
+
+    Raises:
+        ModelError: it is not `existing` or `BUNDLE-MACHINE=MACHINE`, with commas between.
+    """
+    existing, mapping = False, dict[str, str]()
+    for part in (part.strip() for part in text.split(",")):
+        bundle, separator, machine = (word.strip() for word in part.partition("="))
+        if part == "existing":
+            existing = True
+        elif part:
+            if not separator:
+                raise ModelError(f'expected "existing" or "<bundle-id>=<machine-id>", got "{part}"')
+            for kind, number in (("bundle-id", bundle), ("machine-id", machine)):
+                if not number.isdigit():
+                    raise ModelError(f'{kind} "{number}" is not a top level machine id')
+            mapping[bundle] = machine
+    return existing, mapping
+
+
+def apply_bundle(
+    core: Core, bundle: Bundle, shelf: FileShelf, now: float, *, map_machines: str = ""
+) -> list[str]:
     """Bring a model to what a bundle says, adding what is missing; return the changes in words.
 
     What the model has beyond the bundle stays, and deployed charms stay at their revision, as with Juju.
 
+    Args:
+        core: the model.
+        bundle: what is wanted.
+        shelf: where archives and resources are kept.
+        now: the time.
+        map_machines: which machines of the model are machines of the bundle, as in `existing,2=5`.
+
     Raises:
         ModelError: a change is refused; the changes before it are made. Try it on a copy of the model first.
     """
-    return _BundleDeployment(core, bundle, shelf, now).apply()
+    return _BundleDeployment(core, bundle, shelf, now, map_machines).apply()
 
 
 class _BundleDeployment:
-    def __init__(self, core: Core, bundle: Bundle, shelf: FileShelf, now: float) -> None:
+    def __init__(self, core: Core, bundle: Bundle, shelf: FileShelf, now: float, map_machines: str) -> None:
         self._core = core
         self._bundle = bundle
         self._shelf = shelf
         self._now = now
         self._changes: list[str] = []
-        self._machines = self._machines_in_use()
+        self._machines = self._mapped(map_machines) | self._machines_in_use()
 
     def apply(self) -> list[str]:
         """Make all changes."""
@@ -172,6 +213,18 @@ class _BundleDeployment:
             )
             self._changes.append(f"add new machine {self._machines[placement]}")
         return self._machines[placement]
+
+    def _mapped(self, text: str) -> dict[str, str]:
+        """Map the bundle's machines to those of the model that the operator named."""
+        existing, named = machine_map(text)
+        known = {machine.id for machine in self._core.state.machines if machine.life == "alive"}
+        for bundle, machine in named.items():
+            if bundle not in self._bundle.machines:
+                raise ModelError(f"machine {bundle} is not one of the bundle's machines")
+            if machine not in known:
+                raise ModelError(f"machine {machine} not found")
+        same = {number: number for number in self._bundle.machines if existing and number in known}
+        return same | named
 
     def _machines_in_use(self) -> dict[str, str]:
         """Map the bundle's machines to the model's, by the units that are on them already."""

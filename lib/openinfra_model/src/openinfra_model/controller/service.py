@@ -138,12 +138,16 @@ class Service:
         trust: bool,
         constraints: str,
         bindings: Mapping[str, str],
+        dry_run: bool = False,
     ) -> str:
-        """Deploy one charm; return its application's name."""
+        """Deploy one charm, or only try it; return its application's name."""
         found = Charm.from_archive(Path(charm))
         name = application or found.name
-        archive, _ = self._shelf.keep(Path(charm))
-        runner.core.deploy(
+        core, shelf = (
+            (self._copy(runner), deployment.UnkeptShelf()) if dry_run else (runner.core, self._shelf)
+        )
+        archive, _ = shelf.keep(Path(charm))
+        core.deploy(
             name,
             found,
             archive=archive,
@@ -157,21 +161,39 @@ class Service:
             storage={
                 store: deployment.storage_directive(found, store, text) for store, text in storage.items()
             },
-            resources=self._shelf.keep_all({key: Path(path) for key, path in resources.items()}),
+            resources=shelf.keep_all({key: Path(path) for key, path in resources.items()}),
             bindings=bindings,
         )
         runner.commit()
         return name
 
-    async def deploy_bundle(self, runner: Runner, path: str, overlays: Sequence[str]) -> list[str]:
-        """Deploy a bundle, or bring the model to it; nothing is changed when any part is refused."""
+    async def deploy_bundle(
+        self,
+        runner: Runner,
+        path: str,
+        overlays: Sequence[str],
+        *,
+        map_machines: str = "",
+        dry_run: bool = False,
+    ) -> dict[str, list[str]]:
+        """Deploy a bundle, or bring the model to it; nothing is changed when any part is refused, or it is only tried.
+
+        Returns:
+            The `changes`, and `warnings` about what is ignored.
+        """
         wanted = await asyncio.to_thread(bundle.load, Path(path), [Path(overlay) for overlay in overlays])
         now = time.time()
-        copy = State.load(self._store.load(runner.core.state.model.uuid))
-        deployment.apply_bundle(Core(copy, _ids()), wanted, self._shelf, now)
-        changes = deployment.apply_bundle(runner.core, wanted, self._shelf, now)
-        runner.commit()
-        return changes
+        changes = deployment.apply_bundle(
+            self._copy(runner), wanted, deployment.UnkeptShelf(), now, map_machines=map_machines
+        )
+        if not dry_run:
+            deployment.apply_bundle(runner.core, wanted, self._shelf, now, map_machines=map_machines)
+            runner.commit()
+        return {"changes": changes, "warnings": list(wanted.warnings)}
+
+    def _copy(self, runner: Runner) -> Core:
+        """Return a model as it is stored, to try something on."""
+        return Core(State.load(self._store.load(runner.core.state.model.uuid)), _ids())
 
     def refresh(self, runner: Runner, application: str, path: str, resources: Mapping[str, str]) -> str:
         """Give an application another revision of its charm; return its URL."""

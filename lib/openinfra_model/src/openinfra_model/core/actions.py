@@ -30,7 +30,7 @@ def enqueue(
 ) -> str:
     """Queue an action on units and return the operation's id.
 
-    Parameters that the schema refuses make a task that has failed already, as Juju's do.
+    Parameters that the schema refuses make a task that is in error already, as Juju's do.
 
     Raises:
         ModelError: if a unit or the action is not there.
@@ -52,7 +52,9 @@ def enqueue(
             enqueued=now,
         )
         if problem:
-            task = replace(task, status="failed", message=f"validation failed: {problem}", completed=now)
+            # Seen with 4.0.14: an error, not a failure, with no time of its end.
+            message = f'cannot run "{action}" action: validation failed: {problem}'
+            task = replace(task, status="error", message=message)
         tasks.append(task)
     return _store(state, operation, f"{action} run on {_joined([unit.name for unit in units])}", tasks, now)
 
@@ -176,12 +178,29 @@ def _worded(error: ValidationError) -> list[str]:
         case "enum":
             allowed = ", ".join(f'"{value}"' if isinstance(value, str) else _plain(value) for value in rule)
             reasons = [f"must match one of the enum values [{allowed}]"]
-        case "minimum":
-            reasons = [f"must be greater than or equal to {rule}"]
-        case "maximum":
-            reasons = [f"must be less than or equal to {rule}"]
+        case "minimum" | "maximum":
+            given = f'"{_number(instance)}"'
+            reasons = [_bound(error.validator, _number(rule), cast("dict[str, Any]", error.schema))]
+        case "multipleOf":
+            given = f'"{_number(instance)}"'
+            reasons = [f"must be a multiple of {_number(rule)}"]
+        case "minLength":
+            reasons = [f"string length must be greater or equal to {rule}"]
+        case "maxLength":
+            reasons = [f"string length must be lower or equal to {rule}"]
         case "pattern":
             reasons = [f"does not match pattern '{rule}'"]
         case _:
             reasons = [error.message]
     return [f"{place} : {reason}, given {given}" for reason in reasons]
+
+
+def _bound(kind: str, rule: str, schema: Mapping[str, Any]) -> str:
+    """Say which bound a number is beyond; juju/gojsonschema has the words of the two kinds of bounds the wrong way round."""
+    word, exclusive = ("greater", "exclusiveMinimum") if kind == "minimum" else ("lower", "exclusiveMaximum")
+    return f"must be {word} than {'or equal to ' if schema.get(exclusive) else ''}{rule}"
+
+
+def _number(value: Any) -> str:
+    """Return a number as that library writes it."""
+    return str(int(value)) if value == int(value) else str(value)

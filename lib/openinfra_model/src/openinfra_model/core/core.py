@@ -420,9 +420,9 @@ class Core:
 
     # Views: plain data in Juju's structure
 
-    def status(self, now: float) -> dict[str, Any]:
-        """Return what `juju status --format json` shows."""
-        return status.full(self.state, now)
+    def status(self, now: float, *, applications: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what `juju status --format json` shows, of some applications only or of all."""
+        return status.full(self.state, now, applications)
 
     def show_unit(self, unit: str) -> dict[str, Any]:
         """Return what `juju show-unit` shows."""

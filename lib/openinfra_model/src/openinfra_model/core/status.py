@@ -12,6 +12,8 @@ from openinfra_model.core.entities import Status
 from openinfra_model.core.severity import application_status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openinfra_model.core.entities import Application, Machine, Storage, Unit
     from openinfra_model.core.state import State
 
@@ -25,8 +27,18 @@ def timestamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%d %b %Y %H:%M:%SZ")
 
 
-def full(state: State, now: float) -> dict[str, Any]:
-    """Return the whole status."""
+def full(state: State, now: float, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the status, of all or, as `juju status APPLICATION` recorded, of some applications.
+
+    Then all machines are shown, relations only among these applications, and no storage. What Juju makes of a name that
+    no application has was not seen: it is refused.
+
+    Raises:
+        ModelError: if one of the applications is not there.
+    """
+    shown = {find.application(state, name).name for name in names} or {
+        application.name for application in state.applications
+    }
     model = state.model
     current = "available" if model.life == "alive" else "destroying"
     return {
@@ -41,10 +53,9 @@ def full(state: State, now: float) -> dict[str, Any]:
         },
         "machines": {machine.id: _machine(machine) for machine in _by_id(state)},
         "applications": {
-            application.name: _application(state, application)
-            for application in sorted(state.applications, key=lambda item: item.name)
+            name: _application(state, state.applications[name], shown) for name in sorted(shown)
         },
-        "storage": storage(state),
+        "storage": {} if names else storage(state),
         "controller": {"timestamp": datetime.fromtimestamp(now, UTC).strftime("%H:%M:%SZ")},
     }
 
@@ -99,7 +110,7 @@ def _base(base: str) -> dict[str, str]:
     return {"name": name, "channel": channel}
 
 
-def _application(state: State, application: Application) -> dict[str, Any]:
+def _application(state: State, application: Application, shown: set[str]) -> dict[str, Any]:
     stored = state.charm_of(application)
     found: dict[str, Any] = {
         "charm": stored.url,
@@ -110,7 +121,7 @@ def _application(state: State, application: Application) -> dict[str, Any]:
         "exposed": application.exposed,
         "life": application.life,
         "application-status": _status(application_status(state, application)),
-        "relations": _relations(state, application.name),
+        "relations": _relations(state, application.name, shown),
     }
     if stored.charm.version:
         found["charm-version"] = stored.charm.version
@@ -124,10 +135,12 @@ def _application(state: State, application: Application) -> dict[str, Any]:
     return found
 
 
-def _relations(state: State, application: str) -> dict[str, list[dict[str, str]]]:
+def _relations(state: State, application: str, shown: set[str]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for relation in find.relations_of(state, application):
         local, remote = relation.local(application), relation.remote(application)
+        if remote.application not in shown:
+            continue
         entry = {
             "related-application": remote.application,
             "interface": local.interface,

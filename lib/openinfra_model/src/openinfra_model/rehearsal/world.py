@@ -20,6 +20,7 @@ from openinfra_charm.testing import Clock, Fuse, Killed, MemoryMachine, OutOfPat
 from openinfra_model.controller import deployment
 from openinfra_model.core import Core, Ids, State, secrets
 from openinfra_model.core.entities import Network
+from openinfra_model.document import value_of
 from openinfra_model.rehearsal.adapter import Memory, Outcome
 from openinfra_model.rehearsal.code import CharmCode
 from openinfra_model.rehearsal.guard import guarded
@@ -144,7 +145,7 @@ class World:
 
     def deploy(self) -> None:
         """Deploy the bundle."""
-        deployment.apply_bundle(self.core, self.stage.bundle, _Shelf(), self.now)
+        deployment.apply_bundle(self.core, self.stage.bundle, deployment.UnkeptShelf(), self.now)
 
     def do(self, command: str) -> str:
         """Do what a command line says, such as `remove-unit ceph/0` or `run ceph/leader add-disk osd-devices=file:3G`.
@@ -194,7 +195,7 @@ class World:
                 self.core.remove_machine(name, now=self.now, force=forced)
 
     def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
-        given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+        given = {key: value_of(value) for key, value in (word.split("=", 1) for word in words)}
         operation = self.core.enqueue_action([unit], action, given, self.now)
         return self.state.operations[operation].tasks[0]
 
@@ -465,14 +466,3 @@ class World:
 def _address(number: int) -> str:
     """Return a machine's own address. As text it comes after most, so that Juju lists a virtual one first."""
     return f"10.{90 + (number >> 16)}.{number >> 8 & 255}.{number % 256}"
-
-
-class _Shelf(deployment.FileShelf):
-    """Where a rehearsal's archives and resources are: where they were."""
-
-    def __init__(self) -> None:
-        """Make no folder."""
-
-    def keep(self, path: Path) -> tuple[str, str]:
-        """Return the file as it is."""
-        return str(path), path.name

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from openinfra_model.core.errors import UsageError
+from openinfra_model.document import DocumentError, Problems
+from openinfra_model.document import parse as parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,13 +173,14 @@ def settings(call: Call, words: list[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     if "file" in call.arguments.values:
+        problems = Problems()
         try:
-            content: Any = yaml.safe_load(call.stdin) or {}
-        except yaml.YAMLError as error:
+            for document in parse_yaml(call.stdin, "--file"):
+                content = problems.mapping(document, "settings")
+                found |= {key: problems.text(value, key) for key, value in content.items()}
+            problems.raise_if_any()
+        except DocumentError as error:
             raise UsageError(f"cannot parse the settings given with --file: {error}") from error
-        if not isinstance(content, dict):
-            raise UsageError("expected YAML map, as in KEY: VALUE, from --file")
-        found = {str(key): str(value) for key, value in cast("dict[Any, Any]", content).items()}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
