@@ -14,6 +14,7 @@ from openinfra_model.rehearsal.world import Stage
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 4
 RESTORES = 20
+HASTY = 20
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,24 @@ def test_the_cluster_holds(stage, operations):
     report = Rehearsal(stage, Plot(operations=operations, usual=bool(operations))).run(SCHEDULES, seed=1)
     assert report.found is None, f"{report.found.invariant}: {report.found.what}"
     assert report.schedules == SCHEDULES
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        pytest.param(("remove-unit mysql/0",), id="the first goes before the others have come"),
+        pytest.param(
+            ("remove-unit mysql/0; remove-unit mysql/1", "add-unit mysql"),
+            id="two go before the third has come",
+        ),
+        pytest.param(("run mysql/0 prepare-removal", "remove-unit mysql/0"), id="one is asked to go"),
+    ],
+)
+def test_the_last_copy_stays_whatever_a_hasty_operator_does(stage, operations):
+    plot = Plot(operations=operations, hasty=True, faults=())
+    report = Rehearsal(stage, plot).run(HASTY, seed=2)
+    assert report.found is None, f"{report.found.invariant}: {report.found.what}"
+    assert report.schedules == HASTY
 
 
 def test_a_backup_is_taken_back(stage):

@@ -9,6 +9,7 @@ from functools import cached_property
 import ops
 
 import clients
+import departure
 import endpoint
 import health
 import recovery
@@ -23,11 +24,11 @@ from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from sql import UnreachableError
-from state import Config, Members, Recovery, Settings, State, may_join
+from state import Config, Members, Recovery, Settings, State, heirs, may_join
 from transport import Transport
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
-STOP_SECONDS = 45
+STOP_SECONDS = 40
 """How long a hook waits for the cluster to be able to do without this unit, before it fails for Juju to try again."""
 
 
@@ -128,14 +129,18 @@ class MySqlCharm(ops.CharmBase):
             self._found_cluster()
             return None
         chosen = [unit for unit, _ in shared["members"]]
-        founds = shared["founder"] == self.unit.name and "founded" not in shared
-        joins = may_join(self.unit.name, chosen, self.members) and (founds or "founded" in shared)
+        me, members = self.unit.name, dict(shared["members"])
+        joins = may_join(me, chosen, self.members) and ("founded" in shared or shared["founder"] == me)
+        if me not in chosen and "founded" in shared:
+            successors = heirs(chosen, self.cluster.staying, self.members, shared.get("left-behind", []))
+            joins = may_join(me, successors, self.members)
+            members |= {unit: self.members[unit].cluster_address for unit in successors}
         joins = joins and not self.transport.awaits_certificate
         return State(
             settings=settings,
             cluster_id=shared["cluster-id"],
-            member=self.members[self.unit.name],
-            members=dict(shared["members"]),
+            member=self.members[me],
+            members=members,
             joins=joins,
             recovery=self.recovery,
             tls=self.transport.state,
@@ -224,23 +229,31 @@ class MySqlCharm(ops.CharmBase):
             event.remove_revision()
 
     def _on_stop(self, _event: ops.StopEvent) -> None:
-        """Leave the cluster; fail, for Juju to retry, as long as others would be left without a complete copy."""
+        """Leave the cluster; fail, for Juju to retry, as long as the data would be lost with this unit."""
         self.missing.append(LEAVING)
         limit = self.machine.now() + STOP_SECONDS
-        while why := self._why_not_to_leave():
+        while why := self.why_not_to_leave():
             if self.machine.now() > limit:
                 raise UnsafeToRemoveError(
-                    f"{why}. The hook is tried again until they are; or give them up: "
-                    f"juju remove-unit --force {self.unit.name}"
+                    f"{why}. The hook is tried again; to give the data up: juju remove-unit --force {self.unit.name}"
                 )
             self.machine.sleep(5)
         self.mysql.stop()
 
-    def _why_not_to_leave(self) -> str | None:
-        node = self.mysql.node()
-        if node and node.gives_copy:
-            return "another unit is just copying its data from this one"
-        return None
+    def why_not_to_leave(self) -> str | None:
+        """Return why this unit must not be removed now; None if it can be."""
+        if restore.does_without(self):
+            return None
+        me = self.unit.name
+        others = {
+            unit: self.cluster.recall(unit).get("client_address", "")
+            for unit in self.cluster.staying
+            if unit != me
+        }
+        joined = self.cluster.facts(me).get("joined", False)
+        return departure.why_not(
+            self.mysql, joined=joined, others=others, is_synced=self.health_service.is_synced
+        )
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self.missing.append(LEAVING)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm import render
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
     from state import State
 
 PORT = 13307
+ASK_SECONDS = 2
+"""How long another unit's health service may take to answer."""
 HERE = Path(__file__).parent
 
 
@@ -57,6 +61,16 @@ class HealthService:
         self._services.ensure_running([service])
         for outdated in self._services.outdated([service]):
             self._services.restart(outdated)
+
+    def is_synced(self, address: str) -> bool:
+        """Ask the health service of another unit whether its server is in the primary component, and complete."""
+        files = (self._machine.read(self._files) or "").split()
+        scheme, ca = ("https", files[2]) if files else ("http", "")
+        url = f"{scheme}://{bracketed(address)}:{PORT}/synced"
+        try:
+            return self._machine.fetch(url, ca_path=ca, timeout=ASK_SECONDS).status == HTTPStatus.OK
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """Take it off the machine."""

@@ -35,6 +35,8 @@ START = "/usr/lib/openinfra/mariadb-start"
 DATA = "/var/lib/mysql"
 BEGIN = "/run/mysqld/openinfra-new-cluster"
 """Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
+NO_HISTORY = "00000000-0000-0000-0000-000000000000"
+"""What Galera records as the history of data that are nobody's."""
 STOP_SECONDS = 10
 """How long a server that does not serve has for a stop in good order."""
 STATUS = (
@@ -237,6 +239,12 @@ class MySql:
     def receives_copy(self) -> bool:
         """Whether the server is being given a whole copy of the data by another one."""
         return self.machine.exists(f"{DATA}/sst_in_progress")
+
+    @property
+    def has_history(self) -> bool:
+        """Whether the disk has data of a cluster, by Galera's own record."""
+        found = re.search(r"^uuid:\s+(\S+)", self.machine.read(f"{DATA}/grastate.dat") or "", re.MULTILINE)
+        return found is not None and found[1] != NO_HISTORY
 
     @property
     def left_last(self) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import ops
 
 import restore
+from openinfra_charm.cluster import unit_number
 from state import Position, Recovery, decide, next_members
 
 if TYPE_CHECKING:
@@ -79,8 +80,18 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
             ops.WaitingStatus("for the database to form its cluster again; see cluster-status")
         )
     else:
-        charm.missing.append(ops.WaitingStatus("for the database to join the cluster"))
+        charm.missing.append(_outside(charm))
     return False
+
+
+def _outside(charm: MySqlCharm) -> ops.StatusBase:
+    """Return what a unit says that has not been in the cluster yet."""
+    named = [unit for unit, _ in charm.cluster.shared["members"]]
+    if charm.cluster.gone(named) == sorted(named, key=unit_number):
+        return ops.BlockedStatus(
+            f"all data were on {', '.join(named)}, and are gone with it: deploy {charm.app.name} anew, and restore a backup"
+        )
+    return ops.WaitingStatus("for the database to join the cluster")
 
 
 def _catch_up(charm: MySqlCharm, state: State, node: Node) -> None:
@@ -101,7 +112,7 @@ def _catch_up(charm: MySqlCharm, state: State, node: Node) -> None:
 def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:
     """As the leader, say who is a member, and answer members that have reported their positions."""
     shared, members = charm.cluster.shared, charm.members
-    chosen = [unit for unit, _ in shared["members"]]
+    chosen = _recorded(charm)
     gone = set(charm.cluster.gone(chosen))
     if any(member and member.position for member in map(members.get, chosen)):
         # Where only the unit that takes a backup back has data, nobody who is gone need be asked.
@@ -123,6 +134,13 @@ def lead(charm: MySqlCharm, state: State, *, serves: bool) -> None:
         charm.cluster.publish_shared(founder=charm.unit.name)
     addresses = [(unit, m.cluster_address if (m := members.get(unit)) else known.get(unit)) for unit in kept]
     charm.cluster.publish_shared(members=[[u, a] for u, a in addresses], founded=founded or None)
+
+
+def _recorded(charm: MySqlCharm) -> list[str]:
+    """Return who is a member: who was named, and who has joined though nobody could name it (`state.heirs`)."""
+    named = [unit for unit, _ in charm.cluster.shared["members"]]
+    out = {*named, *charm.cluster.shared.get("left-behind", [])}
+    return [*named, *(unit for unit, member in charm.members.items() if member.joined and unit not in out)]
 
 
 def lacking(charm: MySqlCharm) -> list[str]:
@@ -177,7 +195,10 @@ def _report(charm: MySqlCharm, recovery: Recovery) -> None:
 
 
 def writer(charm: MySqlCharm) -> Member | None:
-    """Return the member that clients write to: the recorded one as long as it is in the component that serves."""
+    """Return the member that clients write to: the recorded one as long as it is in the component that serves.
+
+    One that is to be removed takes the writes only where nobody else can.
+    """
     node = charm.mysql.node()
     if node is None or not node.serves:
         return None
@@ -189,4 +210,5 @@ def writer(charm: MySqlCharm) -> Member | None:
         and f"{member.client_address}:3306" in node.addresses
     ]
     recorded = charm.cluster.shared.get("writer")
-    return next((m for m in present if m.unit == recorded), present[0] if present else None)
+    able = [member for member in present if not member.leaving] or present
+    return next((m for m in able if m.unit == recorded), able[0] if able else None)

@@ -38,6 +38,10 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     elif len(shared["members"]) == 2:  # noqa: PLR2004  a majority of two is both
         yield ops.ActiveStatus("two members serve only together: add a unit")
     clear = "" if charm.transport.certificate.ready else "all traffic is in clear: integrate certificates"
+    if (me := charm.members.get(charm.unit.name)) and me.leaving:
+        yield ops.ActiveStatus(
+            f"ready for juju remove-unit {me.unit}; or juju run {me.unit} prepare-removal cancel=true"
+        )
     if shared.get("writer") == charm.unit.name:
         yield ops.ActiveStatus("clients write here" + (f"; {clear}" if clear else ""))
     elif clear:

@@ -127,6 +127,14 @@ def begins(charm: MySqlCharm) -> bool:
     return restore is not None and restore.phase == BEGIN
 
 
+def does_without(charm: MySqlCharm) -> bool:
+    """Return whether this unit's data are just being given up for those that another unit, which stays, begins with."""
+    restore = current(charm)
+    if restore is None or restore.phase == PREPARE or restore.unit == charm.unit.name:
+        return False
+    return restore.unit in charm.cluster.staying
+
+
 def waits_for(charm: MySqlCharm) -> str:
     """Say what a restore waits for; empty where none is under way."""
     restore = current(charm)

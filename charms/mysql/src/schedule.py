@@ -88,7 +88,9 @@ def _bucket(charm: MySqlCharm) -> Bucket | None:
 def _who(charm: MySqlCharm) -> str:
     """Return the unit that makes scheduled backups: the member that came last and takes no writes, if there is one."""
     members = [
-        unit for unit, _ in charm.cluster.shared["members"] if (m := charm.members.get(unit)) and m.joined
+        unit
+        for unit, _ in charm.cluster.shared["members"]
+        if (m := charm.members.get(unit)) and m.joined and not m.leaving
     ]
     others = [unit for unit in members if unit != charm.cluster.shared.get("writer")]
     return (others or members or [""])[-1]

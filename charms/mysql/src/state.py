@@ -103,7 +103,7 @@ class Member:
 
     `joined` tells whether it has been in the cluster; `serves` is the number of the recovery after which it saw
     others ask while it served itself; `outlived` are units that were gone from the model while it served. `certified`
-    tells whether it has a certificate, `encrypted` whether its server speaks TLS with it.
+    tells whether it has a certificate, `encrypted` whether its server speaks TLS with it; `leaving` that it is to be removed.
     """
 
     unit: str
@@ -115,6 +115,7 @@ class Member:
     outlived: tuple[str, ...] = ()
     certified: bool = False
     encrypted: bool = False
+    leaving: bool = False
 
     @classmethod
     def parse(cls, unit: str, facts: Mapping[str, Any]) -> Member:
@@ -130,6 +131,7 @@ class Member:
             outlived=tuple(facts.get("outlived", ())),
             certified=facts.get("certified", False),
             encrypted=facts.get("encrypted", False),
+            leaving=facts.get("leaving", False),
         )
 
 
@@ -193,6 +195,19 @@ def may_join(unit: str, chosen: list[str], members: Mapping[str, Member]) -> boo
     before = chosen[: chosen.index(unit)]
     me = members.get(unit)
     return bool(me and me.joined) or all((m := members.get(other)) and m.joined for other in before)
+
+
+def heirs(
+    chosen: list[str], staying: list[str], members: Mapping[str, Member], left_behind: list[str]
+) -> list[str]:
+    """Return the units that join, one after the other, though no leader has named them: empty while a member stays.
+
+    Where all members are on their way out, the leader may be one of them. Its hook fails as long as nobody else has the
+    data, and what a hook that fails has named is not kept: so the others go by their numbers.
+    """
+    if any(unit in staying for unit in chosen):
+        return []
+    return [unit for unit in staying if unit in members and unit not in left_behind]
 
 
 def next_members(chosen: list[str], members: Mapping[str, Member], left_behind: list[str]) -> list[str]:

@@ -35,6 +35,7 @@ class Model:
         self.app_data = {}
         self.leader = leader
         self.unseen = {}
+        self.dying = set()
 
     def run(self, number, step, *, formed=True):
         """Play one hook of a unit; return what `step` returns."""
@@ -52,6 +53,7 @@ class Model:
         state = testing.State(leader=number == self.leader, relations={relation} if formed else set())
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(ops.hookcmds, "goal_state", self.goal_state)
+            patched.setattr(ops.hookcmds, "relation_get", self.relation_get)
             after = context.run(context.on.update_status(), state)
         if formed:
             written = after.get_relation(relation.id)
@@ -59,8 +61,17 @@ class Model:
         return results[0]
 
     def goal_state(self):
-        goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
-        return ops.hookcmds.GoalState(units={f"probe/{n}": goal for n in self.units}, relations={})
+        since = datetime.now(tz=UTC)
+        goals = {
+            f"probe/{n}": ops.hookcmds.Goal(status="dying" if n in self.dying else "active", since=since)
+            for n in self.units
+        }
+        return ops.hookcmds.GoalState(units=goals, relations={})
+
+    def relation_get(self, _relation, *, unit):
+        if unit_number(unit) not in self.units:
+            raise ops.hookcmds.Error(returncode=1, cmd=["relation-get"])
+        return self.units[unit_number(unit)]
 
 
 @pytest.fixture
@@ -320,3 +331,13 @@ def _everybody_gets_the_turn(model, interrupted):
                 interrupted.discard(number)
         model.run(model.leader, grant)
     assert waiting == set()
+
+
+def test_a_unit_that_leaves_can_read_what_its_peers_have_told(model):
+    model.run(1, lambda cluster: cluster.publish(address="10.0.0.1"))
+    model.unseen = {0: {1, 2}}
+    model.dying = {2}
+    assert model.run(0, lambda cluster: cluster.facts("probe/1")) == {}
+    assert model.run(0, lambda cluster: cluster.recall("probe/1")) == {"address": "10.0.0.1"}
+    assert model.run(0, lambda cluster: cluster.recall("probe/7")) == {}
+    assert model.run(0, lambda cluster: cluster.staying) == ["probe/0", "probe/1"]

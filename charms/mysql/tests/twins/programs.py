@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import twin
@@ -15,13 +15,14 @@ from cryptography import x509
 
 import backup
 from openinfra_charm import tls
-from openinfra_charm.machine import Result
-from openinfra_charm.testing import Cryptography, Software
+from openinfra_charm.machine import Answer, Result
+from openinfra_charm.testing import Cryptography, Request, Software
 
 if TYPE_CHECKING:
     from openinfra_charm.testing import MemoryMachine
 
 UNIT = "mariadb.service"
+HEALTH_PORT = 13307
 CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
 DATA = "/var/lib/mysql"
 START = "/usr/lib/openinfra/mariadb-start"
@@ -73,6 +74,9 @@ class MariaDb(Software):
         self.presented: Presented | None = None
         self.requires_tls = False
         self._start = 0
+        for one in galera.servers.values():
+            self._meet(one)
+            one._meet(self)
         galera.servers[self.name] = self
         self.programs = {
             "mariadb": self._mariadb,
@@ -189,6 +193,35 @@ class MariaDb(Software):
         """End by itself; systemd tries again for ever, which nobody sees here."""
         self.runs = self.has_answered = False
         self.galera.faults.append(f"{self.name}: {why}")
+
+    # What other machines see of it
+
+    def _meet(self, other: MariaDb) -> None:
+        """Reach another machine's health service."""
+        for scheme in ("http", "https"):
+            place = f"{scheme}://{other.address}:{HEALTH_PORT}"
+            self.machine.network[place] = partial(other._answer_health, scheme)
+
+    def _answer_health(self, scheme: str, request: Request) -> Answer:
+        """Answer as the health service does, in clear or by TLS."""
+        units = [unit for unit in self.machine.services if unit.endswith("-health.service")]
+        folders = [unit.removesuffix("-health.service") for unit in units if self.machine.serves(unit)]
+        files = [self.machine.read(f"/etc/{folder}/health-files") for folder in folders]
+        if not self.machine.powered or not files or bool(files[0]) != (scheme == "https"):
+            raise ConnectionRefusedError(request.path)
+        self.services_changed()
+        healthy = request.path == "/synced" and self.has_answered and self.state == "Synced"
+        return Answer(status=200 if healthy else 503, headers={}, body=f"{self.state}\n")
+
+    def copies(self) -> list[twin.Store]:
+        """Return all data on the machine's disk: the server's, and what lies beside it."""
+        above, _, name = DATA.rpartition("/")
+        folders = [folder for folder in self.machine.list_folder(above) if folder.startswith(name)]
+        return [
+            self._store_in(f"{above}/{folder}")
+            for folder in folders
+            if self.machine.read(f"{above}/{folder}/ibdata1")
+        ]
 
     def time_passed(self) -> None:
         """Let servers find each other, and clients write."""

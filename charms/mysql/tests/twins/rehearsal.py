@@ -29,6 +29,11 @@ class Twin(testing.Twin):
             yield f"one primary component: there are {self.galera.primaries()}"
         if lost := self.galera.lost():
             yield f"acknowledged writes stay: {len(lost)} of {len(self.galera.acknowledged)} are lost"
+        deleted = self.galera.deleted()
+        if self.staying and self.galera.acknowledged and not self.galera.holders():
+            yield "the last copy is never deleted: no machine has what was acknowledged"
+        if self.staying and deleted and not self.galera.components:
+            yield f"data are deleted while others serve: nobody did when {', '.join(deleted)} dropped its own"
 
     def unfinished(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what a cluster of so many units lacks."""

@@ -62,6 +62,7 @@ class Galera:
         self.faults: list[str] = []
         self.given_up = False
         self._numbers = itertools.count(1)
+        self._had: set[str] = set()
 
     # Servers come and go
 
@@ -216,6 +217,23 @@ class Galera:
         return f"ERROR 1064 (42000) at line 1: You have an error in your SQL syntax near '{text.split()[0]}'"
 
     # What must not be
+
+    def holders(self) -> list[str]:
+        """Return the machines on whose disk is all that was acknowledged, be it beside the server's data."""
+        return [
+            name
+            for name, server in self.servers.items()
+            if any(set(self.acknowledged) <= set(store.writes) for store in server.copies())
+        ]
+
+    def deleted(self) -> list[str]:
+        """Return the machines that run and have deleted all their data since this was asked last."""
+        have = {
+            name for name, server in self.servers.items() if any(store.seqno > 0 for store in server.copies())
+        }
+        deleted = [name for name in sorted(self._had - have) if self.servers[name].machine.powered]
+        self._had = have
+        return deleted
 
     def primaries(self) -> list[list[str]]:
         """Return the components that serve, as the names of their members."""

@@ -1,11 +1,14 @@
 """Machines in memory around a twin of MariaDB, and the units of the charm on them."""
 
+import dataclasses
 import json
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ops
+import ops.hookcmds
 import pytest
 import yaml
 from ops import testing
@@ -20,6 +23,7 @@ import machines  # noqa: E402
 import model  # noqa: E402
 import twin  # noqa: E402
 from machines import CERTIFICATES, GATEWAY  # noqa: E402
+from model import PEERS  # noqa: E402
 
 from charm import MySqlCharm  # noqa: E402
 from openinfra_charm import job  # noqa: E402
@@ -37,6 +41,7 @@ class Model(model.Model):
     def __init__(self, units=1, config=None):
         self.galera = twin.Galera()
         self.authority: Any = None
+        self.leaving = set()
         super().__init__(units, config)
 
     def make_machine(self, number):
@@ -45,6 +50,35 @@ class Model(model.Model):
     def known(self):
         stores = {name: vars(server.load()) for name, server in self.galera.servers.items()}
         return stores, self.galera.primaries()
+
+    def remove_unit(self, number):
+        """Remove a unit that lives; as long as its hooks fail it is on its way out."""
+        self.leaving.add(number)
+        super().remove_unit(number)
+
+    def _relations(self, number):
+        relations = super()._relations(number)
+        if number in self.leaving:
+            # A unit that leaves has departed from its peers one by one before it stops.
+            relations[PEERS] = dataclasses.replace(relations[PEERS], peers_data={})
+        return relations
+
+    def _patch(self, patched, number):
+        super()._patch(patched, number)
+        patched.setattr(ops.hookcmds, "relation_get", self._relation_get)
+
+    def _goal_state(self):
+        goal = super()._goal_state()
+        units = {
+            f"mysql/{number}": dataclasses.replace(
+                goal.units[f"mysql/{number}"], status="dying" if number in self.leaving else "active"
+            )
+            for number in self.unit_data
+        }
+        return dataclasses.replace(goal, units=units)
+
+    def _relation_get(self, _relation, *, unit):
+        return dict(self.unit_data.get(int(unit.partition("/")[2]), {}))
 
     def relate_certificates(self):
         """Relate a CA, which signs what is asked for at once."""

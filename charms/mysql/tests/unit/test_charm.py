@@ -447,6 +447,96 @@ def test_from_three_to_one_and_back(three):
     assert three.galera.lost() == []
 
 
+def test_the_only_copy_stays_until_another_unit_has_joined(deploy):
+    model = deploy(1)
+    model.galera.write()
+    model.held.add(1)
+    model.add_unit()
+    with pytest.raises(
+        testing.errors.UncaughtCharmError, match=r"none of the units that stay \(mysql/1\).*--force mysql/0"
+    ):
+        model.remove_unit(0)
+    assert model.machines[0].exists("/var/lib/mysql/ibdata1")
+    model.held.clear()
+    for _ in range(3):
+        model.run(1, model.on.update_status())
+    model.remove_unit(0)
+    pass_time(model)
+    assert model.galera.primaries() == [["machine-1"]]
+    assert model.galera.lost() == []
+    assert [unit for unit, _ in model.shared["members"]] == ["mysql/1"]
+    assert model.statuses[1].name == "active"
+
+
+@pytest.mark.parametrize("state", ["Joining", "Donor/Desynced"])
+def test_a_copy_that_is_not_complete_is_none(three, state):
+    three.machines[2].power_off()
+    servers(three)[1].state = state
+    with pytest.raises(testing.errors.UncaughtCharmError, match="UnsafeToRemoveError"):
+        three.remove_unit(0)
+    servers(three)[1].state = "Synced"
+    three.remove_unit(0)
+    assert three.galera.lost() == []
+
+
+def test_units_that_leave_too_keep_no_copy_for_those_that_stay(three):
+    three.add_unit()
+    stop_in_order(three, 3)
+    three.machines[3].power_off()
+    three.leaving = {1, 2}
+    with pytest.raises(testing.errors.UncaughtCharmError, match=r"stay \(mysql/3\)"):
+        three.remove_unit(0)
+
+
+def test_an_application_that_is_removed_takes_its_data_along(three):
+    three.leaving = {0, 1, 2}
+    for number in (0, 1, 2):
+        three.remove_unit(number)
+    assert three.galera.holders() == []
+
+
+def test_one_that_has_no_data_yet_may_leave(deploy):
+    model = deploy(1)
+    model.held.add(1)
+    model.add_unit()
+    model.held.clear()
+    model.run(1, model.on.install(), formed=False)
+    model.machines[0].power_off()
+    model.remove_unit(1)
+
+
+def test_the_others_say_so_when_the_only_copy_was_given_up(deploy):
+    model = deploy(1)
+    model.held.add(1)
+    model.add_unit()
+    model.destroy_machine(0)
+    model.held.clear()
+    pass_time(model)
+    assert model.statuses[1].name == "blocked"
+    assert "all data were on mysql/0, and are gone with it" in model.statuses[1].message
+
+
+def test_a_unit_that_is_to_go_hands_the_writes_over(three):
+    told = three.action(0, "prepare-removal", dry_run=True)
+    assert told["result"] == {"writer": True}
+    three.update_status()
+    assert three.shared["writer"] == "mysql/0"
+    three.action(0, "prepare-removal")
+    three.update_status()
+    assert three.shared["writer"] == "mysql/1"
+    assert "juju remove-unit mysql/0" in three.statuses[0].message
+    three.action(0, "prepare-removal", cancel=True)
+    three.update_status()
+    assert "remove-unit" not in three.statuses[0].message
+
+
+def test_the_only_copy_is_not_prepared_for_removal(one):
+    assert "is the last unit" in one.refuse(0, "prepare-removal")
+    one.held.add(1)
+    one.add_unit()
+    assert "the data would be lost" in one.refuse(0, "prepare-removal", dry_run=True)
+
+
 def test_a_unit_that_is_removed_leaves_nothing(three):
     three.remove_unit(2)
     left = three.machines[2].nodes

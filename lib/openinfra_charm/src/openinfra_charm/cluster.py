@@ -16,7 +16,7 @@ import ops.hookcmds
 from openinfra_charm import databag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 _WANTED = "turn-wanted"
 _NUMBER = "turn-number"
@@ -72,7 +72,17 @@ class Cluster:
     @cached_property
     def planned(self) -> frozenset[str]:
         """The application's units that the model has, also those that are on their way out."""
-        return frozenset(ops.hookcmds.goal_state().units)
+        return frozenset(self._goals)
+
+    @cached_property
+    def staying(self) -> list[str]:
+        """The application's units that the model has and that are not on their way out, by number."""
+        alive = [unit for unit, goal in self._goals.items() if goal.status != "dying"]
+        return sorted(alive, key=unit_number)
+
+    @cached_property
+    def _goals(self) -> Mapping[str, ops.hookcmds.Goal]:
+        return ops.hookcmds.goal_state().units
 
     def gone(self, units: Iterable[str]) -> list[str]:
         """Return those units that are no longer in the model.
@@ -87,6 +97,18 @@ class Cluster:
         """Return what a unit has published; nothing for a unit that is not there."""
         member = self._members.get(unit)
         return _decode(self._relation.data[member]) if self._relation and member else {}
+
+    def recall(self, unit: str) -> dict[str, Any]:
+        """Return what a unit has published, also where the relation does not list it; nothing if it cannot be read.
+
+        A unit that leaves is shown none of its peers any more when it stops, but may read what they have told.
+        """
+        if self._relation is None or unit in self._members:
+            return self.facts(unit)
+        try:
+            return _decode(ops.hookcmds.relation_get(self._relation.id, unit=unit))
+        except ops.hookcmds.Error:
+            return {}
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -169,12 +169,12 @@ class Machine:
             except http.client.HTTPException as error:
                 raise ConnectionError(f"{socket_path}: {error or type(error).__name__}") from error
 
-    def fetch(self, url: str, *, ca_path: str, timeout: float = 10) -> Answer:
-        """Send a GET request to a daemon on any machine, over TLS.
+    def fetch(self, url: str, *, ca_path: str = "", timeout: float = 10) -> Answer:
+        """Send a GET request to a daemon on any machine.
 
         Args:
             url: Such as `https://10.0.0.11:15000/openinfra/health`.
-            ca_path: The file of the CA certificates that its own is checked with.
+            ca_path: The file of the CA certificates that its own is checked with; `http` needs none.
             timeout: Seconds that each step may take.
 
         Raises:
@@ -186,10 +186,11 @@ class Machine:
         from urllib.parse import urlsplit  # noqa: PLC0415
 
         where = urlsplit(url)
-        context = ssl.create_default_context(cafile=ca_path)
-        connection = http.client.HTTPSConnection(
-            where.hostname or "", where.port, timeout=timeout, context=context
-        )
+        host = where.hostname or ""
+        connection = http.client.HTTPConnection(host, where.port, timeout=timeout)
+        if where.scheme == "https":
+            context = ssl.create_default_context(cafile=ca_path)
+            connection = http.client.HTTPSConnection(host, where.port, timeout=timeout, context=context)
         with contextlib.closing(connection):
             try:
                 connection.request("GET", where.path)

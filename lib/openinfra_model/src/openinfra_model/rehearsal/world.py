@@ -430,7 +430,10 @@ class World:
 
     def violations(self) -> Iterator[str]:
         """Yield what the twins say must never be so."""
-        for twin in self.twins.values():
+        for name, twin in self.twins.items():
+            twin.staying = [
+                unit.name for unit in self.state.units if unit.application == name and unit.life == "alive"
+            ]
             yield from twin.violations()
 
     def unfinished(self) -> Iterator[str]:
