@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 SECONDS = 20
 """How long a command may take: most need a tenth of a second, and one that meets no quorum waits for ever."""
+LIST_SECONDS = 50
+"""How long a list of all buckets may take, which grows with their number: an action may take a minute."""
+PURGE_SECONDS = 30 * 86400
+"""How long a bucket's objects may take to be deleted, by a job: some hundred of them go in a second."""
 
 
 class UnreachableError(Exception):
@@ -43,14 +47,19 @@ class Admin:
         """Whether this machine has what is needed to ask."""
         return self._machine.exists(self._config)
 
-    def run(self, *words: str) -> Any:
+    def run(self, *words: str, seconds: float = SECONDS, stdin: str | None = None) -> Any:
         """Run a command and return its decoded JSON answer (None for an empty one).
+
+        Args:
+            words: The command.
+            seconds: How long it may take.
+            stdin: What it reads.
 
         Raises:
             UnreachableError: The cluster does not answer.
             RefusedError: The command was refused.
         """
-        done = self._ask(*words)
+        done = self._ask(*words, seconds=seconds, stdin=stdin)
         if done.code:
             raise RefusedError(f"radosgw-admin {' '.join(words[:2])}: {_last_line(done.stderr)}")
         return json.loads(done.stdout) if done.stdout.strip() else None
@@ -116,7 +125,7 @@ class Admin:
             RefusedError: There is no such user.
         """
         of_user = (f"--uid={user}",) if user else ()
-        found = self.run("bucket", "stats", *of_user)
+        found = self.run("bucket", "stats", *of_user, seconds=LIST_SECONDS)
         return [
             {
                 "name": f"{one['tenant']}/{one['bucket']}" if one.get("tenant") else one["bucket"],
@@ -126,6 +135,24 @@ class Admin:
             }
             for one in sorted(found, key=lambda one: (one["owner"], one["bucket"]))
         ]
+
+    def suspend(self, name: str) -> None:
+        """Refuse a user's requests from now on; what it keeps stays.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: There is no such user.
+        """
+        self.run("user", "suspend", f"--uid={name}")
+
+    def purge_bucket(self, name: str) -> None:
+        """Delete a bucket with all that is in it, for as long as that takes.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: It cannot be deleted.
+        """
+        self.run("bucket", "rm", f"--bucket={name}", "--purge-objects", seconds=PURGE_SECONDS)
 
     def set_quota(self, user: str, size: int) -> None:
         """Limit what a user may keep, in bytes; 0 lifts the limit.
@@ -141,11 +168,11 @@ class Admin:
         else:
             self.run("quota", "disable", *which)
 
-    def _ask(self, *words: str) -> Result:
+    def _ask(self, *words: str, seconds: float = SECONDS, stdin: str | None = None) -> Result:
         try:
-            done = self._machine.run(*self._words, *words, timeout=SECONDS, check=False)
+            done = self._machine.run(*self._words, *words, stdin=stdin, timeout=seconds, check=False)
         except TimeoutError as error:
-            raise UnreachableError(f"the Ceph cluster does not answer within {SECONDS} s") from error
+            raise UnreachableError(f"the Ceph cluster does not answer within {seconds:g} s") from error
         if "couldn't init storage provider" in done.stderr.lower():
             raise UnreachableError(f"the Ceph cluster does not let this unit in: {_last_line(done.stderr)}")
         return done

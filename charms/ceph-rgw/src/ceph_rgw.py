@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from openinfra_charm.values import bracketed
 from state import LISTENS_ON
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from openinfra_charm.machine import Machine
     from state import Site, State
 
@@ -67,6 +70,7 @@ class Rgw:
             listen=listen,
             certificate=self._tls.chain_path,
             key=self._tls.key_path,
+            host_names=state.host_names,
         )
         drop_in = self._templates.fill(
             "ceph-radosgw.service.j2",
@@ -96,12 +100,23 @@ class Rgw:
         Raises:
             UnreachableError: The cluster does not answer.
         """
-        realm = f"--rgw-realm={site.realm}"
-        group = (realm, f"--rgw-zonegroup={site.zonegroup}")
-        zone = (*group, f"--rgw-zone={site.zone}")
-        self.admin.ensure("realm", realm)
+        realm, group, zone = _options(site)
+        self.admin.ensure("realm", *realm)
         self.admin.ensure("zonegroup", *group, "--master")
         self.admin.ensure("zone", *zone, "--master")
+        self.admin.run("period", "update", "--commit", *zone)
+
+    def name_hosts(self, site: Site, names: Iterable[str]) -> None:
+        """Give the zone group these names of hosts; daemons learn of them when they start.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: It cannot be changed.
+        """
+        _, group, zone = _options(site)
+        known = self.admin.run("zonegroup", "get", *group)
+        text = json.dumps({**known, "hostnames": list(names)})
+        self.admin.run("zonegroup", "set", *group, stdin=text)
         self.admin.run("period", "update", "--commit", *zone)
 
     def make_health_bucket(self) -> bool:
@@ -151,3 +166,10 @@ class Rgw:
 
     def _question(self, verb: str, what: str) -> tuple[str, ...]:
         return (ASK, self.machine.read(self._url) or "", self._tls.ca_path, verb, what)
+
+
+def _options(site: Site) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the options that name the realm, the zone group in it, and the zone in that."""
+    realm = (f"--rgw-realm={site.realm}",)
+    group = (*realm, f"--rgw-zonegroup={site.zonegroup}")
+    return realm, group, (*group, f"--rgw-zone={site.zone}")

@@ -13,6 +13,7 @@ from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
+from openinfra_charm.job import Jobs
 from state import Config, Keystone, Settings, Site, State, check_site
 
 RESTART_SECONDS = 30
@@ -34,6 +35,7 @@ class CephRgwCharm(ops.CharmBase):
         self.tls = tls.Certificate(self.machine, self.app.name, user="ceph", group="ceph")
         self.rgw = Rgw(self.machine, self.app.name, self.tls)
         self.cluster = Cluster(self, "cluster")
+        self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
@@ -86,8 +88,10 @@ class CephRgwCharm(ops.CharmBase):
         self.rgw.render(state)
         if self.rgw.daemon.paused or not self._found(settings.site):
             return
+        self._name_hosts(settings)
         self.rgw.daemon.apply()
         self._restart_outdated()
+        self.jobs.resume()
         self._check_health()
         endpoints.publish(self, settings, state.address)
 
@@ -115,7 +119,13 @@ class CephRgwCharm(ops.CharmBase):
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
         if not (access and ready) or (identity and not answer):
             return None
-        return State(settings=settings, address=address, access=access, keystone=answer and _keystone(answer))
+        return State(
+            settings=settings,
+            address=address,
+            access=access,
+            keystone=answer and _keystone(answer),
+            host_names=tuple(self.cluster.shared.get("host-names", ())),
+        )
 
     def _leave_ceph(self) -> None:
         """Stop, as the key is taken away; the next Ceph may be another one, and have no zone."""
@@ -164,6 +174,13 @@ class CephRgwCharm(ops.CharmBase):
         self.cluster.publish_shared(founded=True)
         return True
 
+    def _name_hosts(self, settings: Settings) -> None:
+        """As the leader have Ceph know all names that clients use, as it takes any other one for a bucket's."""
+        wanted = endpoints.host_names(self, settings)
+        if self.unit.is_leader() and self.cluster.shared.get("host-names", []) != wanted:
+            self.rgw.name_hosts(settings.site, wanted)
+            self.cluster.publish_shared(**{"host-names": wanted or None})
+
     def _restart_outdated(self) -> None:
         """Restart what runs with older configuration or certificate, one unit of the application at a time."""
         self.missing += self.cluster.restart_in_turn(
@@ -203,6 +220,7 @@ class CephRgwCharm(ops.CharmBase):
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)
         if self.owns_daemon:
+            self.jobs.stop()
             self.rgw.daemon.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
@@ -229,6 +247,11 @@ class CephRgwCharm(ops.CharmBase):
             return
         elif not daemon.runs():
             self.missing.append(status.does_not_run("radosgw", self.unit.name, daemon.unit))
+        else:
+            self.missing += [
+                ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
+                for job in self.jobs.unfinished()
+            ]
         status.add_all(event, self.missing)
 
 

@@ -35,6 +35,12 @@ def subject(charm: CephRgwCharm, settings: Settings, address: str) -> Subject:
     )
 
 
+def host_names(charm: CephRgwCharm, settings: Settings) -> list[str]:
+    """Return the names that the zone group is to have, sorted; none where `rgw_dns_name` holds all, or buckets have none."""
+    others = {one for one in _gateway_hosts(charm) if not _is_address(one)} - {settings.public_hostname}
+    return sorted({settings.public_hostname, *others}) if settings.public_hostname and others else []
+
+
 def publish(charm: CephRgwCharm, settings: Settings, address: str) -> None:
     """Tell the others where this unit is, and as the leader ask for the route and the place in the catalogue."""
     charm.cluster.publish(address=address)

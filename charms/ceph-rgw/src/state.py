@@ -96,12 +96,16 @@ class Keystone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """Everything that decides what runs on this machine; `address` is the one that it listens on."""
+    """Everything that decides what runs on this machine; `address` is the one that it listens on.
+
+    `host_names` are those that the zone group has, which the daemon reads when it starts.
+    """
 
     settings: Settings
     address: str
     access: Access
     keystone: Keystone | None
+    host_names: tuple[str, ...] = ()
 
 
 def check_site(wanted: Site, recorded: Mapping[str, Any]) -> None:

@@ -37,6 +37,7 @@ class GatewayCharm(ops.CharmBase):
         self._addresses = Addresses(self.model, self.machine, self.app.name)
         self.trust_path = f"/etc/{self.app.name}/trusted.pem"
         self._missing: list[ops.StatusBase] = []
+        self._refused: list[str] = []
         kinds = ("created", "changed", "departed")
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
@@ -88,9 +89,11 @@ class GatewayCharm(ops.CharmBase):
                 f"{owner} is the gateway of this machine already: remove one of the two"
             )
         self.gateway.install()
-        state = self.gather(config)
-        if state is None:
+        wanted = self.gather(config)
+        if wanted is None:
             return
+        state, refused = self.gateway.fit(wanted)
+        self._refused = [refusal.reason for refusal in refused]
         self.gateway.render(state)
         self.gateway.apply(state, self.drains)
         self._share_vip(state)
@@ -100,7 +103,7 @@ class GatewayCharm(ops.CharmBase):
 
     def gather(self, config: Config) -> State | None:
         """Return everything that decides what runs here; None while Juju does not say enough yet."""
-        network, internal = self._network(), self._addresses.find("internal")
+        network, internal = self.network(), self._addresses.find("internal")
         if not (self.cluster.formed and network and internal):
             self._missing.append(
                 ops.WaitingStatus("for Juju to give the bindings public and internal addresses")
@@ -124,7 +127,8 @@ class GatewayCharm(ops.CharmBase):
             certificates=states.digest(*(self.tls.inputs if ready else ()), trusted),
         )
 
-    def _network(self) -> Network | None:
+    def network(self) -> Network | None:
+        """Return where this unit is on the binding `public`; None while Juju does not say."""
         place = self._addresses.find("public")
         if place is None:
             return None
@@ -253,7 +257,13 @@ class GatewayCharm(ops.CharmBase):
         if down := self._down():
             return down
         served, problems = self.routes
-        found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in problems]
+        found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in (*problems, *self._refused)]
+        found += [
+            ops.WaitingStatus(
+                f"for a healthy backend of {route}: see juju run {self.unit.name} show-backends"
+            )
+            for route in self.gateway.unserved
+        ]
         if why := self.tls.problem(self._authority) if self._authority else "":
             found.append(ops.WaitingStatus(why))
         notes = [

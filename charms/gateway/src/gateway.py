@@ -14,11 +14,12 @@ from openinfra_charm import registry, render, tls
 from openinfra_charm.cluster import unit_number
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
-from state import HEALTH_PORT, name
+from state import HEALTH_PORT, Refusal, name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from openinfra_charm.interfaces.haproxy_route_tcp import Asked
     from openinfra_charm.machine import Machine
     from state import Drain, State
 
@@ -53,6 +54,9 @@ class Gateway:
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._leaving = f"/var/lib/openinfra/{application}/leaving"
         self._server_state = f"/var/lib/openinfra/{application}/server-state"
+        self._before = ""
+        self.unserved: tuple[str, ...] = ()
+        """The routes of which no backend is healthy, as `apply` has found them."""
 
     # Verbs
 
@@ -60,21 +64,49 @@ class Gateway:
         """Install the packages; nothing starts."""
         registry.install(self.machine, self._application, PACKAGES)
 
-    def render(self, state: State) -> frozenset[str]:
-        """Write the configuration; return the files that changed.
+    def fit(self, state: State) -> tuple[State, tuple[Refusal, ...]]:
+        """Return what this machine can serve of it, and the routes that it cannot, with the reasons. Nothing changes.
 
         Raises:
-            InvalidConfigError: HAProxy does not take it; the one before stays as it is.
+            InvalidConfigError: HAProxy does not take the configuration, and not for the sake of single routes.
         """
+        refused = list(self.cannot_listen(state.listen, state.routes))
+        fitting, first = state.without(refused), None
+        while (config := self._haproxy_config(fitting)) != self.machine.read(CONFIG):
+            try:
+                self._validate(config)
+                break
+            except InvalidConfigError as error:
+                first = first or error
+                blamed = [asked for asked in fitting.routes if error.section in _sections(asked)]
+                refused += [Refusal(asked=asked, reason=_not_taken(asked, error)) for asked in blamed]
+                fitting = fitting.without(refused)
+                # What HAProxy takes of none is no fault of theirs.
+                if not blamed or not fitting.routes:
+                    raise first from None
+        return fitting, tuple(refused)
+
+    def cannot_listen(self, addresses: Iterable[str], asked: Iterable[Asked]) -> Iterator[Refusal]:
+        """Yield the routes whose port another program of this machine has."""
+        everywhere = tuple(addresses)
+        for one in asked:
+            port = one.route.port
+            if not all(self.machine.can_listen(address, port) for address in everywhere):
+                yield Refusal(
+                    asked=one,
+                    reason=f"{one.application} asks for port {port}, which another program on {self.machine.hostname()} "
+                    f"has: have {one.application} ask for another port, or stop that program",
+                )
+
+    def render(self, state: State) -> frozenset[str]:
+        """Write the configuration for what `fit` has returned; return the files that changed."""
         changed = render.write(self.machine, *self._files(state))
         if changed & set(DROP_INS.values()):
             self.machine.reload_systemd()
         if not self.machine.exists(self._server_state):
             self.machine.write(self._server_state, "1\n", mode=0o600)
-        config = self._haproxy_config(state)
-        if config != self.machine.read(CONFIG):
-            self._validate(config)
-            changed |= render.write(self.machine, File(path=CONFIG, content=config))
+        self._before = self.machine.read(CONFIG) or ""
+        changed |= render.write(self.machine, File(path=CONFIG, content=self._haproxy_config(state)))
         if state.config.vips:
             content = self._keepalived_config(state)
             changed |= render.write(self.machine, File(path=KEEPALIVED_CONFIG, content=content))
@@ -204,6 +236,9 @@ class Gateway:
         limit = self.machine.now() + _RELOAD_SECONDS
         while self._running(_RELOAD_SECONDS) != wanted:
             if self.machine.now() > limit:
+                if self._before:
+                    # It is to start with what it has, should it have to before this is mended.
+                    self.machine.write(CONFIG, self._before)
                 raise InvalidConfigError(
                     f"HAProxy goes on with what it had, as it cannot listen: {_WHERE_TO_LOOK}"
                 )
@@ -222,7 +257,9 @@ class Gateway:
 
     def _drain(self, state: State, drains: Iterable[Drain]) -> None:
         """Drain those backends that are to be drained, and no others."""
-        now = haproxy.drained(self._ask("show servers state"))
+        answer = self._ask("show servers state")
+        now, up = haproxy.drained(answer), haproxy.up(answer)
+        self.unserved = tuple(name(asked) for asked in state.routes if not up.get(name(asked)))
         all_drains = tuple(drains)
         commands: list[str] = []
         for asked in state.routes:
@@ -246,7 +283,7 @@ class Gateway:
         tried = self.machine.run("haproxy", "-c", "-f", CANDIDATE, check=False)
         self.machine.remove(CANDIDATE)
         if tried.code:
-            raise InvalidConfigError(haproxy.blame(tried.stderr or tried.stdout, config))
+            raise haproxy.invalid(tried.stderr or tried.stdout, config)
 
     def _files(self, state: State) -> list[File]:
         connections = state.config.connection_limit
@@ -306,6 +343,15 @@ class Gateway:
             serves=SERVES,
             vips=[str(vip) for vip in state.config.vips if vip.version == family],
         )
+
+
+def _sections(asked: Asked) -> tuple[str, str]:
+    """Return the lines that begin what a route has in HAProxy's configuration."""
+    return (f"backend {name(asked)}", f"frontend port-{asked.route.port}")
+
+
+def _not_taken(asked: Asked, error: InvalidConfigError) -> str:
+    return f"HAProxy does not take the route that {asked.application} asks for on port {asked.route.port}: {error}"
 
 
 def memory_max(connections: int) -> int:

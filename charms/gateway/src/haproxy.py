@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 DRAINED = 0x08
 """The bit of a server's administrative state that drains it."""
+_STOPPED = "0"
+"""The operational state of a server that is down."""
 _ROW_OF_SERVER = 23
 """The columns that a server's row has, at least, in what `show servers state` prints."""
 
@@ -21,7 +23,14 @@ class NoAnswerError(Exception):
 
 
 class InvalidConfigError(Exception):
-    """HAProxy does not take a configuration; the message names the route and the reason."""
+    """HAProxy does not take a configuration; the message names the route and the reason.
+
+    `section` is the line of the configuration that begins the section which it complains of; empty if it names none.
+    """
+
+    def __init__(self, message: str, *, section: str = "") -> None:
+        self.section = section
+        super().__init__(message)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +79,16 @@ def drained(answer: str) -> dict[tuple[str, str], bool]:
     return dict(_drained(answer))
 
 
+def up(answer: str) -> dict[str, int]:
+    """Read from the answer to `show servers state` how many servers of each backend are not down."""
+    counts: dict[str, int] = {}
+    for line in answer.splitlines():
+        words = line.split()
+        if len(words) >= _ROW_OF_SERVER and words[0].isdecimal():
+            counts[words[1]] = counts.get(words[1], 0) + (words[5] != _STOPPED)
+    return counts
+
+
 def _drained(answer: str) -> Iterator[tuple[tuple[str, str], bool]]:
     for line in answer.splitlines():
         words = line.split()
@@ -77,7 +96,7 @@ def _drained(answer: str) -> Iterator[tuple[tuple[str, str], bool]]:
             yield (words[1], words[3]), bool(int(words[6]) & DRAINED)
 
 
-def blame(complaint: str, config: str) -> str:
+def invalid(complaint: str, config: str) -> InvalidConfigError:
     """Return what HAProxy complains of, with the section that the line it names is in."""
     lines = config.splitlines()
     alerts = [
@@ -89,4 +108,4 @@ def blame(complaint: str, config: str) -> str:
     )
     before = lines[: int(number)] if number else []
     section = next((line for line in reversed(before) if line.startswith(("backend ", "frontend "))), "")
-    return f"{section}: {text.strip()}" if section else text.strip()
+    return InvalidConfigError(f"{section}: {text.strip()}" if section else text.strip(), section=section)

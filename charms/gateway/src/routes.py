@@ -118,7 +118,8 @@ def _lines(state: State, asked: Asked) -> Iterator[str]:
 def _check_lines(state: State, asked: Asked) -> Iterator[str]:
     health = asked.route.health
     if health.path:
-        host = state.config.public_hostname or bracketed(state.listen[0])
+        # Not the gateway's own name: an object store takes a name that it does not know for a bucket's.
+        host = health.host or bracketed(state.listen[0])
         yield "option httpchk"
         yield f"http-check send meth GET uri {health.path} ver HTTP/1.1 hdr Host {host} hdr Connection close"
         yield f"http-check expect status {health.status}"

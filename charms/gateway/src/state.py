@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import ipaddress
 import re
@@ -78,7 +79,7 @@ class Network:
                 raise ConfigError(
                     "vip",
                     str(vip),
-                    f"an address in the network of the binding public: {', '.join(self.subnets)}",
+                    f"an address in the network of the binding public ({', '.join(self.subnets)}) that nobody else has",
                 )
             if str(vip.ip) == self.address:
                 raise ConfigError("vip", str(vip), "an address of no machine; it is that of this unit")
@@ -126,7 +127,13 @@ class State:
     @property
     def listen(self) -> tuple[str, ...]:
         """The addresses at which routes are served."""
-        return tuple(str(vip.ip) for vip in self.config.vips) or (self.network.address,)
+        return listen(self.config, self.network.address)
+
+    def without(self, refused: Iterable[Refusal]) -> State:
+        """Return it without the routes that are refused."""
+        gone = {refusal.asked.relation_id for refusal in refused}
+        left = tuple(asked for asked in self.routes if asked.relation_id not in gone)
+        return dataclasses.replace(self, routes=left)
 
 
 def name(asked: Asked) -> str:
@@ -147,6 +154,11 @@ def select(asked: Iterable[Asked]) -> tuple[tuple[Asked, ...], tuple[Refusal, ..
             taken[one.route.port][one.sni] = one
             served.append(one)
     return tuple(served), tuple(refused)
+
+
+def listen(config: Config, address: str) -> tuple[str, ...]:
+    """Return the addresses at which routes are served by a unit whose own one this is."""
+    return tuple(str(vip.ip) for vip in config.vips) or (address,)
 
 
 def endpoints(asked: Asked, config: Config, addresses: Iterable[str]) -> list[str]:

@@ -31,7 +31,7 @@ PUBLISHED = {
 OURS = Route(
     port=13306,
     backend_port=3306,
-    health=Health(path="/ready?as=writer", port=13307),
+    health=Health(path="/ready?as=writer", port=13307, host="s3.example.org"),
     single=True,
     order=("10.0.0.2", "10.0.0.1"),
     timeout=28800,
@@ -45,7 +45,7 @@ OURS_ON_THE_WIRE = {
     "enforce_tls": "false",
     "tls_terminate": "false",
     "openinfra": (
-        '{"health": {"path": "/ready?as=writer", "port": 13307, "status": 200, "tls": true}, '
+        '{"health": {"host": "s3.example.org", "path": "/ready?as=writer", "port": 13307, "status": 200, "tls": true}, '
         '"order": ["10.0.0.2", "10.0.0.1"], "single": true}'
     ),
 }

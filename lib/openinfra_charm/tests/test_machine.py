@@ -4,6 +4,7 @@ import http.server
 import ipaddress
 import os
 import pwd
+import socket
 import ssl
 import stat
 import threading
@@ -397,3 +398,26 @@ def test_a_folder_takes_nobodys_name(request, tmp_path, kind):
         machine.move_folder(f"{tmp_path}/beside", f"{tmp_path}/tree")
     assert machine.read(f"{tmp_path}/tree/file") == "tree"
     assert machine.read(f"{tmp_path}/beside/file") == "beside"
+
+
+# Ports
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_that_another_program_listens_on_is_taken(address):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((address, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert not Machine().can_listen(address, port)
+    assert Machine().can_listen(address, port)
+
+
+def test_a_port_is_free_for_who_shares_it_and_on_an_address_that_comes_later():
+    with socket.socket() as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        own.bind(("127.0.0.1", 0))
+        own.listen()
+        assert Machine().can_listen("127.0.0.1", own.getsockname()[1])
+    assert Machine().can_listen("192.0.2.7", 5000)

@@ -24,6 +24,9 @@ class Params:
 def run(charm: CephRgwCharm, params: Params) -> Outcome:
     """Delete a user, with `purge` all that it keeps too.
 
+    What it keeps is deleted by a job, since that takes as long as there are objects. The user is suspended first: nothing
+    new comes in, and who is made anew under the name is another one.
+
     Raises:
         ActionError: There is no such user, or it keeps something and `purge` is not set (nothing has changed); or Ceph
             does not do it.
@@ -38,5 +41,10 @@ def run(charm: CephRgwCharm, params: Params) -> Outcome:
             return Outcome(
                 summary=f"{params.name} and {held} would be lost; set dry-run=false to do it", result=buckets
             )
-        charm.rgw.admin.run("user", "rm", f"--uid={params.name}", *(["--purge-data"] if params.purge else []))
-    return Outcome(summary=f"user {params.name} is gone, and {held}")
+        if not buckets:
+            charm.rgw.admin.run("user", "rm", f"--uid={params.name}")
+            return Outcome(summary=f"user {params.name} is gone; it had nothing")
+        charm.rgw.admin.suspend(params.name)
+    job = charm.jobs.start("jobs.delete_user", user=params.name)
+    summary = f"{job.id} started; {held} to delete; {params.name} is suspended; see show-job"
+    return Outcome(summary=summary, result={"job-id": job.id})

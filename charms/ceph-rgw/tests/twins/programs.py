@@ -36,6 +36,7 @@ class User:
     max_buckets: int = 1000
     keys: dict[str, str] = field(default_factory=dict)
     max_size: int | None = None
+    suspended: bool = False
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Zone:
     realms: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
+    host_names: list[str] = field(default_factory=list)
+    """Those of the zone group."""
     committed: bool = False
     users: dict[str, User] = field(default_factory=dict)
     buckets: dict[str, str] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class RgwSoftware(Software):
         self.options: dict[str, str] = {}
         self.certificate = ""
         self._starts = 0
+        self._stdin = ""
         self.programs = {"radosgw-admin": self._admin, ASK: self._ask}
 
     def version_of(self, package: str) -> str | None:
@@ -153,7 +157,8 @@ class RgwSoftware(Software):
 
     # radosgw-admin
 
-    def _admin(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
+    def _admin(self, argv: tuple[str, ...], stdin: str | None) -> Result:
+        self._stdin = stdin or ""
         assert argv[1] == "-c"
         config = self._configured(argv[2])
         if not self.zone.reaches or not self.machine.read(config.get("keyring", "")):
@@ -185,6 +190,16 @@ class RgwSoftware(Software):
             return _failed(MISSING, "failed to init realm: (2) No such file or directory")
         return self._make(self.zone.groups, "zonegroup", options["--rgw-zonegroup"])
 
+    def _do_zonegroup_get(self, options: dict[str, str]) -> Any:
+        return {"name": options["--rgw-zonegroup"], "hostnames": self.zone.host_names, "is_master": True}
+
+    def _do_zonegroup_set(self, options: dict[str, str]) -> Any:
+        given = json.loads(self._stdin)
+        assert given["name"] == options["--rgw-zonegroup"]
+        assert given["is_master"]
+        self.zone.host_names, self.zone.committed = given["hostnames"], False
+        return given
+
     def _do_zone_create(self, options: dict[str, str]) -> Result | None:
         if options["--rgw-zonegroup"] not in self.zone.groups:
             return _failed(MISSING, "unable to initialize zonegroup: (2) No such file or directory")
@@ -202,7 +217,7 @@ class RgwSoftware(Software):
         quota = {"enabled": user.max_size is not None, "max_size": user.max_size or -1}
         return {
             "user_id": user.name, "display_name": user.display_name, "max_buckets": user.max_buckets, "keys": keys,
-            "user_quota": quota,
+            "user_quota": quota, "suspended": int(user.suspended),
         }  # fmt: skip
 
     def _new_key(self, user: User) -> None:
@@ -230,12 +245,24 @@ class RgwSoftware(Software):
 
     def _do_user_rm(self, options: dict[str, str]) -> Result | None:
         name = options["--uid"]
-        owned = [bucket for bucket, owner in self.zone.buckets.items() if owner == name]
-        if owned and "--purge-data" not in options:
+        if name in self.zone.buckets.values():
             return _failed(EXISTS, "could not remove user: must specify purge data")
-        for bucket in owned:
-            del self.zone.buckets[bucket]
         del self.zone.users[name]
+        return None
+
+    def _do_user_suspend(self, options: dict[str, str]) -> Any:
+        user = self.zone.users[options["--uid"]]
+        user.suspended = True
+        return self._describe(user)
+
+    def _do_bucket_rm(self, options: dict[str, str]) -> Result | None:
+        name = options["--bucket"]
+        if name not in self.zone.buckets:
+            return _failed(MISSING, "ERROR: could not init bucket: (2) No such file or directory")
+        if self.zone.objects.get(name) and "--purge-objects" not in options:
+            return _failed(39, "ERROR: could not remove non-empty bucket")
+        del self.zone.buckets[name]
+        self.zone.objects.pop(name, None)
         return None
 
     def _do_key_create(self, options: dict[str, str]) -> Any:

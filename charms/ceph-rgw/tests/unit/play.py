@@ -7,6 +7,8 @@ import programs
 from ops import testing
 
 from charm import CephRgwCharm
+from openinfra_charm import job
+from openinfra_charm.machine import use
 from openinfra_charm.testing import Cryptography, MemoryMachine
 
 CEPH, CERTIFICATES, GATEWAY, IDENTITY = range(model.PEERS + 1, model.PEERS + 5)
@@ -27,6 +29,17 @@ class RgwMachine(MemoryMachine):
         self.rgw = programs.RgwSoftware(zone, self, self.address)
         self.bring(Cryptography())
         self.bring(self.rgw)
+
+    def run_jobs(self):
+        """Run the jobs that are due to their end; return what they come to."""
+        with use(self):
+            return [self._run_job(*job) for job in self.jobs()]
+
+    def _run_job(self, application, job_id):
+        try:
+            return job.main(application, job_id)
+        finally:
+            self.job_ended(application, job_id)
 
 
 class Model(model.Model):

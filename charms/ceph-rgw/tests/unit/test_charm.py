@@ -369,8 +369,81 @@ def test_deleting_a_user_says_first_what_would_be_lost(deploy):
     assert "would be lost" in model.action(0, "delete-user", name="backup", purge=True)["summary"]
     assert "backup" in model.zone.users
     model.action(0, "delete-user", name="backup", purge=True, dry_run=False)
+    assert model.machines[0].run_jobs() == [0]
     assert "backup" not in model.zone.users
     assert "data" not in model.zone.buckets
+
+
+@pytest.fixture
+def purging(deploy):
+    """A unit on which a user with two buckets is about to be deleted."""
+    model = deploy(1)
+    model.action(0, "create-user", name="backup")
+    model.zone.buckets |= {"data": "backup", "more": "backup"}
+    model.zone.objects |= {"data": 3_000_000, "more": 1}
+    done = model.action(0, "delete-user", name="backup", purge=True, dry_run=False)
+    assert done["result"] == {"job-id": "delete-user-1"}
+    assert done["summary"] == (
+        "delete-user-1 started; 2 buckets with 3000001 objects to delete; backup is suspended; see show-job"
+    )
+    return model
+
+
+def test_what_a_user_keeps_is_deleted_by_a_job(purging):
+    """As long as there are objects: an action has a minute. Nobody adds to them meanwhile."""
+    assert purging.zone.users["backup"].suspended
+    purging.run(0, purging.on.update_status())
+    assert purging.statuses[0] == ops.MaintenanceStatus("delete-user-1: running")
+    assert purging.machines[0].run_jobs() == [0]
+    (told,) = purging.action(0, "show-job")["result"]
+    assert (told["state"], told["progress"]) == ("done", "user backup is gone, and all that it had")
+    purging.run(0, purging.on.update_status())
+    assert purging.statuses[0] == ops.ActiveStatus("")
+    (line,) = [line for line in purging.machines[0].argv if "bucket rm --bucket=data" in line]
+    assert line.endswith("--purge-objects")
+
+
+def test_a_deletion_goes_on_after_a_power_loss(purging):
+    machine = purging.machines[0]
+    machine.power_off()
+    machine.power_on()
+    machine.sleep(60)
+    purging.update_status()
+    assert machine.run_jobs() == [0]
+    assert not {"data", "more"} & purging.zone.buckets.keys()
+
+
+def test_a_deletion_waits_for_ceph(purging):
+    purging.zone.reaches = False
+    assert purging.machines[0].run_jobs() != [0]
+    purging.zone.reaches = True
+    purging.machines[0].sleep(3600)
+    purging.update_status()
+    assert purging.machines[0].run_jobs() == [0]
+    assert "backup" not in purging.zone.users
+
+
+def test_who_has_the_name_next_keeps_what_is_theirs(purging):
+    """The job names the user by its name, which may be given again: only one that is suspended is deleted."""
+    purging.zone.users["backup"] = dataclasses.replace(purging.zone.users["backup"], suspended=False)
+    assert purging.machines[0].run_jobs() == [1]
+    assert {"data", "more"} <= purging.zone.buckets.keys()
+    (told,) = purging.action(0, "show-job")["result"]
+    assert told["progress"].startswith("user backup is not suspended: nothing more is deleted")
+
+
+def test_all_names_that_clients_use_are_ceph_s(deploy):
+    """With a name of its own it takes any other one for a bucket's, the gateway's too."""
+    model = deploy(2, public_hostname="s3.example.org")
+    assert model.zone.host_names == []
+    model.integrate(GATEWAY, endpoints='["cloud.example.com:7480"]')
+    assert model.zone.host_names == ["cloud.example.com", "s3.example.org"]
+    assert model.zone.committed
+    assert restarts(model)[0] >= 1
+    config = model.machines[1].read(model.machines[1].rgw.config_path)
+    assert "# Names of the zone group: cloud.example.com, s3.example.org\n" in config
+    model.configure(public_hostname="")
+    assert model.zone.host_names == []
 
 
 def test_the_charms_own_user_is_nobodys(deploy):

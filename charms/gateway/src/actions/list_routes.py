@@ -26,6 +26,11 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
     except ConfigError as error:
         raise ActionError(str(error)) from error
     served, problems = charm.routes
+    network = charm.network()
+    here = states.listen(config, network.address) if network else ()
+    cannot = tuple(charm.gateway.cannot_listen(here, served))
+    problems += [refusal.reason for refusal in cannot]
+    served = tuple(asked for asked in served if asked not in {refusal.asked for refusal in cannot})
     routes = [
         {
             "route": states.name(asked),
@@ -44,6 +49,6 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
     vips = [str(vip.ip) for vip in config.vips]
     holds = charm.gateway.holds(vips)
     refused = f", {len(problems)} refused" if problems else ""
-    here = f"; {charm.unit.name} has {', '.join(vips)}" if holds else ""
+    holder = f"; {charm.unit.name} has {', '.join(vips)}" if holds else ""
     result = {"routes": routes, "refused": problems, "holds-vip": holds}
-    return Outcome(summary=f"{len(routes)} routes{refused}{here}", result=result)
+    return Outcome(summary=f"{len(routes)} routes{refused}{holder}", result=result)

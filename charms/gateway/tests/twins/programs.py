@@ -131,8 +131,6 @@ class GatewaySoftware(Software):
         self.network = network
         self.machine = machine
         self.address = address
-        self.taken: set[int] = set()
-        """Ports that something else on the machine listens on."""
         self.sections: list[Section] = []
         self.version = ""
         self.drained: set[tuple[str, str]] = set()
@@ -218,7 +216,7 @@ class GatewaySoftware(Software):
             sections = parse(self.machine.read(CONFIG) or "")
         except ValueError:
             return None
-        return None if _ports(sections) & self.taken else sections
+        return None if _ports(sections) & self.machine.taken else sections
 
     @property
     def _state_file(self) -> str:

@@ -118,6 +118,35 @@ def test_what_is_not_done_of_a_published_route_is_said(deploy):
     )
 
 
+def test_a_route_without_a_healthy_backend_is_said(deploy):
+    model = deploy(1)
+    model.relate_client("keystone", ours(5000), units(50))
+    model.network.silent = {"10.0.0.50", "10.0.0.51"}
+    model.update_status()
+    assert is_active(model)
+    model.network.silent.add("10.0.0.52")
+    model.update_status()
+    assert model.statuses[0] == ops.WaitingStatus(
+        "for a healthy backend of keystone-5000: see juju run gateway/0 show-backends"
+    )
+    model.network.silent.clear()
+    model.update_status()
+    assert is_active(model)
+
+
+def test_the_machine_that_holds_the_virtual_address_is_itself_still(deploy):
+    """Juju lists it first where it sorts first as text."""
+    model = deploy(3, vip="10.0.0.1")
+    relation = model.relate_client("keystone", ours(5000), units(50))
+    for _ in range(2):
+        model.every()
+    assert [json.loads(model.unit_data[number]["public_address"]) for number in range(3)] == [
+        "10.0.0.10", "10.0.0.11", "10.0.0.12",
+    ]  # fmt: skip
+    assert model.endpoints(relation) == ["10.0.0.1:5000"]
+    assert is_active(model)
+
+
 def test_a_route_that_cannot_be_holds_up_no_other(deploy):
     model = deploy(1)
     model.relate_client("keystone", ours(5000), units(50))
@@ -174,20 +203,35 @@ def test_an_invalid_configuration_never_replaces_a_valid_one(deploy):
 def test_a_port_that_is_taken_is_said_and_the_others_are_served_on(deploy):
     model = deploy(1)
     model.relate_client("keystone", ours(5000), units(50))
-    model.gateways[0].taken = {7480}
-    model.relate_client("rgw", ours(7480), units(60))
-    assert "cannot listen" in model.statuses[0].message
+    model.machines[0].taken = {7480, 22}
+    rgw = model.relate_client("rgw", ours(7480), units(60))
+    ssh = model.relate_client("jump", ours(22), units(70))
+    said = "{} asks for port {}, which another program on machine-0 has: have {} ask for another port, or stop that program"
+    assert model.statuses[0] == ops.BlockedStatus(said.format("rgw", 7480, "rgw"))
     assert model.gateways[0].ports == {5000}
-    model.gateways[0].taken = set()
+    assert (model.endpoints(rgw), model.endpoints(ssh)) == ([], [])
+    assert {port.port for port in model.ports[0]} == {5000}
+    assert model.action(0, "list-routes")["result"]["refused"] == [
+        said.format("rgw", 7480, "rgw"), said.format("jump", 22, "jump"),
+    ]  # fmt: skip
+    web = model.relate_client("web", ours(4000), units(80))
+    assert model.endpoints(web) == ["10.0.0.10:4000"]
+    assert model.gateways[0].ports == {4000, 5000}
+    model.unrelate(ssh)
+    model.machines[0].taken = set()
     model.every()
-    assert model.gateways[0].ports == {5000, 7480}
+    assert model.gateways[0].ports == {4000, 5000, 7480}
+    assert model.endpoints(rgw) == ["10.0.0.10:7480"]
     assert is_active(model)
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"vip": "10.9.9.9"}, "expected an address in the network of the binding public: 10.0.0.0/24"),
+        (
+            {"vip": "10.9.9.9"},
+            "expected an address in the network of the binding public (10.0.0.0/24) that nobody else has",
+        ),
         ({"vip": "10.0.0.10"}, "expected an address of no machine; it is that of this unit"),
         ({"vip": "cloud.example"}, "expected addresses, separated by commas, such as 10.0.0.100"),
         ({"session_timeout": 1}, "expected a whole number, at least 10"),
@@ -406,7 +450,7 @@ def test_without_a_virtual_address_again_keepalived_stops(deploy):
 def test_a_daemon_that_does_not_run_is_said(deploy):
     model = deploy(1)
     machine = model.machines[0]
-    machine.gateway.taken = {8404}
+    machine.taken = {8404}
     machine.services["haproxy.service"] = "failed"
     model.run(0, model.on.update_status())
     assert model.statuses[0] == ops.BlockedStatus(

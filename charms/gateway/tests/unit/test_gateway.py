@@ -33,22 +33,27 @@ def asked(route=None, **more):
     return replace(plain, **more)
 
 
+def workload_state(machine, *routes, defaults, peers=(), options=None, **more):
+    return State(
+        config=Config.parse({**defaults, **(options or {})}),
+        unit="gateway/3",
+        network=Network(interface="eth0", address=machine.address, subnets=("10.0.0.0/24",)),
+        internal="10.1.0.10",
+        peers=peers,
+        routes=routes,
+        **more,
+    )
+
+
 @pytest.fixture
 def settle(machine, defaults):
     """Return a function that reconciles as the charm does, and returns the workload."""
 
-    def settle(*routes, peers=(), options=None, **more):
-        state = State(
-            config=Config.parse({**defaults, **(options or {})}),
-            unit="gateway/3",
-            network=Network(interface="eth0", address=machine.address, subnets=("10.0.0.0/24",)),
-            internal="10.1.0.10",
-            peers=peers,
-            routes=routes,
-            **more,
-        )
+    def settle(*routes, **more):
+        state = workload_state(machine, *routes, defaults=defaults, **more)
         workload = Gateway(machine, "gateway")
         workload.install()
+        state, _ = workload.fit(state)
         workload.render(state)
         workload.apply(state)
         workload.share_vip(state, may_join=True)
@@ -247,6 +252,53 @@ def test_limits_follow_the_option(settle, machine):
     assert "maxconn 1000\n" in machine.read(gateway.CONFIG)
 
 
+def test_a_health_check_is_for_the_name_that_the_backend_expects(settle, section):
+    """Never for the gateway's own: an object store would look for a bucket of that name."""
+    named = Route(port=7480, backend_port=17480, health=Health(path="/x", host="s3.example.org"))
+    unnamed = Route(port=5000, backend_port=15000, health=Health(path="/x"))
+    settle(asked(named), asked(unnamed, relation_id=8), options={"public-hostname": "cloud.example.com"})
+    sent = "http-check send meth GET uri /x ver HTTP/1.1 hdr Host {} hdr Connection close"
+    assert sent.format("s3.example.org") in section("backend web-7480")
+    assert sent.format("10.0.0.10") in section("backend web-5000")
+
+
+def test_a_route_that_haproxy_does_not_take_is_named_and_the_others_go_on(machine, settle, defaults):
+    bad = asked(Route(port=5000, backend_port=15000), relation_id=8, balance="no\n    such")
+    workload = settle(asked(), bad)
+    assert machine.gateway.ports == {4000}
+    settle(asked(), bad, options={"session-timeout": 60})
+    assert "timeout client 60s" in machine.read(gateway.CONFIG)
+    _, (refusal,) = workload.fit(workload_state(machine, asked(), bad, defaults=defaults))
+    assert refusal.asked is bad
+    assert refusal.reason.startswith(
+        "HAProxy does not take the route that web asks for on port 5000: backend web-5000: "
+    )
+
+
+def test_what_haproxy_takes_of_no_route_is_no_fault_of_theirs(machine, settle):
+    """As when another version does not know a word that all have."""
+    settle(asked())
+    before = machine.read(gateway.CONFIG)
+    all_bad = [
+        asked(Route(port=port, backend_port=port + 10000), relation_id=port, balance="no\n    such")
+        for port in (4000, 5000)
+    ]
+    with pytest.raises(haproxy.InvalidConfigError, match="unknown keyword 'such'"):
+        settle(*all_bad)
+    assert machine.read(gateway.CONFIG) == before
+
+
+def test_a_configuration_that_haproxy_cannot_listen_for_does_not_stay(machine, settle, monkeypatch):
+    """A port that is taken in the moment before the reload: what it starts with the next time is what it has."""
+    settle(asked())
+    before = machine.read(gateway.CONFIG)
+    machine.taken = {5000}
+    monkeypatch.setattr(type(machine), "can_listen", lambda *_: True)
+    with pytest.raises(haproxy.InvalidConfigError, match="cannot listen"):
+        settle(asked(), asked(Route(port=5000, backend_port=15000), relation_id=8))
+    assert machine.read(gateway.CONFIG) == before
+
+
 def test_an_invalid_configuration_names_its_route(machine, settle):
     settle(asked())
     before = machine.read(gateway.CONFIG)
@@ -276,10 +328,10 @@ def test_its_complaint_is_put_to_the_section_of_its_line():
         "[ALERT]    (1346) : config : Error(s) found in configuration file : /etc/haproxy/x.cfg\n"
         "[ALERT]    (1346) : config : Fatal errors found in configuration.\n"
     )
-    assert haproxy.blame(complaint, config) == (
+    assert str(haproxy.invalid(complaint, config)) == (
         "backend web-5000: config : parsing [/etc/haproxy/x.cfg:5]: unknown balance algorithm 'bogus'."
     )
-    assert haproxy.blame("out of memory\n", config) == "out of memory"
+    assert str(haproxy.invalid("out of memory\n", config)) == "out of memory"
 
 
 def test_the_state_of_servers_is_read():

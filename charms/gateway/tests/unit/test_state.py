@@ -45,7 +45,7 @@ def test_what_cannot_be_used_is_named(defaults, option, value, expected):
 def test_a_virtual_address_is_in_a_network_of_the_binding(defaults):
     network = Network(interface="eth0", address="10.0.0.10", subnets=("10.0.0.0/24", "fd00::/64"))
     network.check(Config.parse({**defaults, "vip": "10.0.0.100,fd00::5"}))
-    with pytest.raises(ConfigError, match=r"vip='10.0.1.100/32' .* public: 10.0.0.0/24, fd00::/64"):
+    with pytest.raises(ConfigError, match=r"vip='10.0.1.100/32' .* public .10.0.0.0/24, fd00::/64."):
         network.check(Config.parse({**defaults, "vip": "10.0.1.100"}))
 
 

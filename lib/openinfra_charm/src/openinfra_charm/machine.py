@@ -7,6 +7,7 @@ object in its place with `use`; nothing else has to be swapped.
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import importlib
 import json
@@ -34,6 +35,10 @@ APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "
 
 _ADDED = ("secondary", "deprecated", "temporary")
 """What ip-address(8) says, in JSON, of an address that is not its interface's own; keepalived's for IPv6 are deprecated."""
+
+_IP_FREEBIND = 15
+_IPV6_FREEBIND = 78
+"""Options of sockets that Python does not name (linux/in.h, linux/in6.h)."""
 
 
 class CommandError(Exception):
@@ -568,6 +573,28 @@ class Machine:
             for one in link.get("addr_info", ())
             if "local" in one
         )
+
+    def can_listen(self, address: str, port: int) -> bool:
+        """Return whether root could listen there for TCP, beside its own sockets that share their port (SO_REUSEPORT).
+
+        The machine need not have the address yet, as with a virtual one (ip(7): IP_FREEBIND).
+        """
+        family, level, free = (
+            (socket.AF_INET6, socket.IPPROTO_IPV6, _IPV6_FREEBIND)
+            if ":" in address
+            else (socket.AF_INET, socket.IPPROTO_IP, _IP_FREEBIND)
+        )
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            probe.setsockopt(level, free, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                return False
+        return True
 
     def boot_id(self) -> str:
         """Return an id that is new after each start of the machine (from systemd, true in containers too)."""

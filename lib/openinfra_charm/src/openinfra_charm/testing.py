@@ -262,7 +262,8 @@ class MemoryMachine(Machine):
     service needs `start_seconds` until it serves. With `renames_disks` each start gives the disks each other's names. `drift` is by how many seconds its clock is wrong. `network` maps
     `https://address:port` to the twin that answers there.
 
-    `held` are the addresses of its interfaces (`hold`).
+    `held` are the addresses of its interfaces (`hold`), `taken` the ports that a program listens on of which nothing here
+    knows.
 
     To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
     last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
@@ -288,6 +289,7 @@ class MemoryMachine(Machine):
         self.software: list[Software] = []
         self.broken: dict[str, str] = {}
         self.held: list[InterfaceAddress] = []
+        self.taken: set[int] = set()
         self.kind = "lxc"
         self.powered = True
         self.boots = 1
@@ -900,6 +902,11 @@ class MemoryMachine(Machine):
         """Have these addresses, each with its prefix, and beside them those that somebody has added."""
         marked = [(one, False) for one in addresses] + [(one, True) for one in added]
         self.held = [_interface_address(text, is_added=is_added) for text, is_added in marked]
+
+    def can_listen(self, address: str, port: int) -> bool:
+        """Return whether nobody else listens on the port."""
+        del address
+        return port not in self.taken
 
     def boot_id(self) -> str:
         """Return the id of this start."""

@@ -9,7 +9,7 @@ The wire format is that of Canonical's library `charms.haproxy.v1.haproxy_route_
 - The provider's leader, in its application data: `endpoints`, a list of `host:port`.
 
 Ours is the requirer's `openinfra`, which the published library passes over: `{health, single, order}`, where `health` is
-`{path, status, port, tls}`. Beside it our requirer says `check` in the published form (a TCP connection), and that TLS
+`{path, status, port, tls, host}`. Beside it our requirer says `check` in the published form (a TCP connection), and that TLS
 is neither ended nor demanded at the gateway: each backend ends its own and takes nothing else.
 """
 
@@ -49,6 +49,8 @@ class Health:
     port: int = 0
     """Where to ask; 0: the backend port."""
     tls: bool = True
+    host: str = ""
+    """The name that the request is for, as the backend expects it; empty: the address at which the route is served."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,6 +274,7 @@ def _asked(relation: ops.Relation, data: _Values) -> Asked:
             status=health.number("status", *_STATUSES, default=200),
             port=health.number("port", 0, _LAST_PORT),
             tls=health.flag("tls", default=True),
+            host=health.text("host", _NAME).lower(),
         ),
         single=ours.flag("single", default=False),
         order=ours.addresses("order"),
