@@ -1,5 +1,6 @@
 """This machine itself: files in a temporary folder, and small programs."""
 
+import contextlib
 import http.server
 import ipaddress
 import os
@@ -7,6 +8,8 @@ import pwd
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from openinfra_charm import machine as machines
-from openinfra_charm.machine import CommandError, Machine, Result
-from openinfra_charm.testing import MemoryMachine
+from openinfra_charm.machine import CommandError, LinkError, Machine, Result
+from openinfra_charm.testing import MemoryMachine, Node
 
 
 def owner_and_mode(path):
@@ -113,11 +116,13 @@ def test_a_power_loss_before_the_exchange_leaves_the_old_file(real, tmp_path, mo
 
 def test_the_content_is_durable_before_the_exchange_and_the_folder_after_it(real, tmp_path, monkeypatch):
     order = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(
         os, "fsync", lambda fd: (order.append(Path(f"/proc/self/fd/{fd}").readlink().name), fsync(fd))
     )
-    monkeypatch.setattr(Path, "replace", lambda old, new: (order.append("replace"), replace(old, new)))
+    monkeypatch.setattr(
+        os, "replace", lambda *names, **where: (order.append("replace"), replace(*names, **where))
+    )
     real.write(str(tmp_path / "file"), "content")
     assert order == [".file.new", "replace", tmp_path.name]
 
@@ -211,6 +216,125 @@ def test_the_owner_is_changed_behind_a_link(real, tmp_path):
     assert (tmp_path / "file").group() == "daemon"
 
 
+# Links that a service plants
+
+
+@pytest.fixture
+def services(tmp_path):
+    """A folder that a service owns, as it is below /var/lib, and beside it one of root's with what it would like to have."""
+    for name in ("lib", "roots"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "roots/shadow").write_text("secret")
+    os.chown(tmp_path / "lib", pwd.getpwnam("nobody").pw_uid, -1)
+    return tmp_path / "lib"
+
+
+@pytest.fixture(params=["file", "folder", "parent"])
+def planted(request, services):
+    """A path of root's choice in such a folder, of which the service has made a link to what is root's."""
+    roots = services.parent / "roots"
+    name, target, path = {
+        "file": ("key", roots / "shadow", "key"),
+        "folder": ("keys", roots, "keys"),
+        "parent": ("keys", roots, "keys/shadow"),
+    }[request.param]
+    (services / name).symlink_to(target)
+    return services / path
+
+
+def roots_own(services):
+    """Return owner, mode and content of what is root's."""
+    roots = services.parent / "roots"
+    return [owner_and_mode(roots), owner_and_mode(roots / "shadow"), (roots / "shadow").read_text()]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda real, path, _: real.write(path, "new", mode=0o666, user="nobody"),
+        lambda real, path, _: real.make_folder(path, mode=0o777, user="nobody"),
+        lambda real, path, _: real.change_owner(path, user="nobody", group="daemon"),
+        lambda real, path, _: real.link(path, "elsewhere"),
+        lambda real, path, _: real.remove(path),
+        lambda real, path, _: real.allocate(path, 4096, user="nobody"),
+        lambda real, path, fresh: real.move_folder(fresh, path),
+    ],
+    ids=["write", "make_folder", "change_owner", "link", "remove", "allocate", "move_folder"],
+)
+def test_nothing_of_roots_is_changed_through_a_link_of_a_services(real, services, planted, act):
+    (services.parent / "fresh").mkdir()
+    before = roots_own(services)
+    with contextlib.suppress(OSError):
+        act(real, str(planted), str(services.parent / "fresh"))
+    assert roots_own(services) == before
+    assert sorted(path.name for path in (services.parent / "roots").iterdir()) == ["shadow"]
+
+
+def test_nothing_of_roots_is_read_through_a_link_of_a_services(real, planted):
+    assert real.read(str(planted)) is None
+    assert real.list_folder(str(planted)) == []
+
+
+def test_what_was_planted_is_replaced(real, services):
+    for name in ("key", "keys", ".key.new"):
+        (services / name).symlink_to(services.parent / "roots")
+    assert real.write(str(services / "key"), "new", user="nobody")
+    assert real.make_folder(str(services / "keys"), mode=0o700, user="nobody")
+    assert (services / "key").read_text() == "new"
+    assert not (services / "keys").is_symlink()
+    assert owner_and_mode(services / "keys") == ("nobody", 0o700)
+
+
+def test_another_name_of_roots_file_is_not_given_away(real, services):
+    (services / "key").hardlink_to(services.parent / "roots/shadow")
+    with pytest.raises(LinkError):
+        real.change_owner(str(services / "key"), user="nobody", group="daemon")
+    assert owner_and_mode(services.parent / "roots/shadow")[0] == "root"
+
+
+def test_roots_own_links_are_followed_also_over_folders(real, tmp_path):
+    (tmp_path / "real/inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real/again").symlink_to("../link/inner/file")
+    assert real.write(str(tmp_path / "link/inner/file"), "content")
+    assert real.read(str(tmp_path / "link/again")) == "content"
+    assert real.list_folder(str(tmp_path / "link/inner")) == ["file"]
+    (tmp_path / "circle").symlink_to("circle")
+    assert real.read(str(tmp_path / "circle")) is None
+
+
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(real, services):
+    os.mkfifo(services / "key")
+    assert real.read(str(services / "key")) is None
+    assert real.write(str(services / "key"), "new", user="nobody")
+    assert (services / "key").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("act", "left"),
+    [
+        (lambda machine: machine.write("/var/lib/app/key", "new"), "new"),
+        (lambda machine: machine.make_folder("/var/lib/app/key", mode=0o700, user="app"), None),
+        (lambda machine: machine.remove("/var/lib/app/key"), None),
+    ],
+    ids=["write", "make_folder", "remove"],
+)
+def test_a_machine_in_memory_follows_no_planted_link_either(act, left):
+    machine = MemoryMachine()
+    machine.have("/etc/shadow", "secret", mode=0o600)
+    machine.make_folder("/var/lib/app", mode=0o750, user="app", group="app")
+    machine.nodes["/var/lib/app/key"] = Node(
+        content=None, mode=0o777, owner=("app", "app"), link="/etc/shadow"
+    )
+    assert machine.read("/var/lib/app/key") is None
+    with pytest.raises(LinkError):
+        machine.change_owner("/var/lib/app/key", user="app", group="app")
+    act(machine)
+    assert machine.read("/var/lib/app/key") == left
+    shadow = machine.nodes["/etc/shadow"]
+    assert (shadow.content, shadow.mode, shadow.owner) == ("secret", 0o600, ("root", "root"))
+
+
 def test_a_file_is_no_block_device(tmp_path):
     (tmp_path / "file").write_text("")
     assert not Machine().is_block_device(str(tmp_path / "file"))
@@ -300,12 +424,45 @@ def test_packages_are_kept():
     assert machine.calls[-1] == "apt-mark manual radosgw"
 
 
-def test_an_operators_policy_is_left_alone(real, tmp_path, monkeypatch):
+@pytest.mark.parametrize("own", ["#!/bin/sh\nexit 101\n", "#!/bin/sh\nexit 0\n"])
+def test_an_operators_policy_has_its_place_again(real, tmp_path, monkeypatch, own):
     policy = tmp_path / "policy-rc.d"
     monkeypatch.setattr(machines, "NO_START", str(policy))
-    real.write(str(policy), "#!/bin/sh\nexit 101\n", mode=0o755)
+    policy.write_text(own)
     Recorded().install_packages(["chrony"])
+    assert policy.read_text() == own
+    assert not real.let_services_start()
+    assert [path.name for path in tmp_path.iterdir()] == ["policy-rc.d"]
+
+
+@pytest.mark.parametrize("own", ["", "#!/bin/sh\nexit 0\n"])
+def test_what_a_killed_installation_left_is_taken_away(real, tmp_path, monkeypatch, own):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(machines, "NO_START", str(policy))
+    monkeypatch.setattr(machines, "_APT_LOCK", str(tmp_path / "lock"))
+    if own:
+        policy.write_text(own)
+
+    class Killed(Recorded):
+        def run(self, *argv, **options):
+            raise KeyboardInterrupt
+
+        def _release_services(self, aside):
+            """A process that is killed does nothing more."""
+
+    with pytest.raises(KeyboardInterrupt):
+        Killed().install_packages(["chrony"])
     assert policy.exists()
+    holding = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as apt:
+        apt.stdout.readline()
+        assert not real.let_services_start()
+        apt.communicate(b"\n")
+    assert real.let_services_start()
+    assert (policy.read_text() if own else policy.exists()) == (own or False)
+    assert not real.let_services_start()
 
 
 def test_services_are_asked_in_one_call():

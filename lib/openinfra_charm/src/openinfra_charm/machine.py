@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import grp
 import importlib
 import json
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 NO_START = "/usr/sbin/policy-rc.d"
 """Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
+_POLICY = "#!/bin/sh\n# Written by openinfra while it installs packages.\nexit 101\n"
+_APT_LOCK = "/var/lib/dpkg/lock-frontend"
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 """What keeps apt-get and dpkg from asking, and from restarting services."""
 
@@ -39,6 +42,13 @@ _ADDED = ("secondary", "deprecated", "temporary")
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
 """Options of sockets that Python does not name (linux/in.h, linux/in6.h)."""
+
+
+class LinkError(OSError):
+    """A name is a link in a folder that a service can write, and root does not follow it there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ELOOP, "a link in a folder that a service can write is not followed", path)
 
 
 class CommandError(Exception):
@@ -213,14 +223,18 @@ class Machine:
         importlib.invalidate_caches()
         return importlib.import_module(name)
 
-    # Files
+    # Files. Root follows a link only in a folder that nobody but root can write, whichever part of the path it is: a service
+    # whose folder it is may put a link there at any moment, and would have root read, write or give away another file.
+    # A link there counts as nothing where it is read, and is replaced where something is written.
 
     def read(self, path: str) -> str | None:
         """Return a text file's content, or None where there is no such file."""
         try:
-            return Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
+            descriptor = _open_file(path)
+        except (FileNotFoundError, NotADirectoryError, LinkError):
             return None
+        with os.fdopen(descriptor, encoding="utf-8") as file:
+            return file.read()
 
     def read_bytes(self, path: str, size: int, offset: int = 0) -> bytes:
         """Return up to `size` bytes of a file or block device from byte `offset` (negative: from its end)."""
@@ -256,13 +270,20 @@ class Machine:
         return True
 
     def make_folder(self, path: str, *, mode: int = 0o755, user: str = "root", group: str = "root") -> bool:
-        """Make a folder with this mode and owner; return whether anything changed."""
+        """Make a folder with this mode and owner; return whether anything changed.
+
+        Raises:
+            NotADirectoryError: There is something else under that name.
+        """
         if (self._attributes(path) or ())[:3] == (mode, user, group):
             return False
+        if self._is_planted(path):
+            self._unlink(path)
         self._make_parents(path)
         owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
-        os.chown(path, *owner)
-        Path(path).chmod(mode)
+        with _opened(path) as place:
+            os.fchown(place.descriptor, *owner)
+            os.fchmod(place.descriptor, mode)
         return True
 
     def link(self, path: str, target: str) -> bool:
@@ -306,27 +327,42 @@ class Machine:
     def _attributes(self, path: str) -> tuple[int, str, str, int] | None:
         """Return a file's mode, user, group and size; None where nothing is."""
         try:
-            now = Path(path).stat()
-        except FileNotFoundError:
+            now = _look(_landed(path))
+        except (FileNotFoundError, NotADirectoryError, LinkError):
             return None
         return (stat.S_IMODE(now.st_mode), _user_name(now.st_uid), _group_name(now.st_gid), now.st_size)
 
     def _content(self, path: str) -> bytes:
-        return Path(path).read_bytes()
+        with os.fdopen(_open_file(path), "rb") as file:
+            return file.read()
+
+    def _is_planted(self, path: str) -> bool:
+        """Return whether there is a link that is not followed."""
+        try:
+            with _opened(_folder(path)) as place:
+                return not place.is_roots and stat.S_ISLNK(_look_at(place, path).st_mode)
+        except FileNotFoundError:
+            return False
 
     def _make_parents(self, folder: str) -> None:
-        missing = [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for place in reversed(missing):
-            # What is in a folder lasts only as long as the folder's own name does.
-            self._sync(str(place.parent))
+        missing = [folder]
+        while not self.exists(missing[-1]):
+            missing.append(_folder(missing[-1]))
+        for path in reversed(missing[:-1]):
+            with _opened(_folder(path)) as place:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(Path(path).name, dir_fd=place.descriptor)
+                # What is in a folder lasts only as long as the folder's own name does.
+                os.fsync(place.descriptor)
 
     def _make_file(
         self, path: str, data: bytes, *, mode: int, user: str, group: str, size: int | None = None
     ) -> None:
         """Make a file that is its owner's alone until it has its owner and mode; `size` makes it longer, sparsely."""
         owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with _opened(_folder(path)) as place:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(Path(path).name, flags, 0o600, dir_fd=place.descriptor)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -336,30 +372,43 @@ class Machine:
             os.fchmod(descriptor, mode)
 
     def _make_link(self, path: str, target: str) -> None:
-        Path(path).symlink_to(target)
+        with _opened(_folder(path)) as place:
+            os.symlink(target, Path(path).name, dir_fd=place.descriptor)
 
     def _link_target(self, path: str) -> str | None:
-        return str(Path(path).readlink()) if Path(path).is_symlink() else None
+        try:
+            with _opened(_folder(path)) as place:
+                return os.readlink(Path(path).name, dir_fd=place.descriptor)
+        except (FileNotFoundError, NotADirectoryError, LinkError):
+            return None
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # it is no link
+                return None
+            raise
 
     def _rename(self, old: str, new: str) -> None:
-        Path(old).replace(new)
+        with _opened(_folder(old)) as here, _opened(_folder(new)) as there:
+            names = (Path(old).name, Path(new).name)
+            os.replace(*names, src_dir_fd=here.descriptor, dst_dir_fd=there.descriptor)
 
     def _unlink(self, path: str) -> None:
-        Path(path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError), _opened(_folder(path)) as place:
+            os.unlink(Path(path).name, dir_fd=place.descriptor)
 
     def _remove_tree(self, path: str) -> bool:
-        target = Path(path)
-        if target.is_symlink() or target.is_file():
-            target.unlink()
-        elif target.is_dir():
-            shutil.rmtree(target)
-        else:
+        try:
+            with _opened(_folder(path)) as place:
+                if stat.S_ISDIR(_look_at(place, path).st_mode):
+                    shutil.rmtree(Path(path).name, dir_fd=place.descriptor)
+                else:
+                    os.unlink(Path(path).name, dir_fd=place.descriptor)
+        except (FileNotFoundError, NotADirectoryError, LinkError):
             return False
         return True
 
     def _sync(self, path: str) -> None:
         """Have what a file holds, or the names in a folder, outlast a power loss (fsync(2))."""
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = _open(_landed(path))
         try:
             os.fsync(descriptor)
         finally:
@@ -371,13 +420,18 @@ class Machine:
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""
-        return os.path.lexists(path)
+        try:
+            _look(path)
+        except (FileNotFoundError, NotADirectoryError, LinkError):
+            return False
+        return True
 
     def list_folder(self, path: str) -> list[str]:
         """Return the names in a folder, sorted; none where there is no such folder."""
         try:
-            return sorted(name.name for name in Path(path).iterdir())
-        except FileNotFoundError:
+            with _opened(path) as place:
+                return sorted(os.listdir(place.descriptor))  # noqa: PTH208  an open folder
+        except (FileNotFoundError, LinkError):
             return []
 
     def resolve(self, path: str) -> str:
@@ -412,8 +466,17 @@ class Machine:
         return shutil.disk_usage(path).free
 
     def change_owner(self, path: str, *, user: str, group: str) -> None:
-        """Give a file or device another owner; a link is followed."""
-        shutil.chown(path, user, group)
+        """Give a file or device another owner.
+
+        Raises:
+            LinkError: It is a link, or another name of a file, in a folder that a service can write.
+        """
+        owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+        landed = _landed(path)
+        with _opened(_folder(landed)) as place:
+            if not place.is_roots and _look_at(place, landed).st_nlink > 1:
+                raise LinkError(path)
+            os.chown(Path(landed).name, *owner, dir_fd=place.descriptor, follow_symlinks=False)
 
     # Users
 
@@ -498,13 +561,41 @@ class Machine:
 
     @contextlib.contextmanager
     def _services_held(self) -> Generator[None]:
-        """Keep packages from starting what they install."""
-        held = self.write(NO_START, "#!/bin/sh\nexit 101\n", mode=0o755)
+        """Keep packages from starting what they install; an operator's own policy has its place again afterwards."""
+        aside = f"{NO_START}.before-openinfra"
+        if not _is_ours(present := self.read(NO_START)) and present is not None:
+            self._rename(NO_START, aside)
+        self.write(NO_START, _POLICY, mode=0o755)
         try:
             yield
         finally:
-            if held:
-                self.remove(NO_START)
+            self._release_services(aside)
+
+    def _release_services(self, aside: str) -> None:
+        if self.exists(aside):
+            self._rename(aside, NO_START)
+        else:
+            self.remove(NO_START)
+
+    def let_services_start(self) -> bool:
+        """Let packages start services again where an installation of ours that was killed has left them kept from it.
+
+        Returns:
+            Whether one had, and nobody installs anything now.
+        """
+        if not _is_ours(self.read(NO_START)) or self._is_installing():
+            return False
+        self._release_services(f"{NO_START}.before-openinfra")
+        return True
+
+    def _is_installing(self) -> bool:
+        """Return whether apt or dpkg work: they hold this lock (apt's apt-pkg/deb/debsystem.cc)."""
+        with Path(_APT_LOCK).open("w", encoding="ascii") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
 
     # Services of systemd
 
@@ -622,6 +713,134 @@ class Machine:
                 return False
             self.sleep(1)
         return True
+
+
+def _is_ours(policy: str | None) -> bool:
+    return policy == _POLICY
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An open folder; `is_roots` where nobody but root can change what is in it."""
+
+    descriptor: int
+    is_roots: bool
+
+
+_LINKS = 40
+"""How many links one path may lead through, as in the kernel (path_resolution(7))."""
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Generator[_Place]:
+    """Open a folder, part by part, and no link on the way that somebody else may have put there.
+
+    Raises:
+        LinkError: There is such a link.
+        FileNotFoundError: There is no such folder.
+        NotADirectoryError: A part of the path is something else.
+    """
+    parts, links = [part for part in path.split("/") if part][::-1], 0
+    place = _Place(os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), is_roots=True)
+    above: list[_Place] = []
+    try:
+        while parts:
+            part = parts.pop()
+            if part == "..":
+                if above:
+                    os.close(place.descriptor)
+                    place = above.pop()
+                continue
+            try:
+                inner = _enter(place, part)
+            except OSError as error:
+                if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+                    raise
+                if not stat.S_ISLNK(os.stat(part, dir_fd=place.descriptor, follow_symlinks=False).st_mode):
+                    raise
+                links += 1
+                if not place.is_roots or links > _LINKS:
+                    raise LinkError(path) from error
+                target = os.readlink(part, dir_fd=place.descriptor)
+                parts += [one for one in target.split("/") if one and one != "."][::-1]
+                while target.startswith("/") and above:
+                    os.close(place.descriptor)
+                    place = above.pop()
+                continue
+            above.append(place)
+            place = inner
+        yield place
+    finally:
+        for one in (*above, place):
+            os.close(one.descriptor)
+
+
+def _enter(place: _Place, part: str) -> _Place:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(part, flags, dir_fd=place.descriptor)
+    now = os.fstat(descriptor)
+    # In a folder such as /tmp others may write, but take away only what is theirs: what root has there is root's.
+    of_group = now.st_mode & stat.S_IWGRP and now.st_gid
+    is_own = now.st_uid in {0, os.geteuid()} and not (of_group or now.st_mode & stat.S_IWOTH)
+    kept = place.is_roots or bool(os.fstat(place.descriptor).st_mode & stat.S_ISVTX)
+    return _Place(descriptor, is_roots=is_own and kept)
+
+
+def _landed(path: str) -> str:
+    """Return where a path leads that ends in a link of root's; itself where it ends in none.
+
+    Raises:
+        LinkError: It ends in a link that is not followed.
+        FileNotFoundError: There is nothing under that name.
+    """
+    for _ in range(_LINKS):
+        with _opened(_folder(path)) as place:
+            if not stat.S_ISLNK(_look_at(place, path).st_mode):
+                return path
+            if not place.is_roots:
+                raise LinkError(path)
+            path = str(Path(_folder(path), os.readlink(Path(path).name, dir_fd=place.descriptor)))
+    raise LinkError(path)
+
+
+def _look(path: str) -> os.stat_result:
+    with _opened(_folder(path)) as place:
+        return _look_at(place, path)
+
+
+def _look_at(place: _Place, path: str) -> os.stat_result:
+    """Return what is known of a name in an open folder, be it a link."""
+    return os.stat(Path(path).name or "/", dir_fd=place.descriptor, follow_symlinks=False)
+
+
+def _open(path: str) -> int:
+    """Open a file or a folder; a file that is there to keep its reader waiting does not."""
+    with _opened(_folder(path)) as place:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(Path(path).name or "/", flags, dir_fd=place.descriptor)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise LinkError(path) from error
+            raise
+
+
+def _open_file(path: str) -> int:
+    """Open a file to read it.
+
+    Raises:
+        FileNotFoundError: There is no file.
+        LinkError: It is a link that is not followed.
+    """
+    try:
+        descriptor = _open(path)
+    except LinkError:
+        descriptor = _open(_landed(path))
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, "no file", path)
 
 
 def _folder(path: str) -> str:

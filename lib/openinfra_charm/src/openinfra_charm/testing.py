@@ -24,6 +24,7 @@ from openinfra_charm.machine import (
     Answer,
     CommandError,
     InterfaceAddress,
+    LinkError,
     Machine,
     Result,
     is_unfinished,
@@ -550,11 +551,38 @@ class MemoryMachine(Machine):
 
     # Files
 
-    def _follow(self, path: str) -> str:
-        node = self.nodes.get(path)
-        if node and node.link:
-            return self._follow(posixpath.normpath(posixpath.join(posixpath.dirname(path), node.link)))
+    def _follow(self, path: str, *, guarded: bool = False) -> str:
+        """Return where a path leads when all links on the way are followed.
+
+        Raises:
+            LinkError: One of them is in a folder that a service can write, and it is to be `guarded` against that.
+        """
+        parts = path.split("/")
+        for number in range(2, len(parts) + 1):
+            place = "/".join(parts[:number])
+            node = self.nodes.get(place)
+            if node and node.link:
+                folder = posixpath.dirname(place)
+                if guarded and not self._is_roots(folder):
+                    raise LinkError(path)
+                target = posixpath.normpath(posixpath.join(folder, node.link))
+                return self._follow("/".join([target, *parts[number:]]), guarded=guarded)
         return path
+
+    def _held(self, path: str) -> str:
+        """Return a path whose folder is there without links; its own last part may be one."""
+        folder, _, name = path.rpartition("/")
+        return f"{self._follow(folder, guarded=True)}/{name}"
+
+    def _is_roots(self, folder: str) -> bool:
+        """Return whether nobody but root can change what is in a folder."""
+        while folder not in {"", "/"}:
+            if (node := self.nodes.get(folder)) and not node.link:
+                of_others = node.mode & 0o002 or (node.mode & 0o020 and node.owner[1] != "root")
+                if node.owner[0] != "root" or of_others:
+                    return False
+            folder = posixpath.dirname(folder)
+        return True
 
     def _name(self, path: str, node: Node) -> None:
         """Give a node a name, and the folders above it theirs."""
@@ -580,9 +608,21 @@ class MemoryMachine(Machine):
         self._name(path, Node(content=content, mode=mode, owner=("root", "root"), saved=content))
         self._durable[path] = self.nodes[path]
 
+    def lose(self, path: str) -> None:
+        """Have a file or a folder there no more, as if it had never been."""
+        for name in (path, *self._below(path)):
+            self._forget(name)
+            self._durable.pop(name, None)
+
     def read(self, path: str) -> str | None:
         """Return a text file's content."""
-        node = self.nodes.get(self._follow(path))
+        try:
+            node = self.nodes.get(self._follow(path, guarded=True))
+        except LinkError:
+            return None
+        if node and path.startswith("/proc/sys/") and not node.mode & 0o400:
+            # The kernel refuses root too.
+            raise PermissionError(errno.EACCES, "Permission denied", path)
         return node.content if node else None
 
     def write(
@@ -603,6 +643,9 @@ class MemoryMachine(Machine):
 
     def make_folder(self, path: str, *, mode: int = 0o755, user: str = "root", group: str = "root") -> bool:
         """Make a folder; its name is durable at once, as journals have it with the first file in it."""
+        if self._is_planted(path):
+            self._unlink(path)
+        path = self._follow(path, guarded=True)
         node = self.nodes.get(path)
         if node and (node.mode, node.owner) == (mode, (user, group)):
             return False
@@ -628,12 +671,19 @@ class MemoryMachine(Machine):
         super().allocate(path, size, user=user, group=group)
         self.log.append(f"allocate {path}")
 
+    def _is_planted(self, path: str) -> bool:
+        node = self.nodes.get(self._held(path))
+        return node is not None and node.link is not None and not self._is_roots(posixpath.dirname(path))
+
     def _attributes(self, path: str) -> tuple[int, str, str, int] | None:
-        node = self.nodes.get(self._follow(path))
+        try:
+            node = self.nodes.get(self._follow(path, guarded=True))
+        except LinkError:
+            return None
         return (node.mode, *node.owner, len((node.content or "").encode())) if node else None
 
     def _content(self, path: str) -> bytes:
-        return (self.nodes[self._follow(path)].content or "").encode()
+        return (self.nodes[self._follow(path, guarded=True)].content or "").encode()
 
     def _make_parents(self, folder: str) -> None:
         """Folders are there with what is in them."""
@@ -642,6 +692,7 @@ class MemoryMachine(Machine):
         self, path: str, data: bytes, *, mode: int, user: str, group: str, size: int | None = None
     ) -> None:
         self._change()
+        path = self._held(path)
         if path in self.nodes:
             raise FileExistsError(path)
         disk = None if size is None else Disk(size)
@@ -650,14 +701,19 @@ class MemoryMachine(Machine):
 
     def _make_link(self, path: str, target: str) -> None:
         self._change()
+        path = self._held(path)
         self._name(path, Node(content=None, mode=0o777, owner=("root", "root"), link=target))
 
     def _link_target(self, path: str) -> str | None:
-        node = self.nodes.get(path)
+        try:
+            node = self.nodes.get(self._held(path))
+        except LinkError:
+            return None
         return node.link if node else None
 
     def _rename(self, old: str, new: str) -> None:
         self._change()
+        old, new = self._held(old), self._held(new)
         # A folder takes along what is in it, also on the disk as soon as its new name is synced.
         names = [*([old] if old in self.nodes else []), *self._below(old)]
         for path, node in [(path, self.nodes[path]) for path in names]:
@@ -667,11 +723,16 @@ class MemoryMachine(Machine):
             self._moved[new] = old
 
     def _unlink(self, path: str) -> None:
+        path = self._held(path)
         if path in self.nodes:
             self._change()
             self._forget(path)
 
     def _remove_tree(self, path: str) -> bool:
+        try:
+            path = self._held(path)
+        except LinkError:
+            return False
         gone = [path] if path in self.nodes else []
         gone += self._below(path)
         if gone:
@@ -699,6 +760,7 @@ class MemoryMachine(Machine):
 
     def _sync(self, path: str) -> None:
         self._change()
+        path = self._follow(path, guarded=True)
         for new, old in [moved for moved in self._moved.items() if posixpath.dirname(moved[0]) == path]:
             del self._moved[new]
             for name in [name for name in self._durable if name == old or name.startswith(f"{old}/")]:
@@ -755,11 +817,18 @@ class MemoryMachine(Machine):
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything under this name."""
+        try:
+            path = self._held(path)
+        except LinkError:
+            return False
         return path in self.nodes or bool(self._children.get(path))
 
     def list_folder(self, path: str) -> list[str]:
         """Return the names in a folder."""
-        return sorted(self._children.get(path, ()))
+        try:
+            return sorted(self._children.get(self._follow(path, guarded=True), ()))
+        except LinkError:
+            return []
 
     def resolve(self, path: str) -> str:
         """Return the path with its links followed."""
@@ -773,7 +842,7 @@ class MemoryMachine(Machine):
     def change_owner(self, path: str, *, user: str, group: str) -> None:
         """Give a file another owner."""
         self._change()
-        self.nodes[self._follow(path)].owner = (user, group)
+        self.nodes[self._follow(path, guarded=True)].owner = (user, group)
 
     # Packages
 
@@ -788,6 +857,10 @@ class MemoryMachine(Machine):
             versions = (software.version_of(name) for software in self.software)
             self.packages[name] = next((version for version in versions if version), "1.0")
             self.kept.add(name)
+
+    def _is_installing(self) -> bool:
+        """Nothing goes on here beside the hook."""
+        return False
 
     def kept_packages(self) -> set[str]:
         """Return the packages that were asked for."""
