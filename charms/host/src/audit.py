@@ -65,6 +65,8 @@ def _kernel_settings(host: Host, config: Config) -> Iterator[Finding]:
         identity, title = f"sysctl-{key}", f"The kernel setting {key} is {value}"
         if objection := host.kernel_objection(key, value):
             yield _not_applicable(identity, "medium", title, objection)
+        elif host.is_write_only(key):
+            yield _not_applicable(identity, "medium", title, "it can be set and not be read")
         else:
             now = host.kernel_value(key)
             problem = "" if now == value else f"it is {now}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from host import Host
-from openinfra_charm import actions, hook, registry, status
+from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
@@ -49,6 +49,7 @@ class HostCharm(ops.CharmBase):
         if not self._claim():
             self.roll.lead()
             return
+        leftovers.clear_all(self.machine, self.unit.name)
         if isinstance(config := self._config(), Config):
             self.host.install()
             self.host.render(config)
@@ -119,7 +120,11 @@ class HostCharm(ops.CharmBase):
             yield ops.BlockedStatus(f"sshd keeps its old configuration, it refuses the new one: {problem}")
         if stopped := self.host.stopped_services():
             yield ops.BlockedStatus(f"not running: {', '.join(stopped)}; see systemctl status on the machine")
-        yield ops.ActiveStatus("; ".join(self.host.notes(config)))
+        left = [
+            f"{unit} is gone, its data are still in {', '.join(folders)}"
+            for unit, folders in leftovers.kept(self.machine).items()
+        ]
+        yield ops.ActiveStatus("; ".join([*left, *self.host.notes(config)]))
 
     def _request_status(self, request: Request) -> ops.StatusBase:
         match request.state:

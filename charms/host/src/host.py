@@ -40,6 +40,10 @@ _CONTAINER = re.compile(
 )
 
 
+def _kernel_path(key: str) -> str:
+    return f"/proc/sys/{key.replace('.', '/')}"
+
+
 class Host:
     """The operating system of one machine, as one application keeps it."""
 
@@ -49,6 +53,7 @@ class Host:
         self._folder = f"/var/lib/openinfra/{application}"
         # Under /run, so that the next kernel is asked again.
         self._refusals = f"/run/openinfra/{application}/refused-settings.json"
+        self._made = f"/run/openinfra/{application}/made-settings.json"
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, Path(__file__).parent / "templates")
 
@@ -61,7 +66,11 @@ class Host:
 
     def render(self, config: Config) -> frozenset[str]:
         """Write the configuration files; return those that changed. One that sshd would refuse is not written."""
-        settings = self._settings_in_reach(config)
+        settings = {
+            f"{'-' if key in config.sysctl_lenient else ''}{key}": value
+            for key, value in config.sysctl.items()
+            if not self._out_of_reach(key)
+        }
         files = [
             self._file(SYSCTL, "sysctl.conf.j2", settings=settings),
             self._file(LIMITS, "limits.conf.j2", limits=config.limits),
@@ -144,7 +153,9 @@ class Host:
             parts["time synchronisation"] = "the clock belongs to the container's host"
         if not self.has_sshd:
             parts["sshd"] = "openssh-server is not installed"
-        settings = {key: self.kernel_objection(key, value) for key, value in config.sysctl.items()}
+        settings = {
+            key: self.kernel_objection(key, config.sysctl[key]) for key in self._strict_settings(config)
+        }
         return parts | {f"sysctl {key}": reason for key, reason in settings.items() if reason}
 
     def notes(self, config: Config) -> list[str]:
@@ -155,6 +166,8 @@ class Host:
         if settings:
             named.append(f"{len(settings)} kernel settings")
         notes = [f"not applicable here: {', '.join(named)}"] if named else []
+        if unseen := [key for key in self._strict_settings(config) if self.is_write_only(key)]:
+            notes.append(f"cannot be read back: {', '.join(unseen)}")
         if self.has_sshd and not config.ssh_password_login and not self.accounts_with_keys():
             notes.append("SSH passwords stay possible: no account has an authorized key")
         return notes
@@ -163,39 +176,57 @@ class Host:
 
     def kernel_objection(self, key: str, value: str) -> str:
         """Return why a kernel setting cannot be had here; empty where it can."""
-        refused = self._refused().get(key) == value
+        refused = self._known(self._refusals).get(key) == value
         return self._out_of_reach(key) or (f"the kernel refuses the value {value}" if refused else "")
 
-    def _settings_in_reach(self, config: Config) -> dict[str, str]:
-        return {key: value for key, value in config.sysctl.items() if not self._out_of_reach(key)}
+    @staticmethod
+    def _strict_settings(config: Config) -> list[str]:
+        """Return the kernel settings of which it is told where they cannot be had."""
+        return [key for key in config.sysctl if key not in config.sysctl_lenient]
 
     def _out_of_reach(self, key: str) -> str:
         if self.in_container and not key.startswith("net."):
             return "it belongs to the container's host"
-        return "" if self.kernel_value(key) is not None else "this kernel has no such setting here"
+        return "" if self.machine.exists(_kernel_path(key)) else "this kernel has no such setting here"
 
     def kernel_value(self, key: str) -> str | None:
-        """Return what a kernel setting is now; None where there is none of that name."""
-        text = self.machine.read(f"/proc/sys/{key.replace('.', '/')}")
+        """Return what a kernel setting is now; None where there is none of that name, or it is not to be read."""
+        try:
+            text = self.machine.read(_kernel_path(key))
+        except OSError:
+            # Some take a command, and have no value (net.ipv4.route.flush); others do not show theirs (stable_secret).
+            return None
         return None if text is None else " ".join(text.split())
+
+    def is_write_only(self, key: str) -> bool:
+        """Return whether a kernel setting can be made and not be read."""
+        return not self._out_of_reach(key) and self.kernel_value(key) is None
 
     def _apply_kernel_settings(self, config: Config) -> None:
         if not (pending := self._pending_settings(config)):
             return
         # It goes on after a setting that the kernel refuses, so what counts is what the kernel has afterwards.
         self.machine.run(_SYSTEMD_SYSCTL, SYSCTL, check=False)
-        refused = {key: pending[key] for key in self._pending_settings(config)}
-        self.machine.write(self._refusals, json.dumps({**self._refused(), **refused}) + "\n")
+        made = {key: value for key, value in pending.items() if self.is_write_only(key)}
+        if made:
+            self.machine.write(self._made, json.dumps({**self._known(self._made), **made}) + "\n")
+        if refused := {key: pending[key] for key in self._pending_settings(config)}:
+            self.machine.write(self._refusals, json.dumps({**self._known(self._refusals), **refused}) + "\n")
 
     def _pending_settings(self, config: Config) -> dict[str, str]:
         return {
             key: value
             for key, value in config.sysctl.items()
-            if not self.kernel_objection(key, value) and self.kernel_value(key) != value
+            if not self.kernel_objection(key, value) and self._value_or_made(key) != value
         }
 
-    def _refused(self) -> dict[str, str]:
-        return json.loads(self.machine.read(self._refusals) or "{}")
+    def _value_or_made(self, key: str) -> str | None:
+        """Return what a kernel setting is; of one that is not to be read what it was made last."""
+        value = self.kernel_value(key)
+        return self._known(self._made).get(key) if value is None else value
+
+    def _known(self, path: str) -> dict[str, str]:
+        return json.loads(self.machine.read(path) or "{}")
 
     # sshd
 

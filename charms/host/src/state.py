@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?")
-_SYSCTL = re.compile(r"(?P<key>[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+)\s*=\s*(?P<value>\S.*)")
+_SYSCTL = re.compile(
+    r"(?P<lenient>-?)\s*(?P<key>[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+)\s*=\s*(?P<value>\S.*)"
+)
 _LIMIT = re.compile(
     r"""
     (?P<domain> \* | [@%]?[A-Za-z0-9_.:-]+) \s+
@@ -30,11 +32,13 @@ _LEAST_JOURNAL = 64
 class Config:
     """What the operator wants of the machine.
 
-    Sizes are in MiB, ages in days; `sysctl` maps a key such as `net.core.somaxconn` to its value.
+    Sizes are in MiB, ages in days; `sysctl` maps a key such as `net.core.somaxconn` to its value, and `sysctl_lenient` are
+    the keys with a `-` before them: where the kernel does not take one, nobody is told (sysctl.d(5)).
     """
 
     ntp_servers: tuple[str, ...]
     sysctl: Mapping[str, str]
+    sysctl_lenient: frozenset[str]
     limits: tuple[str, ...]
     journal_max_size: int
     journal_max_age: int
@@ -49,9 +53,11 @@ class Config:
         Raises:
             ConfigError: An option's value cannot be used.
         """
+        settings = list(_sysctl(options["sysctl"]))
         return cls(
             ntp_servers=tuple(_servers(options["ntp-servers"])),
-            sysctl=dict(_sysctl(options["sysctl"])),
+            sysctl={key: value for key, value, _ in settings},
+            sysctl_lenient=frozenset(key for key, _, lenient in settings if lenient),
             limits=tuple(_limits(options["limits"])),
             journal_max_size=_at_least(options, "journal-max-size", _LEAST_JOURNAL),
             journal_max_age=_at_least(options, "journal-max-age", 0),
@@ -68,12 +74,12 @@ def _servers(text: str) -> Iterator[str]:
         yield server
 
 
-def _sysctl(text: str) -> Iterator[tuple[str, str]]:
+def _sysctl(text: str) -> Iterator[tuple[str, str, bool]]:
     for line in _lines(text):
         setting = _SYSCTL.fullmatch(line)
         if not setting:
             raise ConfigError("sysctl", line, "lines such as `net.core.somaxconn = 4096`")
-        yield setting["key"], " ".join(setting["value"].split())
+        yield setting["key"], " ".join(setting["value"].split()), bool(setting["lenient"])
 
 
 def _limits(text: str) -> Iterator[str]:

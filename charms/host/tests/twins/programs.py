@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 
 class HostSoftware(Software):
-    """The system of one machine. `refused_settings` are what its kernel does not take, `ssh_error` what sshd says."""
+    """The system of one machine. `refused_settings` are what its kernel does not take, `ssh_error` what sshd says.
+
+    `flushes` counts how often a setting was made that can only be written.
+    """
 
     def __init__(self, machine: MemoryMachine) -> None:
         super().__init__()
         self.machine = machine
         self.refused_settings: set[str] = set()
+        self.flushes = 0
         self.ssh_error = ""
         self.programs = {
             "/usr/lib/systemd/systemd-sysctl": self._systemd_sysctl,
@@ -39,12 +43,15 @@ class HostSoftware(Software):
             "/proc/sys/kernel/panic": "0\n",
         }.items():
             self.machine.have(path, content)
+        self.machine.have("/proc/sys/net/ipv4/route/flush", "", mode=0o200)
         self.machine.services |= {"ssh.service": "active", "systemd-journald.service": "active"}
 
     def _systemd_sysctl(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
         for line in (self.machine.read(argv[1]) or "").splitlines():
-            key, _, value = line.partition(" = ")
-            if not line.startswith("#") and key not in self.refused_settings:
+            key, _, value = line.removeprefix("-").partition(" = ")
+            if key == "net.ipv4.route.flush":
+                self.flushes += 1
+            elif not line.startswith("#") and key not in self.refused_settings:
                 self.machine.have(f"/proc/sys/{key.replace('.', '/')}", f"{value}\n")
         return Result(code=1 if self.refused_settings else 0, stdout="", stderr="")
 

@@ -215,6 +215,15 @@ def test_an_audit_finds_nothing_on_a_good_machine(model, lone):
     assert {"sysctl-net.core.somaxconn", "time", "ssh-passwords", "reboot", "disk-space"} <= set(found)
 
 
+def test_an_audit_goes_on_where_a_setting_cannot_be_read(model, lone):
+    lone.handlers["apt-get"] = lambda *_: "Reading package lists...\n"
+    model.config["sysctl"] = "net.ipv4.route.flush = 1\nnet.core.somaxconn = 4096"
+    model.run(0, model.on.config_changed())
+    found = findings(model)
+    assert found["sysctl-net.ipv4.route.flush"]["state"] == "not-applicable"
+    assert found["sysctl-net.core.somaxconn"]["state"] == "pass"
+
+
 @pytest.mark.parametrize(
     ("program", "answer", "finding"),
     [

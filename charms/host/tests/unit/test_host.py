@@ -105,6 +105,27 @@ def test_a_setting_that_the_kernel_refuses_is_tried_once(machine, config):
     assert machine.log == []
 
 
+def test_a_setting_that_can_only_be_written_is_made_once_and_told(machine, config):
+    flushing = dataclasses.replace(config, sysctl={"net.ipv4.route.flush": "1", "net.core.somaxconn": "4096"})
+    workload = settle(machine, flushing)
+    assert machine.system.flushes == 1
+    assert machine.read("/proc/sys/net/core/somaxconn") == "4096\n"
+    assert workload.notes(flushing) == ["cannot be read back: net.ipv4.route.flush"]
+    machine.log.clear()
+    settle(machine, flushing)
+    assert (machine.log, machine.system.flushes) == ([], 1)
+
+
+def test_of_a_setting_with_a_dash_nobody_is_told_where_it_cannot_be_had(machine, defaults):
+    text = "-no.such.thing = 1\n-kernel.panic = 10\n-net.core.somaxconn = 4096"
+    lenient = Config.parse({**defaults, "sysctl": text})
+    machine.system.refused_settings = {"kernel.panic"}
+    workload = settle(machine, lenient)
+    assert machine.read("/proc/sys/net/core/somaxconn") == "4096\n"
+    assert "-net.core.somaxconn = 4096\n" in machine.read(host.SYSCTL)
+    assert workload.notes(lenient) == []
+
+
 def test_another_value_is_tried_again(machine, config):
     machine.system.refused_settings = {"net.core.somaxconn"}
     settle(machine, config)

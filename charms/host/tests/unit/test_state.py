@@ -18,6 +18,12 @@ def test_lists_may_be_empty(defaults):
     assert (config.ntp_servers, config.sysctl, config.limits) == ((), {}, ())
 
 
+def test_a_dash_is_no_part_of_a_settings_name(defaults):
+    config = Config.parse({**defaults, "sysctl": "-net.core.somaxconn = 1\nkernel.panic = 10"})
+    assert config.sysctl == {"net.core.somaxconn": "1", "kernel.panic": "10"}
+    assert config.sysctl_lenient == {"net.core.somaxconn"}
+
+
 def test_spaces_and_comments_do_not_matter(defaults):
     config = Config.parse({**defaults, "sysctl": "net.ipv4.tcp_rmem=4096\t87380  6291456 # bytes"})
     assert config.sysctl == {"net.ipv4.tcp_rmem": "4096 87380 6291456"}
@@ -29,6 +35,7 @@ def test_spaces_and_comments_do_not_matter(defaults):
         ("ntp-servers", "ntp.example.org, -x", "'-x'"),
         ("ntp-servers", "a\nmakestep 0 0", "'a\\nmakestep 0 0'"),
         ("sysctl", "net.core.somaxconn", "'net.core.somaxconn'"),
+        ("sysctl", "--net.core.somaxconn = 1", "'--net.core.somaxconn = 1'"),
         ("sysctl", "panic = 1", "'panic = 1'"),
         ("sysctl", "net.core.somaxconn =", "'net.core.somaxconn ='"),
         ("limits", "* soft nofile", "'* soft nofile'"),
