@@ -68,6 +68,10 @@ PARTS = {
             "deployed": (),
             "restarted, rotated": ("config keystone token-lifetime=2h", "run keystone/leader rotate-keys"),
             "a machine that died is replaced": ("remove-machine 1 --force; add-unit keystone",),
+            "units go without a word": (
+                "remove-unit keystone/0 --force; add-unit keystone --to 0",
+                "remove-unit memcached/1 --force; add-unit memcached --to 1",
+            ),
             "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },
     ),
@@ -84,6 +88,10 @@ PARTS = {
             "files go, objects stay": ("remove-application ceph-fs",),
             "units are replaced on their machine": (
                 "remove-unit ceph-rgw/0; add-unit ceph-rgw --to 0", "remove-unit ceph-fs/0; add-unit ceph-fs --to 0",
+            ),
+            "units go without a word": (
+                "remove-unit ceph-rgw/0 --force; add-unit ceph-rgw --to 0",
+                "remove-unit ceph-fs/0 --force; add-unit ceph-fs --to 0",
             ),
         },
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from admin import Admin, UnreachableError
 from openinfra_charm import registry, render
 from openinfra_charm.ceph import Daemon
+from openinfra_charm.registry import Footprint
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
@@ -33,6 +34,13 @@ class Mds:
             machine, application, unit=f"ceph-mds@{self.name}.service", user=f"mds.{self.name}"
         )
         self.admin = Admin(machine, self.daemon.config, f"mds.{self.name}", application)
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        return Footprint(
+            daemon=DAEMON, does="runs a metadata server on this machine", paths=self.daemon.paths
+        )
 
     # Verbs
 

@@ -7,7 +7,7 @@ import ops
 
 from admin import UnreachableError
 from ceph_fs import DAEMON, Mds
-from openinfra_charm import actions, hook, registry, status
+from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -61,11 +61,7 @@ class CephFsCharm(ops.CharmBase):
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         settings = Settings.parse(self.load_config(Config))
-        owner = registry.claim(self.machine, DAEMON, self.unit.name)
-        if owner != self.unit.name:
-            raise status.NeedsOperatorError(
-                f"{owner} runs a metadata server on this machine already: remove one of the two"
-            )
+        leftovers.occupy(self.machine, self.unit.name, self.mds.footprint)
         self.mds.install()
         if not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from admin import Admin
 from openinfra_charm import registry, render, tls
 from openinfra_charm.ceph import Daemon
+from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.values import bracketed
 from state import LISTENS_ON
@@ -46,6 +47,13 @@ class Rgw:
         self._password = f"{self.daemon.folder}/keystone-password"
         self._trusted = f"{self.daemon.folder}/trusted.pem"
         self._url = f"/var/lib/openinfra/{application}/url"
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        return Footprint(
+            daemon=DAEMON, does="runs an object gateway on this machine", paths=(*self.daemon.paths, ASK)
+        )
 
     # Verbs
 

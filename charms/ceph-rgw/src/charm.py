@@ -8,7 +8,7 @@ import ops
 import endpoints
 from admin import UnreachableError
 from ceph_rgw import DAEMON, Rgw
-from openinfra_charm import actions, hook, registry, status, tls
+from openinfra_charm import actions, hook, leftovers, registry, status, tls
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -71,11 +71,7 @@ class CephRgwCharm(ops.CharmBase):
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         settings = Settings.parse(self.load_config(Config))
-        owner = registry.claim(self.machine, DAEMON, self.unit.name)
-        if owner != self.unit.name:
-            raise status.NeedsOperatorError(
-                f"{owner} runs an object gateway on this machine already: remove one of the two"
-            )
+        leftovers.occupy(self.machine, self.unit.name, self.rgw.footprint)
         self.rgw.install()
         if not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))

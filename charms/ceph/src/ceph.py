@@ -7,10 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import disk
+import osd
 from admin import CONFIG, KEYRING, Admin
 from monitor import Monitor, endpoint, forget_host
 from openinfra_charm import registry, render
 from openinfra_charm.ceph import options_at_start
+from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from osd import Osds
@@ -42,6 +45,17 @@ class Ceph:
         self.services = Services(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        drop_ins = (_drop_in(unit) for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@"))
+        return Footprint(
+            daemon=DAEMON,
+            does="runs Ceph on this machine",
+            paths=(CONFIG, KEYRING, SHIM, OSD_DEVICE, *drop_ins),
+            data=("/var/lib/ceph/mon", osd.FOLDER, disk.FILE_FOLDER),
+        )
 
     def install(self) -> None:
         """Install the packages; nothing starts."""

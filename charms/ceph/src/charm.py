@@ -18,7 +18,7 @@ import report
 from admin import UnreachableError
 from ceph import DAEMON, Ceph
 from monitor import new_key
-from openinfra_charm import actions, hook, registry, secrets, status
+from openinfra_charm import actions, hook, leftovers, registry, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -78,11 +78,7 @@ class CephCharm(ops.CharmBase):
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         settings = Settings.parse(self.load_config(Config))
-        owner = registry.claim(self.machine, DAEMON, self.unit.name)
-        if owner != self.unit.name:
-            raise status.NeedsOperatorError(
-                f"{owner} runs Ceph on this machine already: remove one of the two"
-            )
+        leftovers.occupy(self.machine, self.unit.name, self.ceph.footprint)
         self.ceph.install()
         if not self.cluster.formed:
             return
@@ -247,7 +243,7 @@ class CephCharm(ops.CharmBase):
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self._missing.append(LEAVING)
-        if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+        if registry.owner(self.machine, DAEMON) == self.unit.name:
             self.ceph.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
 

@@ -10,10 +10,11 @@ import ops
 
 import requirers
 from certificates import Signer, UnusableError
-from openinfra_charm import actions, hook, secrets, status
+from openinfra_charm import actions, hook, leftovers, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces.tls_certificates import fingerprint
+from openinfra_charm.registry import Footprint
 from requirers import NoKeyError
 from state import Authority, Settings, Succession
 
@@ -61,6 +62,7 @@ class CertificatesCharm(ops.CharmBase):
     def _reconcile(self) -> None:
         """As the leader, have a CA and answer all requests; with nothing new it changes nothing."""
         settings = self.settings
+        leftovers.occupy(self.machine, self.unit.name, Footprint())
         self.signer.install()
         if not self.cluster.formed or not self.unit.is_leader():
             return
@@ -153,7 +155,8 @@ class CertificatesCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
-        self.signer.remove()
+        if leftovers.has_place(self.machine, self.unit.name):
+            self.signer.remove()
 
     # Status
 

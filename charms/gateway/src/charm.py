@@ -10,7 +10,7 @@ import ops
 import state as states
 from gateway import DAEMON, Gateway
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm import actions, hook, registry, render, status
+from openinfra_charm import actions, hook, leftovers, registry, render, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -83,11 +83,7 @@ class GatewayCharm(ops.CharmBase):
     def reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         config = Config.parse(self.config)
-        owner = registry.claim(self.machine, DAEMON, self.unit.name)
-        if owner != self.unit.name:
-            raise status.NeedsOperatorError(
-                f"{owner} is the gateway of this machine already: remove one of the two"
-            )
+        leftovers.occupy(self.machine, self.unit.name, self.gateway.footprint)
         self.gateway.install()
         wanted = self.gather(config)
         if wanted is None:

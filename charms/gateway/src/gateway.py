@@ -12,6 +12,7 @@ import routes
 from haproxy import InvalidConfigError, NoAnswerError
 from openinfra_charm import registry, render, tls
 from openinfra_charm.cluster import unit_number
+from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from state import HEALTH_PORT, Refusal, name
@@ -39,6 +40,7 @@ SERVES = "/usr/lib/openinfra/haproxy-serves"
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _HIGHEST_PRIORITY = 254
 _KIB_OF_A_CONNECTION = 40
+_FILES = (CONFIG, KEEPALIVED_CONFIG, ASK, SERVES, *(str(Path(path).parent) for path in DROP_INS.values()))
 _PAUSE = 0.5
 _RELOAD_SECONDS = 20
 _WHERE_TO_LOOK = "see journalctl -u haproxy"
@@ -57,6 +59,15 @@ class Gateway:
         self._before = ""
         self.unserved: tuple[str, ...] = ()
         """The routes of which no backend is healthy, as `apply` has found them."""
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        return Footprint(
+            daemon=DAEMON,
+            does="is the gateway of this machine",
+            paths=(*_FILES, f"/etc/{self._application}"),
+        )
 
     # Verbs
 
@@ -187,13 +198,7 @@ class Gateway:
     def remove(self) -> None:
         """Take everything of ours off the machine; a package that others need stays."""
         self.stop()
-        for path in (
-            CONFIG,
-            KEEPALIVED_CONFIG,
-            ASK,
-            SERVES,
-            *(str(Path(path).parent) for path in DROP_INS.values()),
-        ):
+        for path in _FILES:
             self.machine.remove(path)
         self.machine.reload_systemd()
         registry.remove_checks(self.machine, self._application)

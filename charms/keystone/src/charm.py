@@ -15,7 +15,7 @@ import restored
 import wishes
 from admin import Admin, UnreachableError
 from keystone import BACKEND_PORT, RELEASES, Keystone
-from openinfra_charm import actions, hook, status
+from openinfra_charm import actions, hook, leftovers, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -83,6 +83,7 @@ class KeystoneCharm(ops.CharmBase):
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         settings = self.settings
+        leftovers.occupy(self.machine, self.unit.name, self.keystone.footprint)
         self.keystone.install()
         if not self.cluster.formed:
             return
@@ -217,11 +218,13 @@ class KeystoneCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        self.keystone.stop()
+        if leftovers.has_place(self.machine, self.unit.name):
+            self.keystone.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        self.jobs.stop()
-        self.keystone.remove()
+        if leftovers.has_place(self.machine, self.unit.name):
+            self.jobs.stop()
+            self.keystone.remove()
 
     # Status
 

@@ -11,6 +11,7 @@ from openinfra_charm import front, registry, release, render, tls
 from openinfra_charm.front import Front
 from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.registry import Footprint
 from openinfra_charm.release import Releases
 from openinfra_charm.render import File
 from openinfra_charm.tls import Certificate
@@ -50,6 +51,11 @@ class Keystone:
         self._config_path = f"{self.api.etc}/keystone.conf"
         self._module_path = f"{self.api.modules}/openinfra_wsgi.py"
         self._forget_path = f"{self.api.modules}/forget_caches.py"
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        return Footprint(paths=(*self.front.paths, *self.api.paths, self.releases.folder), user=self.api.user)
 
     # Verbs
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ops
 
 from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
-from openinfra_charm import actions, hook, registry, status
+from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -56,11 +56,7 @@ class MemcachedCharm(ops.CharmBase):
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         config = Config.parse(self.config)
-        owner = registry.claim(self.machine, DAEMON, self.unit.name)
-        if owner != self.unit.name:
-            raise status.NeedsOperatorError(
-                f"{owner} runs memcached on this machine already: remove one of the two"
-            )
+        leftovers.occupy(self.machine, self.unit.name, self.memcached.footprint)
         self.memcached.install()
         if not self.cluster.formed:
             # Whether there is a CA is known with it, and with a CA nothing starts without a certificate.

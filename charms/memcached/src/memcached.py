@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm import registry, render, tls
+from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from openinfra_charm.tls import Certificate
@@ -46,6 +47,15 @@ class Memcached:
         # The daemon reads both files again after it has become this user.
         self.tls = Certificate(machine, application, user=USER, group=USER)
         self._taken = f"/var/lib/openinfra/{application}/certificate"
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        return Footprint(
+            daemon=DAEMON,
+            does="runs memcached on this machine",
+            paths=(CONFIG, str(Path(DROP_IN).parent), ASK, f"/etc/{self._application}"),
+        )
 
     # Verbs
 

@@ -18,7 +18,7 @@ import restore
 import schedule
 from health_service import HealthService
 from mysql import DAEMON, MySql
-from openinfra_charm import actions, hook, registry, status
+from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -86,11 +86,7 @@ class MySqlCharm(ops.CharmBase):
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         settings = self.settings
-        owner = registry.claim(self.machine, DAEMON, self.unit.name)
-        if owner != self.unit.name:
-            raise status.NeedsOperatorError(
-                f"{owner} runs MariaDB on this machine already: remove one of the two"
-            )
+        leftovers.occupy(self.machine, self.unit.name, self.mysql.footprint)
         self.mysql.install()
         if not self.cluster.formed:
             return
@@ -257,7 +253,7 @@ class MySqlCharm(ops.CharmBase):
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self.missing.append(LEAVING)
-        if registry.claim(self.machine, DAEMON, self.unit.name) == self.unit.name:
+        if registry.owner(self.machine, DAEMON) == self.unit.name:
             schedule.remove(self)
             self.health_service.remove()
             self.mysql.remove()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm import registry, render, tls
+from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from sql import Sql, StatementError, UnreachableError
@@ -85,6 +86,22 @@ class MySql:
         self.services = Services(machine, application)
         self.templates = render.Templates(machine, application, HERE / "templates")
         self._folder = f"/var/lib/openinfra/{application}"
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        name = self.application
+        units = (f"{name}-health.service", f"{name}-backup.timer", f"{name}-backup.service")
+        own = (
+            f"/usr/lib/openinfra/{name}-health",
+            *(f"/etc/{name}/{one}" for one in ("health-files", "backup", "tls")),
+        )
+        return Footprint(
+            daemon=DAEMON,
+            does="runs MariaDB on this machine",
+            paths=(CONFIG, DROP_IN, START, BEGIN, *own, *(f"/etc/systemd/system/{unit}" for unit in units)),
+            data=(DATA,),
+        )
 
     def install(self) -> None:
         """Install the packages; nothing starts."""

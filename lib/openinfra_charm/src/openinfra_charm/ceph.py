@@ -115,9 +115,14 @@ class Daemon:
     def remove(self) -> None:
         """Stop it, and take what was written for it off the machine."""
         self.stop()
-        for path in (str(Path(self._drop_in).parent), self.folder):
+        for path in self.paths:
             self._machine.remove(path)
         self._machine.reload_systemd()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What was written for it."""
+        return (str(Path(self._drop_in).parent), self.folder)
 
     @property
     def _service(self) -> Service:

@@ -93,8 +93,13 @@ class Front:
     def remove(self) -> None:
         """Take it off the machine; the package stays as long as others need it."""
         self.stop()
-        for path in (self._config_path, self._unit_path):
+        for path in self.paths:
             self._machine.remove(path)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What was written for it."""
+        return (self._config_path, self._unit_path)
 
     @property
     def _service(self) -> Service:

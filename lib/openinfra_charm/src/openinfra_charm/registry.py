@@ -1,4 +1,4 @@
-"""What applications on one machine must know of each other: packages in use, and who owns a daemon.
+"""What applications on one machine must know of each other: packages in use, who owns a daemon, what they have there.
 
 Applications share machines without containers between them, so each records what it uses here, where the
 others and the `host` charm look.
@@ -7,6 +7,7 @@ others and the `host` charm look.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,21 @@ OWNERS = "/var/lib/openinfra/owners"
 """One file a thing of which a machine has only one (a daemon, the host's baseline), naming the unit that manages it."""
 CHECKS = ("safe-to-stop", "after-start")
 """Kinds of checks that an application leaves in /usr/lib/openinfra/<kind>.d: exit code 0, or 1 and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Footprint:
+    """What an application puts on a machine, beside the services that it starts through `service.Services`.
+
+    `daemon` is what the machine has only one of, `does` what a unit does with it, in words: `runs memcached on this machine`. `paths` are
+    files and folders that go with the unit, `data` folders of users' data that do not. `user` is a user of its own.
+    """
+
+    daemon: str = ""
+    does: str = ""
+    paths: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    user: str = ""
 
 
 def claim(machine: Machine, thing: str, unit: str) -> str:
@@ -45,6 +61,7 @@ def disclaim(machine: Machine, thing: str, unit: str) -> None:
 
 def install(machine: Machine, application: str, packages: Iterable[str]) -> bool:
     """Install what is missing of an application's packages, and record them as needed; return whether it did."""
+    machine.let_services_start()
     wanted = sorted(packages)
     installed = machine.package_versions(wanted)
     if set(wanted) != _lines(machine, f"{PACKAGES}/{application}"):

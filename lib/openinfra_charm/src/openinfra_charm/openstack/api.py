@@ -191,10 +191,15 @@ class Api:
     def remove(self) -> None:
         """Take the process, its user and its folders off the machine."""
         self.stop()
-        for path in (self._unit_path, self._socket_path, self.modules, self.etc, self.lib):
+        for path in self.paths:
             self._machine.remove(path)
         self._machine.reload_systemd()
         self._machine.remove_user(self.user)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What was written for it, and what it has written."""
+        return (self._unit_path, self._socket_path, self.modules, self.etc, self.lib)
 
     def _service(self, inputs: tuple[str, ...]) -> Service:
         own = (self._machine.read(path) or "" for path in (self._unit_path, self._cache_path))

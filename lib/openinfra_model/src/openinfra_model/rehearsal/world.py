@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from openinfra_charm import job as jobs
+from openinfra_charm import leftovers
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Clock, Fuse, Killed, MemoryMachine, OutOfPatienceError
 from openinfra_model.controller import deployment
@@ -139,6 +140,8 @@ class World:
         """What charms have ever put into relation data, as they wrote it."""
         self._memories: defaultdict[str, Memory] = defaultdict(Memory)
         self._joined: set[tuple[str, str]] = set()
+        self._agents: dict[str, MemoryMachine] = {}
+        """The machines on which Juju has a folder of a unit, by unit."""
         self._addresses: dict[str, tuple[str, ...]] = {}
 
     # The operator
@@ -157,6 +160,11 @@ class World:
             ModelError: The model refuses it.
             NotPlayedError: It is none that a rehearsal plays.
         """
+        done = self._do(command)
+        self._forget_agents()
+        return done
+
+    def _do(self, command: str) -> str:
         verb, *words = (word for word in shlex.split(command) if not word.startswith("--"))
         match verb, words:
             case "run", [unit, action, *parameters]:
@@ -298,6 +306,9 @@ class World:
         machine = self.machines[run.machine]
         application = self.state.units[run.unit].application
         self._join(application, run.machine)
+        if run.unit not in self._agents:
+            self._agents[run.unit] = machine
+            machine.have(f"{_agent_folder(run.unit)}/charm/dispatch", "")
         context = self.core.begin(run, self.now)
         begun = len(machine.log)
         self.hooks[run.unit] += 1
@@ -329,10 +340,16 @@ class World:
             self.power_off(run.machine)
             return self._ran(run, machine, begun, error="the power went away")
         ended = self.core.finish(context.id, outcome.code, self.now)
+        self._forget_agents()
         self._note_credentials()
         if killed:
             return self._ran(run, machine, begun, error="the hook was killed")
         return self._ran(run, machine, begun, error=outcome.error, message=ended.message)
+
+    def _forget_agents(self) -> None:
+        """Take Juju's folders of units that the model has no more off their machines, as Juju does whatever they have run."""
+        for unit in [unit for unit in self._agents if unit not in self.state.units]:
+            self._agents.pop(unit).lose(_agent_folder(unit))
 
     def _is_forced(self, run: HookRun) -> bool:
         """Return whether Juju runs a hook whatever the charms do: all but what another unit's data or a reboot brings."""
@@ -464,6 +481,10 @@ class World:
     def statuses(self) -> Mapping[str, tuple[str, str]]:
         """Return each unit's status and message."""
         return {unit.name: (unit.workload.current, unit.workload.message) for unit in self.state.units}
+
+
+def _agent_folder(unit: str) -> str:
+    return f"{leftovers.AGENTS}/unit-{unit.replace('/', '-')}"
 
 
 def _address(number: int) -> str:
