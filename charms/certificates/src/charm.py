@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_SERVED = ("certificates", "send-ca-cert")
+
+
 class CertificatesCharm(ops.CharmBase):
     """Events, relations and status of one unit. The leader signs; the others can lead at any time."""
 
@@ -33,6 +36,8 @@ class CertificatesCharm(ops.CharmBase):
         self.new_keys: dict[str, dict[str, str]] = {}
         """The content of secrets that this hook has made."""
         self._missing: list[ops.StatusBase] = []
+        self._has_no_news = False
+        """Whether what the unit has said last is so still."""
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, self.on.secret_changed,
@@ -51,20 +56,23 @@ class CertificatesCharm(ops.CharmBase):
 
     # The recipe
 
-    def _on_change(self, _event: ops.EventBase) -> None:
+    def _on_change(self, event: ops.EventBase) -> None:
         try:
-            self._reconcile()
+            self._reconcile(event)
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except NoKeyError as error:
             self._missing.append(ops.WaitingStatus(str(error)))
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, event: ops.EventBase) -> None:
         """As the leader, have a CA and answer all requests; with nothing new it changes nothing."""
         settings = self.settings
         leftovers.occupy(self.machine, self.unit.name, Footprint())
         self.signer.install()
         if not self.cluster.formed or not self.unit.is_leader():
+            return
+        if isinstance(event, ops.RelationEvent) and event.relation.name in _SERVED and self.succession:
+            self._serve_one(settings, self.succession, event)
             return
         succession = self.succession or Succession(signing=self._make_first(settings))
         if succession.may_be_replaced(self.machine.now()):
@@ -74,6 +82,20 @@ class CertificatesCharm(ops.CharmBase):
                 # The CA that is there goes on meanwhile.
                 self._missing.append(ops.BlockedStatus(str(error)))
         self.carry_on(settings, succession)
+
+    def _serve_one(self, settings: Settings, succession: Succession, event: ops.RelationEvent) -> None:
+        """Answer in the relation that a hook is about; of the others, which may be many, nothing is read.
+
+        The first hook of many units that ask at once answers all of them in their relation, and the rest find it done.
+        """
+        relation, unit = event.relation, event.unit
+        asks = isinstance(event, ops.RelationChangedEvent) and relation.name == "certificates" and unit
+        if asks and not succession.is_changing and requirers.is_served(self, succession, relation, asks):
+            self._has_no_news = True
+            return
+        requirers.serve(self, settings, succession, only=relation)
+        if succession.is_changing and not succession.waits_for(requirers.holders(self, only=relation)):
+            self.carry_on(settings, succession)
 
     def carry_on(self, settings: Settings, succession: Succession) -> None:
         """Answer all requests, and go as far with a new CA as all have acknowledged."""
@@ -161,6 +183,8 @@ class CertificatesCharm(ops.CharmBase):
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if self._has_no_news and not self._missing:
+            return
         if not self._missing and not self.succession:
             missing = (
                 "the leader to make the CA" if self.cluster.formed else "the peer relation, which Juju makes"
@@ -174,7 +198,7 @@ class CertificatesCharm(ops.CharmBase):
         if not self.unit.is_leader() or succession is None:
             return
         notes: list[str] = []
-        if waiting := succession.waits_for(requirers.holders(self)):
+        if succession.is_changing and (waiting := succession.waits_for(requirers.holders(self))):
             what = "trust the new CA" if succession.new else "serve certificates of the new CA"
             until = _date(succession.since + self.settings.grace)
             notes.append(f"waiting until {', '.join(waiting)} acknowledge to {what}, or until {until}")

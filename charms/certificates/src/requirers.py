@@ -28,6 +28,7 @@ def serve(
     settings: Settings,
     succession: Succession,
     anew: Callable[[str], bool] = lambda _: False,
+    only: ops.Relation | None = None,
 ) -> None:
     """Answer all requests; what has been answered by the CA that signs now stays as it is.
 
@@ -36,11 +37,13 @@ def serve(
         settings: How long certificates are valid.
         succession: The CAs.
         anew: Whether a requirer, by the name of its unit or application, gets a new certificate all the same.
+        only: The relation to look at; None: all.
 
     Raises:
         NoKeyError: There is something to sign, and the CA's key cannot be read.
     """
-    for relation in relations(charm):
+    everybody = relations(charm)
+    for relation in relations(charm, only):
         known = {one.csr: one for one in tls_certificates.read_issued(relation, charm.app)}
         refused = {one.csr: one for one in tls_certificates.read_refusals(relation, charm.app)}
         issued: dict[str, Issued] = {}
@@ -64,18 +67,30 @@ def serve(
             issued=issued.values(),
             refusals=refusals.values(),
             bundle=succession.bundle,
+            requirers=sum(len(one.units) for one in everybody),
         )
-    for relation in receivers(charm):
+    for relation in receivers(charm, only):
         certificate_transfer.publish(relation, charm.app, succession.bundle)
 
 
-def holders(charm: CertificatesCharm) -> list[Holder]:
-    """Return all who have a certificate or only the bundle, and what they have acknowledged."""
+def is_served(
+    charm: CertificatesCharm, succession: Succession, relation: ops.Relation, unit: ops.Unit
+) -> bool:
+    """Return whether a unit has an answer to all that it asks for; of the others of its application nothing is read."""
+    if list(succession.bundle) != tls_certificates.read_bundle(relation, charm.app):
+        return False
+    issued = {one.csr for one in tls_certificates.read_issued(relation, charm.app) if _is_of(succession, one)}
+    refused = {one.csr for one in tls_certificates.read_refusals(relation, charm.app)}
+    return all(one.csr in issued | refused for one in tls_certificates.read_requests_of(relation, unit))
+
+
+def holders(charm: CertificatesCharm, only: ops.Relation | None = None) -> list[Holder]:
+    """Return all who have a certificate or only the bundle, of one relation or of all, and what they have acknowledged."""
     found: list[Holder] = []
-    for relation in receivers(charm):
+    for relation in receivers(charm, only):
         said = certificate_transfer.read_acknowledgements(relation)
         found += [Holder(name=name, trusts=word.trusts) for name, word in sorted(said.items())]
-    for relation in relations(charm):
+    for relation in relations(charm, only):
         said = tls_certificates.read_acknowledgements(relation)
         issued = {one.csr: one for one in tls_certificates.read_issued(relation, charm.app)}
         for request in tls_certificates.read_requests(relation):
@@ -96,8 +111,11 @@ def refusals(charm: CertificatesCharm) -> dict[str, str]:
     """Return whose requests are not signed, and why."""
     found: dict[str, str] = {}
     for relation in relations(charm):
+        refused = tls_certificates.read_refusals(relation, charm.app)
+        if not refused:
+            continue
         names = {one.csr: one.unit or relation.app.name for one in tls_certificates.read_requests(relation)}
-        for one in tls_certificates.read_refusals(relation, charm.app):
+        for one in refused:
             found[names.get(one.csr, relation.app.name)] = one.message
     return found
 
@@ -112,14 +130,19 @@ def issued(charm: CertificatesCharm) -> list[tuple[str, Issued]]:
     return found
 
 
-def relations(charm: CertificatesCharm) -> list[ops.Relation]:
-    """Return the relations to requirers that are not about to end."""
-    return [relation for relation in charm.model.relations["certificates"] if relation.active]
+def relations(charm: CertificatesCharm, only: ops.Relation | None = None) -> list[ops.Relation]:
+    """Return the relations to requirers that are not about to end, or the one of them that is named."""
+    return _active(charm, "certificates", only)
 
 
-def receivers(charm: CertificatesCharm) -> list[ops.Relation]:
-    """Return the relations to those that get the bundle only."""
-    return [relation for relation in charm.model.relations["send-ca-cert"] if relation.active]
+def receivers(charm: CertificatesCharm, only: ops.Relation | None = None) -> list[ops.Relation]:
+    """Return the relations to those that get the bundle only, or the one of them that is named."""
+    return _active(charm, "send-ca-cert", only)
+
+
+def _active(charm: CertificatesCharm, endpoint: str, only: ops.Relation | None) -> list[ops.Relation]:
+    there = [relation for relation in charm.model.relations[endpoint] if relation.active]
+    return there if only is None else [relation for relation in there if relation.id == only.id]
 
 
 def _is_of(succession: Succession, issued: Issued) -> bool:

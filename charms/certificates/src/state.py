@@ -124,6 +124,11 @@ class Succession:
         present = (self.old, self.signing, self.new)
         return tuple(dict.fromkeys(one.root for one in present if one))
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether one CA takes the place of another."""
+        return bool(self.old or self.new)
+
     def may_be_replaced(self, now: float) -> bool:
         """Return whether another CA may be announced: in the steady phase, or when the one that signs is not valid yet."""
         return not self.new and (not self.old or now < self.signing.begins)
@@ -150,7 +155,7 @@ class Succession:
         over = now >= self.since + grace or now >= (self.old or self.signing).ends
         if self.new:
             over = over or now < self.signing.begins
-        if not (self.old or self.new) or (self.waits_for(holders) and not over):
+        if not self.is_changing or (self.waits_for(holders) and not over):
             return self
         if self.new:
             return Succession(signing=self.new, old=self.signing, since=now)

@@ -153,6 +153,20 @@ def test_it_is_renewed_at_two_thirds_of_its_life_and_serves_until_then(site):
     assert site.tls.renew_at == site.machine.now() + 20 * DAY
 
 
+@pytest.mark.parametrize(
+    ("minutes", "requirers", "part"),
+    [(3, 32, 1 / 3), (3, 0, 2 / 3), (60 * 24 * 90, 512, 0.6663), (30, 64, 0.4533)],
+)
+def test_where_many_wait_for_a_short_certificate_it_is_renewed_earlier(site, minutes, requirers, part):
+    site.update()
+    life = minutes * 60
+    leaf = site.root.sign(site.csr, site.machine.now(), life / DAY)
+    entry = {"certificate": leaf, "certificate_signing_request": site.csr, "ca": site.root.pem}
+    site.told = {"certificates": json.dumps([entry])} | ({"requirers": str(requirers)} if requirers else {})
+    site.update()
+    assert (site.tls.renew_at - site.machine.now()) / life == pytest.approx(part, abs=1e-4)
+
+
 def test_a_certificate_from_a_clock_that_is_ahead_is_asked_for_anew(site):
     site.update()
     first = site.csr

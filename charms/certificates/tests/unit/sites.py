@@ -80,7 +80,7 @@ class Site:
         self.state = testing.State(leader=True, relations={self.peers, self.mysql, self.receiver})
 
     def run(self, event=None, **changes):
-        """Play a hook with the requirers' words as they are now."""
+        """Play a hook with the requirers' words as they are now; `event` may be a function that makes one of the relation."""
         units = {}
         for unit, csr in self.requests.items():
             wanted = json.dumps([{"certificate_signing_request": csr, "ca": False}])
@@ -91,6 +91,7 @@ class Site:
         before = {one.id: one for one in self.state.relations}
         before[2] = dataclasses.replace(before[2], remote_units_data=units)
         state = dataclasses.replace(self.state, relations=frozenset(before.values()), **changes)
+        event = event(state.get_relation(2)) if callable(event) else event
         self.state = self.context.run(event or self.on.update_status(), state)
         return self.state.unit_status
 

@@ -6,6 +6,7 @@ import json
 import ops
 import pytest
 from ops import testing
+from scenario import mocking
 from sites import DAY, Site, intermediate, load, request
 
 from openinfra_charm import tls
@@ -37,6 +38,56 @@ def test_a_second_reconcile_changes_nothing_and_loads_nothing(site, monkeypatch)
         one.id: one.local_app_data for one in before.relations
     }
     assert site.state.secrets == before.secrets
+
+
+@pytest.fixture
+def read(site, monkeypatch):
+    """Another requirer beside the first; and what hooks read of either from now on, as relation and member."""
+    csr = json.dumps([{"certificate_signing_request": request("web.example"), "ca": False}])
+    units = {0: {"certificate_signing_requests": csr}}
+    other = testing.Relation("certificates", id=4, remote_app_name="web", remote_units_data=units)
+    site.state = dataclasses.replace(site.state, relations=frozenset({*site.state.relations, other}))
+    site.run()
+    read = []
+    get = mocking._MockModelBackend.relation_get
+
+    def watched(backend, relation_id, member, is_app, **more):
+        read.append((relation_id, member))
+        return get(backend, relation_id, member, is_app, **more)
+
+    monkeypatch.setattr(mocking._MockModelBackend, "relation_get", watched)
+    return read
+
+
+def test_a_hook_about_a_requirer_reads_nothing_of_others(site, read):
+    site.requests["mysql/2"] = request("db2.example")
+    site.run(lambda relation: site.on.relation_changed(relation, remote_unit=0))
+    assert 4 not in {relation for relation, _ in read}
+
+
+def test_the_first_of_many_hooks_answers_all_that_ask_and_the_others_find_it_done(site, read):
+    for number in range(20):
+        site.requests[f"mysql/{number}"] = request(f"db{number}.example")
+    site.run()
+    for number in range(20):
+        site.requests[f"mysql/{number}"] = request(f"db{number}.example")
+    site.run(lambda relation: site.on.relation_changed(relation, remote_unit=7))
+    assert [one["certificate_signing_request"] for one in site.issued] == [
+        site.requests[unit] for unit in sorted(site.requests)
+    ]
+    read.clear()
+    before = site.state.unit_status
+    site.run(lambda relation: site.on.relation_changed(relation, remote_unit=8))
+    assert {member for relation, member in read if relation == 2} == {"certificates", "mysql/8"}
+    assert site.state.unit_status == before
+
+
+def test_many_requirers_are_told_that_they_are_many(site):
+    assert "requirers" not in site.data()
+    for number in range(20):
+        site.requests[f"mysql/{number}"] = request(f"db{number}.example")
+    site.run()
+    assert site.data()["requirers"] == "32"
 
 
 def test_the_key_is_in_a_secret_and_nowhere_else(site):

@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 PACKAGES = ("python3-cryptography",)
 """What has to be installed before a certificate is asked for."""
 RENEWAL = 2 / 3
-"""The part of its life after which a certificate is renewed."""
+"""The part of its life after which a certificate is renewed, where requirers are few or lives long."""
+EARLIEST_RENEWAL = 1 / 3
+"""And the least part of it."""
+_SECONDS_EACH = 6
+"""How long each requirer may take: a hook of the CA's leader and one of its own, where many units share a few processors."""
 AGAIN_SECONDS = 60
 """How long an answer that is of no use is left at that: where clocks are wrong, the next one is no better."""
 LIBRARIES = (
@@ -146,8 +150,10 @@ class Certificate:
     @property
     def renew_at(self) -> float:
         """From when on a new certificate is asked for, in seconds since the epoch; 0 while there is none."""
-        begins = float(self._known.get("begins", 0))
-        return begins + (self.ends - begins) * RENEWAL
+        known = self._known
+        begins = float(known.get("begins", 0))
+        life, answers = self.ends - begins, known.get("requirers", 0) * _SECONDS_EACH
+        return begins + max(life * RENEWAL - answers, life * EARLIEST_RENEWAL)
 
     @property
     def _is_valid(self) -> bool:
@@ -189,7 +195,7 @@ class Certificate:
         """Ask for what is wanted, and take what has come; return whether a file has changed.
 
         A new request is made when there is none, when the names have changed, and when two thirds of the
-        certificate's life are over, or it is not valid yet. What is on the machine stays until the answer is there. Without a relation
+        certificate's life are over (earlier where it is short and its provider has many to answer), or it is not valid yet. What is on the machine stays until the answer is there. Without a relation
         nothing changes.
 
         Raises:
@@ -198,6 +204,8 @@ class Certificate:
         if relation is None:
             return False
         wanted = _normal(subject)
+        if (requirers := tls_certificates.read_requirers(relation)) != self._known.get("requirers", 0):
+            self._remember(requirers=requirers)
         if self._has_to_ask(wanted):
             self._ask(wanted)
         csr: str = self._known["csr"]

@@ -9,9 +9,10 @@ Each value is JSON; certificates and CSRs are PEM.
   revoked}]`, where `chain` begins with the certificate itself and `revoked` may be left out; and `request_errors` =
   `[{csr, error: {code, name, message}}]` for what it does not sign.
 
-Two keys are ours; the published library passes over what it does not know. The provider's `ca-bundle` (application data)
-lists all CA certificates to trust, of which there are two while a new CA is introduced; a requirer's `acknowledged` (unit
-data) says which CAs its daemons trust and which certificate they serve, as SHA-256 fingerprints.
+Three keys are ours; the published library passes over what it does not know. The provider's `ca-bundle` (application data)
+lists all CA certificates to trust, of which there are two while a new CA is introduced, and its `requirers` says of how many
+units it has to answer the requests, as a power of two, that a new unit is no news to all others; a requirer's `acknowledged`
+(unit data) says which CAs its daemons trust and which certificate they serve, as SHA-256 fingerprints.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _REQUESTS = "certificate_signing_requests"
 _ISSUED = "certificates"
 _REFUSALS = "request_errors"
 _BUNDLE = "ca-bundle"
+_REQUIRERS = "requirers"
+_FEW = 16
+"""Of so many requirers nothing is said."""
 _ACKNOWLEDGED = "acknowledged"
 
 
@@ -99,6 +103,11 @@ def read_requests(relation: ops.Relation) -> list[Request]:
     return requests
 
 
+def read_requests_of(relation: ops.Relation, unit: ops.Unit) -> list[Request]:
+    """Return what one unit of a requirer asks for."""
+    return _requests(relation.data[unit], unit.name)
+
+
 def read_acknowledgements(relation: ops.Relation) -> dict[str, Acknowledgement]:
     """Return what each of a requirer's units has said of its daemons, by unit."""
     return {unit.name: _acknowledgement(relation.data[unit]) for unit in relation.units}
@@ -111,8 +120,18 @@ def publish(
     issued: Iterable[Issued],
     refusals: Iterable[Refusal],
     bundle: Iterable[str],
+    requirers: int = 0,
 ) -> None:
-    """Hand out all certificates of a relation, say what is not signed, and which CAs to trust. Only the leader may."""
+    """Hand out all certificates of a relation, say what is not signed, and which CAs to trust. Only the leader may.
+
+    Args:
+        relation: The relation.
+        application: The provider.
+        issued: What is signed.
+        refusals: What is not.
+        bundle: The CA certificates to trust.
+        requirers: How many units have certificates of the provider, in all relations.
+    """
     code, name = REFUSED
     data = relation.data[application]
     _set(data, _ISSUED, [_issued_on_the_wire(one) for one in issued])
@@ -122,6 +141,7 @@ def publish(
         [{"csr": one.csr, "error": {"code": code, "name": name, "message": one.message}} for one in refusals],
     )
     _set(data, _BUNDLE, list(bundle))
+    _set(data, _REQUIRERS, 1 << (requirers - 1).bit_length() if requirers > _FEW else 0)
 
 
 # The requirer, and the provider's leader, which reads what it has published
@@ -163,9 +183,16 @@ def read_refusals(relation: ops.Relation, provider: ops.Application | None = Non
     return found
 
 
-def read_bundle(relation: ops.Relation) -> list[str]:
-    """Return the CA certificates that the provider names besides those of single certificates."""
-    return [str(one).strip() for one in databag.load(relation.data[relation.app].get(_BUNDLE, ""), list)]
+def read_bundle(relation: ops.Relation, provider: ops.Application | None = None) -> list[str]:
+    """Return the CA certificates that the provider names besides those of single certificates; `provider` is as in `read_issued`."""
+    text = relation.data[provider or relation.app].get(_BUNDLE, "")
+    return [str(one).strip() for one in databag.load(text, list)]
+
+
+def read_requirers(relation: ops.Relation) -> int:
+    """Return about how many units the provider has to answer; 0 where they are few, or it does not say."""
+    text = relation.data[relation.app].get(_REQUIRERS, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def publish_requests(
