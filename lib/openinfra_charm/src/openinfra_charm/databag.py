@@ -1,12 +1,58 @@
-"""What all interfaces do with relation data: a value is written only when it is another one, JSON is read with care."""
+"""What all interfaces do with relation data: a value is written only when it is another one, and read with care.
+
+What others say gets into files that daemons and root's programs read, where a line more is another setting. So each value
+that does is of a form, and one that is not blocks the unit that would use it, with a sentence that names it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, cast
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import ops
+
+from openinfra_charm.status import NeedsOperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a value may be: a regular expression that it matches as a whole, and what it stands for, in words."""
+
+    pattern: str
+    words: str
+
+    def fits(self, text: str) -> bool:
+        """Return whether a text is of this form."""
+        return re.fullmatch(self.pattern, text, re.ASCII) is not None
+
+
+LINE = Form(r"[^\x00-\x1f\x7f]*", "one line without control characters")
+NAME = Form(r"[\w.-]*", "letters, digits and . _ -")
+HOST = Form(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", "an address or a host name")
+ENDPOINT = Form(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", "host:port")
+URL = Form(r"(https?://[!#-&(-;=?-~]+)?", "a URL such as https://10.0.0.7:5000/v3")
+KEY = Form(r"[!-~]*", "visible ASCII characters")
+UUID = Form(r"[0-9A-Fa-f-]*", "a UUID")
+
+
+def check(relation: ops.Relation, form: Form, said: Mapping[str, str], *, secret: bool = False) -> None:
+    """See that values of the other side, by the names of their keys, are of a form; `secret` ones are not shown.
+
+    Raises:
+        NeedsOperatorError: One is not.
+    """
+    for key, value in said.items():
+        if not form.fits(value):
+            shown = "..." if secret else repr(value)
+            raise NeedsOperatorError(
+                f"{relation.app.name} says {key}={shown} in {relation.name}, which cannot be used: expected {form.words}"
+            )
 
 
 def put(data: ops.RelationDataContent, key: str, text: str) -> None:

@@ -136,6 +136,7 @@ def read_access(
 
     Raises:
         ValueError: The provider has refused the request; the message is its own.
+        NeedsOperatorError: The provider has said something that cannot be used.
     """
     key = ""
     monitors: list[str] = []
@@ -149,7 +150,19 @@ def read_access(
     answered = read_answer(relation, unit, request_id)
     if not (answered and key and monitors):
         return None
+    check_access(relation, key, monitors)
     return Access(user=user, key=key, monitors=tuple(monitors))
+
+
+def check_access(relation: ops.Relation, key: str, monitors: Iterable[str]) -> None:
+    """See that a key and monitors' addresses can be written into Ceph's files.
+
+    Raises:
+        NeedsOperatorError: One of them cannot.
+    """
+    databag.check(relation, databag.KEY, {"key": key}, secret=True)
+    for address in monitors:
+        databag.check(relation, databag.HOST, {"ceph-public-address": address})
 
 
 def read_answer(relation: ops.Relation, unit: ops.Unit, request_id: str) -> bool:

@@ -108,7 +108,7 @@ def obtain(
     """As a unit, ask for what its daemon works with; return what it needs, once that is answered; None until then.
 
     Raises:
-        NeedsOperatorError: The provider has refused the request.
+        NeedsOperatorError: The provider has refused the request, or said something that cannot be used.
     """
     if charm.unit.is_leader():
         ceph_client.announce_secrets(relation, charm.app)
@@ -141,6 +141,7 @@ def read_access(
 
     Raises:
         ValueError: The provider has refused the request; the message is its own.
+        NeedsOperatorError: The provider has said something that cannot be used.
     """
     content = secrets.find(model, relation.data[relation.app].get(_secret(unit.name)))
     key, fsid = content["key"] if content else "", ""
@@ -154,6 +155,8 @@ def read_access(
     answered = ceph_client.read_answer(relation, unit, request_id)
     if not (answered and key and fsid and monitors):
         return None
+    databag.check(relation, databag.UUID, {"fsid": fsid})
+    ceph_client.check_access(relation, key, monitors)
     return Access(fsid=fsid, key=key, monitors=tuple(monitors))
 
 

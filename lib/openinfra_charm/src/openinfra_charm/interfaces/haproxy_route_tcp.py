@@ -157,7 +157,7 @@ def publish_address(relation: ops.Relation, unit: ops.Unit, address: str) -> Non
 def read_endpoints(relation: ops.Relation) -> tuple[str, ...]:
     """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does."""
     found: list[object] = databag.load(relation.data[relation.app].get("endpoints", ""), list)
-    return tuple(one for one in found if isinstance(one, str) and ":" in one)
+    return tuple(one for one in found if isinstance(one, str) and databag.ENDPOINT.fits(one))
 
 
 def hosts(endpoints: Iterable[str]) -> tuple[str, ...]:

@@ -181,11 +181,15 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
 
     Without `take_up` the newest user is only looked at, for a unit that has to restart before it uses it: the provider ends
     older ones when all units have taken it up.
+
+    Raises:
+        NeedsOperatorError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content = secrets.find(model, data.get("service-credentials"), take_up=take_up)
     if not (content and data.get("internal-auth-url")):
         return None
+    check_access(relation, content)
     return Access(
         identity=Identity(
             public_url=data.get("public-auth-url", ""),
@@ -204,6 +208,19 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
         username=content["username"],
         password=content["password"],
     )
+
+
+def check_access(relation: ops.Relation, content: Mapping[str, str]) -> None:
+    """See that what a provider of an identity says, and the credentials that it gives, can be written into files.
+
+    Raises:
+        NeedsOperatorError: One of them cannot.
+    """
+    said = relation.data[relation.app]
+    urls = {key: said[key] for key in said if key.endswith(("-url", "-endpoint"))}
+    databag.check(relation, databag.URL, urls)
+    databag.check(relation, databag.LINE, {key: said[key] for key in said if key not in urls})
+    databag.check(relation, databag.LINE, content, secret=True)
 
 
 def _endpoint(entry: dict[str, Any]) -> Endpoint:

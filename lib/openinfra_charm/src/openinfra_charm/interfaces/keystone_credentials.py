@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openinfra_charm import databag, secrets
-from openinfra_charm.interfaces.keystone import Named, address, named
+from openinfra_charm.interfaces.keystone import Named, address, check_access, named
 
 if TYPE_CHECKING:
     import ops
@@ -90,11 +90,16 @@ def send_request(relation: ops.Relation, application: ops.Application, username:
 
 
 def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
-    """As the requirer, return how to reach Keystone and as whom; None until the provider has answered."""
+    """As the requirer, return how to reach Keystone and as whom; None until the provider has answered.
+
+    Raises:
+        NeedsOperatorError: The provider has said something that cannot be used.
+    """
     data = relation.data[relation.app]
     content = secrets.find(model, data.get("credentials"))
     if not (content and data.get("internal-endpoint")):
         return None
+    check_access(relation, content)
     return Access(
         identity=Identity(
             public_url=data.get("public-endpoint", ""),

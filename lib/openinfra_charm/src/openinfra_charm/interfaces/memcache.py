@@ -47,12 +47,12 @@ def publish(relation: ops.Relation, unit: ops.Unit, server: Server) -> None:
 def read_servers(relation: ops.Relation) -> tuple[Server, ...]:
     """As a client, return the servers in the order that all units of the client see.
 
-    A unit that has not published yet, or something else than a port's number, is left out.
+    A unit that has not published yet, or something else than a host and a port's number, is left out.
     """
     found: list[Server] = []
     for unit in sorted(relation.units, key=lambda unit: unit_number(unit.name)):
         data = relation.data[unit]
         host, port = data.get("host", ""), data.get("port", "")
-        if host and port.isdecimal():
+        if databag.HOST.fits(host) and port.isdecimal():
             found.append(Server(host=host, port=int(port), ca=data.get("tls-ca", "")))
     return tuple(found)

@@ -171,6 +171,7 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
 
     Raises:
         ops.SecretNotFoundError: The secret is not granted to this unit, not yet or no more.
+        NeedsOperatorError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
@@ -180,6 +181,10 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
     if secret_id := data.get("secret-tls"):
         tls = secrets.read(model, secret_id)
     endpoints = tuple(part for part in data.get("endpoints", "").split(",") if part)
+    for endpoint in endpoints:
+        databag.check(relation, databag.ENDPOINT, {"endpoints": endpoint})
+    databag.check(relation, databag.NAME, {"database": data.get("database", "")})
+    databag.check(relation, databag.LINE, {key: content[key] for key in CREDENTIALS}, secret=True)
     if not (endpoints and content["username"]):
         return None
     return Access(
