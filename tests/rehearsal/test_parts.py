@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openinfra_model import bundle, pack
-from openinfra_model.rehearsal.play import Plot
+from openinfra_model.rehearsal.play import FAULTS, Plot
 from openinfra_model.rehearsal.world import Stage
 from tests.probes import lay_out
 
@@ -28,9 +28,38 @@ class Part:
     usual: bool = True
     """Whether operators have done what is usual before they undertake something."""
     schedules: int = 2
+    faults: tuple[str, ...] = FAULTS
 
+
+DISKS = {
+    "removed": (
+        "run ceph/1 add-disk osd-devices=/dev/sdc",
+        "run host/leader reboot all-units=true",  # which gives the disks other names
+        "run ceph/1 remove-disk osd-ids=osd.1 zap=true",
+    ),
+    "replaced": (
+        "run host/leader reboot all-units=true",
+        "run ceph/1 replace-disk osd-id=1 device=/dev/sdc",
+        "run host/leader reboot all-units=true",
+        "run ceph/1 list-disks",
+    ),
+}
 
 PARTS = {
+    "disks": Part(
+        charms=("ceph", "host"),
+        bundle=ROOT / "tests/rehearsal/bundles/disks.yaml",
+        undertakings=DISKS,
+        schedules=8,
+        faults=("kill", "power", "blackout", "disk"),
+    ),
+    "disks, and all goes well": Part(
+        charms=("ceph", "host"),
+        bundle=ROOT / "tests/rehearsal/bundles/disks.yaml",
+        undertakings=DISKS,
+        schedules=1,
+        faults=(),
+    ),
     "certificates": Part(
         charms=("certificates",),
         bundle=ROOT / "tests/rehearsal/bundles/certificates.yaml",
@@ -123,5 +152,5 @@ def stage(tmp_path_factory):
 )
 def test_it_holds(stage, name, operations):
     part = PARTS[name]
-    plot = Plot(operations=operations, usual=part.usual and bool(operations))
+    plot = Plot(operations=operations, usual=part.usual and bool(operations), faults=part.faults)
     assert_holds(stage(name), plot, part.schedules)

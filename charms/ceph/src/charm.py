@@ -174,9 +174,10 @@ class CephCharm(ops.CharmBase):
         """Make OSDs of the devices that the configuration and Juju's storage name."""
         if self.members[self.unit.name].leaving:
             return
+        self.cluster.publish(absent_devices=self.ceph.osds.absent(settings.osd_devices) or None)
         attached = [str(storage.location) for storage in self.model.storages["osd-devices"]]
         for error in self.ceph.osds.provide((*settings.osd_devices, *attached)):
-            self._missing.append(ops.BlockedStatus(f"{error}; see list-disks, zap-disk"))
+            self._missing.append(ops.BlockedStatus(f"{error}; see list-disks"))
 
     def _forget_departed(self, event: ops.EventBase) -> None:
         """As the leader, remember every unit's host, and clean up after units whose machines are gone."""

@@ -146,6 +146,10 @@ class Osds:
             if names:
                 self._save(osd.renamed(names))
 
+    def absent(self, names: Iterable[str]) -> list[str]:
+        """Return which of these devices this machine does not have."""
+        return [name for name in names if not name.startswith("file:") and not self._machine.exists(name)]
+
     def provide(self, names: Iterable[str]) -> Iterator[disk.DiskError]:
         """Make OSDs of what shall always be one here; yield what stands in the way of each that cannot be.
 
@@ -249,6 +253,9 @@ class Osds:
             DiskError: A device could not be erased; the OSD is out nevertheless.
             UnreachableError: The monitors do not answer.
         """
+        # The record stays: it tells which device was taken out, by what that is called now.
+        places = self.media(osd).items()
+        osd = osd.renamed({link: disk.lasting_name(self._machine, path) for link, path in places})
         if osd.phase != "destroyed":
             # From here on no hook starts it again.
             self._save(dataclasses.replace(osd, phase="leaving"))

@@ -51,4 +51,16 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
         notes = [f"no disks yet: juju run {charm.unit.name} add-disk osd-devices=/dev/sdX"]
     elif sharing:
         notes.append("copies may share a machine, see set-failure-domain")
+    if nowhere := _on_no_unit(charm):
+        notes.append(f"osd-devices: {', '.join(nowhere)}: on no unit")
     yield ops.ActiveStatus("; ".join(notes))
+
+
+def _on_no_unit(charm: CephCharm) -> list[str]:
+    """As the leader, return the devices of the configuration that no unit has; each has said which ones it misses."""
+
+    def absent(unit: str) -> list[str]:
+        return charm.cluster.facts(unit).get("absent_devices", [])
+
+    mine = absent(charm.unit.name) if charm.unit.is_leader() else []
+    return [name for name in mine if all(name in absent(unit) for unit in charm.cluster.units)]

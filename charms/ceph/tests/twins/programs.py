@@ -129,6 +129,11 @@ class CephSoftware(Software):
     def services_changed(self) -> None:
         """Let OSDs hold their disks, and the cluster notice who is there."""
         self.has_daemons = self.has_daemons or any(map(DAEMON.fullmatch, self.machine.services))
+        for number in self.running_osds():
+            uuid = (self.machine.read(f"/var/lib/ceph/osd/ceph-{number}/fsid") or "").strip()
+            if not self.has_media(number, uuid):
+                # A daemon ends with the first error of its disk.
+                self.machine.services[f"ceph-osd@{number}.service"] = "failed"
         held = {id(self.osd_disk(number)): f"osd.{number}" for number in self.running_osds()}
         for node in self.machine.nodes.values():
             if node.disk and (id(node.disk) in held or node.disk.holder.startswith("osd.")):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+DISKS = ("sdb", "sdc", "sdd")
+"""What each machine has for OSDs."""
+
+
 class Twin(testing.Twin):
     """One Ceph cluster on the machines of one application."""
 
@@ -20,7 +24,9 @@ class Twin(testing.Twin):
         self.cluster = twin.Cluster()
 
     def join(self, machine: testing.MemoryMachine, address: str) -> None:
-        """Give a machine Ceph's programs."""
+        """Give a machine Ceph's programs, and disks whose names change with each start."""
+        for name in DISKS:
+            machine.plug_in(name, size=4 << 30)
         machine.bring(programs.CephSoftware(self.cluster, machine, address))
 
     def violations(self) -> Iterator[str]:
@@ -49,7 +55,7 @@ class Twin(testing.Twin):
 
     def equip(self, unit: str) -> Iterator[str]:
         """Yield how a unit gets a disk."""
-        yield f"run {unit} add-disk osd-devices=file:3G"
+        yield f"run {unit} add-disk osd-devices=/dev/{DISKS[0]}"
 
     def rotations(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how the administrator's key is replaced."""

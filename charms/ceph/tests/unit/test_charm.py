@@ -324,6 +324,22 @@ def test_a_configured_device_becomes_an_osd_where_it_is(deploy):
     assert model.log() == []
 
 
+def test_a_configured_device_that_no_unit_has_is_told_by_the_leader(three):
+    three.machines[1].plug_in("sdc")
+    three.configure(osd_devices="/dev/sdc /dev/sdz,  /dev/sdy")
+    three.update_status()
+    messages = [status.message for _, status in sorted(three.statuses.items())]
+    assert messages == ["osd-devices: /dev/sdz, /dev/sdy: on no unit", "", ""]
+    assert len(three.ceph.osds) == 4
+    three.log()
+    three.update_status()
+    assert three.log() == []
+    three.machines[2].plug_in("sdz")
+    three.configure(osd_devices="/dev/sdc /dev/sdz")
+    three.update_status()
+    assert three.statuses[0] == ops.ActiveStatus("")
+
+
 def test_a_configured_device_that_is_not_empty_blocks_and_stays_as_it_is(one):
     device = one.machines[0].plug_in("sdb")
     device.write(0x438, b"\x53\xef")

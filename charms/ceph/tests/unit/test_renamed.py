@@ -140,6 +140,13 @@ def test_a_label_goes_last_so_that_an_interrupted_erasing_goes_on(four):
     assert machine.handlers["wipefs"] == wiped
 
 
+def test_a_disk_that_was_taken_out_stays_out_under_its_new_name(swapped):
+    swapped.action(1, "remove-disk", osd_ids="1", zap=True)
+    assert swapped.machines[1].run_jobs() == [0]
+    swapped.configure(osd_devices="/dev/sdc")
+    assert sorted(swapped.ceph.osds) == [0, 2, 3, 4]
+
+
 # Replacing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -21,11 +22,24 @@ if TYPE_CHECKING:
 
     from openinfra_model.rehearsal.world import Stage
 
-FAULTS = ("kill", "power", "overlap", "blackout", "leader", "delay", "clock", "age", "outage", "rotate")
+FAULTS = (
+    "kill",
+    "power",
+    "overlap",
+    "blackout",
+    "leader",
+    "delay",
+    "clock",
+    "age",
+    "outage",
+    "rotate",
+    "disk",
+)
 """A hook's or a job's process killed at a change, its machine losing power there, other units' hooks running from
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
-or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else."""
-SLOW = ("clock", "age", "outage", "rotate")
+or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
+read, until it works again."""
+SLOW = ("clock", "age", "outage", "rotate", "disk")
 """Those of them that strike at rest too, between operations: there most of them happen."""
 REST = 4
 """Of so many rests and one for each of these kinds, one has a fault."""
@@ -145,6 +159,8 @@ class Play:
         self._faults_left = 0
         for name in self.world.wrong_clocks():
             self._set_clock(name)
+        for place in self.world.broken_disks():
+            self._mend_disk(*place)
         self._settle(WAITS)
         if self.disturbances > 1:
             # Juju tells peers of some changes by no event; what they do then comes with their next update-status.
@@ -260,8 +276,11 @@ class Play:
 
     def _job(self, machine: str, application: str, job_id: str, fault: Fault | None = None) -> None:
         ran = self.world.play_job(machine, application, job_id, fault)
-        self._tell(f"machine {machine} {ran.what}" + (f": {_short(ran.error)}" if ran.error else ""), ran)
+        words = _short(ran.error or ran.message)
+        self._tell(f"machine {machine} {ran.what}" + (f": {words}" if words else ""), ran)
         self._raise_delayed()
+        if ran.message and not self.plot.faults:
+            raise Violation(invariants.DONE, f"{ran.what}: {ran.message}")
 
     def _power_on(self, machine: str) -> None:
         self.world.power_on(machine)
@@ -288,6 +307,8 @@ class Play:
                 self._age(off=kind == "outage")
             case "rotate":
                 self._rotate()
+            case "disk":
+                self._disturb_disk()
             case _:
                 raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(FAULTS)}")
 
@@ -358,6 +379,19 @@ class Play:
     def _set_clock(self, name: str) -> None:
         self.world.machines[name].drift = 0
         self._tell(f"the clock of machine {name} is right again")
+
+    def _disturb_disk(self) -> None:
+        """Let a disk be read no more, or one work again that could not: a loose cable."""
+        if broken := self.world.broken_disks():
+            self._mend_disk(*broken[self._pick(len(broken))])
+        elif working := self.world.working_disks():
+            name, path = working[self._pick(len(working))]
+            self.world.break_disk(name, path, errno.EIO)
+            self._tell(f"{path} of machine {name} cannot be read any more")
+
+    def _mend_disk(self, name: str, path: str) -> None:
+        self.world.break_disk(name, path, 0)
+        self._tell(f"{path} of machine {name} works again")
 
     def _age(self, *, off: bool) -> None:
         """Let so much time pass that certificates are due or have expired; with `off`, no machine runs meanwhile."""

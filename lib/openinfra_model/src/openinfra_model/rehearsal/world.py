@@ -247,6 +247,7 @@ class World:
             here = self.machines[machine.id] = MemoryMachine(f"machine-{number}", self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
             here.start_seconds = self.start_seconds
+            here.renames_disks = True
             here.hold(f"{_address(number)}/8")
             self._tell_addresses(machine.id, here)
             self.core.machine_started(machine.id, here.boot_id(), self.now)
@@ -298,6 +299,29 @@ class World:
     def wrong_clocks(self) -> list[str]:
         """Return the machines whose clocks are wrong."""
         return [name for name, machine in self.machines.items() if machine.drift]
+
+    def broken_disks(self) -> list[tuple[str, str]]:
+        """Return the disks that cannot be read: the machine's name and the disk's."""
+        return [place for place in self._disks() if self.machines[place[0]].disk(place[1]).errno]
+
+    def working_disks(self) -> list[tuple[str, str]]:
+        """Return the disks that can be read: the machine's name and the disk's."""
+        return [place for place in self._disks() if not self.machines[place[0]].disk(place[1]).errno]
+
+    def _disks(self) -> list[tuple[str, str]]:
+        return [
+            (name, path)
+            for name, machine in self.machines.items()
+            for path, node in machine.nodes.items()
+            if node.is_device
+        ]
+
+    def break_disk(self, name: str, path: str, error: int) -> None:
+        """Let a disk be read no more, with this errno; with 0 it works again."""
+        machine = self.machines[name]
+        machine.disk(path).errno = error
+        for software in machine.software:
+            software.services_changed()
 
     # Hooks, actions and jobs
 
@@ -383,11 +407,15 @@ class World:
         except Exception as problem:  # noqa: BLE001  the traceback goes to the journal, and systemd forgets the unit
             error = f"{type(problem).__name__}: {problem}"
         machine.job_ended(application, job_id)
+        with use(machine):
+            record = jobs.Jobs(machine, application).find(job_id)
         self.clock.now += 1
         if error and fault and fault.power:
             self.power_off(name)
             error = "the power went away"
-        return Ran(unit=name, what=f"job {job_id}", changes=tuple(machine.log[begun:]), error=error)
+        failed = record.progress if record and record.state == "failed" else ""
+        changes = tuple(machine.log[begun:])
+        return Ran(unit=name, what=f"job {job_id}", changes=changes, error=error, message=failed)
 
     def _ran(
         self, run: HookRun, machine: MemoryMachine, begun: int, *, error: str = "", message: str = ""
