@@ -14,7 +14,7 @@ from openinfra_model.rehearsal.world import Stage
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 4
 RESTORES = 20
-HASTY = 20
+HASTY = 12
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def test_the_cluster_holds(stage, operations):
     ],
 )
 def test_the_last_copy_stays_whatever_a_hasty_operator_does(stage, operations):
-    plot = Plot(operations=operations, hasty=True, faults=())
+    plot = Plot(operations=operations, hasty=True, faults=("leader", "delay"))
     report = Rehearsal(stage, plot).run(HASTY, seed=2)
     assert report.found is None, f"{report.found.invariant}: {report.found.what}"
     assert report.schedules == HASTY

@@ -14,7 +14,7 @@ from openinfra_charm import registry
 from openinfra_charm.job import JobError
 from openinfra_charm.machine import CommandError
 from sql import SOCKET, Sql, StatementError, UnreachableError
-from store import HOURS, Backup
+from store import HOURS, Backup, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,15 @@ FULL = "full.mbstream.zst"
 COPY = 'mariadb-backup --backup --stream=mbstream --user=root --socket="$1" --target-dir="$2/.tmp" 2>"$2/full.log" | zstd -q -T0 >"$2/$3"'
 DUMP = (
     'mariadb-dump --no-defaults --user=root --socket="$1" --single-transaction --quick --routines --events --triggers '
-    '--hex-blob --add-drop-database --databases "$4" | zstd -q -T0 >"$2/$3"'
+    '--force --hex-blob --add-drop-database --databases "$4" 2>"$2/dump.log" | zstd -q -T0 >"$2/$3" || '
+    '{ codes=("${PIPESTATUS[@]}"); [ "${codes[1]}" = 0 ] && exit 3; exit 1; }'
 )
+IN_PART = 3
+"""DUMP's exit code where all is dumped but what the log names: a view that refers to something that is gone, for one."""
+LOST = range(2000, 3000)
+"""Errors of the client: the server went away, and nobody knows how far the dump goes (MariaDB: include/errmsg.h)."""
+NOT_SAVED = "not saved: "
+LONGEST_REASON = 200
 UNPACK = 'zstd -q -dc "$1" | mbstream -x -C "$2"'
 LOAD = 'zstd -q -dc "$1" | mariadb --no-defaults --user=root --socket="$2" --binary-mode'
 VIRTUAL = frozenset({"information_schema", "performance_schema", "sys"})
@@ -75,7 +82,7 @@ class Backups:
         """Make a backup; then delete those beyond the newest `retention`.
 
         Raises:
-            JobError: It could not be made; what was there is as it was.
+            JobError: Nothing could be saved; what was there is as it was. What of it could not be saved is named in the backup.
         """
         started = self._machine.now()
         moment = datetime.fromtimestamp(started, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -88,14 +95,16 @@ class Backups:
             for folder in (self._folder, scratch, f"{scratch}/databases"):
                 self._machine.make_folder(folder, mode=0o700)
             self._report("copying the whole server")
-            self._pipe(COPY, SOCKET, scratch, FULL)
-            dumped = sorted(set(databases) - {SYSTEM})
-            for database in dumped:
+            names, failed = self._copy(scratch)
+            for database in sorted(set(databases) - {SYSTEM}):
                 self._report(f"dumping {database}")
-                self._pipe(DUMP, SOCKET, scratch, dump_name(database), database)
-            for rest in (".tmp", "full.log"):
+                made, lacking = self._dump(scratch, database)
+                names += [dump_name(database)] if made else []
+                failed |= lacking
+            if not names:
+                raise JobError(f"no backup was made: {_told(failed)}")
+            for rest in (".tmp", "full.log", "dump.log"):
                 self._machine.remove(f"{scratch}/{rest}")
-            names = [FULL, *map(dump_name, dumped)]
             backup = Backup(
                 id=name,
                 unit=unit,
@@ -105,18 +114,57 @@ class Backups:
                 files={name: self._sum(f"{scratch}/{name}") for name in names},
                 sizes={name: self._size(f"{scratch}/{name}") for name in names},
                 databases=databases,
+                failed=failed,
             )
             self._report("keeping it")
             self._store.add(scratch, backup)
-        except (CommandError, StatementError, UnreachableError, TimeoutError) as error:
-            self._machine.remove(scratch)
+            outdated = self._outdated(backup, retention)
+            for one in outdated:
+                self._store.delete(one)
+        except (CommandError, StatementError, UnreachableError, TimeoutError, StoreError) as error:
             raise JobError(f"no backup was made: {error}") from error
-        others = [one for one in self._store.backups() if one.id != name]
-        outdated = others[: max(len(others) - retention + 1, 0)]
-        for one in outdated:
-            self._store.delete(one)
+        finally:
+            self._machine.remove(scratch)
         size = sum(backup.sizes.values())
-        return f"{name}: {len(dumped)} databases, {size} bytes; {len(outdated)} older deleted"
+        words = f"{name}: {len(set(names) - {FULL})} databases, {size} bytes; {len(outdated)} older deleted"
+        return f"{words}; {NOT_SAVED}{_told(failed)}" if failed else words
+
+    def _copy(self, scratch: str) -> tuple[list[str], dict[str, str]]:
+        """Copy the whole server; return the file, or why there is none."""
+        try:
+            self._pipe(COPY, SOCKET, scratch, FULL)
+        except CommandError as error:
+            self._machine.remove(f"{scratch}/{FULL}")
+            *_, why = (self._machine.read(f"{scratch}/full.log") or str(error)).strip().splitlines()
+            return [], {"the copy of the whole server": why[:LONGEST_REASON]}
+        return [FULL], {}
+
+    def _dump(self, scratch: str, database: str) -> tuple[bool, dict[str, str]]:
+        """Dump what can be dumped of a database; return whether there is a dump, and what it lacks."""
+        words = (SOCKET, scratch, dump_name(database), database)
+        done = self._machine.run(*_bash(DUMP), *words, timeout=HOURS, check=False)
+        log = (self._machine.read(f"{scratch}/dump.log") or done.stderr).strip().splitlines()
+        reasons = [line.partition(": ")[2][:LONGEST_REASON] or line for line in log]
+        codes = [
+            int(code)
+            for line in log
+            for code in re.findall(r"\((\d{4})\)|[Ee]rror:? (\d{4})", line)
+            for code in code
+            if code
+        ]
+        if not done.code:
+            return True, {}
+        if done.code == IN_PART and codes and not any(code in LOST for code in codes):
+            return True, {f"of {database}": "; ".join(reasons)}
+        self._machine.remove(f"{scratch}/{dump_name(database)}")
+        return False, {database: "; ".join(reasons) or f"exit code {done.code}"}
+
+    def _outdated(self, backup: Backup, retention: int) -> list[Backup]:
+        """Return those that are too many now. One without the whole server takes the place of none that has it."""
+        others = [one for one in self._store.backups() if one.id != backup.id]
+        if FULL not in backup.files:
+            others = [one for one in others if FULL not in one.files]
+        return others[: max(len(others) - retention + 1, 0)]
 
     def prepare(self, name: str, target: str) -> Backup:
         """Make a folder of data from a backup, ready for a server to start with; it has its name when all is durable.
@@ -125,6 +173,8 @@ class Backups:
             JobError: The backup is not what its manifest says, or cannot be prepared.
         """
         backup = self._find(name)
+        if FULL not in backup.files:
+            raise JobError(f"{name} has no copy of the whole server: take its databases back one by one")
         scratch, unfinished = f"{target}.files", f"{target}.unfinished"
         for rest in (target, unfinished):
             self._machine.remove(rest)
@@ -140,7 +190,7 @@ class Backups:
             self._machine.run("mariadb-backup", "--prepare", f"--target-dir={unfinished}", timeout=HOURS)
             self._machine.run("chown", "-R", "mysql:mysql", unfinished)
             self._machine.move_folder(unfinished, target)
-        except CommandError as error:
+        except (CommandError, StoreError) as error:
             raise JobError(f"{name} cannot be used: {error}") from error
         finally:
             for rest in (scratch, unfinished):
@@ -174,7 +224,7 @@ class Backups:
             self._report("checking its tables")
             check = ("mariadb-check", "--no-defaults", "--user=root", f"--socket={target}/socket")
             self._machine.run(*check, "--all-databases", timeout=HOURS)
-        except (CommandError, UnreachableError, StatementError) as error:
+        except (CommandError, UnreachableError, StatementError, StoreError) as error:
             raise JobError(f"{name} is no good: {error}") from error
         finally:
             self._machine.run("systemctl", "stop", unit, check=False)
@@ -198,6 +248,8 @@ class Backups:
             self._check_sums(backup, path, [file])
             self._report(f"loading {database}")
             self._pipe(LOAD, f"{path}/{file}", SOCKET)
+        except StoreError as error:
+            raise JobError(f"nothing has changed: {error}") from error
         except CommandError as error:
             raise JobError(f"{database} is not whole now; run it again: {error}") from error
         finally:
@@ -205,7 +257,11 @@ class Backups:
         return f"{database} is as it was in {name}"
 
     def _find(self, name: str) -> Backup:
-        for backup in self._store.backups():
+        try:
+            kept = self._store.backups()
+        except StoreError as error:
+            raise JobError(str(error)) from error
+        for backup in kept:
             if backup.id == name:
                 return backup
         raise JobError(f"there is no complete backup {name} here; see list-backups")
@@ -239,7 +295,7 @@ class Backups:
                 self._machine.sleep(1)
 
     def _pipe(self, script: str, *words: str) -> None:
-        self._machine.run("bash", "-euo", "pipefail", "-c", script, "backup", *words, timeout=HOURS)
+        self._machine.run(*_bash(script), *words, timeout=HOURS)
 
     def _sum(self, path: str) -> str:
         return self._machine.run("sha256sum", "--", path, timeout=HOURS).stdout.split()[0]
@@ -251,6 +307,14 @@ class Backups:
         for name in names:
             if self._sum(f"{folder}/{name}") != backup.files[name]:
                 raise JobError(f"{backup.id} is damaged: {name} is not what it was when the backup was made")
+
+
+def _bash(script: str) -> tuple[str, ...]:
+    return ("bash", "-euo", "pipefail", "-c", script, "backup")
+
+
+def _told(failed: Mapping[str, str]) -> str:
+    return "; ".join(f"{what}: {why}" for what, why in failed.items())
 
 
 def _tables(sql: Sql) -> dict[str, list[str]]:

@@ -51,7 +51,7 @@ class MySqlCharm(ops.CharmBase):
         self.missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status,
+            self.on.update_status, self.on.secret_changed,
             *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
             *(
                 getattr(self.on[name], f"relation_{kind}")
@@ -107,6 +107,7 @@ class MySqlCharm(ops.CharmBase):
             self._say_why_outside()
         if serves:
             recovery.tell_outlived(self)
+            restore.tell_copied(self)
             self.transport.take_up(state)
         if self.unit.is_leader():
             if not restore.lead(self, serves=serves):

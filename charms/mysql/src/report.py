@@ -9,12 +9,15 @@ import ops
 import clients
 import health
 import restore
+import schedule
+from backup import NOT_SAVED
 from openinfra_charm.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from charm import MySqlCharm
+    from state import Settings
 
 
 def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
@@ -28,7 +31,7 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     if why := health.why_not_ready(charm.mysql):
         yield ops.WaitingStatus(f"{why}; see juju ssh {charm.unit.name} journalctl -u mariadb")
         return
-    for why in clients.objections(charm, settings) if charm.unit.is_leader() else ():
+    for why in _objections(charm, settings) if charm.unit.is_leader() else ():
         yield ops.BlockedStatus(why)
     if problem := charm.transport.problem:
         yield ops.WaitingStatus(problem)
@@ -48,6 +51,13 @@ def statuses(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
         yield ops.ActiveStatus(clear)
 
 
+def _objections(charm: MySqlCharm, settings: Settings) -> Iterator[str]:
+    """Yield what other applications say that cannot be used."""
+    yield from clients.objections(charm, settings)
+    if why := schedule.objection(charm):
+        yield why
+
+
 def _work(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     """Yield what is under way besides the service, and what of it has failed last."""
     if busy := restore.waits_for(charm):
@@ -55,5 +65,7 @@ def _work(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     for record in charm.jobs.all()[-1:]:
         if record.state == "failed":
             yield ops.ActiveStatus(f"{record.id} failed: {record.progress}")
+        elif NOT_SAVED in record.progress:
+            yield ops.ActiveStatus(f"{record.id}: {record.progress[record.progress.index(NOT_SAVED) :]}")
         elif record.ended is None:
             yield ops.ActiveStatus(f"{record.id}: {record.progress or record.state}")

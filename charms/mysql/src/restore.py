@@ -4,9 +4,11 @@ The leader says how far it is (`restore`: a number, the backup, the unit that ta
 done. In the phase `prepare` the chosen unit makes data of the backup while the cluster serves: what is wrong with the
 backup is found there, and nothing has changed. In `stop` every member stops its server, for good: clients are cut off, and a
 power loss starts none. In `swap` the chosen unit puts the data in their place. In `begin` it begins a new cluster with them,
-and the others drop theirs and ask for a member that serves (recovery.py): however long its server takes, theirs start
+and the others put theirs aside and ask for a member that serves (recovery.py): however long its server takes, theirs start
 when it does, and join it by a copy. When the leader's server has them, users get the passwords that clients have, clients are told, and
-it is done.
+the phase is `copy`: it is over when all members have copied the data. Only then they delete what they have put aside.
+
+A restore whose unit is gone from the model, with data that nobody else has, is abandoned: the others put theirs back.
 
 Each step can be taken twice, so that a hook that dies, or a machine, goes on where it was.
 """
@@ -14,6 +16,8 @@ Each step can be taken twice, so that a hook that dies, or a machine, goes on wh
 from __future__ import annotations
 
 import dataclasses
+import posixpath
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,13 +29,17 @@ from mysql import DATA, UNIT
 from state import Position, Recovery
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from charm import MySqlCharm
     from state import State
 
-PREPARE, STOP, SWAP, BEGIN = "prepare", "stop", "swap", "begin"
+PREPARE, STOP, SWAP, BEGIN, COPY = "prepare", "stop", "swap", "begin", "copy"
 JOB = "jobs.prepare_restore"
 SECONDS = 15
 """How long a hook waits for the data to be ready, besides the server; the next hook goes on where this one gives up."""
+KEPT_SECONDS = 7 * 86400
+"""For how long the data that a restore has replaced are kept, unless another one replaces data before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +70,13 @@ def prepared(number: int) -> str:
 
 
 def replaced(number: int) -> str:
-    """Return where the data are that a restore has replaced."""
+    """Return where the data are that a restore has replaced, on the unit that has taken the backup back."""
     return f"{DATA}.before-restore-{number}"
+
+
+def aside(number: int) -> str:
+    """Return where another unit's data are until it has copied those that are restored."""
+    return f"{DATA}.aside-{number}"
 
 
 def follow(charm: MySqlCharm, state: State) -> bool:
@@ -71,28 +84,36 @@ def follow(charm: MySqlCharm, state: State) -> bool:
     restore = current(charm)
     if restore is None:
         charm.cluster.publish(restored=None)
-        return False
+        return _tidy_up(charm, state)
     is_chosen = restore.unit == charm.unit.name
     if restore.phase == PREPARE:
         if is_chosen:
             _prepare(charm, restore)
         return False
-    if restore.phase == BEGIN and (is_chosen or _state(charm, restore, charm.unit.name) == "dropped"):
+    has_begun = restore.phase == BEGIN and (is_chosen or _state(charm, restore, charm.unit.name) == "aside")
+    if has_begun or restore.phase == COPY:
         return False
     charm.missing.append(ops.MaintenanceStatus(f"restoring {restore.backup}: no clients are served"))
     charm.mysql.services.stop(UNIT)
-    position = Position(seqno=-1, uuid="", safe=False, after=state.recovery.number)
-    charm.cluster.publish(position=dataclasses.asdict(position), serves=None)
     if restore.phase == BEGIN:
-        for name in charm.machine.list_folder(DATA):
-            charm.machine.remove(f"{DATA}/{name}")
-        _tell(charm, restore, "dropped")
-    elif restore.phase == SWAP and is_chosen:
+        _put_aside(charm, restore)
+        _report(charm, state, Position(seqno=-1, uuid="", safe=False, after=state.recovery.number))
+        _tell(charm, restore, "aside")
+        return True
+    _report(charm, state)
+    if restore.phase == SWAP and is_chosen:
         _swap(charm, restore)
         _tell(charm, restore, "in place")
     else:
         _tell(charm, restore, "stopped")
     return True
+
+
+def tell_copied(charm: MySqlCharm) -> None:
+    """As a member that serves, say that it has all data that are restored."""
+    restore = current(charm)
+    if restore and restore.phase == COPY:
+        _tell(charm, restore, "copied")
 
 
 def lead(charm: MySqlCharm, *, serves: bool) -> bool:
@@ -106,7 +127,7 @@ def lead(charm: MySqlCharm, *, serves: bool) -> bool:
         return False
     done = _state(charm, restore, restore.unit)
     if _is_lost(charm, restore) or (restore.phase == PREPARE and done == "failed"):
-        charm.cluster.publish_shared(restore=None)
+        charm.cluster.publish_shared(restore=None, abandoned=restore.number)
     elif restore.phase == PREPARE and done == "ready":
         _go_on(charm, dataclasses.replace(restore, phase=STOP))
     elif restore.phase == STOP and not _lagging(charm, restore, "stopped"):
@@ -115,9 +136,12 @@ def lead(charm: MySqlCharm, *, serves: bool) -> bool:
         answer = Recovery(unit=restore.unit, number=charm.recovery.number + 1, begin=True)
         charm.cluster.publish_shared(recovery=dataclasses.asdict(answer))
         _go_on(charm, dataclasses.replace(restore, phase=BEGIN))
-    elif restore.phase == BEGIN and serves and not _lagging(charm, restore, "dropped"):
+    elif restore.phase == BEGIN and serves and not _lagging(charm, restore, "aside"):
         clients.make_anew(charm)
-        charm.cluster.publish_shared(restore=None, restored=restore.number)
+        charm.cluster.publish_shared(restored=restore.number)
+        _go_on(charm, dataclasses.replace(restore, phase=COPY))
+    elif restore.phase == COPY and not _lagging(charm, restore, "copied"):
+        charm.cluster.publish_shared(restore=None)
     return restore.phase in {STOP, SWAP}
 
 
@@ -145,6 +169,7 @@ def waits_for(charm: MySqlCharm) -> str:
         STOP: f"{', '.join(_lagging(charm, restore, 'stopped')) or 'the leader'} to stop",
         SWAP: f"{restore.unit} to put the data in their place",
         BEGIN: f"{restore.unit} to begin a new cluster, and the others to join it",
+        COPY: f"{', '.join(_lagging(charm, restore, 'copied')) or 'the leader'} to copy the data; clients are served",
     }
     return f"restoring {restore.backup}: {words[restore.phase]}"
 
@@ -154,9 +179,9 @@ def _go_on(charm: MySqlCharm, restore: Restore) -> None:
 
 
 def _lagging(charm: MySqlCharm, restore: Restore, state: str) -> list[str]:
-    """Return the members that have not said that they have stopped, or dropped their data; the chosen one drops none."""
+    """Return the members that have not said that they are so far; the chosen one puts no data aside."""
     members = [unit for unit, _ in charm.cluster.shared["members"]]
-    asked = [unit for unit in members if state == "stopped" or unit != restore.unit]
+    asked = [unit for unit in members if state != "aside" or unit != restore.unit]
     gone = charm.cluster.gone(asked)
     return [unit for unit in asked if unit not in gone and _state(charm, restore, unit) != state]
 
@@ -164,6 +189,8 @@ def _lagging(charm: MySqlCharm, restore: Restore, state: str) -> list[str]:
 def _is_lost(charm: MySqlCharm, restore: Restore) -> bool:
     """Return whether the chosen unit is gone from the model, with data that no other server has."""
     rest = [member for unit, _ in charm.cluster.shared["members"] if (member := charm.members.get(unit))]
+    if any(_state(charm, restore, member.unit) == "copied" for member in rest):
+        return False
     nobody_has = restore.phase == PREPARE or all(member.position for member in rest)
     return nobody_has and bool(charm.cluster.gone([restore.unit]))
 
@@ -176,6 +203,68 @@ def _state(charm: MySqlCharm, restore: Restore, unit: str) -> str | None:
 
 def _tell(charm: MySqlCharm, restore: Restore, state: str) -> None:
     charm.cluster.publish(restored={"number": restore.number, "state": state})
+
+
+def _report(charm: MySqlCharm, state: State, position: Position | None = None) -> None:
+    """Publish how far the data of the stopped server go, unless it is known; `position` where there are none."""
+    known = state.member.position
+    if position is None and known and known.after == state.recovery.number:
+        return
+    if position is None:
+        uuid, seqno, safe = charm.mysql.position()
+        position = Position(seqno=seqno, uuid=uuid, safe=safe, after=state.recovery.number)
+    charm.cluster.publish(position=dataclasses.asdict(position), serves=None)
+
+
+def _put_aside(charm: MySqlCharm, restore: Restore) -> None:
+    if not charm.machine.exists(aside(restore.number)):
+        charm.machine.move_folder(DATA, aside(restore.number))
+    charm.machine.make_folder(DATA, user="mysql", group="mysql")
+
+
+def _tidy_up(charm: MySqlCharm, state: State) -> bool:
+    """Put back or delete what restores that are over have left; return whether the server is to be left alone."""
+    machine = charm.machine
+    beside = machine.list_folder(posixpath.dirname(DATA))
+    for path in _left_by(beside, aside):
+        if path == aside(charm.cluster.shared.get("abandoned", 0)):
+            charm.mysql.services.stop(UNIT)
+            machine.remove(DATA)
+            machine.move_folder(path, DATA)
+            uuid, seqno, safe = charm.mysql.position()
+            after = state.recovery.number
+            _report(charm, state, Position(seqno=seqno, uuid=uuid, safe=safe, after=after))
+            charm.missing.append(ops.WaitingStatus("for the leader to say who begins the cluster again"))
+            return True
+        if charm.mysql.is_ready():
+            machine.remove(path)
+    if not any(record.module == JOB for record in charm.jobs.unfinished()):
+        for path in _left_by(beside, prepared):
+            machine.remove(path)
+    _prune_replaced(charm, _left_by(beside, replaced))
+    return False
+
+
+def _left_by(names: list[str], place: Callable[[int], str]) -> list[str]:
+    """Return the paths of those names that restores have given to their folders, by number."""
+    pattern = re.escape(posixpath.basename(place(0))).removesuffix("0") + r"(\d+)(\.\w+)?"
+    found = [(int(match[1]), name) for name in names if (match := re.fullmatch(pattern, name))]
+    return [f"{posixpath.dirname(DATA)}/{name}" for _, name in sorted(found)]
+
+
+def _prune_replaced(charm: MySqlCharm, paths: list[str]) -> None:
+    """Delete the data that restores have replaced: all but the newest, and that after some days."""
+    machine, note = charm.machine, f"/var/lib/openinfra/{charm.app.name}/replaced"
+    for path in paths[:-1]:
+        machine.remove(path)
+    if not paths:
+        return
+    path, _, since = (machine.read(note) or "").partition(" ")
+    if path != paths[-1]:
+        machine.write(note, f"{paths[-1]} {machine.now()}")
+    elif machine.now() - float(since) > KEPT_SECONDS:
+        machine.remove(path)
+        machine.remove(note)
 
 
 def _prepare(charm: MySqlCharm, restore: Restore) -> None:

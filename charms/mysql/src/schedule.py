@@ -12,7 +12,7 @@ from openinfra_charm import registry, render
 from openinfra_charm.interfaces import s3
 from openinfra_charm.render import File
 from openinfra_charm.service import Service
-from openinfra_charm.status import ConfigError
+from openinfra_charm.status import ConfigError, NeedsOperatorError
 
 if TYPE_CHECKING:
     import ops
@@ -37,10 +37,12 @@ def kept(charm: MySqlCharm) -> store.Store:
 
 
 def apply(charm: MySqlCharm) -> None:
-    """Bring this machine to what the model says of backups."""
+    """Bring this machine to what the model says of backups; as long as that cannot be used, all stays as it is."""
     relation = _relation(charm)
     if relation and charm.unit.is_leader():
         s3.send_request(relation, charm.app)
+    if objection(charm):
+        return
     bucket = _bucket(charm)
     store.configure(charm.machine, charm.app.name, bucket)
     is_scheduled = bool(charm.settings.backup_schedule) and _who(charm) == charm.unit.name
@@ -80,9 +82,23 @@ def _relation(charm: MySqlCharm) -> ops.Relation | None:
     return relation if relation and relation.active else None
 
 
+def objection(charm: MySqlCharm) -> str:
+    """Return why the bucket that s3-parameters names cannot be used; empty where nothing is wrong."""
+    try:
+        _bucket(charm)
+    except NeedsOperatorError as error:
+        return str(error)
+    return ""
+
+
 def _bucket(charm: MySqlCharm) -> Bucket | None:
     relation = _relation(charm)
-    return s3.read(charm.model, relation) if relation else None
+    if relation is None:
+        return None
+    try:
+        return s3.read(charm.model, relation)
+    except s3.BadBucketError as error:
+        raise NeedsOperatorError(f"{relation.app.name}, for s3-parameters: {error}") from error
 
 
 def _who(charm: MySqlCharm) -> str:

@@ -7,6 +7,7 @@ name last, in a bucket the manifest comes last.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,24 @@ if TYPE_CHECKING:
 MANIFEST = "backup.json"
 HOURS = 24 * 3600
 """No transfer takes longer."""
+LIST_SECONDS = 40
+"""How long listing may take: actions do it."""
+QUICK = ("--contimeout=5s", "--timeout=15s", "--retries=1", "--low-level-retries=2")
+"""Options with which rclone gives an object store up that does not answer."""
+NOT_FOUND = 3
+"""rclone's exit code for a bucket or a path that is not there: nothing has been put there yet (rclone.org/docs, Exit code)."""
+
+
+class StoreError(Exception):
+    """The object store does not do what it is asked for; the message says which, and why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backup:
-    """A complete backup. `files` are its files' SHA-256 sums by name, `databases` the tables by database."""
+    """A complete backup. `files` are its files' SHA-256 sums by name, `databases` the tables by database.
+
+    `failed` names what the server could not give, such as an invalid view, and why.
+    """
 
     id: str
     unit: str
@@ -36,12 +50,13 @@ class Backup:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     databases: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def parse(cls, text: str) -> Backup:
         """Read a manifest."""
         known: dict[str, Any] = json.loads(text)
-        return cls(**{name: known[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
 
     def manifest(self) -> str:
         """Return the manifest's text."""
@@ -95,11 +110,16 @@ class ObjectStore:
             self._options += ["--ca-cert", _ca_path(application)]
 
     def backups(self) -> list[Backup]:
-        """Return the complete backups, the oldest first."""
-        listed = self._rclone("lsjson", "--recursive", "--files-only", self._place, check=False)
+        """Return the complete backups, the oldest first.
+
+        Raises:
+            StoreError: The object store cannot be reached, or refuses.
+        """
+        listed = self._list("lsjson", "--recursive", "--files-only", self._place)
         sizes = {entry["Path"]: entry["Size"] for entry in json.loads(listed or "[]")}
         manifests = [path for path in sizes if path.endswith(f"/{MANIFEST}") and path.count("/") == 1]
-        found = [Backup.parse(self._rclone("cat", f"{self._place}/{path}")) for path in manifests]
+        texts = (self._list("cat", f"{self._place}/{path}") for path in manifests)
+        found = [Backup.parse(text) for text in texts if text]
         whole = [
             one
             for one in found
@@ -125,8 +145,20 @@ class ObjectStore:
         self._rclone("deletefile", f"{self._place}/{backup.id}/{MANIFEST}")
         self._rclone("purge", f"{self._place}/{backup.id}")
 
-    def _rclone(self, *words: str, check: bool = True) -> str:
-        return self._machine.run("rclone", *self._options, *words, timeout=HOURS, check=check).stdout
+    def _list(self, *words: str) -> str:
+        return self._rclone(*QUICK, *words, seconds=LIST_SECONDS)
+
+    def _rclone(self, *words: str, seconds: float = HOURS) -> str:
+        try:
+            done = self._machine.run("rclone", *self._options, *words, timeout=seconds, check=False)
+        except TimeoutError as error:
+            raise StoreError(f"the object store of {self._place} does not answer: {error}") from error
+        if done.code not in {0, NOT_FOUND}:
+            # Its last line says what the ones before have led to, after date and time.
+            *_, last = done.stderr.strip().splitlines() or [f"rclone ended with exit code {done.code}"]
+            why = re.sub(r"^[\d/]+ [\d:]+ ", "", last)
+            raise StoreError(f"the object store of {self._place} cannot be used: {why}")
+        return done.stdout
 
 
 Store = Folder | ObjectStore

@@ -18,10 +18,12 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     """Start the job.
 
     Raises:
-        ActionError: This unit's server does not serve.
+        ActionError: This unit's server does not serve, or the bucket cannot be used.
     """
     if not charm.mysql.is_ready():
         raise ActionError("the database does not serve here; see cluster-status")
+    if why := schedule.objection(charm):
+        raise ActionError(why)
     record = charm.jobs.start(
         "jobs.create_backup",
         unit=charm.unit.name,

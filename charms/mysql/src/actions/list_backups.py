@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import schedule
 from openinfra_charm.actions import ActionError, Outcome
 from openinfra_charm.actions import NoParams as Params
-from openinfra_charm.machine import CommandError
+from store import StoreError
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
@@ -21,11 +21,13 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     """List what is complete, and so can be restored.
 
     Raises:
-        ActionError: The object store does not answer.
+        ActionError: The object store does not answer, or the bucket cannot be used.
     """
+    if why := schedule.objection(charm):
+        raise ActionError(why)
     try:
         found = schedule.kept(charm).backups()
-    except (CommandError, TimeoutError) as error:
+    except StoreError as error:
         raise ActionError(f"the backups cannot be listed: {error}") from error
     where = schedule.arguments(charm)
     place = f"bucket {where['place']}" if where["place"] else f"{where['folder']} of {charm.unit.name}"
@@ -41,4 +43,5 @@ def _told(backup: Backup) -> dict[str, Any]:
         "ended": datetime.fromtimestamp(backup.ended, UTC).isoformat(timespec="seconds"),
         "bytes": sum(backup.sizes.values()),
         "databases": sorted(backup.databases),
+        "not-saved": dict(backup.failed),
     }

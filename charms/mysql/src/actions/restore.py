@@ -9,7 +9,7 @@ import backup
 import restore
 import schedule
 from openinfra_charm.actions import ActionError, Outcome, require_leader
-from openinfra_charm.machine import CommandError
+from store import StoreError
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
@@ -48,11 +48,13 @@ def find(charm: MySqlCharm, name: str) -> Backup:
     """Return a backup that this unit has, by its id, or the `newest`.
 
     Raises:
-        ActionError: There is none of that name.
+        ActionError: There is none of that name, or backups cannot be listed.
     """
+    if why := schedule.objection(charm):
+        raise ActionError(why)
     try:
         kept = schedule.kept(charm).backups()
-    except (CommandError, TimeoutError) as error:
+    except StoreError as error:
         raise ActionError(f"the backups cannot be listed: {error}") from error
     found = kept[-1:] if name == NEWEST else [one for one in kept if one.id == name]
     if not found:
@@ -92,6 +94,8 @@ def _restore_all(charm: MySqlCharm, params: Params) -> Outcome:
     told: dict[str, Any] = {"overwrites": "all data of " + ", ".join(members), "unit": unit}
     if unit == charm.unit.name or schedule.arguments(charm)["place"]:
         found = find(charm, name)
+        if backup.FULL not in found.files:
+            raise ActionError(f"backup={name}: it has no copy of the whole server; name a database")
         name, told["databases"] = found.id, sorted(found.databases)
     elif not backup.is_name(name):
         raise ActionError(f"backup={name}: only {unit} knows what that is; run list-backups there")

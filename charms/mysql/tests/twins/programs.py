@@ -71,6 +71,8 @@ class MariaDb(Software):
         """What it says of itself in the component; a start makes it `Synced` again."""
         self.applies = ""
         """The statement of others that it is running, if one takes long."""
+        self.invalid: dict[str, str] = {}
+        """What a dump of a database stumbles over, in mariadb-dump's words."""
         self.presented: Presented | None = None
         self.requires_tls = False
         self._start = 0
@@ -271,6 +273,10 @@ class MariaDb(Software):
 
     def _bash(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         script, _, *words = argv[argv.index("-c") + 1 :]
+        if script == backup.DUMP and words[-1] in self.invalid:
+            self._put(f"{words[1]}/dump.log", f"mariadb-dump: {self.invalid[words[-1]]}\n")
+            self._put(f"{words[1]}/{words[2]}", words[-1])
+            return Result(code=backup.IN_PART, stdout="", stderr="")
         if script in {backup.COPY, backup.DUMP} and not self.has_answered:
             return Result(code=1, stdout="", stderr="no server answers")
         if script == backup.COPY:

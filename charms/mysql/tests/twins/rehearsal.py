@@ -32,7 +32,8 @@ class Twin(testing.Twin):
         deleted = self.galera.deleted()
         if self.staying and self.galera.acknowledged and not self.galera.holders():
             yield "the last copy is never deleted: no machine has what was acknowledged"
-        if self.staying and deleted and not self.galera.components:
+        left = len(self.galera.holders())
+        if deleted and not self.galera.components and left < min(2, len(self.staying)):
             yield f"data are deleted while others serve: nobody did when {', '.join(deleted)} dropped its own"
 
     def unfinished(self, units: Sequence[str]) -> Iterator[str]:

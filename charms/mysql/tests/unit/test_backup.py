@@ -1,11 +1,14 @@
 """Backups: what counts as one, and putting one back, with all units or for one database."""
 
+import dataclasses
 import json
 
 import pytest
 from ops import testing
 from programs import UNIT
 from test_charm import cut_power, pass_time, relation
+
+from openinfra_charm.machine import Result
 
 FOLDER = "/var/backups/mysql"
 
@@ -58,6 +61,96 @@ def test_a_bucket_can_be_read_before_the_first_backup(one):
     bucket = {"bucket": "backups", "endpoint": "https://10.0.0.9:7480", **keys}
     one.relate(testing.Relation("s3-parameters", remote_app_name="s3", remote_app_data=bucket))
     assert "rclone" in one.machines[0].packages
+
+
+BUCKET = {
+    "bucket": "backups",
+    "endpoint": "https://10.0.0.9:7480",
+    "access-key": "access",
+    "secret-key": "secret",
+}
+
+
+def relate_bucket(model, **said):
+    told = testing.Relation("s3-parameters", remote_app_name="s3", remote_app_data=BUCKET | said)
+    model.relate(told)
+    return told
+
+
+def test_an_object_store_that_cannot_be_reached_is_said(one):
+    relate_bucket(one)
+    words = "2026/11/29 20:00:00 Failed to lsjson: connection refused\n"
+    one.machines[0].handlers["rclone"] = lambda _argv, _stdin: Result(code=1, stdout="", stderr=words)
+    why = "the object store of s3:backups cannot be used: Failed to lsjson: connection refused"
+    assert why in one.refuse(0, "list-backups")
+    assert why in one.refuse(0, "restore", backup="newest")
+    one.action(0, "create-backup")
+    assert why in jobs(one)["create-backup-1"]["progress"]
+    assert beside(one, 0) == []
+    assert one.machines[0].list_folder(FOLDER) == []
+
+
+def test_a_bucket_in_which_nothing_is_yet_has_no_backups(one):
+    relate_bucket(one)
+    one.machines[0].handlers["rclone"] = lambda _argv, _stdin: Result(code=3, stdout="", stderr="not found")
+    assert one.action(0, "list-backups")["result"] == []
+
+
+@pytest.mark.parametrize("schedule", ["", "daily"])
+def test_what_a_provider_of_buckets_says_wrong_changes_nothing(deploy, schedule):
+    model = deploy(1, backup_schedule=schedule)
+    client = relation()
+    before = {path: node.content for path, node in model.machines[0].nodes.items() if path.startswith("/etc")}
+    relate_bucket(model, path="x\nExecStartPre=/bin/sh")
+    model.relate(client)
+    after = {path: node.content for path, node in model.machines[0].nodes.items() if path.startswith("/etc")}
+    assert after == before
+    assert model.statuses[0].name == "blocked"
+    assert "s3, for s3-parameters: path='x" in model.statuses[0].message
+    assert "secret-user" in model.local[client.id, "app"]
+    assert "path='x" in model.refuse(0, "create-backup")
+
+
+def test_new_keys_of_a_bucket_are_taken(one):
+    secret = testing.Secret({"access-key": "one", "secret-key": "two"})
+    one.secrets |= {secret}
+    told = BUCKET | {"access-key": "", "secret-key": "", "secret-extra": secret.id}
+    one.relate(testing.Relation("s3-parameters", remote_app_name="s3", remote_app_data=told))
+    assert "secret_access_key = two\n" in one.machines[0].read("/etc/mysql/backup/rclone.conf")
+    newer = dataclasses.replace(secret, latest_content={"access-key": "one", "secret-key": "three"})
+    one.secrets = one.secrets - {secret} | {newer}
+    one.run(0, one.on.secret_changed(newer))
+    assert "secret_access_key = three\n" in one.machines[0].read("/etc/mysql/backup/rclone.conf")
+
+
+def test_what_can_be_saved_is_saved_and_the_rest_is_named(one):
+    for database in ("glance", "nova"):
+        one.relate(relation(database=database))
+    server = one.galera.servers["machine-0"]
+    server.invalid["nova"] = (
+        "Couldn't execute 'SHOW FIELDS FROM `v`': View 'nova.v' references invalid table(s) (1356)"
+    )
+    back_up(one)
+    (told,) = one.action(0, "list-backups")["result"]
+    assert told["databases"] == ["glance", "mysql", "nova"]
+    assert "View 'nova.v' references invalid table(s)" in told["not-saved"]["of nova"]
+    record = jobs(one)["create-backup-1"]
+    assert record["state"] == "done"
+    one.update_status()
+    assert "not saved: of nova: Couldn't execute" in one.statuses[0].message
+    one.action(0, "restore", backup="newest", database="nova", confirm="nova")
+
+
+def test_a_dump_that_lost_its_server_is_none(one):
+    one.relate(relation())
+    server = one.galera.servers["machine-0"]
+    server.invalid["glance"] = (
+        "Error 2013: Lost connection to server during query when dumping table `t` at row: 5"
+    )
+    back_up(one)
+    (told,) = one.action(0, "list-backups")["result"]
+    assert "Lost connection" in told["not-saved"]["glance"]
+    assert "no dump of it" in one.refuse(0, "restore", backup="newest", database="glance", confirm="glance")
 
 
 def test_a_backup_outlasts_a_power_loss(one):
@@ -179,6 +272,48 @@ def test_the_whole_cluster_is_as_it_was(three):
     assert {status.name for status in three.statuses.values()} == {"active"}
 
 
+def test_nobody_gives_data_up_before_the_restored_ones_are_copied(three):
+    fill(three)
+    name = back_up(three, 2)
+    fill(three)
+    played = three._play
+
+    def play(*args, **kwargs):
+        played(*args, **kwargs)
+        for server in three.galera.servers.values():
+            assert any(store.seqno > 0 for store in server.copies())
+
+    three._play = play
+    three.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
+    pass_time(three, 4)
+    assert three.galera.begun == ["machine-0", "machine-2"]
+    assert "restore" not in three.shared
+    assert [beside(three, number) for number in range(3)] == [[], [], ["mysql.before-restore-1"]]
+
+
+def test_what_a_restore_has_replaced_goes_with_the_next_one_or_after_a_week(three):
+    name = back_up(three)
+    for number in (1, 2):
+        three.action(0, "restore", backup=name, confirm="mysql")
+        pass_time(three, 4)
+        assert beside(three, 0) == [f"mysql.before-restore-{number}"]
+    three.machines[0].clock += 8 * 86400
+    three.update_status()
+    assert beside(three, 0) == []
+
+
+def test_what_a_failed_restore_has_left_is_deleted(three):
+    three.machines[1].write("/var/lib/mysql.restore-7/ibdata1", "")
+    three.machines[1].write("/var/lib/mysql.restore-7.unfinished/ibdata1", "")
+    three.update_status()
+    assert beside(three, 1) == []
+
+
+def beside(model, number):
+    """Return the names of what lies beside the server's data."""
+    return [name for name in model.machines[number].list_folder("/var/lib") if name.startswith("mysql.")]
+
+
 def test_users_of_nobody_go(three):
     client = relation()
     three.relate(client)
@@ -257,28 +392,42 @@ def test_a_member_that_is_gone_from_the_model_is_not_waited_for(three):
     assert [unit for unit, _ in three.shared["members"]] == ["mysql/0", "mysql/1"]
 
 
-@pytest.mark.parametrize("phase", ["stop", "begin"])
-def test_a_restore_whose_unit_is_gone_from_the_model_is_the_operators_to_end(three, phase):
-    name = back_up(three, 2)
-    played = three._play
+def lose_the_unit_in(model, phase):
+    """Have mysql/2 take a backup back, and lose its machine in a phase."""
+    fill(model)
+    name = back_up(model, 2)
+    played = model._play
 
     def play(number, *args, **kwargs):
-        if three.shared.get("restore", {}).get("phase") == phase:
-            three.held.add(2)
-        if number not in three.held:
+        if model.shared.get("restore", {}).get("phase") == phase:
+            model.held.add(2)
+        if number not in model.held:
             played(number, *args, **kwargs)
 
-    three._play = play
-    three.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
-    pass_time(three, 2)
-    assert three.shared["restore"]["phase"] == phase
-    three.destroy_machine(2)
-    pass_time(three, 4)
-    assert "restore" not in three.shared
+    model._play = play
+    model.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
+    pass_time(model, 2)
+    assert model.shared["restore"]["phase"] == phase
+    model.destroy_machine(2)
+    pass_time(model, 4)
+    assert "restore" not in model.shared
+
+
+def test_a_restore_whose_unit_is_gone_from_the_model_is_the_operators_to_end(three):
+    """It has not said that it has stopped, and so may have the newest data."""
+    lose_the_unit_in(three, "stop")
     assert "mysql/2 may hold the newest data" in three.statuses[0].message
     three.action(0, "force-bootstrap", unit="mysql/0", confirm="mysql/2")
     pass_time(three, 4)
     assert three.galera.primaries() == [["machine-0", "machine-1"]]
+
+
+def test_the_others_put_their_data_back_when_those_that_were_restored_are_gone(three):
+    lose_the_unit_in(three, "begin")
+    pass_time(three, 4)
+    assert three.galera.primaries() == [["machine-0", "machine-1"]]
+    assert three.galera.lost() == []
+    assert [beside(three, number) for number in (0, 1)] == [[], []]
 
 
 def test_no_hook_waits_too_long_for_both_the_server_and_the_data(three):
@@ -313,7 +462,7 @@ def test_a_power_loss_of_all_half_way_changes_nothing_in_the_end(three, seconds)
     three._play = play
     three.action(0, "restore", backup=name, confirm="mysql")
     pass_time(three, 12)
-    assert cut == ["prepare", "stop", "swap", "begin"]
+    assert cut == ["prepare", "stop", "swap", "begin", "copy"]
     assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
     assert store(three).writes[: len(writes)] == writes
     assert "restore" not in three.shared

@@ -11,15 +11,32 @@ a secret with the id `secret-extra` instead of plain text.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import databag, secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import ops
 
 KEYS = ("access-key", "secret-key")
+_ALLOWED = {
+    "bucket": (r"[A-Za-z0-9][\w.-]*", "letters, digits and . _ -"),
+    "endpoint": (r"https?://[A-Za-z0-9.:\[\]-]+(/[\w./-]*)?", "a URL such as https://s3.example.org:7480"),
+    "region": (r"[\w.-]*", "letters, digits and . _ -"),
+    "path": (r"[\w.=/-]*", "letters, digits and . _ = - between slashes"),
+    "access-key": (r"[!-~]*", "visible ASCII characters"),
+    "secret-key": (r"[!-~]*", "visible ASCII characters"),
+}
+"""What requirers can use: all of it gets into files, and `path` and `bucket` onto command lines."""
+_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
+
+
+class BadBucketError(ValueError):
+    """The provider has written what nobody can use; the message names the key, the value and what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,19 +60,37 @@ def send_request(relation: ops.Relation, application: ops.Application) -> None:
 
 
 def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
-    """As the requirer, return the bucket; None until the provider has said all that is needed."""
+    """As the requirer, return the bucket; None until the provider has said all that is needed.
+
+    Raises:
+        BadBucketError: It has said something that cannot be used.
+    """
     data = relation.data[relation.app]
     keys = {key: data.get(key, "") for key in KEYS}
     if secret_id := data.get("secret-extra"):
         keys = secrets.find(model, secret_id) or keys
+    chain = databag.load(data.get("tls-ca-chain", ""), list)
+    _check({**data, **{key: keys.get(key, "") for key in KEYS}}, chain)
     bucket = Bucket(
         name=data.get("bucket", ""),
         endpoint=data.get("endpoint", ""),
-        access_key=keys["access-key"],
-        secret_key=keys["secret-key"],
+        access_key=keys.get("access-key", ""),
+        secret_key=keys.get("secret-key", ""),
         region=data.get("region", ""),
         path=data.get("path", "").strip("/"),
         by_path=data.get("s3-uri-style", "path") != "host",
-        ca="".join(f"{str(one).strip()}\n" for one in databag.load(data.get("tls-ca-chain", ""), list)),
+        ca="".join(f"{one.strip()}\n" for one in chain),
     )
     return bucket if bucket.name and bucket.endpoint and bucket.access_key and bucket.secret_key else None
+
+
+def _check(data: Mapping[str, str], chain: list[Any]) -> None:
+    for key, (pattern, allowed) in _ALLOWED.items():
+        value = data.get(key, "")
+        if value and not re.fullmatch(pattern, value, re.ASCII):
+            shown = "..." if key in KEYS else repr(value)
+            raise BadBucketError(f"{key}={shown} cannot be used: expected {allowed}")
+    if ".." in data.get("path", "").split("/"):
+        raise BadBucketError(f"path={data['path']!r} cannot be used: expected no ..")
+    if not all(isinstance(one, str) and re.fullmatch(_CERTIFICATE, one.strip()) for one in chain):
+        raise BadBucketError("tls-ca-chain cannot be used: expected a JSON list of PEM certificates")

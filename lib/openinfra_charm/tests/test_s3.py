@@ -1,0 +1,65 @@
+"""The s3 interface: what a provider says of a bucket, and what of it cannot be used."""
+
+import json
+
+import ops
+import pytest
+from ops import testing
+
+from openinfra_charm.interfaces import s3
+
+META = {"name": "probe", "requires": {"s3-parameters": {"interface": "s3"}}}
+GIVEN = {
+    "bucket": "backups",
+    "endpoint": "https://[2001:db8::1]:7480",
+    "access-key": "access",
+    "secret-key": "very/secret+",
+    "path": "/cloud/one/",
+    "region": "eu-1",
+}
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+
+
+def read(**said):
+    """Return what a unit reads of a relation in which this is said."""
+    found = []
+
+    class Probe(ops.CharmBase):
+        def __init__(self, framework):
+            super().__init__(framework)
+            framework.observe(self.on.update_status, self._read)
+
+        def _read(self, _):
+            found.append(s3.read(self.model, self.model.relations["s3-parameters"][0]))
+
+    data = {key: value for key, value in (GIVEN | said).items() if value}
+    context = testing.Context(Probe, META)
+    relation = testing.Relation("s3-parameters", remote_app_name="s3", remote_app_data=data)
+    context.run(context.on.update_status(), testing.State(relations={relation}))
+    return found[0]
+
+
+def test_a_bucket_is_read():
+    bucket = read(**{"tls-ca-chain": json.dumps([PEM])})
+    assert (bucket.name, bucket.path, bucket.endpoint) == ("backups", "cloud/one", GIVEN["endpoint"])
+    assert bucket.ca == f"{PEM}\n"
+
+
+def test_it_is_none_before_the_provider_has_said_all():
+    assert read(**{"secret-key": ""}) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("path", "x\nExecStartPre=/bin/sh"), ("path", 'x" y'), ("path", "%h"), ("path", "a/../../b"), ("bucket", "a b"),
+        ("bucket", "-x"), ("endpoint", "https://a\nendpoint = b"), ("endpoint", "ftp://a"), ("region", "x\ny"),
+        ("access-key", "a\nb"), ("secret-key", "a b"), ("tls-ca-chain", '["no certificate"]'), ("tls-ca-chain", "[1]"),
+    ],
+)  # fmt: skip
+def test_what_could_be_read_as_something_else_is_refused_by_name(key, value):
+    with pytest.raises(
+        testing.errors.UncaughtCharmError, match=f"BadBucketError.*{key}=|{key} cannot"
+    ) as refused:
+        read(**{key: value})
+    assert key not in s3.KEYS or value not in str(refused.value)
