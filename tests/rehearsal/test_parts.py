@@ -63,11 +63,17 @@ PARTS = {
     ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
-        bundle=ROOT / "charms/keystone/tests/bundle.yaml",
+        bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",
         undertakings={
             "deployed": (),
             "restarted, rotated": ("config keystone token-lifetime=2h", "run keystone/leader rotate-keys"),
             "a machine that died is replaced": ("remove-machine 1 --force; add-unit keystone",),
+            "passwords are replaced, and once more": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+            ),
             "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },
     ),
