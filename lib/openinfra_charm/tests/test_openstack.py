@@ -149,7 +149,7 @@ def test_a_password_comes_through_url_and_file_as_it_is():
     config = configparser.RawConfigParser()
     config.read_string(oslo.sections(oslo.database(ACCESS, ca_path="/etc/glance/database-ca.pem")))
     assert config["database"]["connection"] == (
-        "mysql+pymysql://u%2F1:p%40ss%25%3A%24@10.0.0.5:3306/glance?charset=utf8&connect_timeout=5"
+        "mysql+pymysql://u%2F1:p%40ss%25%3A%24@10.0.0.5:3306/glance?charset=utf8mb4&connect_timeout=5"
         "&ssl_ca=/etc/glance/database-ca.pem"
     )
     assert "ssl" not in oslo.database_url(ACCESS)
