@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 # Set by the shells and the machine, not by Juju.
 MACHINE_VARIABLES = {"PWD", "PYTHONPATH", "SHLVL", "_"}
-# Ids of a run, and the address of Juju's controller.
-OWN_VALUES = {"JUJU_API_ADDRESSES", "JUJU_CONTEXT_ID", "JUJU_SECRET_ID", "JUJU_STORAGE_LOCATION"}
+# Ids of a run, and Juju's controller and version: 4.0.14 in one recording, 4.0.15 in the others.
+OWN_VALUES = {
+    "JUJU_API_ADDRESSES",
+    "JUJU_CONTEXT_ID",
+    "JUJU_SECRET_ID",
+    "JUJU_STORAGE_LOCATION",
+    "JUJU_VERSION",
+}
 NORMALISED = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ"), "TIME"),
@@ -36,7 +42,10 @@ class Names:
     known: dict[str, str] = field(default_factory=dict)
 
     def translate(self, argv: list[str]) -> list[str]:
-        return [_SECRET.sub(lambda match: self.known.get(match[0], match[0]), word) for word in argv]
+        return [self.renamed(word) for word in argv]
+
+    def renamed(self, text: str) -> str:
+        return _SECRET.sub(lambda match: self.known.get(match[0], match[0]), text)
 
     def learn(self, tool: ToolCall, stdout: str) -> None:
         if tool.command.startswith("secret-add") and tool.exit_code == 0:
@@ -86,14 +95,17 @@ def normalised(value: Any) -> Any:
 
 def compare_environment(recorded: Dispatch, context: HookContext) -> Iterator[str]:
     expected = {key: value for key, value in recorded.environment.items() if key not in MACHINE_VARIABLES}
+    found = dict(context.environment)
     if context.run.kind == "exec":
         expected.pop("JUJU_DISPATCH_PATH")
-    if expected.keys() != context.environment.keys():
-        yield f"variables {sorted(expected.keys() ^ context.environment.keys())} are on one side only"
-    for key in (expected.keys() & context.environment.keys()) - OWN_VALUES:
-        if expected[key] != context.environment[key]:
-            yield f"{key} is {context.environment[key]!r}, recorded {expected[key]!r}"
-    if recorded.directory != context.working_directory:
+    if not recorded.directory:
+        found = {key: value for key, value in found.items() if key.startswith("JUJU_") or key == "CHARM_DIR"}
+    if expected.keys() != found.keys():
+        yield f"variables {sorted(expected.keys() ^ found.keys())} are on one side only"
+    for key in (expected.keys() & found.keys()) - OWN_VALUES:
+        if expected[key] != found[key]:
+            yield f"{key} is {found[key]!r}, recorded {expected[key]!r}"
+    if recorded.directory and recorded.directory != context.working_directory:
         yield f"runs in {context.working_directory}, recorded {recorded.directory}"
 
 
@@ -111,6 +123,8 @@ def compare_tool(recorded: ToolCall, result: ToolResult, situation: Situation) -
     expected, output = recorded.output, names.back(result.stdout)
     if "--format=json" in recorded.argv:
         output = json.loads(output)
+    elif recorded.stripped:
+        output = output.strip()
     expected, output = normalised(expected), normalised(output)
     if recorded.argv[0] == "goal-state":
         yield from _compare_goal(expected, output, situation)

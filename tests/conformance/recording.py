@@ -22,12 +22,13 @@ SUBJECT = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolCall:
-    """A hook tool as the probe called it; `output` is parsed where it was JSON."""
+    """A hook tool as the probe called it; `output` is parsed where it was JSON, in one recording `stripped` where not."""
 
     command: str
     exit_code: int
     output: Any
     error: str
+    stripped: bool = False
 
     @property
     def argv(self) -> list[str]:
@@ -37,7 +38,7 @@ class ToolCall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatch:
-    """One run of the probe."""
+    """One run of the probe. A recording that tells only Juju's own variables has no `directory`."""
 
     time: float
     name: str
@@ -89,13 +90,26 @@ def unit_of(path: Path) -> str:
 def parse(line: str) -> Dispatch:
     """Read one line of a log."""
     row = json.loads(line)
+    as_found = "cwd" not in row
     return Dispatch(
         time=row["t"],
         name=row["hook"],
         environment=row["env"],
         directory=row.get("cwd", ""),
         tools=tuple(
-            ToolCall(command=tool["cmd"], exit_code=tool["rc"], output=tool["out"], error=tool["err"])
+            ToolCall(
+                command=tool["cmd"],
+                exit_code=tool["rc"],
+                output=_parsed(tool) if as_found else tool["out"],
+                error=tool["err"],
+                stripped=as_found,
+            )
             for tool in row["tools"]
         ),
     )
+
+
+def _parsed(tool: dict[str, Any]) -> Any:
+    """Return what a tool printed, which one of the probes wrote down as it found it."""
+    is_json = "--format=json" in tool["cmd"].split(" ")
+    return json.loads(tool["out"]) if is_json and tool["out"] else tool["out"]

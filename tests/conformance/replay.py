@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from .scenarios import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from openinfra_model.core import HookContext, HookRun
 
@@ -49,7 +49,7 @@ class Replay:
         self.outcomes: dict[str, Outcome] = {}
         self.boots = 0
         self.previous: dict[str, str] = {}
-        first = self.recorded["alpha/0"][0]
+        first = next(iter(self.recorded.values()))[0]
         self.now = min(runs[0].time for runs in self.recorded.values()) - 60
         self.state = State()
         self.core = Core(self.state, Ids(random.Random(self.scenario)))
@@ -64,6 +64,9 @@ class Replay:
         self.core.set_model_config({"update-status-hook-interval": interval}, self.now)
         for _ in range(2):
             self.core.add_machine(base=BASE, now=self.now)
+        if self.scenario in self.archives:
+            self._deploy_owner(str(self.archives[self.scenario]))
+            return
         probe, subordinate = (Charm.from_archive(self.archives[name]) for name in ("probe", "probesub"))
         archive = str(self.archives["probe"])
         blob = {"blob": ("blob.bin", "sha384")}
@@ -84,11 +87,21 @@ class Replay:
         self.core.integrate("alpha:server", "beta:client", now=self.now)
         self.core.integrate("sub:client", "alpha:juju-info", now=self.now)
 
+    def _deploy_owner(self, archive: str) -> None:
+        keeper = Charm.from_archive(Path(archive))
+        for name in ("own", "rd"):
+            self.core.deploy(name, keeper, archive=archive, base=BASE, units=2, to=("0", "1"), now=self.now)
+        self.core.integrate("own:db", "rd:use", now=self.now)
+
     def config(self, application: str, **values: str) -> None:
         self.core.set_config(application, values)
 
     def run(self, unit: str, action: str, **parameters: object) -> Mapping[str, object]:
-        return self._task(self.core.enqueue_action([unit], action, parameters, self.now))
+        ours = {
+            name: self.names.renamed(value) if isinstance(value, str) else value
+            for name, value in parameters.items()
+        }
+        return self._task(self.core.enqueue_action([unit], action, ours, self.now))
 
     def execute(self, unit: str, command: str, outcome: Outcome) -> Mapping[str, object]:
         self.outcomes[unit] = outcome
@@ -157,7 +170,7 @@ class Replay:
         network = next(
             tool.output
             for tool in self._first_run(machine).tools
-            if tool.command == "network-get --format=json client"
+            if tool.command.startswith("network-get --format=json ")
         )
         interface = network["bind-addresses"][0]
         address = interface["addresses"][0]

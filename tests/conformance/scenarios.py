@@ -161,8 +161,44 @@ def faults(driver: Driver) -> None:
     driver.settle()
 
 
+QUIET, READ = "o9hkjuuuk8d8n3vsphn0", "ftg2ibbtqke13ck9m3s0"
+"""The secrets of the recording `owner`: one that its owner never reads, and one that it does."""
+
+
+def owner(driver: Driver) -> None:
+    """An owner of secrets that reads them is one more reader of them."""
+
+    def tools(unit: str, *lines: str) -> None:
+        assert driver.run(unit, "tools", lines=";".join(lines))["status"] == "completed"
+        driver.settle()
+
+    def share(secret: str, key: str, *more: str) -> None:
+        grant = f"secret-grant {secret} -r db:2"
+        tools("own/leader", grant, f"relation-set -r db:2 --app {key}=secret:{secret}", *more)
+
+    show, newest = "secret-get --label read --format=json", "secret-get --label read --refresh --format=json"
+    peek, by_id = "secret-get --label read --peek --format=json", f"secret-get {READ} --format=json"
+    info = f"secret-info-get {READ} --format=json"
+    driver.deploy()
+    driver.settle()
+    tools("own/leader", "secret-add --label quiet --description d word=one")
+    share(QUIET, "sid1")
+    tools("own/leader", f"secret-set {QUIET} word=two")
+    tools("own/leader", "secret-add --label read --description d word=one")
+    share(READ, "sid2", show)
+    tools("own/leader", show, by_id, f"secret-set {READ} word=two", show, peek)
+    tools("own/leader", show, peek, info)
+    tools("own/leader", newest)
+    tools("own/1", by_id, info, show)
+    tools("own/leader", f"secret-set {READ} word=three")
+    tools("own/1", by_id, f"secret-get {READ} --refresh --format=json")
+    tools("own/leader", newest)
+
+
 SCENARIOS: dict[str, Callable[[Driver], None]] = {
     "lifecycle": lifecycle,
     "secrets": secrets,
     "faults": faults,
 }
+ON_THE_CORE: dict[str, Callable[[Driver], None]] = {**SCENARIOS, "owner": owner}
+"""Those that name secrets by ids of the recording too, which a live engine does not have."""

@@ -25,7 +25,7 @@ from openinfra_model.core import ToolResult
 from . import probes, recording
 from .compare import Names, Situation, compare_tool
 from .replay import Replay
-from .scenarios import SCENARIOS
+from .scenarios import ON_THE_CORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 LEFT_OPEN = ("update-status", "juju-exec")
 
 
-@pytest.fixture(scope="module", params=SCENARIOS)
+@pytest.fixture(scope="module", params=ON_THE_CORE)
 def replay(request, tmp_path_factory) -> Replay:
     archives = {name: probes.build(name, tmp_path_factory.mktemp(name)) for name in ("probe", "probesub")}
+    archives["owner"] = probes.build(
+        "owner", tmp_path_factory.mktemp("owner"), recording.ROOT / "owner/charm.py"
+    )
     driver = Replay(scenario=request.param, archives=archives)
-    SCENARIOS[request.param](driver)
+    ON_THE_CORE[request.param](driver)
     return driver
 
 

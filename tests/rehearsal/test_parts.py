@@ -92,7 +92,7 @@ PARTS = {
     ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
-        bundle=ROOT / "charms/keystone/tests/bundle.yaml",
+        bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",
         undertakings={
             "deployed": (),
             "restarted, rotated": ("config keystone token-lifetime=2h", "run keystone/leader rotate-keys"),
@@ -100,6 +100,12 @@ PARTS = {
             "units go without a word": (
                 "remove-unit keystone/0 --force; add-unit keystone --to 0",
                 "remove-unit memcached/1 --force; add-unit memcached --to 1",
+            ),
+            "passwords are replaced, and once more": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
             ),
             "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },

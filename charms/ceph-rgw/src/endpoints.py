@@ -76,7 +76,9 @@ def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> N
             ("s3", "s3", "Object storage (S3)", ""),
         )
     ]
-    keystone.send_request(relation, charm.app, found, region=settings.region)
+    keystone.send_request(
+        relation, charm.app, found, region=settings.region, roles=("ec2-reader",), enough=("service",)
+    )
 
 
 def public_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:

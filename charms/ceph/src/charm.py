@@ -23,7 +23,7 @@ from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
-from state import Config, Identity, Members, Settings, State, next_monitors, runs_monitor
+from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State, next_monitors, runs_monitor
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 RESTART_SECONDS = 40
@@ -42,6 +42,7 @@ class CephCharm(ops.CharmBase):
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
+        self.secrets = secrets.Owner(self)
         self._missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
@@ -137,9 +138,9 @@ class CephCharm(ops.CharmBase):
             return
         if "fsid" not in self.cluster.shared:
             keys = {"monitor-key": new_key(), "admin-key": new_key()}
-            secret = self.app.add_secret(keys, label="cluster-keys")
+            secret = secrets.Own(self.model, self.app, CLUSTER_KEYS).put(keys)
             self.cluster.publish_shared(
-                fsid=str(uuid.uuid4()), keys=secret.id, founder=self.unit.name, monitors=[self.unit.name]
+                fsid=str(uuid.uuid4()), keys=secret, founder=self.unit.name, monitors=[self.unit.name]
             )
         self._missing.append(
             ops.WaitingStatus("for Juju to record the cluster's identity; the next hook founds it")

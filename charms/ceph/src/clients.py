@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ops
-
 import broker
 from openinfra_charm.interfaces import ceph_client
+from openinfra_charm.secrets import Own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import ops
 
     from charm import CephCharm
     from state import Settings
@@ -45,8 +46,7 @@ def withdraw(charm: CephCharm, relation: ops.Relation) -> None:
     name = charm.cluster.shared.get(_user_key(relation))
     if charm.unit.is_leader() and name:
         charm.ceph.admin.command("auth rm", entity=f"client.{name}")
-        for secret in _secrets(charm, relation):
-            secret.remove_all_revisions()
+        _secret(charm, relation).remove()
         charm.cluster.publish_shared(**{_user_key(relation): None})
 
 
@@ -113,18 +113,8 @@ def _publish(charm: CephCharm, relation: ops.Relation, client: ceph_client.Clien
     if not client.takes_secret:
         ceph_client.publish_key(relation, charm.unit, key)
         return
-    for secret in _secrets(charm, relation):
-        if secret.peek_content() != {"key": key}:
-            secret.set_content({"key": key})
-        return
-    secret = charm.app.add_secret({"key": key}, label=f"client-{relation.id}")
-    secret.grant(relation)
-    ceph_client.publish_secret(relation, charm.app, secret.id or "")
+    ceph_client.publish_secret(relation, charm.app, _secret(charm, relation).put({"key": key}))
 
 
-def _secrets(charm: CephCharm, relation: ops.Relation) -> list[ops.Secret]:
-    """Return the secret that was made for a relation, if one was."""
-    try:
-        return [charm.model.get_secret(label=f"client-{relation.id}")]
-    except ops.SecretNotFoundError:
-        return []
+def _secret(charm: CephCharm, relation: ops.Relation) -> Own:
+    return Own(charm.model, charm.app, f"client-{relation.id}", relation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import ops.hookcmds
 import broker
 import filesystems
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
+from openinfra_charm.secrets import Own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,16 +143,9 @@ def _objection(charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Dae
 
 
 def _publish_secret(charm: CephCharm, relation: ops.Relation, daemon: Daemon, key: str) -> None:
-    label = _label(relation.id, daemon.unit)
-    try:
-        secret = charm.model.get_secret(label=label)
-    except ops.SecretNotFoundError:
-        secret = charm.app.add_secret({"key": key}, label=label)
-        secret.grant(relation, unit=charm.model.get_unit(daemon.unit))
-        ceph_daemons.publish_secret(relation, charm.app, daemon.unit, secret.id or "")
-        return
-    if secret.peek_content() != {"key": key}:
-        secret.set_content({"key": key})
+    unit = charm.model.get_unit(daemon.unit)
+    secret = Own(charm.model, charm.app, _label(relation.id, daemon.unit), relation, unit)
+    ceph_daemons.publish_secret(relation, charm.app, daemon.unit, secret.put({"key": key}))
 
 
 def _take_back(charm: CephCharm) -> None:
@@ -166,8 +159,7 @@ def _take_back(charm: CephCharm) -> None:
         charm.ceph.admin.command("auth rm", entity=entity)
         if relation:
             ceph_daemons.publish_secret(relation, charm.app, unit, "")
-        with contextlib.suppress(ops.SecretNotFoundError):
-            charm.model.get_secret(label=_label(number, unit)).remove_all_revisions()
+        Own(charm.model, charm.app, _label(number, unit)).remove()
         _record(charm, number, unit, None)
     if served and not _serve_files(charm):
         filesystems.rest(charm.ceph.admin)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from openinfra_charm.cluster import Cluster
 
+CLUSTER_KEYS = "cluster-keys"
+"""The label of the secret with the keys of all units."""
 DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter")
 
 

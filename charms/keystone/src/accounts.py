@@ -1,18 +1,20 @@
 """What there is one of in Keystone: the charm's own user, the administrator, where services' users live, its own URL.
 
 The leader's records, in the peer relation: `charm-secret`, `admin-secret`, the ids of secrets with `username` and
-`password`; `bootstrapped`; `names`, Keystone's ids of what relations are told; `url`, what the catalogue says of Keystone.
+`password`; `bootstrapped`, the relation whose database was filled and with which characters; `names`, Keystone's ids of what
+relations are told; `url`, what the catalogue says of Keystone.
 """
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from admin import DEFAULT_DOMAIN, Admin, RefusedError, UnauthorizedError, UnreachableError
 from openinfra_charm.actions import ActionError
+from openinfra_charm.granted import new_password
 from openinfra_charm.interfaces.keystone import Named
-from openinfra_charm.secrets import find
+from openinfra_charm.machine import CommandError
+from openinfra_charm.secrets import Own, find
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
@@ -24,29 +26,52 @@ ADMIN_USER = "admin"
 ADMIN_ROLE = "admin"
 SERVICE_DOMAIN = "service_domain"
 SERVICE_PROJECT = "services"
-SERVICE_ROLE = "service"
-UNLOCKED = {"ignore_lockout_failure_attempts": True, "ignore_password_expiry": True}
-"""Options of users that are programs: nobody can lock them out by trying."""
-
-
-def new_password() -> str:
-    """Return a password that nobody guesses."""
-    return secrets.token_urlsafe(24)
+CHARACTERS = "utf8mb4"
+"""What the database's tables are made for, whatever they were made for before: any character."""
+NEVER_LOCKED = {"ignore_lockout_failure_attempts": True}
+"""An option of users that strangers must not be able to lock out by trying; their passwords are too long to be guessed."""
 
 
 def make_secrets(charm: KeystoneCharm) -> None:
     """As the leader, choose the first passwords; Keystone gets them when Juju has them on record."""
     for key, username in (("charm-secret", CHARM_USER), ("admin-secret", ADMIN_USER)):
         content = {"username": username, "password": new_password()}
-        secret = charm.app.add_secret(content, label=key)
-        charm.cluster.publish_shared(**{key: secret.id})
+        charm.cluster.publish_shared(**{key: Own(charm.model, charm.app, key).put(content)})
+
+
+def is_filled(charm: KeystoneCharm) -> bool:
+    """Return whether schema and first accounts were made in the database that is related now."""
+    return charm.cluster.shared.get("bootstrapped") == _filled(charm)
 
 
 def bootstrap(charm: KeystoneCharm, settings: Settings) -> None:
-    """As the leader, make the schema and the first accounts; where they are, this changes nothing."""
-    charm.keystone.sync_database()
+    """As the leader, make the schema and the first accounts; where they are, this changes nothing.
+
+    Raises:
+        UnreachableError: That cannot be done now.
+    """
+    sync_database(charm)
     _bootstrap_user(charm, settings)
-    charm.cluster.publish_shared(bootstrapped=True)
+    charm.cluster.publish_shared(bootstrapped=_filled(charm))
+
+
+def sync_database(charm: KeystoneCharm) -> None:
+    """As the leader, bring the database's schema to this release, and its tables to all characters.
+
+    Raises:
+        UnreachableError: That cannot be done now, or not with this database.
+    """
+    try:
+        charm.keystone.sync_database()
+    except (CommandError, TimeoutError) as error:
+        raise UnreachableError(
+            f"the database cannot be brought to this release: {_last_line(error)}"
+        ) from error
+
+
+def _filled(charm: KeystoneCharm) -> list[Any]:
+    database = charm.model.get_relation("database")
+    return [database.id if database else None, CHARACTERS]
 
 
 def session(charm: KeystoneCharm, settings: Settings) -> Admin:
@@ -101,8 +126,7 @@ def rotate_administrator(charm: KeystoneCharm) -> None:
     password = new_password()
     user = named(charm)["admin_user"]
     charm.admin(charm.settings).update("users", user.id, password=password)
-    secret = charm.model.get_secret(id=charm.cluster.shared["admin-secret"])
-    secret.set_content({"username": user.name, "password": password})
+    Own(charm.model, charm.app, "admin-secret").put({"username": user.name, "password": password})
 
 
 def make_anew(charm: KeystoneCharm, settings: Settings) -> None:
@@ -119,18 +143,26 @@ def named(charm: KeystoneCharm) -> dict[str, Named]:
 
 def _bootstrap_user(charm: KeystoneCharm, settings: Settings) -> None:
     content = find(charm.model, charm.cluster.shared["charm-secret"]) or {}
-    charm.keystone.bootstrap(content["username"], content["password"], url=charm.url, region=settings.region)
+    user, password = content["username"], content["password"]
+    try:
+        charm.keystone.bootstrap(user, password, url=charm.url, region=settings.region)
+    except (CommandError, TimeoutError) as error:
+        raise UnreachableError(f"the first accounts cannot be made: {_last_line(error)}") from error
+
+
+def _last_line(error: Exception) -> str:
+    """Return what a program said last: before that are the lines of its traceback."""
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def _make(charm: KeystoneCharm, admin: Admin) -> dict[str, Any]:
     content = find(charm.model, charm.cluster.shared["admin-secret"]) or {}
     roles = {role["name"]: role["id"] for role in admin.find("roles")}
     (project,) = admin.find("projects", name="admin", domain_id=DEFAULT_DOMAIN)
-    user = admin.ensure(
-        "users",
-        {"name": content["username"], "domain_id": DEFAULT_DOMAIN},
-        password=content["password"],
+    user = admin.ensure_user(
+        {"name": content["username"], "domain_id": DEFAULT_DOMAIN}, content["password"], options=NEVER_LOCKED
     )
+    admin.ensure("users", {"name": CHARM_USER, "domain_id": DEFAULT_DOMAIN}, options=NEVER_LOCKED)
     admin.grant(f"projects/{project['id']}", user["id"], roles[ADMIN_ROLE])
     admin.grant("system", user["id"], roles[ADMIN_ROLE])
     admin.grant(f"domains/{DEFAULT_DOMAIN}", user["id"], roles[ADMIN_ROLE])

@@ -45,17 +45,8 @@ class Admin:
             UnauthorizedError: The user or its password is not right.
             UnreachableError: Keystone cannot do its work.
         """
-        user = {
-            "name": self._username,
-            "domain": {"id": DEFAULT_DOMAIN},
-            "password": self._password,
-        }
-        body = {
-            "auth": {
-                "identity": {"methods": ["password"], "password": {"user": user}},
-                "scope": {"system": {"all": True}},
-            }
-        }
+        identity = _identity(self._username, DEFAULT_DOMAIN, self._password)
+        body = {"auth": {**identity, "scope": {"system": {"all": True}}}}
         answer = self._send("POST", "/v3/auth/tokens", body, {})
         if answer.status == _UNAUTHORIZED:
             raise UnauthorizedError(self._username)
@@ -78,6 +69,20 @@ class Admin:
             return self.update(kind, found[0]["id"], **more)
         return found[0]
 
+    def ensure_user(self, what: dict[str, Any], password: str, **more: Any) -> dict[str, Any]:
+        """Have a user that is `what` (`name` and `domain_id`) with a password.
+
+        A password that is the right one already is left alone: to write it, even the same, ends the user's tokens.
+        """
+        found = self.find("users", **what)
+        if found and self._lets_in(what["name"], what["domain_id"], password):
+            return self.ensure("users", what, **more)
+        return self.ensure("users", what, password=password, **more)
+
+    def _lets_in(self, name: str, domain_id: str, password: str) -> bool:
+        body = {"auth": {**_identity(name, domain_id, password), "scope": "unscoped"}}
+        return self._send("POST", "/v3/auth/tokens", body, {}).status == _CREATED
+
     def update(self, kind: str, identifier: str, **changes: Any) -> dict[str, Any]:
         """Change one of a kind."""
         one = kind.removesuffix("s")
@@ -90,6 +95,14 @@ class Admin:
     def grant(self, where: str, user_id: str, role_id: str) -> None:
         """Give a user a role, `where` it is meant to have it: `projects/<id>`, `domains/<id>` or `system`."""
         self.request("PUT", f"/v3/{where}/users/{user_id}/roles/{role_id}")
+
+    def revoke(self, where: str, user_id: str, role_id: str) -> None:
+        """Take a role back that a user has there."""
+        self.request("DELETE", f"/v3/{where}/users/{user_id}/roles/{role_id}")
+
+    def granted(self, where: str, user_id: str) -> set[str]:
+        """Return the ids of the roles that a user was given there."""
+        return {role["id"] for role in self.request("GET", f"/v3/{where}/users/{user_id}/roles")["roles"]}
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request; return what was answered, None where that is nothing.
@@ -116,6 +129,12 @@ class Admin:
         if answer.status >= _BROKEN:
             raise UnreachableError(f"Keystone cannot work now: {_reason(answer)}")
         return answer
+
+
+def _identity(name: str, domain_id: str, password: str) -> dict[str, Any]:
+    """Return how a user logs in by its password."""
+    user = {"name": name, "domain": {"id": domain_id}, "password": password}
+    return {"identity": {"methods": ["password"], "password": {"user": user}}}
 
 
 def _reason(answer: Answer) -> str:

@@ -13,9 +13,10 @@ import keys
 import report
 import restored
 import wishes
-from admin import Admin, UnreachableError
+from admin import Admin, RefusedError, UnreachableError
+from clients import Clients, Place
 from keystone import BACKEND_PORT, RELEASES, Keystone
-from openinfra_charm import actions, hook, leftovers, status
+from openinfra_charm import actions, hook, leftovers, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -44,13 +45,17 @@ class KeystoneCharm(ops.CharmBase):
             self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.keystone.releases,
             locks=RELEASES, first=str(self.config["release"]),
             service=Service(schema="schema", restart=self.keystone.restart, health=partial(accounts.why_no_token, self)))  # fmt: skip
+        self.clients = Clients(
+            model=self.model, application=self.app, cluster=self.cluster, settings=lambda: self.settings,
+            place=self._place, admin=lambda: self.admin(self.settings))  # fmt: skip
+        self.secrets = secrets.Owner(self, self._on_obsolete)
         self.missing: list[ops.StatusBase] = []
         self._limit = self.machine.now() + HOOK_SECONDS
         self.new_keys: keys.KeySet | None = None
         """Keys that this hook has made: reading the secret does not give them yet."""
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
+            self.on.update_status, self.on.secret_changed, self.on.secret_remove,
             *(
                 getattr(self.on[endpoint], f"relation_{kind}")
                 for endpoint in ("cluster", "database", "certificates", "cache", "gateway", *clients.ENDPOINTS)
@@ -59,7 +64,6 @@ class KeystoneCharm(ops.CharmBase):
         ):  # fmt: skip
             framework.observe(event, self._on_change)
         framework.observe(self.on.secret_rotate, self._on_secret_rotate)
-        framework.observe(self.on.secret_remove, self._on_secret_remove)
         framework.observe(self.on.start, self._tell_version)
         framework.observe(self.on.update_status, self._tell_version)
         framework.observe(self.on.stop, self._on_stop)
@@ -77,6 +81,8 @@ class KeystoneCharm(ops.CharmBase):
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
             self.missing.append(ops.WaitingStatus(str(error)))
+        except RefusedError as error:
+            self.missing.append(ops.BlockedStatus(f"Keystone refuses what the charm needs: {error}"))
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -115,7 +121,7 @@ class KeystoneCharm(ops.CharmBase):
             restored.take_up(self, settings)
             accounts.ensure(self, settings)
             keys.advance(self, settings)
-            clients.serve(self, settings)
+            self.clients.serve()
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
@@ -164,7 +170,7 @@ class KeystoneCharm(ops.CharmBase):
 
     def _founded(self, settings: Settings) -> bool:
         """Return whether schema and first accounts are made, which the leader does once Juju has its secrets on record."""
-        if "bootstrapped" in self.cluster.shared:
+        if accounts.is_filled(self):
             return True
         if not self.unit.is_leader():
             self.missing.append(ops.WaitingStatus("for the leader to set Keystone up"))
@@ -202,14 +208,8 @@ class KeystoneCharm(ops.CharmBase):
             self.cluster.publish_shared(**{"rotation-due": True})
         self._on_change(event)
 
-    def _on_secret_remove(self, event: ops.SecretRemoveEvent) -> None:
-        """Drop a revision that nobody reads any more, and the user whose password it was."""
-        label = event.secret.label or ""
-        if not (label and self.unit.is_leader()):
-            return
-        if label.startswith("client-"):
-            clients.forget_old(self, self.settings, label)
-        event.remove_revision()
+    def _on_obsolete(self, label: str) -> None:
+        self.clients.retire(label)
 
     def _tell_version(self, _: ops.EventBase) -> None:
         self.unit.set_workload_version(self.keystone.version())
@@ -270,6 +270,9 @@ class KeystoneCharm(ops.CharmBase):
         address = self.cluster.facts(units[0])["address"] if units else ""
         direct = f"{bracketed(address)}:{BACKEND_PORT}"
         return f"https://{self.served[0] if self.served else direct}/v3"
+
+    def _place(self) -> Place:
+        return Place(url=self.url, region=self.settings.region, names=accounts.named(self))
 
     def admin(self, settings: Settings) -> Admin:
         """Return this hook's session with Keystone."""

@@ -1,28 +1,34 @@
 """The endpoints `identity-service` and `identity-credentials`: users for other applications, and places in the catalogue.
 
 The leader's record of a relation, in the peer relation under `client-<id>`: `answers`, a digest of all that the answer
-came from; `users`, the newest last: more than one while a password is being rotated; `services`, a list of `[name, type,
-region]`.
+came from; `refused`, such a digest and why Keystone refused it; `users`, the newest last: more than one while a password is
+being rotated; `retired`, those that nobody uses any more; `services`, a list of `[name, type, region]`.
+
+What one relation asks for and cannot have is told in the status and keeps no other from its answer.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-import ops
-
-import accounts
+from admin import RefusedError
+from openinfra_charm.granted import Granted
 from openinfra_charm.interfaces import keystone as identity_service
 from openinfra_charm.interfaces import keystone_credentials as identity_credentials
+from openinfra_charm.secrets import Own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    import ops
 
     from admin import Admin
-    from charm import KeystoneCharm
+    from openinfra_charm.cluster import Cluster
+    from openinfra_charm.interfaces.keystone import Named
     from state import Settings
 
     Request = identity_service.Request | identity_credentials.Request
@@ -30,143 +36,319 @@ if TYPE_CHECKING:
 ENDPOINTS = {"identity-service": identity_service, "identity-credentials": identity_credentials}
 USER = "svc-"
 """What the names of the users begin with that are made here."""
+USUAL = ("admin", "service")
+"""The roles of services' users in their project: services of Sunbeam's use each other as administrators."""
+UNLOCKED = {"ignore_lockout_failure_attempts": True, "ignore_password_expiry": True}
+"""Options of users that are programs: nobody can lock them out by trying."""
 INTERFACES = ("public", "internal", "admin")
 
 
-def serve(charm: KeystoneCharm, settings: Settings) -> None:
-    """As the leader, make what related applications ask for, and take back what no relation asks for any more."""
-    for relation, request in requests(charm):
-        if record(charm, relation.id).get("answers") != _digest(charm, request):
-            _answer(charm, settings, relation, request)
-    for relation_id in departed(charm):
-        withdraw(charm, settings, relation_id)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What all relations are told: where Keystone is, and the projects, domains and users there."""
+
+    url: str
+    region: str
+    names: dict[str, Named]
 
 
-def make_anew(charm: KeystoneCharm, settings: Settings) -> None:
-    """As the leader, bring what a restored database has of services to what relations have; users of no relation go."""
-    for relation, request in requests(charm):
-        if record(charm, relation.id):
-            _answer(charm, settings, relation, request)
-    admin, domain = charm.admin(settings), accounts.named(charm)["service_domain"].id
-    known = {user for entry in _records(charm).values() for user in entry["users"]}
-    for user in admin.find("users", domain_id=domain):
-        if user["name"].startswith(USER) and user["name"] not in known:
-            admin.delete("users", user["id"])
+class Clients:
+    """All related applications that have users here.
 
-
-def requests(charm: KeystoneCharm) -> Iterator[tuple[ops.Relation, Request]]:
-    """Yield all relations of which the other side has said what it wants."""
-    for name, interface in ENDPOINTS.items():
-        for relation in charm.model.relations[name]:
-            if relation.active and (request := interface.read_request(relation)):
-                yield relation, request
-
-
-def record(charm: KeystoneCharm, relation_id: int) -> dict[str, Any]:
-    """Return what the leader has recorded of a relation."""
-    return charm.cluster.shared.get(f"client-{relation_id}", {})
-
-
-def _records(charm: KeystoneCharm) -> dict[int, dict[str, Any]]:
-    """Return what the leader has recorded, by relation."""
-    shared = charm.cluster.shared.items()
-    return {int(key.rpartition("-")[2]): entry for key, entry in shared if key.startswith("client-")}
-
-
-def departed(charm: KeystoneCharm) -> list[int]:
-    """Return the relations that something is recorded for and that are gone."""
-    present = {r.id for name in ENDPOINTS for r in charm.model.relations[name] if r.active}
-    return [number for number in _records(charm) if number not in present]
-
-
-def rotate(charm: KeystoneCharm, settings: Settings, relation: ops.Relation, request: Request) -> str:
-    """Make a second user and hand it out in the secret's next revision; return its name.
-
-    The first one goes when nobody reads the revision that has it any more: Juju tells with `secret-remove`.
+    Args:
+        model: The model.
+        application: This application.
+        cluster: Where the leader records what it has made.
+        settings: Returns the charm's options, checked.
+        place: Returns what relations are told.
+        admin: Returns a session with Keystone.
     """
-    known = record(charm, relation.id)
-    last = known["users"][-1]
-    username = f"{last.rpartition('-')[0]}-{int(last.rpartition('-')[2]) + 1}"
-    password = accounts.new_password()
-    user_id = _make_user(charm, charm.admin(settings), request, username, password)
-    _secrets(charm, relation.id)[0].set_content({"username": username, "password": password})
-    _publish(charm, settings, relation, user_id)
-    charm.cluster.publish_shared(**{f"client-{relation.id}": {**known, "users": [*known["users"], username]}})
-    return username
 
+    def __init__(
+        self,
+        *,
+        model: ops.Model,
+        application: ops.Application,
+        cluster: Cluster,
+        settings: Callable[[], Settings],
+        place: Callable[[], Place],
+        admin: Callable[[], Admin],
+    ) -> None:
+        self._model = model
+        self._application = application
+        self._cluster = cluster
+        self._settings = settings
+        self._place = place
+        self._admin = admin
 
-def forget_old(charm: KeystoneCharm, settings: Settings, label: str) -> None:
-    """As the leader, delete the users that were handed out before the newest, which everybody has taken up."""
-    relation_id = int(label.rpartition("-")[2])
-    known = record(charm, relation_id)
-    for username in known.get("users", [])[:-1]:
-        _delete_user(charm, charm.admin(settings), username)
-    if known:
-        charm.cluster.publish_shared(**{f"client-{relation_id}": {**known, "users": known["users"][-1:]}})
+    # As the leader
 
+    def serve(self) -> None:
+        """Make what related applications ask for, and take back what no relation asks for any more."""
+        for relation, request in self.requests():
+            digest, known = self._digest(request), self.record(relation.id)
+            done = digest in (known.get("answers"), *known.get("refused", [])[:1])
+            if not done and not objection(request):
+                self._try(relation, request, digest)
+        for relation_id in self._records:
+            if self.record(relation_id).get("retired"):
+                self._granted(relation_id, self._users()).drop_retired()
+        for relation_id in self.departed():
+            self._withdraw(relation_id)
 
-def withdraw(charm: KeystoneCharm, settings: Settings, relation_id: int) -> None:
-    """As the leader, delete the users of a relation that is gone, and what only it has in the catalogue."""
-    admin, known = charm.admin(settings), record(charm, relation_id)
-    for username in known["users"]:
-        _delete_user(charm, admin, username)
-    _withdraw_services(charm, admin, relation_id, known["services"])
-    for secret in _secrets(charm, relation_id):
-        secret.remove_all_revisions()
-    charm.cluster.publish_shared(**{f"client-{relation_id}": None})
+    def make_anew(self) -> None:
+        """Bring what another database has of services to what relations have; users of no relation go."""
+        for relation, request in self.requests():
+            if self.record(relation.id).get("answers"):
+                self._try(relation, request, self._digest(request))
+        admin, domain = self._admin(), self._place().names["service_domain"].id
+        known = {user for entry in self._records.values() for user in entry.get("users", [])}
+        for user in admin.find("users", domain_id=domain):
+            if user["name"].startswith(USER) and user["name"] not in known:
+                admin.delete("users", user["id"])
 
+    def rotate(self, relation: ops.Relation, request: Request) -> str:
+        """Make a second user and hand it out in the secret's next revision; return its name.
 
-def _answer(charm: KeystoneCharm, settings: Settings, relation: ops.Relation, request: Request) -> None:
-    """Make what a relation asks for. A hook that dies begins again: the same user then gets another password."""
-    admin, known = charm.admin(settings), record(charm, relation.id)
-    made = _secrets(charm, relation.id)
-    content = made[0].peek_content() if made else {}
-    username = content.get("username") or f"{USER}{request.application}-{relation.id}-1"
-    password = content.get("password") or accounts.new_password()
-    user_id = _make_user(charm, admin, request, username, password)
-    services = _register(admin, request)
-    dropped = [service for service in known.get("services", []) if service not in services]
-    _withdraw_services(charm, admin, relation.id, dropped)
-    if not made:
-        secret = charm.app.add_secret(
-            {"username": username, "password": password}, label=f"client-{relation.id}"
+        Raises:
+            NotTakenUpError: The user before the present one is still used.
+        """
+        users = self._users(request)
+        user = self._granted(relation.id, users, relation).rotate()
+        self._publish(relation, users.made)
+        return user
+
+    def retire(self, label: str) -> None:
+        """Note that nobody reads earlier revisions of a secret any more: users that were handed out in them go."""
+        kind, _, number = label.rpartition("-")
+        if kind == "client" and self.record(int(number)):
+            self._granted(int(number), self._users()).retire()
+
+    # What is known
+
+    def requests(self) -> Iterator[tuple[ops.Relation, Request]]:
+        """Yield all relations of which the other side has said what it wants."""
+        for name, interface in ENDPOINTS.items():
+            for relation in self._model.relations[name]:
+                if relation.active and (request := interface.read_request(relation)):
+                    yield relation, request
+
+    def record(self, relation_id: int) -> dict[str, Any]:
+        """Return what the leader has recorded of a relation."""
+        return self._cluster.shared.get(f"client-{relation_id}", {})
+
+    def departed(self) -> list[int]:
+        """Return the relations that something is recorded for and that are gone."""
+        present = {r.id for name in ENDPOINTS for r in self._model.relations[name] if r.active}
+        return [number for number in self._records if number not in present]
+
+    def problems(self) -> Iterator[str]:
+        """Yield what related applications ask for and do not get, and why."""
+        for relation, request in self.requests():
+            refused = self.record(relation.id).get("refused", [])
+            if why := objection(request):
+                yield why
+            elif refused and refused[0] == self._digest(request):
+                yield f"{request.application}: Keystone refuses what it asks for: {refused[1]}"
+            elif denied := [role for role in _extra(request) if not self._allows(request, role)]:
+                wanted = ",".join(f"{request.application}:{role}" for role in denied)
+                yield (
+                    f"{request.application} asks for the role {denied[0]}, which you have not allowed: "
+                    f"add {wanted} to the option extra-roles of {self._application.name}"
+                )
+
+    @property
+    def _records(self) -> dict[int, dict[str, Any]]:
+        shared = self._cluster.shared.items()
+        return {int(key.rpartition("-")[2]): entry for key, entry in shared if key.startswith("client-")}
+
+    def _allows(self, request: Request, role: str) -> bool:
+        return (request.application, role) in self._settings().extra_roles
+
+    def _roles(self, request: Request) -> tuple[str, ...]:
+        """Return the roles that a relation's user gets: the usual, or those of them that it says are enough, and what is allowed."""
+        enough = request.enough if isinstance(request, identity_service.Request) else ()
+        usual = [role for role in USUAL if role in enough] or USUAL
+        return (*usual, *(role for role in _extra(request) if self._allows(request, role)))
+
+    def _digest(self, request: Request) -> str:
+        place = self._place()
+        made_of = (asdict(request), self._roles(request), place.url, self._cluster.shared["names"])
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+    def _users(self, request: Request | None = None) -> _Users:
+        roles = self._roles(request) if request else ()
+        return _Users(self._admin(), self._place().names, roles)
+
+    def _note(self, relation_id: int, **facts: Any) -> None:
+        """Record facts of a relation; None takes one back."""
+        known = {**self.record(relation_id), **facts}
+        kept = {key: value for key, value in known.items() if value is not None}
+        self._cluster.publish_shared(**{f"client-{relation_id}": kept})
+
+    def _granted(self, relation_id: int, users: _Users, relation: ops.Relation | None = None) -> Granted:
+        """Return the users of a relation, which is needed where a secret may have to be made."""
+        known = self.record(relation_id)
+        return Granted(
+            users=known.get("users", []),
+            retired=known.get("retired", []),
+            record=lambda live, retired: self._note(relation_id, users=live, retired=retired or None),
+            store=Own(self._model, self._application, f"client-{relation_id}", relation),
+            software=users,
         )
-        secret.grant(relation)
-        made = [secret]
-    _publish(charm, settings, relation, user_id, secret_id=made[0].id or made[0].get_info().id)
-    users = known.get("users") or [username]
-    entry = {"answers": _digest(charm, request), "users": users, "services": services}
-    charm.cluster.publish_shared(**{f"client-{relation.id}": entry})
+
+    # The answers
+
+    def _try(self, relation: ops.Relation, request: Request, digest: str) -> None:
+        """Answer a relation, or record why Keystone refuses what it asks for."""
+        try:
+            self._answer(relation, request)
+        except RefusedError as error:
+            self._note(relation.id, refused=[digest, str(error)])
+            return
+        self._note(relation.id, answers=digest, refused=None)
+
+    def _answer(self, relation: ops.Relation, request: Request) -> None:
+        before, services = self.record(relation.id).get("services", []), _services(request)
+        dropped = [service for service in before if service not in services]
+        # What is refused half way goes with the relation.
+        self._note(relation.id, services=[*dropped, *services])
+        _register(self._admin(), request)
+        self._withdraw_services(relation.id, dropped)
+        self._note(relation.id, services=services)
+        users = self._users(request)
+        first = f"{USER}{request.application}-{relation.id}-1"
+        secret = self._granted(relation.id, users, relation).hand_out(first)
+        self._publish(relation, users.made, secret)
+
+    def _withdraw(self, relation_id: int) -> None:
+        """Delete the users of a relation that is gone, and what only it has in the catalogue."""
+        self._withdraw_services(relation_id, self.record(relation_id).get("services", []))
+        self._granted(relation_id, self._users()).withdraw()
+        self._cluster.publish_shared(**{f"client-{relation_id}": None})
+
+    def _withdraw_services(self, relation_id: int, services: list[list[str]]) -> None:
+        others = [
+            service
+            for number, entry in self._records.items()
+            if number != relation_id
+            for service in entry.get("services", [])
+        ]
+        for name, kind, region in (service for service in services if service not in others):
+            _unregister(self._admin(), name, kind, region)
+
+    def _publish(self, relation: ops.Relation, user_id: str, secret: str = "") -> None:
+        """Tell a relation all it needs; without `secret`, that it was told before stays."""
+        place = self._place()
+        names = place.names
+        told = relation.data[self._application]
+        common = {"region": place.region, "admin_role": USUAL[0]}
+        if relation.name == "identity-service":
+            identity = identity_service.Identity(
+                public_url=place.url,
+                internal_url=place.url,
+                admin_url=place.url,
+                service_user_id=user_id,
+                service_project=names["service_project"],
+                service_domain=names["service_domain"],
+                admin_project=names["admin_project"],
+                admin_domain=names["admin_domain"],
+                admin_user=names["admin_user"],
+                credentials=secret or told["service-credentials"],
+                **common,
+            )
+            identity_service.publish(relation, self._application, identity)
+            return
+        identity_credentials.publish(
+            relation,
+            self._application,
+            identity_credentials.Identity(
+                public_url=place.url,
+                internal_url=place.url,
+                project=names["service_project"],
+                project_domain=names["service_domain"],
+                user_domain=names["service_domain"],
+                credentials=secret or told["credentials"],
+                **common,
+            ),
+        )
 
 
-def _make_user(charm: KeystoneCharm, admin: Admin, request: Request, username: str, password: str) -> str:
-    names = accounts.named(charm)
-    domain, project = names["service_domain"].id, names["service_project"].id
-    user = admin.ensure(
-        "users",
-        {"name": username, "domain_id": domain},
-        password=password,
-        default_project_id=project,
-        options=accounts.UNLOCKED,
-    )
-    extra = request.roles if isinstance(request, identity_service.Request) else ()
-    for name in (accounts.SERVICE_ROLE, *extra):
-        role = admin.ensure("roles", {"name": name})
-        admin.grant(f"projects/{project}", user["id"], role["id"])
-    return user["id"]
+class _Users:
+    """Users of one relation in Keystone, with their roles; to drop one, no roles are needed.
+
+    `made` is Keystone's id of the last one that was made.
+    """
+
+    def __init__(self, admin: Admin, names: dict[str, Named], roles: tuple[str, ...]) -> None:
+        self._admin = admin
+        self._domain = names["service_domain"].id
+        self._project = names["service_project"].id
+        self._roles = roles
+        self.made = ""
+
+    def make(self, user: str, password: str) -> None:
+        """Have a user with this password and these roles in the project, and no others."""
+        found = self._admin.ensure_user(
+            {"name": user, "domain_id": self._domain},
+            password,
+            default_project_id=self._project,
+            options=UNLOCKED,
+        )
+        where = f"projects/{self._project}"
+        wanted = {self._admin.ensure("roles", {"name": name})["id"] for name in self._roles}
+        for role in wanted:
+            self._admin.grant(where, found["id"], role)
+        for role in self._admin.granted(where, found["id"]) - wanted:
+            self._admin.revoke(where, found["id"], role)
+        self.made = found["id"]
+
+    def drop(self, user: str) -> None:
+        """Have no such user."""
+        for found in self._admin.find("users", name=user, domain_id=self._domain):
+            self._admin.delete("users", found["id"])
 
 
-def _delete_user(charm: KeystoneCharm, admin: Admin, username: str) -> None:
-    domain = accounts.named(charm)["service_domain"].id
-    for user in admin.find("users", name=username, domain_id=domain):
-        admin.delete("users", user["id"])
+def objection(request: Request) -> str:
+    """Return why a relation cannot be served as it asks, and what is to be done; empty if it can."""
+    for endpoint in request.endpoints if isinstance(request, identity_service.Request) else ():
+        if not (endpoint.service_name and endpoint.type):
+            return f"{request.application} names no service or no type of it: see what it writes as service-endpoints"
+        for kind in INTERFACES:
+            url = getattr(endpoint, f"{kind}_url")
+            if not _is_url(url):
+                return (
+                    f"{request.application} asks for the {kind} URL {url!r} in the catalogue: "
+                    "expected one such as https://10.0.0.7:9292"
+                )
+    return ""
 
 
-def _register(admin: Admin, request: Request) -> list[list[str]]:
-    """Have the catalogue say what a service asks for; return what to record."""
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
+
+
+def _extra(request: Request) -> tuple[str, ...]:
+    """Return the roles beyond the usual that a relation asks for."""
+    roles = request.roles if isinstance(request, identity_service.Request) else ()
+    return tuple(role for role in roles if role not in USUAL)
+
+
+def _services(request: Request) -> list[list[str]]:
+    """Return what a relation has in the catalogue, for the record."""
     if not isinstance(request, identity_service.Request):
         return []
-    registered: list[list[str]] = []
+    return [[one.service_name, one.type, request.region] for one in request.endpoints]
+
+
+def _register(admin: Admin, request: Request) -> None:
+    """Have the catalogue say what a service asks for."""
+    if not isinstance(request, identity_service.Request):
+        return
     if all(region["id"] != request.region for region in admin.find("regions")):
         admin.request("POST", "/v3/regions", {"region": {"id": request.region}})
     for endpoint in request.endpoints:
@@ -175,78 +357,14 @@ def _register(admin: Admin, request: Request) -> list[list[str]]:
         for kind in INTERFACES:
             place = {"service_id": service["id"], "interface": kind, "region_id": request.region}
             admin.ensure("endpoints", place, url=getattr(endpoint, f"{kind}_url"))
-        registered.append([endpoint.service_name, endpoint.type, request.region])
-    return registered
 
 
-def _withdraw_services(
-    charm: KeystoneCharm, admin: Admin, relation_id: int, services: list[list[str]]
-) -> None:
-    others = [
-        service
-        for number, entry in _records(charm).items()
-        if number != relation_id
-        for service in entry["services"]
-    ]
-    for name, kind, region in (service for service in services if service not in others):
-        for found in admin.find("services", name=name, type=kind):
-            endpoints = admin.find("endpoints", service_id=found["id"])
-            for endpoint in endpoints:
-                if endpoint["region_id"] == region:
-                    admin.delete("endpoints", endpoint["id"])
-            if all(endpoint["region_id"] == region for endpoint in endpoints):
-                admin.delete("services", found["id"])
-
-
-def _publish(
-    charm: KeystoneCharm,
-    settings: Settings,
-    relation: ops.Relation,
-    user_id: str,
-    *,
-    secret_id: str | None = None,
-) -> None:
-    names = accounts.named(charm)
-    secret = secret_id or _secrets(charm, relation.id)[0].get_info().id
-    common = {"region": settings.region, "admin_role": accounts.ADMIN_ROLE, "credentials": secret}
-    if relation.name == "identity-service":
-        identity = identity_service.Identity(
-            public_url=charm.url,
-            internal_url=charm.url,
-            admin_url=charm.url,
-            service_user_id=user_id,
-            service_project=names["service_project"],
-            service_domain=names["service_domain"],
-            admin_project=names["admin_project"],
-            admin_domain=names["admin_domain"],
-            admin_user=names["admin_user"],
-            **common,
-        )
-        identity_service.publish(relation, charm.app, identity)
-        return
-    project, domain = names["service_project"], names["service_domain"]
-    identity_credentials.publish(
-        relation,
-        charm.app,
-        identity_credentials.Identity(
-            public_url=charm.url,
-            internal_url=charm.url,
-            project=project,
-            project_domain=domain,
-            user_domain=domain,
-            **common,
-        ),
-    )
-
-
-def _digest(charm: KeystoneCharm, request: Request) -> str:
-    made_of = (asdict(request), charm.url, charm.cluster.shared["names"])
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-
-
-def _secrets(charm: KeystoneCharm, relation_id: int) -> list[Any]:
-    """Return the secret that was made for a relation, if one was."""
-    try:
-        return [charm.model.get_secret(label=f"client-{relation_id}")]
-    except ops.SecretNotFoundError:
-        return []
+def _unregister(admin: Admin, name: str, kind: str, region: str) -> None:
+    """Take a service's endpoints of a region out of the catalogue, and the service if there are none of others."""
+    for found in admin.find("services", name=name, type=kind):
+        endpoints = admin.find("endpoints", service_id=found["id"])
+        for endpoint in endpoints:
+            if endpoint["region_id"] == region:
+                admin.delete("endpoints", endpoint["id"])
+        if all(endpoint["region_id"] == region for endpoint in endpoints):
+            admin.delete("services", found["id"])

@@ -21,7 +21,7 @@ import ops
 
 from keyset import KeySet, first, new_key
 from openinfra_charm.machine import CommandError
-from openinfra_charm.secrets import find
+from openinfra_charm.secrets import Own, find
 from openinfra_charm.status import NeedsOperatorError
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ LABEL = "keys"
 
 class NotYetError(Exception):
     """The keys cannot be rotated now; the message says why."""
+
+
+def _secret(charm: KeystoneCharm) -> Own:
+    return Own(charm.model, charm.app, LABEL)
 
 
 def read(charm: KeystoneCharm) -> KeySet | None:
@@ -70,12 +74,10 @@ def make(charm: KeystoneCharm, settings: Settings, chosen: KeySet) -> None:
     charm.new_keys = chosen
     until = charm.machine.now() + settings.token_reach
     needed = {f"{number}": until for number in chosen.fernet if 0 < number < chosen.primary}
-    secret = charm.app.add_secret(
-        charm.new_keys.content(), label=LABEL, rotate=ops.SecretRotate(settings.key_rotation)
-    )
+    secret = _secret(charm).put(charm.new_keys.content(), ops.SecretRotate(settings.key_rotation))
     charm.cluster.publish_shared(
         **{
-            "keys-secret": secret.id,
+            "keys-secret": secret,
             "generation": charm.new_keys.generation,
             "migrated": charm.new_keys.generation,
             "needed": needed or None,
@@ -114,8 +116,7 @@ def advance(charm: KeystoneCharm, settings: Settings) -> None:
     """As the leader of a Keystone that serves, do with the keys what is due and can be done."""
     shared = charm.cluster.shared
     if shared["rotation"] != settings.key_rotation:
-        secret = charm.model.get_secret(id=shared["keys-secret"])
-        secret.set_info(rotate=ops.SecretRotate(settings.key_rotation))
+        _secret(charm).rotate(ops.SecretRotate(settings.key_rotation))
         charm.cluster.publish_shared(rotation=settings.key_rotation)
     if shared["reach"] < settings.token_reach:
         charm.cluster.publish_shared(reach=settings.token_reach)
@@ -152,7 +153,7 @@ def rotate(charm: KeystoneCharm, settings: Settings) -> KeySet:
     needed: dict[str, float] = {**shared.get("needed", {}), f"{present.primary}": now + shared["reach"]}
     over = [int(number) for number, until in needed.items() if until <= now]
     following = present.rotated(new_key, without=over)
-    charm.model.get_secret(id=shared["keys-secret"]).set_content(following.content())
+    _secret(charm).put(following.content())
     charm.new_keys = following
     charm.keystone.write_keys(following)
     charm.cluster.publish(keys=following.generation)

@@ -189,8 +189,9 @@ class Keystone:
     # What the leader does once
 
     def sync_database(self) -> None:
-        """Bring the database's schema to this release; one that has it is left as it is."""
+        """Bring the database's schema to this release, and its tables to all characters; what is so is left as it is."""
         self._manage("db_sync")
+        self.api.convert_tables(self._config_path)
 
     def bootstrap(self, username: str, password: str, *, url: str, region: str) -> None:
         """Make the roles, the project `admin`, the catalogue's entry of Keystone, and a user who may do everything.

@@ -28,6 +28,8 @@ def statuses(charm: KeystoneCharm) -> Iterator[ops.StatusBase]:
     if why := charm.keystone.api.problem():
         yield ops.WaitingStatus(f"for Keystone: {why}")
         return
+    if charm.unit.is_leader() and "names" in charm.cluster.shared:
+        yield from map(ops.BlockedStatus, charm.clients.problems())
     if charm.unit.is_leader() and (notes := list(_notes(charm))):
         yield ops.ActiveStatus("; ".join(notes))
 

@@ -1,11 +1,11 @@
-"""What is done after the database was taken back from a backup: all accounts are made again.
+"""What is done when the database is another one, taken back from a backup or newly related: all accounts are made again.
 
 Passwords may have been replaced since, and a backup of an earlier model knows other users, and other ids. It may also be of a
 time when there was no Keystone: so the schema comes before Keystone is asked whether it serves.
 
 While a release is being upgraded, nothing of this is done: old and new code share the schema then.
 
-The leader's record, in the peer relation: `restored`, the last restore that this was done for.
+The leader's record, in the peer relation: `restored`, the relation of the database and its last restore that this was done for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import ops
 
 import accounts
-import clients
 from admin import UnreachableError
 from openinfra_charm.interfaces import mysql_client
 from openinfra_charm.machine import CommandError
@@ -35,9 +34,9 @@ def prepare(charm: KeystoneCharm) -> None:
         return
     try:
         charm.keystone.forget_caches()
-        charm.keystone.sync_database()
     except (CommandError, TimeoutError) as error:
-        raise UnreachableError(f"the restored database cannot be taken up: {error}") from error
+        raise UnreachableError(f"the caches of the database before cannot be emptied: {error}") from error
+    accounts.sync_database(charm)
 
 
 def take_up(charm: KeystoneCharm, settings: Settings) -> None:
@@ -45,14 +44,18 @@ def take_up(charm: KeystoneCharm, settings: Settings) -> None:
     if not _is_due(charm):
         return
     accounts.make_anew(charm, settings)
-    clients.make_anew(charm, settings)
+    charm.clients.make_anew()
     # Stored credentials may be encrypted with an older key than before.
-    charm.cluster.publish_shared(restored=_told(charm) or None, migrated=0)
+    charm.cluster.publish_shared(restored=_told(charm), migrated=0)
 
 
 def _is_due(charm: KeystoneCharm) -> bool:
     """Return whether the leader has to do this now; say what it waits for."""
     if not charm.unit.is_leader() or charm.cluster.shared.get("restored", "") == _told(charm):
+        return False
+    if "names" not in charm.cluster.shared and _told(charm).endswith(":"):
+        # The first database, which has nothing of before.
+        charm.cluster.publish_shared(restored=_told(charm))
         return False
     plan = charm.upgrade.plan
     if plan and plan.phase:
@@ -67,4 +70,4 @@ def _is_due(charm: KeystoneCharm) -> bool:
 
 def _told(charm: KeystoneCharm) -> str:
     database = charm.model.get_relation("database")
-    return mysql_client.read_restored(database) if database else ""
+    return f"{database.id}:{mysql_client.read_restored(database)}" if database and database.active else ""

@@ -36,6 +36,8 @@ class Settings:
     debug: bool
     password_minimum_length: int
     lockout_failures: int
+    extra_roles: frozenset[tuple[str, str]]
+    """Which applications may have which roles beyond the usual ones."""
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Settings:
@@ -57,6 +59,7 @@ class Settings:
             debug=options["debug"],
             password_minimum_length=_within(options, "password-minimum-length", 0, 128),
             lockout_failures=_within(options, "lockout-failures", 0, 1000),
+            extra_roles=_pairs(options, "extra-roles"),
         )
 
     @property
@@ -95,6 +98,14 @@ def _lifetime(text: str) -> int:
     if not _LIFETIMES[0] <= seconds <= _LIFETIMES[1]:
         raise ConfigError("token-lifetime", text, "5m to 7d, as a number and m, h or d")
     return seconds
+
+
+def _pairs(options: Mapping[str, Any], option: str) -> frozenset[tuple[str, str]]:
+    pairs = [word.partition(":") for word in re.split(r"[,\s]+", options[option]) if word]
+    if any(not (application and role) for application, _, role in pairs):
+        expected = "pairs such as ceph-rgw:ec2-reader, with commas or blanks between"
+        raise ConfigError(option, options[option], expected)
+    return frozenset((application, role) for application, _, role in pairs)
 
 
 def _within(options: Mapping[str, Any], option: str, least: int, most: int) -> int:

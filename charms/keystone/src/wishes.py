@@ -12,8 +12,6 @@ from openinfra_charm.tls import Subject
 if TYPE_CHECKING:
     from charm import KeystoneCharm
 
-DATABASE = "keystone"
-
 
 def ask(charm: KeystoneCharm) -> None:
     """Ask other applications for what Keystone needs of them."""
@@ -25,7 +23,8 @@ def ask(charm: KeystoneCharm) -> None:
         haproxy_route_tcp.publish_address(gateway, charm.unit, address)
     if charm.unit.is_leader():
         if database:
-            mysql_client.send_request(database, charm.app, DATABASE)
+            # A migration of Keystone's writes the name without quotes.
+            mysql_client.send_request(database, charm.app, charm.app.name.replace("-", "_"))
         if gateway:
             health = haproxy_route_tcp.Health(path=HEALTH)
             route = haproxy_route_tcp.Route(port=GATEWAY, backend_port=BACKEND_PORT, health=health)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from functools import cached_property
+from functools import cached_property, partial
 
 import ops
 
@@ -18,7 +18,7 @@ import restore
 import schedule
 from health_service import HealthService
 from mysql import DAEMON, MySql
-from openinfra_charm import actions, hook, leftovers, registry, status
+from openinfra_charm import actions, hook, leftovers, registry, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
@@ -48,10 +48,11 @@ class MySqlCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
         self.transport = Transport(self)
+        self.secrets = secrets.Owner(self, partial(clients.retire, self))
         self.missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
+            self.on.update_status, self.on.secret_changed, self.on.secret_remove,
             *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
             *(
                 getattr(self.on[name], f"relation_{kind}")
@@ -62,7 +63,6 @@ class MySqlCharm(ops.CharmBase):
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
         framework.observe(self.on.update_status, self._tell_version)
-        framework.observe(self.on.secret_remove, self._on_secret_remove)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -188,6 +188,7 @@ class MySqlCharm(ops.CharmBase):
             self.cluster.publish_shared(writer=member.unit)
             self.transport.lead(clients_know=clients.know_ca(self, settings))
             clients.serve(self, settings, endpoint.serve(self, member), self.transport.ca)
+        clients.drop_retired(self)
         for relation_id in clients.departed(self):
             clients.withdraw(self, relation_id)
 
@@ -218,12 +219,6 @@ class MySqlCharm(ops.CharmBase):
 
     def _on_action(self, event: ops.ActionEvent) -> None:
         actions.perform(self, event)
-
-    def _on_secret_remove(self, event: ops.SecretRemoveEvent) -> None:
-        """Drop the user of a password that nobody reads any more."""
-        if event.secret.label and self.unit.is_leader():
-            clients.forget_old(self, event.secret.label)
-            event.remove_revision()
 
     def _on_stop(self, _event: ops.StopEvent) -> None:
         """Leave the cluster; fail, for Juju to retry, as long as the data would be lost with this unit."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ops
 
+from openinfra_charm.granted import Granted
 from openinfra_charm.interfaces import mysql_client
+from openinfra_charm.secrets import Own
 from sql import StatementError, name, pattern, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from charm import MySqlCharm
+    from openinfra_charm.granted import Store
     from openinfra_charm.interfaces.mysql_client import Request
     from sql import Sql
     from state import Settings
@@ -58,12 +62,8 @@ def know_ca(charm: MySqlCharm, settings: Settings) -> bool:
 
 def withdraw(charm: MySqlCharm, relation_id: int) -> None:
     """As the leader, take the users of a relation that is gone away; its database and data stay."""
-    for user in users(charm, relation_id):
-        _drop(charm.mysql.sql, user)
-    for label in (_label(relation_id), _ca_label(relation_id)):
-        for secret in _secrets(charm, label):
-            secret.remove_all_revisions()
-    charm.cluster.publish_shared(**{_users_key(relation_id): None})
+    _granted(charm, relation_id).withdraw()
+    Own(charm.model, charm.app, _ca_label(relation_id)).remove()
 
 
 def objection(request: Request, settings: Settings) -> str | None:
@@ -88,31 +88,29 @@ def objections(charm: MySqlCharm, settings: Settings) -> list[str]:
 
 def users(charm: MySqlCharm, relation_id: int) -> list[str]:
     """Return the users of a relation, the newest last: more than one while a password is being rotated."""
-    return list(charm.cluster.shared.get(_users_key(relation_id), []))
+    return list(charm.cluster.shared.get(f"users-{relation_id}", []))
 
 
 def rotate(charm: MySqlCharm, relation: ops.Relation, request: Request) -> str:
     """Make a second user and hand it out in the secret's next revision; return its name.
 
-    The first one goes when nobody reads the revision that has it any more: Juju tells with `secret-remove`.
+    Raises:
+        NotTakenUpError: The user before the present one is still used.
     """
-    known = users(charm, relation.id)
-    user, password = _user_name(relation.id, 1 + int(known[-1].rpartition("-")[2])), _new_password()
-    charm.cluster.publish_shared(**{_users_key(relation.id): [*known, user]})
-    _make_user(charm.mysql.sql, request, user, password)
-    _publish(charm, relation, request, user, password)
-    return user
+    return _granted(charm, relation.id, relation, request).rotate()
 
 
-def forget_old(charm: MySqlCharm, label: str) -> None:
-    """As the leader, drop the users that were handed out before the newest, which everybody has taken up."""
+def retire(charm: MySqlCharm, label: str) -> None:
+    """As the leader, note that nobody reads earlier revisions of a secret: users that were handed out in them go."""
     relation_id = int(label.rpartition("-")[2])
-    if label == _ca_label(relation_id):
-        return
-    known = users(charm, relation_id)
-    for user in known[:-1]:
-        _drop(charm.mysql.sql, user)
-    charm.cluster.publish_shared(**{_users_key(relation_id): known[-1:] or None})
+    if label == _label(relation_id):
+        _granted(charm, relation_id).retire()
+
+
+def drop_retired(charm: MySqlCharm) -> None:
+    """As the leader, drop the users that nobody uses any more."""
+    for relation_id in _recorded(charm):
+        _granted(charm, relation_id).drop_retired()
 
 
 def make_anew(charm: MySqlCharm) -> None:
@@ -120,7 +118,7 @@ def make_anew(charm: MySqlCharm) -> None:
     known = {user for relation in charm.model.relations["database"] for user in users(charm, relation.id)}
     for row in charm.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
         if row[0] not in known:
-            _drop(charm.mysql.sql, row[0])
+            drop(charm.mysql.sql, row[0])
     for relation in charm.model.relations["database"]:
         request = mysql_client.read_request(relation)
         if request and users(charm, relation.id):
@@ -130,12 +128,71 @@ def make_anew(charm: MySqlCharm) -> None:
 def departed(charm: MySqlCharm) -> list[int]:
     """Return the relations that users are recorded for and that are gone."""
     present = {relation.id for relation in charm.model.relations["database"] if relation.active}
-    recorded = [int(key.rpartition("-")[2]) for key in charm.cluster.shared if key.startswith("users-")]
-    return [number for number in recorded if number not in present]
+    return [number for number in _recorded(charm) if number not in present]
 
 
-def _users_key(relation_id: int) -> str:
-    return f"users-{relation_id}"
+class _Users:
+    """Users of one client in the database, with the rights that it asks for. To drop one, no request is needed."""
+
+    def __init__(self, sql: Sql, request: Request | None) -> None:
+        self._sql = sql
+        self._request = request
+
+    def make(self, user: str, password: str) -> None:
+        """Have a user with this password; one that is there gets it."""
+        if self._request is None:
+            raise ValueError(f"{user}: nobody asks for it")
+        make_user(self._sql, self._request, user, password)
+
+    def drop(self, user: str) -> None:
+        """Have no such user."""
+        drop(self._sql, user)
+
+
+class _PlainData:
+    """Name and password in a relation's data, as requirers without secrets demand."""
+
+    def __init__(self, relation: ops.Relation, application: ops.Application) -> None:
+        self._relation = relation
+        self._application = application
+
+    def read(self) -> dict[str, str]:
+        """Return what was handed out."""
+        return dict(self._relation.data[self._application])
+
+    def put(self, content: Mapping[str, str]) -> str:
+        """Hand them out; there is no secret."""
+        mysql_client.publish_plain(self._relation, self._application, **content)
+        return ""
+
+    def remove(self) -> None:
+        """Do nothing: the data go with their relation."""
+
+
+def _granted(
+    charm: MySqlCharm, relation_id: int, relation: ops.Relation | None = None, request: Request | None = None
+) -> Granted:
+    """Return the users of a relation; to make some, relation and request are needed."""
+    users_key, retired_key = f"users-{relation_id}", f"retired-{relation_id}"
+
+    def record(users: list[str], retired: list[str]) -> None:
+        charm.cluster.publish_shared(**{users_key: users or None, retired_key: retired or None})
+
+    store: Store = Own(charm.model, charm.app, _label(relation_id), relation)
+    if relation is not None and request is not None and not request.takes_secrets:
+        store = _PlainData(relation, charm.app)
+    return Granted(
+        users=users(charm, relation_id),
+        retired=charm.cluster.shared.get(retired_key, []),
+        record=record,
+        store=store,
+        software=_Users(charm.mysql.sql, request),
+    )
+
+
+def _recorded(charm: MySqlCharm) -> list[int]:
+    """Return the relations that users are recorded for."""
+    return [int(key.rpartition("-")[2]) for key in charm.cluster.shared if key.startswith("users-")]
 
 
 def _label(relation_id: int) -> str:
@@ -146,30 +203,16 @@ def _ca_label(relation_id: int) -> str:
     return f"database-ca-{relation_id}"
 
 
-def _user_name(relation_id: int, number: int) -> str:
-    return f"relation-{relation_id}-{number}"
-
-
-def _new_password() -> str:
-    return secrets.token_urlsafe(24)
-
-
 def _hand_out(charm: MySqlCharm, relation: ops.Relation, request: Request) -> None:
-    """Make the database and the user. A hook that dies begins again: the same user then gets another password."""
-    known = users(charm, relation.id) or [_user_name(relation.id, 1)]
-    user, password = known[-1], _new_password()
-    held = [secret.peek_content() for secret in _secrets(charm, _label(relation.id))] or [
-        dict(relation.data[charm.app])  # in plain text
-    ]
-    if held[0].get("username") == user:
-        password = held[0]["password"]
-    charm.cluster.publish_shared(**{_users_key(relation.id): known})
+    """Make the database and the user."""
     charm.mysql.sql.query(f"CREATE DATABASE IF NOT EXISTS {name(request.database)}")
-    _make_user(charm.mysql.sql, request, user, password)
-    _publish(charm, relation, request, user, password)
+    secret = _granted(charm, relation.id, relation, request).hand_out(f"relation-{relation.id}-1")
+    if secret:
+        mysql_client.publish_secret(relation, charm.app, secret)
 
 
-def _make_user(sql: Sql, request: Request, user: str, password: str) -> None:
+def make_user(sql: Sql, request: Request, user: str, password: str) -> None:
+    """Have a user of a client with this password and the rights that it asks for, and no others."""
     account = f"{quote(user)}@'%'"
     where = "*.*" if "admin" in request.roles else f"{pattern(request.database)}.*"
     option = " WITH GRANT OPTION" if "admin" in request.roles else ""
@@ -177,39 +220,14 @@ def _make_user(sql: Sql, request: Request, user: str, password: str) -> None:
     sql.query(f"GRANT ALL PRIVILEGES ON {where} TO {account}{option}")
 
 
-def _drop(sql: Sql, user: str) -> None:
+def drop(sql: Sql, user: str) -> None:
+    """Have no such user."""
     sql.query(f"DROP USER IF EXISTS {quote(user)}@'%'")
-
-
-def _publish(charm: MySqlCharm, relation: ops.Relation, request: Request, user: str, password: str) -> None:
-    if not request.takes_secrets:
-        mysql_client.publish_plain(relation, charm.app, username=user, password=password)
-        return
-    if made := _keep_secret(charm, relation, _label(relation.id), {"username": user, "password": password}):
-        mysql_client.publish_secret(relation, charm.app, made)
 
 
 def _publish_ca(charm: MySqlCharm, relation: ops.Relation, request: Request, ca: str) -> None:
     if not request.takes_tls_secret:
         mysql_client.publish_tls(relation, charm.app, ca)
-    elif made := _keep_secret(charm, relation, _ca_label(relation.id), mysql_client.tls_content(ca)):
-        mysql_client.publish_tls_secret(relation, charm.app, made)
-
-
-def _keep_secret(charm: MySqlCharm, relation: ops.Relation, label: str, content: dict[str, str]) -> str:
-    """Bring a relation's secret to its content; return its id where it is a new one."""
-    for secret in _secrets(charm, label):
-        if secret.peek_content() != content:
-            secret.set_content(content)
-        return ""
-    secret = charm.app.add_secret(content, label=label)
-    secret.grant(relation)
-    return secret.id or ""
-
-
-def _secrets(charm: MySqlCharm, label: str) -> list[Any]:
-    """Return the secret of that label, if one was made."""
-    try:
-        return [charm.model.get_secret(label=label)]
-    except ops.SecretNotFoundError:
-        return []
+    else:
+        secret = Own(charm.model, charm.app, _ca_label(relation.id), relation)
+        mysql_client.publish_tls_secret(relation, charm.app, secret.put(mysql_client.tls_content(ca)))

@@ -2,6 +2,7 @@
 
 import configparser
 import http.server
+import json
 import socket
 import socketserver
 import threading
@@ -16,7 +17,8 @@ from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
 from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import Api, Description
-from openinfra_charm.openstack.files import openinfra_cache
+from openinfra_charm.openstack.files import openinfra_cache, openinfra_errors
+from openinfra_charm.testing import Software
 from openinfra_charm.tls import Certificate
 
 ACCESS = Access(
@@ -149,7 +151,7 @@ def test_a_password_comes_through_url_and_file_as_it_is():
     config = configparser.RawConfigParser()
     config.read_string(oslo.sections(oslo.database(ACCESS, ca_path="/etc/glance/database-ca.pem")))
     assert config["database"]["connection"] == (
-        "mysql+pymysql://u%2F1:p%40ss%25%3A%24@10.0.0.5:3306/glance?charset=utf8&connect_timeout=5"
+        "mysql+pymysql://u%2F1:p%40ss%25%3A%24@10.0.0.5:3306/glance?charset=utf8mb4&connect_timeout=5"
         "&ssl_ca=/etc/glance/database-ca.pem"
     )
     assert "ssl" not in oslo.database_url(ACCESS)
@@ -223,3 +225,49 @@ def test_a_daemon_is_asked_over_its_socket(real, tmp_path):
 def test_a_daemon_that_is_not_there_is_an_oserror(real, tmp_path):
     with pytest.raises(OSError):
         real.ask(str(tmp_path / "none.sock"), "GET", "/")
+
+
+def call(application):
+    """Ask a WSGI application; return its status, headers and body."""
+    told = []
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/v3/projects"}
+    body = b"".join(
+        application(environ, lambda status, headers, _=None: told.append((status, dict(headers))))
+    )
+    (status, headers), *_ = told
+    return status, headers, body
+
+
+def test_an_error_that_nobody_handles_is_the_services_own_500(caplog):
+    def fails(_environ, _start_response):
+        raise ValueError("Incorrect string value")
+
+    status, headers, body = call(openinfra_errors.guarded(fails))
+    assert status == "500 Internal Server Error"
+    assert headers["Content-Length"] == str(len(body))
+    assert json.loads(body)["error"]["code"] == 500
+    assert b"Incorrect string value" not in body
+    assert "POST /v3/projects failed" in caplog.text
+    assert "Incorrect string value" in caplog.text
+
+
+def test_an_answer_is_handed_on_as_it_is():
+    def works(_environ, start_response):
+        start_response("201 Created", [("X-Subject-Token", "token")])
+        return [b"made"]
+
+    assert call(openinfra_errors.guarded(works)) == ("201 Created", {"X-Subject-Token": "token"}, b"made")
+
+
+def test_tables_are_converted_with_the_trees_python(api, machine):
+    tree = Software()
+    tree.programs = {"runuser": lambda _argv, _stdin: None}
+    machine.bring(tree)
+    api.render(workers=1)
+    api.convert_tables("/etc/glance/glance.conf")
+    program = "/usr/lib/openinfra/glance/openinfra_tables.py"
+    assert machine.exists(program)
+    assert (
+        machine.argv[-1]
+        == f"runuser -u glance -- /opt/glance/current/bin/python {program} /etc/glance/glance.conf"
+    )

@@ -9,6 +9,8 @@ import clients
 from actions import cluster
 from openinfra_charm.actions import ActionError, Outcome, require_leader
 from openinfra_charm.interfaces import ceph_client
+from openinfra_charm.secrets import Own
+from state import CLUSTER_KEYS
 
 if TYPE_CHECKING:
     from charm import CephCharm
@@ -45,5 +47,5 @@ def run(charm: CephCharm, params: Params) -> Outcome:
 def _rotate_admin(charm: CephCharm) -> None:
     """Put the administrator's new key into the units' common secret; each takes it up in its next hook."""
     answer = charm.ceph.admin.command("auth get-or-create-pending", entity="client.admin")
-    secret = charm.model.get_secret(id=charm.cluster.shared["keys"])
-    secret.set_content({**secret.get_content(refresh=True), "admin-key": answer[0]["pending_key"]})
+    secret = Own(charm.model, charm.app, CLUSTER_KEYS)
+    secret.put({**secret.read(), "admin-key": answer[0]["pending_key"]})

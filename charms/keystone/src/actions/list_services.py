@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import clients
 from openinfra_charm.actions import NoParams, Outcome
 
 if TYPE_CHECKING:
@@ -19,10 +18,10 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
         str(relation.id): {
             "application": request.application,
             "endpoint": relation.name,
-            "users": (known := clients.record(charm, relation.id)).get("users", []),
+            "users": (known := charm.clients.record(relation.id)).get("users", []),
             "services": known.get("services", []),
         }
-        for relation, request in clients.requests(charm)
+        for relation, request in charm.clients.requests()
     }
     words = "; ".join(
         f"{entry['application']} (relation {number}): {', '.join(entry['users']) or 'no user yet'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import accounts
-from admin import UnreachableError
+from admin import RefusedError, UnreachableError
 from openinfra_charm.actions import ActionError, NoParams, Outcome, require_leader
 
 if TYPE_CHECKING:
@@ -27,6 +27,6 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
     accounts.administrator(charm)
     try:
         accounts.rotate_administrator(charm)
-    except UnreachableError as error:
+    except (UnreachableError, RefusedError) as error:
         raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     return Outcome(summary="admin has a new password: get-admin-password, openrc")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import clients
-from admin import UnreachableError
+from admin import RefusedError, UnreachableError
 from openinfra_charm.actions import ActionError, Outcome, require_leader
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ def run(charm: KeystoneCharm, params: Params) -> Outcome:
         ActionError: This is not the leader, there is no such client, or its last rotation has not come to its end.
     """
     require_leader(charm, f"rotate-service-password relation-id={params.relation_id}")
-    found = {relation.id: (relation, request) for relation, request in clients.requests(charm)}
-    users = clients.record(charm, params.relation_id).get("users", [])
+    found = {relation.id: (relation, request) for relation, request in charm.clients.requests()}
+    users = charm.clients.record(params.relation_id).get("users", [])
     if params.relation_id not in found or not users:
         numbers = ", ".join(map(str, sorted(found))) or "none"
         raise ActionError(
@@ -40,8 +39,8 @@ def run(charm: KeystoneCharm, params: Params) -> Outcome:
             f"{request.application} has not taken {users[-1]} up yet; {users[0]} goes when it has. See its units' status"
         )
     try:
-        user = clients.rotate(charm, charm.settings, relation, request)
-    except UnreachableError as error:
+        user = charm.clients.rotate(relation, request)
+    except (UnreachableError, RefusedError) as error:
         raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     return Outcome(
         summary=f"{request.application} is given {user}; {users[0]} goes when it has been taken up"

@@ -14,7 +14,7 @@ from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 SECONDS = 2
 
-config = configparser.RawConfigParser()
+config = configparser.RawConfigParser(strict=False)
 config.read(sys.argv[1])
 cache = config["cache"]
 tls = None

@@ -13,6 +13,7 @@ import sqlalchemy
 from keystone.common import sql
 from keystone.token.token_formatters import TokenFormatter
 from keystone.wsgi.api import application as keystone
+from openinfra_errors import guarded
 from oslo_db.exception import DBError
 
 from keystone import exception
@@ -21,6 +22,7 @@ PATH = "/openinfra/health"
 PAUSED = os.environ["OPENINFRA_PAUSED"]
 KEEP_SECONDS = 1
 
+_keystone = guarded(keystone)
 _lock = threading.Lock()
 _known = (0.0, "")
 
@@ -45,7 +47,7 @@ def application(environ, start_response):
     """Answer a request (PEP 3333)."""
     global _known
     if environ.get("PATH_INFO") != PATH:
-        return keystone(environ, start_response)
+        return _keystone(environ, start_response)
     with _lock:
         asked, why = _known
         if time.monotonic() - asked > KEEP_SECONDS:

@@ -95,7 +95,8 @@ class Keystone(Software):
         if not self.serves or not self.keys() or not found or found[0]["password"] != password:
             return None
         now, keys = self.machine.now(), self.keys()
-        return twin.Token(keys[max(keys)], found[0]["id"], password, now, now + self.lifetime)
+        stamp = self.api.database.stamp(found[0])
+        return twin.Token(keys[max(keys)], found[0]["id"], stamp, now, now + self.lifetime)
 
     def time_passed(self) -> None:
         """Let somebody log in here."""
@@ -117,13 +118,17 @@ class Keystone(Software):
         return answer
 
     def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
-        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the program that empties the caches."""
+        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the programs that empty the caches and convert tables."""
         assert self.config, "keystone-manage has no configuration"
         if argv[5].endswith("/forget_caches.py"):
             assert argv[6] == f"/etc/{self.application}/keystone.conf"
             self.emptied += 1
             return None
         database, command = self.api.database, argv[6]
+        if argv[5].endswith("/openinfra_tables.py"):
+            assert database.synced, "there are no tables"
+            database.characters = "utf8mb4"
+            return None
         if command == "db_sync":
             database.sync()
         elif command == "credential_migrate":

@@ -45,7 +45,7 @@ class Twin(testing.Twin):
 
     def _user_is_there(self, token: twin.Token) -> bool:
         user = self.database.table("users").get(token.user)
-        return user is not None and user["password"] == token.password
+        return user is not None and self.database.stamp(user) == token.password
 
     def unfinished(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how many units do not serve, and what the catalogue lacks."""
@@ -60,6 +60,15 @@ class Twin(testing.Twin):
         leader = f"{units[0].partition('/')[0]}/leader"
         yield f"run {leader} rotate-admin-password"
         yield f"run {leader} rotate-keys"
+
+    def rotations(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how the password of the first service is replaced."""
+        leader = f"{units[0].partition('/')[0]}/leader"
+        yield f"run {leader} rotate-service-password relation-id=relation:identity-service"
+
+    def accepts(self) -> Iterator[str]:
+        """Yield the passwords of all users."""
+        yield from (user["password"] for user in self.database.find("users"))
 
     def settings(self) -> Sequence[str]:
         """Return what restarts the processes, and what changes how keys are rotated."""

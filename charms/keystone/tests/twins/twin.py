@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from openinfra_charm.testing import Request
 
 ROLES = ("admin", "manager", "member", "reader", "service")
+LONGEST = 255
 UNIQUE = {
     "users": ("name", "domain_id"),
     "projects": ("name", "domain_id"),
@@ -32,7 +33,7 @@ UNIQUE = {
 
 @dataclass(frozen=True)
 class Token:
-    """A token: the key that encrypted it, whose it is, and when it ends."""
+    """A token: the key that encrypted it, whose it is, with which password (its `stamp`), and when it ends."""
 
     key: str
     user: str
@@ -46,6 +47,8 @@ class Database:
     """What all processes of one Keystone share. `bootstrapped` are the accounts that were made this way."""
 
     synced: bool = False
+    characters: str = "utf8mb3"
+    """What the tables' names may consist of."""
     bootstrapped: list[tuple[str, str]] = field(default_factory=list)
     tables: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     grants: set[tuple[str, str, str]] = field(default_factory=set)
@@ -68,6 +71,11 @@ class Database:
         one = {"id": f"{kind[0]}{self.made}", "enabled": True, **values}
         self.table(kind)[one["id"]] = one
         return one
+
+    @staticmethod
+    def stamp(user: dict[str, Any]) -> str:
+        """Return what a user's tokens are good for: its password, as often as it was written."""
+        return f"{user.get('written', 0)} {user['password']}"
 
     # keystone-manage
 
@@ -133,44 +141,69 @@ class Api:
         found = self.database.find("users", name=wanted["name"], domain_id=wanted["domain"]["id"])
         if not found or found[0]["password"] != wanted["password"]:
             return _error(401, "The request you have made requires authentication."), None
-        token = Token(keys[max(keys)], found[0]["id"], wanted["password"], now, now + lifetime)
+        token = Token(keys[max(keys)], found[0]["id"], self.database.stamp(found[0]), now, now + lifetime)
         headers = {"x-subject-token": f"token-of-{found[0]['name']}"}
         return Answer(status=201, headers=headers, body="{}"), token
 
     def takes(self, token: Token, keys: dict[int, str], now: float) -> bool:
         """Return whether a process with these keys takes a token."""
         user = self.database.table("users").get(token.user)
-        known = user is not None and user["password"] == token.password
+        known = user is not None and self.database.stamp(user) == token.password
         return known and token.key in keys.values() and now < token.ends
 
     def _act(self, method: str, parts: list[str], query: dict[str, str], body: dict[str, Any]) -> Answer:
-        if method == "PUT":
-            *where, _, user, _, role = parts
-            self.database.grants.add(("/".join(where), user, role))
-            return Answer(status=204, headers={}, body="")
+        if "roles" in parts[1:]:
+            return self._assign(method, parts)
         kind = parts[0]
         one = kind.removesuffix("s")
         if method == "GET":
             return _found(kind, self.database.find(kind, **query))
         if method == "POST":
             values = body[one]
+            if why := _why_not(kind, values):
+                return _error(400, why)
             same = {key: values.get(key) for key in UNIQUE.get(kind, ())}
             if same and self.database.find(kind, **same):
                 return _error(409, f"Conflict occurred attempting to store {one}")
             return Answer(status=201, headers={}, body=json.dumps({one: self.database.add(kind, values)}))
         return self._change(method, kind, parts[1], body)
 
+    def _assign(self, method: str, parts: list[str]) -> Answer:
+        """Give, take or list the roles of a user."""
+        at = parts.index("users", 1)
+        where, user, roles = "/".join(parts[:at]), parts[at + 1], parts[at + 3 :]
+        if method == "GET":
+            held = sorted(role for place, who, role in self.database.grants if (place, who) == (where, user))
+            return _found("roles", [self.database.table("roles")[role] for role in held])
+        change = self.database.grants.add if method == "PUT" else self.database.grants.discard
+        change((where, user, roles[0]))
+        return Answer(status=204, headers={}, body="")
+
     def _change(self, method: str, kind: str, identifier: str, body: dict[str, Any]) -> Answer:
         table, one = self.database.table(kind), kind.removesuffix("s")
         if identifier not in table:
             return _error(404, f"Could not find {one}: {identifier}.")
         if method == "PATCH":
+            if why := _why_not(kind, body[one]):
+                return _error(400, why)
             table[identifier].update(body[one])
+            if kind == "users" and "password" in body[one]:
+                # Whatever it was before: Keystone ends the user's tokens.
+                table[identifier]["written"] = table[identifier].get("written", 0) + 1
             return _found(one, table[identifier])
         del table[identifier]
         if kind == "users":
             self.database.grants = {grant for grant in self.database.grants if grant[1] != identifier}
         return Answer(status=204, headers={}, body="")
+
+
+def _why_not(kind: str, values: dict[str, Any]) -> str:
+    """Return why Keystone does not take these values (its JSON schemas); empty if it does."""
+    if kind == "endpoints" and not values.get("url", "http://unchanged").startswith("http"):
+        return f"Invalid input for field 'url': {values['url']!r} is not a 'uri'"
+    if kind == "services" and len(values.get("type", "")) > LONGEST:
+        return f"Invalid input for field 'type': {values['type']!r} is too long"
+    return ""
 
 
 def _found(name: str, what: object) -> Answer:

@@ -1,5 +1,6 @@
 """The charm's hooks, on one machine and on three."""
 
+import dataclasses
 import json
 
 import authority
@@ -68,7 +69,7 @@ def test_a_hook_with_nothing_new_changes_nothing(three):
 def test_the_configuration_says_what_the_model_says(one):
     config = one.machines[0].read(CONFIG)
     for line in (
-        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8&connect_timeout=5",
+        "connection = mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/keystone?charset=utf8mb4&connect_timeout=5",
         "memcache_servers = 10.0.1.0:11211,10.0.1.1:11211",
         "expiration = 3600",
         "max_active_keys = 5",
@@ -253,22 +254,171 @@ def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
 
 
 def test_a_service_gets_a_user_and_a_place_in_the_catalogue(three):
-    relation = glance(three, extra_roles='["ResellerAdmin"]')
+    relation = glance(three)
     told = three.answer(relation)
     (user,) = three.database.find("users", id=told["service-user-id"])
     assert user["name"] == f"svc-glance-{relation}-1"
     assert three.secret(f"client-{relation}") == {"username": user["name"], "password": user["password"]}
-    roles = {
-        three.database.table("roles")[role]["name"]
-        for _, who, role in three.database.grants
-        if who == user["id"]
-    }
-    assert roles == {"service", "ResellerAdmin"}
+    assert roles(three, relation) == {"admin", "service"}
     (service,) = three.database.find("services", type="image")
     urls = {
         one["interface"]: one["url"] for one in three.database.find("endpoints", service_id=service["id"])
     }
     assert urls == {kind: f"https://glance/{kind}" for kind in ("public", "internal", "admin")}
+
+
+def roles(model, relation):
+    """Return the roles of the newest user of a relation."""
+    (user,) = model.database.find("users", name=model.secret(f"client-{relation}")["username"])
+    held = {role for _, who, role in model.database.grants if who == user["id"]}
+    return {model.database.table("roles")[role]["name"] for role in held}
+
+
+def test_roles_beyond_the_usual_need_the_operators_word(three):
+    relation = glance(three, extra_roles='["ResellerAdmin"]')
+    assert roles(three, relation) == {"admin", "service"}
+    assert three.statuses[0].name == "blocked"
+    assert "add glance:ResellerAdmin to the option extra-roles of keystone" in three.statuses[0].message
+    three.configure(extra_roles="other:admin, glance:ResellerAdmin")
+    assert roles(three, relation) == {"admin", "service", "ResellerAdmin"}
+    assert three.statuses[0].name == "active"
+    three.configure(extra_roles="")
+    assert roles(three, relation) == {"admin", "service"}
+
+
+def test_who_needs_less_gets_less(three):
+    three.configure(extra_roles="glance:ec2-reader")
+    relation = glance(three, extra_roles='["ec2-reader"]', roles_enough='["service"]')
+    assert roles(three, relation) == {"service", "ec2-reader"}
+
+
+def test_secrets_of_ec2_credentials_are_read_by_a_role_of_its_own(one):
+    (rule,) = (
+        line for line in one.machines[0].read("/etc/keystone/policy.yaml").splitlines() if "ec2_get" in line
+    )
+    assert "role:ec2-reader" in rule
+    assert "role:service" not in rule
+
+
+def test_an_option_of_roles_names_applications(one):
+    one.configure(extra_roles="ec2-reader")
+    assert one.statuses[0].message.startswith("config extra-roles='ec2-reader'")
+
+
+NO_URL = json.dumps([json.loads(WANTED)[0] | {"service_name": "web", "type": "web", "internal_url": ""}])
+TOO_LONG = json.dumps([json.loads(WANTED)[0] | {"service_name": "web", "type": "w" * 256}])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (
+            NO_URL,
+            "web asks for the internal URL '' in the catalogue: expected one such as https://10.0.0.7:9292",
+        ),
+        (TOO_LONG, "web: Keystone refuses what it asks for: "),
+    ],
+)
+def test_one_that_cannot_be_served_keeps_nobody_else(three, wanted, why):
+    bad = three.relate_client("identity-service", "web", region="RegionOne", service_endpoints=wanted)
+    assert three.statuses[0].name == "blocked"
+    assert why in three.statuses[0].message
+    assert "service-credentials" not in three.answer(bad)
+    relation = glance(three)
+    assert three.answer(relation)["service-credentials"]
+    three.update_status()
+    three.log()
+    before = three.snapshot()
+    three.every()
+    assert (three.log(), three.snapshot()) == ([], before)
+    three.unrelate(bad)
+    assert three.statuses[0].name == "active"
+    assert not three.database.find("services", name="web")
+
+
+def test_one_that_is_mended_is_served(three):
+    bad = three.relate_client("identity-service", "web", region="RegionOne", service_endpoints=TOO_LONG)
+    three.tell(bad, {"service-endpoints": WANTED.replace("glance", "web").replace("image", "web")})
+    three.every()
+    assert three.statuses[0].name == "active"
+    assert three.answer(bad)["service-credentials"]
+
+
+def test_a_token_outlasts_what_is_told_anew(three):
+    relation = glance(three)
+    content = three.secret(f"client-{relation}")
+    token = nodes(three)[0].log_in(content["username"], content["password"])
+    three.relate_gateway("10.0.0.100:5000")
+    three.update_status()
+    assert three.answer(relation)["public-auth-url"] == "https://10.0.0.100:5000/v3"
+    assert nodes(three)[0].takes(token)
+
+
+def test_strangers_cannot_lock_the_operator_out(one):
+    for name in ("admin", "openinfra-charm"):
+        (user,) = one.database.find("users", name=name)
+        assert user["options"]["ignore_lockout_failure_attempts"]
+
+
+def test_security_events_are_in_the_journal(one):
+    config = one.machines[0].read(CONFIG)
+    assert "notification_format = cadf" in config
+    assert "[oslo_messaging_notifications]\ndriver = log\n" in config
+
+
+def test_the_database_is_named_after_the_application(deploy):
+    model = deploy(1)
+    assert model.local[DATABASE, "app"]["database"] == "keystone"
+
+
+def test_a_schema_that_cannot_be_made_is_told_and_tried_again(deploy, monkeypatch):
+    model = deploy(0)
+    machine = model.make_machine(0)
+    model.machines[0], model.unit_data[0] = machine, {}
+    monkeypatch.setitem(
+        machine.broken, "runuser", "Traceback (most recent call last):\n  File\nLost connection"
+    )
+    model.run(0, model.on.config_changed())
+    model.update_status()
+    assert model.statuses[0] == ops.WaitingStatus(
+        "the database cannot be brought to this release: Lost connection"
+    )
+    del machine.broken["runuser"]
+    model.update_status()
+    assert model.statuses[0] == ops.ActiveStatus()
+
+
+def test_names_may_have_any_characters(one):
+    assert one.database.characters == "utf8mb4"
+
+
+def test_tables_of_before_are_converted(one):
+    """What an earlier revision of the charm has left."""
+    one.database.characters = "utf8mb3"
+    one.app_data["bootstrapped"] = "true"
+    one.update_status()
+    assert one.database.characters == "utf8mb4"
+    assert one.statuses[0] == ops.ActiveStatus()
+
+
+def test_another_database_is_filled_too(three):
+    """The database is another one, empty: schema, accounts and catalogue are made in it, with the passwords on record."""
+    relation = glance(three)
+    content = three.secret(f"client-{relation}")
+    old = three.relations[DATABASE]
+    three.unrelate(DATABASE)
+    vars(three.database).update(vars(twin.Database()))
+    three.relate(dataclasses.replace(old, id=DATABASE + 100))
+    three.update_status()
+    three.update_status()
+    assert {status.name for status in three.statuses.values()} == {"active"}
+    assert all(node.serves for node in nodes(three))
+    (user,) = three.database.find("users", name=content["username"])
+    assert user["password"] == content["password"]
+    assert three.answer(relation)["service-user-id"] == user["id"]
+    assert three.database.find("services", type="image")
+    (admin,) = three.database.find("users", name="admin")
+    assert admin["password"] == three.secret("admin-secret")["password"]
 
 
 def test_a_client_of_credentials_gets_a_user_alone(three):
@@ -450,6 +600,8 @@ def test_a_services_password_is_a_second_user_until_the_first_is_not_read_any_mo
     (left,) = [u for u in three.database.table("users").values() if u["name"].startswith("svc-")]
     assert left["name"] == f"svc-glance-{relation}-2"
     assert left["id"] == three.answer(relation)["service-user-id"]
+    three.action(0, "rotate-service-password", relation_id=relation)
+    assert three.secret(f"client-{relation}")["username"] == f"svc-glance-{relation}-3"
 
 
 def test_services_are_listed(three):
@@ -627,6 +779,7 @@ def test_a_backup_of_a_time_without_keystone_is_taken_up(one):
     one.every()
     assert one.statuses[0] == ops.ActiveStatus()
     assert one.database.find("users", name="admin")
+    assert one.database.characters == "utf8mb4"
 
 
 def test_a_schema_that_this_release_cannot_use_is_told_and_tried_again(one, monkeypatch):
@@ -639,7 +792,7 @@ def test_a_schema_that_this_release_cannot_use_is_told_and_tried_again(one, monk
     del machine.broken["runuser"]
     one.every()
     assert one.statuses[0] == ops.ActiveStatus()
-    assert one.shared["restored"] == "1"
+    assert one.shared["restored"].endswith(":1")
 
 
 def test_a_restore_waits_for_the_end_of_an_upgrade(one):
@@ -647,7 +800,7 @@ def test_a_restore_waits_for_the_end_of_an_upgrade(one):
     one.app_data["release"] = json.dumps(shared | {"phase": "switched", "to": shared["release"], "number": 1})
     one.tell(DATABASE, {"restored": "1"})
     one.every()
-    assert "restored" not in one.shared
+    assert one.shared["restored"].endswith(":")
     assert nodes(one)[0].emptied == 0
     assert "finish-upgrade or rollback-release" in one.statuses[0].message
 

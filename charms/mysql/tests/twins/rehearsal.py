@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import programs
@@ -46,6 +47,18 @@ class Twin(testing.Twin):
         """Yield how each unit gets a backup."""
         for unit in units:
             yield f"run {unit} create-backup"
+
+    def rotations(self, units: Sequence[str]) -> Iterator[str]:
+        """Yield how the password of the first client is replaced."""
+        yield f"run {units[0].partition('/')[0]}/leader rotate-password relation-id=relation:database"
+
+    def accepts(self) -> Iterator[str]:
+        """Yield the passwords of all users of a cluster that serves."""
+        for component in self.galera.components:
+            for name in sorted(component)[:1]:
+                yield from (
+                    json.loads(user)["password"] for user in self.galera.servers[name].load().users.values()
+                )
 
     def settings(self) -> Sequence[str]:
         """Return what restarts servers, and what does not."""

@@ -627,6 +627,23 @@ def test_a_password_is_rotated_by_a_second_user(one):
     one.run(0, one.on.secret_remove(secret, revision=1))
     assert list(one.galera.servers["machine-0"].load().users) == [f"relation-{client.id}-2"]
     assert one.shared[f"users-{client.id}"] == [f"relation-{client.id}-2"]
+    one.action(0, "rotate-password", relation_id=client.id)
+    (secret,) = one.secrets
+    assert secret.tracked_content["username"] == f"relation-{client.id}-3", "the owner reads what it has set"
+
+
+def test_an_old_user_goes_as_soon_as_the_database_answers(one):
+    client = relation()
+    one.relate(client)
+    one.action(0, "rotate-password", relation_id=client.id)
+    (secret,) = one.secrets
+    one.machines[0].run("systemctl", "stop", UNIT)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(one.machines[0].broken, "mariadb", "ERROR 2002 (HY000): Can't connect")
+        patched.setitem(one.machines[0].broken, "systemctl", "no")
+        one.run(0, one.on.secret_remove(secret, revision=1))
+    pass_time(one)
+    assert list(one.galera.servers["machine-0"].load().users) == [f"relation-{client.id}-2"]
 
 
 def test_only_a_relation_with_a_user_is_rotated(one):

@@ -233,6 +233,10 @@ class Twin:
         del units
         return iter(())
 
+    def accepts(self) -> Iterator[str]:
+        """Yield the passwords with which the software lets somebody in now."""
+        return iter(())
+
     staying: Sequence[str] = ()
     """The application's units that are not on their way out; a rehearsal keeps it current."""
 

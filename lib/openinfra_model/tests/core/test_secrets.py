@@ -82,6 +82,43 @@ def test_a_reader_keeps_its_revision_until_it_refreshes(play):
     assert set(play.state.secrets[secret].revisions) == {2}
 
 
+def test_an_owner_that_reads_is_one_more_reader(play):
+    secret = add(play, "--label", "own")
+    assert read(play, "owner/0", "--label", "own").stdout == "key: one\n"
+    in_hook(play, "owner/0", lambda run: run.tool("secret-set", secret, "key=two"))
+    assert play.names("owner/0")[-1] == "secret-changed"
+    assert read(play, "owner/0", "--label", "own").stdout == "key: one\n"
+    assert read(play, "owner/0", "--label", "own", "--peek").stdout == "key: two\n"
+    assert "secret-remove" not in play.names("owner/0")
+    assert read(play, "owner/0", "--label", "own", "--refresh").stdout == "key: two\n"
+    assert play.names("owner/0")[-1] == "secret-remove"
+
+
+def test_any_unit_of_the_owner_that_has_read_is_waited_for(play):
+    secret = add(play, "--label", "own")
+    assert read(play, "owner/1", "--label", "own", "--peek").stdout == "key: one\n"
+    in_hook(play, "owner/0", lambda run: run.tool("secret-set", secret, "key=two"))
+    assert play.names("owner/1")[-1] == "secret-changed"
+    assert "secret-remove" not in play.names("owner/0")
+    assert read(play, "owner/1", "--label", "own", "--refresh").stdout == "key: two\n"
+    assert play.names("owner/0")[-1] == "secret-remove"
+
+
+def test_who_sets_and_refreshes_in_one_hook_follows_what_it_set(play):
+    secret = add(play, "--label", "own")
+    read(play, "owner/0", secret)
+
+    def change(run):
+        run.tool("secret-set", secret, "key=two")
+        assert run.tool("secret-get", secret).stdout == "key: one\n"
+        return run.tool("secret-get", secret, "--refresh")
+
+    assert in_hook(play, "owner/0", change).stdout == "key: two\n"
+    assert "secret-changed" not in play.names("owner/0")
+    assert play.names("owner/0")[-1] == "secret-remove"
+    assert read(play, "owner/0", secret).stdout == "key: two\n"
+
+
 def test_the_same_content_is_no_new_revision(play):
     secret = add(play)
     in_hook(play, "owner/0", lambda run: run.tool("secret-set", secret, "key=one"))

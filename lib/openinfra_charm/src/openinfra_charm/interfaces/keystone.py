@@ -5,6 +5,9 @@ data. The requirer writes `region`, `service-endpoints` (a JSON list of `{servic
 internal_url, admin_url}`) and, if it wants them, `extra-roles` (a JSON list of role names). The provider writes the keys of
 `Identity.on_the_wire`, among them `service-credentials`, the id of a secret with `username` and `password`.
 
+Beyond the published format, a requirer may write `roles-enough`, a JSON list of those of the usual roles that are enough for its user:
+it asks for fewer rights.
+
 A requirer that offers nothing itself, but validates tokens, writes an empty list of endpoints.
 """
 
@@ -39,13 +42,17 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What a requirer asks for, as the provider sees it; `roles` are those that its user shall have besides the usual."""
+    """What a requirer asks for, as the provider sees it.
+
+    `roles` are those that its user shall have besides the usual; `enough` names those of the usual that it needs, empty: all.
+    """
 
     relation_id: int
     application: str
     region: str
     endpoints: tuple[Endpoint, ...]
     roles: tuple[str, ...] = ()
+    enough: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +143,7 @@ def read_request(relation: ops.Relation) -> Request | None:
     region, wanted = data.get("region", ""), data.get("service-endpoints", "")
     if not (region and wanted):
         return None
-    roles = databag.load(data.get("extra-roles", ""), list)
+    roles, enough = (databag.load(data.get(key, ""), list) for key in ("extra-roles", "roles-enough"))
     return Request(
         relation_id=relation.id,
         application=relation.app.name,
@@ -147,6 +154,7 @@ def read_request(relation: ops.Relation) -> Request | None:
             if isinstance(one, dict)
         ),
         roles=tuple(str(role) for role in roles),
+        enough=tuple(str(role) for role in enough),
     )
 
 
@@ -166,13 +174,23 @@ def send_request(
     *,
     region: str,
     roles: Iterable[str] = (),
+    enough: Iterable[str] = (),
 ) -> None:
-    """As the requirer's leader, ask for a user, and for a place in the catalogue for each endpoint."""
+    """As the requirer's leader, ask for a user, and for a place in the catalogue for each endpoint.
+
+    Args:
+        relation: The relation.
+        application: The requirer.
+        endpoints: What it offers.
+        region: Where.
+        roles: Those that its user shall have besides the usual; the operator has to allow them.
+        enough: Those of the usual roles that it needs, where it does not need all.
+    """
     data = relation.data[application]
     wanted = [asdict(endpoint) for endpoint in endpoints]
     databag.put(data, "service-endpoints", json.dumps(wanted, sort_keys=True))
-    extra = list(roles)
-    databag.put(data, "extra-roles", json.dumps(extra) if extra else "")
+    for key, wanted in (("extra-roles", list(roles)), ("roles-enough", list(enough))):
+        databag.put(data, key, json.dumps(wanted) if wanted else "")
     databag.put(data, "region", region)
 
 

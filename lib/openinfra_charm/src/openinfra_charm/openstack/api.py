@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _PROGRAM_SECONDS = 300
 _CACHE = "openinfra_cache"
+_ERRORS = "openinfra_errors"
+_TABLES = "openinfra_tables"
+_MODULES = (_CACHE, _ERRORS, _TABLES)
+"""Ours, beside the service's: time limits of caches, an answer to every request, and a program for the database."""
 _OK = 200
 HEALTH = "/openinfra/health"
 """The path that answers 200 when the service can do its work, and 503 with the reason when it cannot, or is paused."""
@@ -41,7 +45,7 @@ HEALTH = "/openinfra/health"
 class Description:
     """What tells one API from another.
 
-    `wsgi` is `module:application`. In the values of `environment` `{etc}` and `{lib}` are the application's folders of
+    `wsgi` is `module:application`; what it serves should be `openinfra_errors.guarded`. In the values of `environment` `{etc}` and `{lib}` are the application's folders of
     configuration and of what its process may write.
     """
 
@@ -65,7 +69,7 @@ class Api:
         self.socket = f"/run/{application}/api.sock"
         self.unit = f"{application}-api.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
-        self._cache_path = f"{self.modules}/{_CACHE}.py"
+        self._module_paths = {name: f"{self.modules}/{name}.py" for name in _MODULES}
         self._socket_unit = f"{application}-api.socket"
         self._socket_path = f"/etc/systemd/system/{self._socket_unit}"
         self._paused_path = f"{self.lib}/paused"
@@ -90,6 +94,15 @@ class Api:
         command = ("runuser", "-u", self.user, "--", self._program(program, tree), *arguments)
         self._machine.run(*command, env=variables, timeout=_PROGRAM_SECONDS)
 
+    def convert_tables(self, config_path: str) -> None:
+        """Let the database that a configuration names hold any character, its tables that are there too.
+
+        Raises:
+            CommandError: It cannot be done.
+            TimeoutError: It takes too long.
+        """
+        self.run("python", self._module_paths[_TABLES], config_path)
+
     def _program(self, name: str, tree: str = "current") -> str:
         return f"/opt/{self._application}/{tree}/bin/{name}"
 
@@ -110,9 +123,12 @@ class Api:
             lib=self.lib,
         )
         socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
-        cache = (Path(__file__).parent / f"files/{_CACHE}.py").read_text(encoding="utf-8")
+        here = Path(__file__).parent / "files"
         files = (
-            File(path=self._cache_path, content=cache),
+            *(
+                File(path=path, content=(here / f"{name}.py").read_text(encoding="utf-8"))
+                for name, path in self._module_paths.items()
+            ),
             File(path=self._unit_path, content=unit),
             File(path=self._socket_path, content=socket),
         )
@@ -202,7 +218,8 @@ class Api:
         return (self._unit_path, self._socket_path, self.modules, self.etc, self.lib)
 
     def _service(self, inputs: tuple[str, ...]) -> Service:
-        own = (self._machine.read(path) or "" for path in (self._unit_path, self._cache_path))
+        modules = (self._module_paths[name] for name in (_CACHE, _ERRORS))
+        own = (self._machine.read(path) or "" for path in (self._unit_path, *modules))
         return Service(unit=self.unit, inputs=(*own, *inputs))
 
 

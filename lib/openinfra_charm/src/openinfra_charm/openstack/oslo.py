@@ -29,7 +29,7 @@ def database_url(access: Access, *, ca_path: str = "") -> str:
     """
     user, password = quote(access.username, safe=""), quote(access.password, safe="")
     tls = f"&ssl_ca={quote(ca_path)}" if ca_path else ""
-    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8&connect_timeout={CONNECT_SECONDS}{tls}"
+    return f"mysql+pymysql://{user}:{password}@{access.endpoints[0]}/{access.database}?charset=utf8mb4&connect_timeout={CONNECT_SECONDS}{tls}"
 
 
 def sections(parts: Mapping[str, Mapping[str, object]]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from openinfra_model.core import configuration, leadership, ports, secrets, storage
-from openinfra_model.core.entities import Databag, Secret, SecretRevision
+from openinfra_model.core.entities import Consumer, Databag, Secret, SecretRevision
 from openinfra_model.core.errors import ModelError, ToolError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def commit(state: State, ids: Ids, running: RunningHook, now: float) -> None:
     for number, settings in running.application_settings.items():
         _write_application_settings(state, number, state.units[running.unit].application, settings)
     for identity, change in running.secrets.items():
-        _write_secret(state, identity, change, now)
+        _write_secret(state, running.unit, identity, change, now)
     for name, count in running.new_storage.items():
         directive = configuration.storage_directives(
             state, state.applications[running.unit.partition("/")[0]]
@@ -100,12 +100,14 @@ def _write_unit(state: State, running: RunningHook) -> None:
         state.machines.put(replace(state.machines[unit.machine], reboot_wanted=True))
 
 
-def _write_secret(state: State, identity: str, change: SecretChange, now: float) -> None:
+def _write_secret(state: State, unit: str, identity: str, change: SecretChange, now: float) -> None:
     if change.owner:
         secret = _new_secret(identity, change, now)
     else:
         secret = _changed_secret(state.secrets[identity], change, now)
     state.secrets.put(secret)
+    if change.follows:
+        secrets.follow(state, unit, secret, Consumer(revision=secret.latest, label=secret.label))
     for revision in change.removed:
         if secret.id in state.secrets:
             secrets.remove_revision(state, state.secrets[secret.id], revision)

@@ -76,7 +76,7 @@ class Finished:
 class SecretChange:
     """What a hook changes of one secret; None leaves a field as it is. `owner` is set for a new secret.
 
-    `removed` lists revisions; None among them means all.
+    `removed` lists revisions; None among them means all. `follows` says that the unit reads the new content from now on.
     """
 
     owner: str = ""
@@ -88,6 +88,7 @@ class SecretChange:
     grants: list[Grant] = field(default_factory=list["Grant"])
     revoked: list[str] = field(default_factory=list[str])
     removed: list[int | None] = field(default_factory=list["int | None"])
+    follows: bool = False
 
 
 @dataclass(kw_only=True, slots=True)

@@ -394,7 +394,7 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consumer:
-    """How a unit follows a secret that it does not own: under its own label, at a revision."""
+    """How a unit follows a secret, its own too: at a revision, under its own label or, if it owns the secret, the owner's."""
 
     revision: int
     label: str = ""

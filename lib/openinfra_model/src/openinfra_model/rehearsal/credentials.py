@@ -89,6 +89,11 @@ def _check_rotated(world: World) -> None:
         for path, node in machine.nodes.items():
             if node.content and any(value in node.content for value in replaced):
                 raise Violation(ROTATED, f"{path} of {machine.name} has a credential that was replaced")
+    for application, password in world.accepted():
+        if password in replaced:
+            raise Violation(
+                ROTATED, f"{application} still lets somebody in with a password that was replaced"
+            )
 
 
 # Certificates

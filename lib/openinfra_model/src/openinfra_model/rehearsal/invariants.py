@@ -45,7 +45,9 @@ SOFTWARE = Invariant("software", "what the software's own twin forbids never is"
 CERTIFICATES = Invariant(
     "certificates", "what is served in the end has not expired, and leads to a CA that its clients trust"
 )
-ROTATED = Invariant("rotated", "a credential that was replaced is nowhere on a machine in the end")
+ROTATED = Invariant(
+    "rotated", "a credential that was replaced is nowhere on a machine in the end, and lets nobody in"
+)
 
 ALL = (
     CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,

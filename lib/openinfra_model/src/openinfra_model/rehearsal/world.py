@@ -21,6 +21,7 @@ from openinfra_charm.testing import Clock, Fuse, Killed, MemoryMachine, OutOfPat
 from openinfra_model.controller import deployment
 from openinfra_model.core import Core, Ids, State, secrets
 from openinfra_model.core.entities import Network
+from openinfra_model.core.errors import ModelError
 from openinfra_model.document import value_of
 from openinfra_model.rehearsal.adapter import Memory, Outcome
 from openinfra_model.rehearsal.code import CharmCode
@@ -203,9 +204,27 @@ class World:
                 self.core.remove_machine(name, now=self.now, force=forced)
 
     def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
-        given = {key: value_of(value) for key, value in (word.split("=", 1) for word in words)}
+        given = {
+            key: self._relation_id(unit, value) or value_of(value)
+            for key, value in (word.split("=", 1) for word in words)
+        }
         operation = self.core.enqueue_action([unit], action, given, self.now)
         return self.state.operations[operation].tasks[0]
+
+    def _relation_id(self, unit: str, value: str) -> int | None:
+        """Return which relation `relation:ENDPOINT` names, which Juju does not know: the first that a unit has there.
+
+        Raises:
+            ModelError: There is none.
+        """
+        word, _, endpoint = value.partition(":")
+        if word != "relation":
+            return None
+        application = unit.partition("/")[0]
+        for relation in self.state.relations:
+            if any(end.application == application and end.name == endpoint for end in relation.endpoints):
+                return relation.id
+        raise ModelError(f"{application} has no relation on {endpoint}")
 
     def _supply(self, verb: str, name: str, words: Sequence[str]) -> None:
         """Add, change or grant a secret of the operator's."""
@@ -492,6 +511,12 @@ class World:
         for name, twin in self.twins.items():
             for who, chain in twin.served():
                 yield name, who, chain
+
+    def accepted(self) -> Iterator[tuple[str, str]]:
+        """Yield the passwords that let somebody in: the application, and the password."""
+        for name, twin in self.twins.items():
+            for password in twin.accepts():
+                yield name, password
 
     def rotations(self) -> list[str]:
         """Return what would replace a credential or a certificate."""

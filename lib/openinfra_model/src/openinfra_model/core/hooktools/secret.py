@@ -140,13 +140,14 @@ def _find_label(call: Call, label: str) -> str | None:
 
 
 def _find_consumed(call: Call, label: str) -> str | None:
-    """Return the id of a secret that the unit follows, by the label it gave it."""
+    """Return the id of a secret that the unit reads: by its application's label, or by the label it gave it."""
     name = call.unit.name
     return next(
         (
             secret.id
             for secret in call.state.secrets
-            if name in secret.consumers and secret.consumers[name].label == label
+            if (secret.owner == call.unit.application and secret.label == label)
+            or (name in secret.consumers and secret.consumers[name].label == label)
         ),
         None,
     )
@@ -174,29 +175,37 @@ def _secret_get(call: Call) -> Any:
 
 
 def _readable(call: Call, identity: str, label: str) -> dict[str, str]:
-    """Return the content that a unit sees: an owner the latest, others the revision they follow."""
+    """Return the content that a unit sees. An owner is one more reader, who stays at the revision that it has read first.
+
+    What this hook has written is only seen by who peeks or refreshes (recorded in the trace `owner`; Juju's
+    internal/worker/uniter/runner/context, getPendingSecretValue).
+    """
     change = call.running.secrets.get(identity)
-    if change and change.content is not None and (change.owner or identity in _owned(call)):
-        return change.content
+    if change and change.owner:
+        return change.content or {}
     secret = call.state.secrets.get(identity)
     if secret is None:
         raise ToolError("getting latest secret revision: secret not found")
     if not secrets.can_read(call.state, call.unit.name, secret):
         raise ToolError("permission denied")
-    if secret.owner in (call.unit.name, call.unit.application):
-        return dict(secret.revisions[secret.latest].content)
+    switches = call.arguments.switches
+    if change and change.content is not None and switches & {"refresh", "peek"} and identity in _owned(call):
+        change.follows = change.follows or "refresh" in switches
+        return change.content
     return dict(secret.revisions[_followed(call, secret, label)].content)
 
 
 def _followed(call: Call, secret: Secret, label: str) -> int:
-    """Return the revision to show, and follow it unless the charm only peeks."""
+    """Return the revision to show, and follow it unless the charm only peeks at what it follows already."""
     switches = call.arguments.switches
     known = secret.consumers.get(call.unit.name)
     shown = secret.latest if known is None or switches & {"refresh", "peek"} else known.revision
     if shown not in secret.revisions:
         shown = secret.latest
     tracked = known.revision if known and "peek" in switches else shown
-    consumer = Consumer(revision=tracked, label=label or (known.label if known else ""))
+    # All units of an owner know a secret by the owner's label.
+    own = secret.label if secret.owner in (call.unit.name, call.unit.application) else ""
+    consumer = Consumer(revision=tracked, label=own or label or (known.label if known else ""))
     secrets.follow(call.state, call.unit.name, secret, consumer)
     return shown
 
