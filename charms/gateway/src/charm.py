@@ -205,6 +205,8 @@ class GatewayCharm(ops.CharmBase):
                 asked = served.get(relation.id)
                 where = states.endpoints(asked, state.config, addresses) if asked else []
                 haproxy_route_tcp.publish_endpoints(relation, self.app, where)
+        for relation in self._active(ROUTES):
+            haproxy_route_tcp.publish_sources(relation, self.unit, (state.network.address, state.internal))
         for relation in self._active("metrics-endpoint") if state.certificate else ():
             prometheus_scrape.publish_unit(relation, self.unit, state.internal)
             if self.unit.is_leader():
@@ -255,10 +257,8 @@ class GatewayCharm(ops.CharmBase):
         served, problems = self.routes
         found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in (*problems, *self._refused)]
         found += [
-            ops.WaitingStatus(
-                f"for a healthy backend of {route}: see juju run {self.unit.name} show-backends"
-            )
-            for route in self.gateway.unserved
+            ops.WaitingStatus(f"for a healthy backend of {route}: {why}; see show-backends")
+            for route, why in sorted(self.gateway.unserved.items())
         ]
         if why := self.tls.problem(self._authority) if self._authority else "":
             found.append(ops.WaitingStatus(why))

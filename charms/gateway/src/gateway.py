@@ -18,7 +18,7 @@ from openinfra_charm.service import Service, Services
 from state import HEALTH_PORT, Refusal, name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from openinfra_charm.interfaces.haproxy_route_tcp import Asked
     from openinfra_charm.machine import Machine
@@ -43,6 +43,8 @@ _KIB_OF_A_CONNECTION = 40
 _FILES = (CONFIG, KEEPALIVED_CONFIG, ASK, SERVES, *(str(Path(path).parent) for path in DROP_INS.values()))
 _PAUSE = 0.5
 _RELOAD_SECONDS = 20
+_STARTING = 30
+"""Seconds that backends may be down before anybody is told: most of them are just starting."""
 _WHERE_TO_LOOK = "see journalctl -u haproxy"
 
 
@@ -57,8 +59,8 @@ class Gateway:
         self._leaving = f"/var/lib/openinfra/{application}/leaving"
         self._server_state = f"/var/lib/openinfra/{application}/server-state"
         self._before = ""
-        self.unserved: tuple[str, ...] = ()
-        """The routes of which no backend is healthy, as `apply` has found them."""
+        self.unserved: dict[str, str] = {}
+        """The routes of which no backend has been healthy for a while, each with the reason, as `apply` has found them."""
 
     @property
     def footprint(self) -> Footprint:
@@ -264,7 +266,8 @@ class Gateway:
         """Drain those backends that are to be drained, and no others."""
         answer = self._ask("show servers state")
         now, up = haproxy.drained(answer), haproxy.up(answer)
-        self.unserved = tuple(name(asked) for asked in state.routes if not up.get(name(asked)))
+        down = {name(asked) for asked in state.routes if asked.backends and not up.get(name(asked))}
+        self.unserved = self._reasons(down) if down else {}
         all_drains = tuple(drains)
         commands: list[str] = []
         for asked in state.routes:
@@ -279,6 +282,14 @@ class Gateway:
         if commands:
             self._ask(";".join(commands))
             self.machine.run(ASK, "--save", self._server_state)
+
+    def _reasons(self, down: Collection[str]) -> dict[str, str]:
+        """Return why these routes have no healthy backend, as far as that is not just the beginning."""
+        found: dict[str, str] = {}
+        for server in self.servers():
+            if server.route in down and server.seconds >= _STARTING:
+                found.setdefault(server.route, f"{server.server}: {server.why}")
+        return found
 
     def _state(self, unit: str) -> str:
         return self.machine.service_states(unit)[unit]

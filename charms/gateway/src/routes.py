@@ -155,5 +155,6 @@ def _options(state: State, asked: Asked, place: int) -> Iterator[str]:
         yield "backup" if place else f"rise {_RISE_OF_SINGLE} on-marked-up shutdown-backup-sessions"
     if asked.server_connections:
         yield f"maxconn {asked.server_connections}"
-    if asked.proxy_protocol:
-        yield "send-proxy-v2 check-send-proxy"
+    if route.proxy_protocol:
+        # What is asked for its health at a port of its own is another program.
+        yield "send-proxy-v2" if route.health.port else "send-proxy-v2 check-send-proxy"

@@ -149,6 +149,7 @@ class KeystoneCharm(ops.CharmBase):
             access=access,
             servers=servers,
             keys=present,
+            sources=wishes.sources(self),
         )
 
     def _access(self, database: ops.Relation, *, take_up: bool = False) -> mysql_client.Access | None:
@@ -194,7 +195,8 @@ class KeystoneCharm(ops.CharmBase):
         return True
 
     def _take_up(self) -> None:
-        """Say that what runs is the newest: to the units that wait, and to who has handed out a new password."""
+        """Say that what runs is the newest: to the gateway, to the units that wait, to who has handed out a new password."""
+        wishes.offer(self)
         if self.cluster.turn_reason == RESTART:
             self.cluster.release_turn()
         if database := self.model.get_relation("database"):

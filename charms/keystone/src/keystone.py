@@ -10,7 +10,7 @@ from keyset import EXPIRED_WINDOW, KINDS
 from openinfra_charm import front, registry, release, render, tls
 from openinfra_charm.front import Front
 from openinfra_charm.openstack import oslo
-from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.openstack.api import HEALTH, Api, Description
 from openinfra_charm.registry import Footprint
 from openinfra_charm.release import Releases
 from openinfra_charm.render import File
@@ -31,6 +31,8 @@ RELEASES = HERE / "releases"
 GATEWAY = 5000
 """Where clients look for Keystone: at the gateway."""
 BACKEND_PORT = 15000
+PROXIED_PORT = 25000
+"""Where the gateway sends connections with the address of who they are from."""
 """Where a unit listens: applications share machines, also with the gateway."""
 DESCRIPTION = Description(
     wsgi="openinfra_wsgi:application", environment={"OS_KEYSTONE_CONFIG_FILES": "{etc}/keystone.conf"}
@@ -97,7 +99,10 @@ class Keystone:
             File(path=self._forget_path, content=forget),
         )
         self.api.render(workers=state.settings.workers)
-        self.front.render(address=state.address, port=BACKEND_PORT, socket=self.api.socket)
+        self.front.render(
+            address=state.address, port=BACKEND_PORT, socket=self.api.socket, health=HEALTH,
+            proxied=PROXIED_PORT, sources=state.sources,
+        )  # fmt: skip
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"))
         for kind in registry.CHECKS:

@@ -81,7 +81,7 @@ class Settings:
 class State:
     """Everything that decides what runs on this machine; `address` is the one that the front listens on.
 
-    `others` are those of the other units.
+    `others` are those of the other units, `sources` those from which a gateway connects for its clients.
     """
 
     settings: Settings
@@ -90,6 +90,7 @@ class State:
     access: Access
     servers: tuple[Server, ...]
     keys: KeySet
+    sources: tuple[str, ...] = ()
 
 
 def _lifetime(text: str) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keystone import BACKEND_PORT, GATEWAY
+from keystone import BACKEND_PORT, GATEWAY, PROXIED_PORT
 from openinfra_charm.interfaces import haproxy_route_tcp, mysql_client
 from openinfra_charm.openstack.api import HEALTH
 from openinfra_charm.tls import Subject
 
 if TYPE_CHECKING:
+    import ops
+
     from charm import KeystoneCharm
 
 
@@ -19,19 +21,41 @@ def ask(charm: KeystoneCharm) -> None:
     if address:
         charm.cluster.publish(address=address)
     gateway, database = charm.model.get_relation("gateway"), charm.model.get_relation("database")
-    if gateway and address:
-        haproxy_route_tcp.publish_address(gateway, charm.unit, address)
+    if charm.keystone.front.takes_proxied:
+        charm.cluster.publish(takes_proxied=True)
     if charm.unit.is_leader():
         if database:
             # A migration of Keystone's writes the name without quotes.
             mysql_client.send_request(database, charm.app, charm.app.name.replace("-", "_"))
         if gateway:
-            health = haproxy_route_tcp.Health(path=HEALTH)
-            route = haproxy_route_tcp.Route(port=GATEWAY, backend_port=BACKEND_PORT, health=health)
-            haproxy_route_tcp.request(gateway, charm.app, route)
+            haproxy_route_tcp.request(gateway, charm.app, _route(charm, gateway))
     certificates = charm.model.get_relation("certificates")
     if certificates and address:
         charm.keystone.tls.update(certificates, charm.unit, _subject(charm, address))
+
+
+def offer(charm: KeystoneCharm) -> None:
+    """Have the gateway send requests here, now that the API answers."""
+    gateway = charm.model.get_relation("gateway")
+    if gateway and charm.address:
+        haproxy_route_tcp.publish_address(gateway, charm.unit, charm.address)
+
+
+def sources(charm: KeystoneCharm) -> tuple[str, ...]:
+    """Return the addresses from which a gateway connects, for its clients."""
+    gateway = charm.model.get_relation("gateway")
+    return haproxy_route_tcp.read_sources(gateway) if gateway else ()
+
+
+def _route(charm: KeystoneCharm, gateway: ops.Relation) -> haproxy_route_tcp.Route:
+    ready = all("takes_proxied" in charm.cluster.facts(unit) for unit in charm.cluster.units)
+    proxied = haproxy_route_tcp.asks_for_proxy_protocol(gateway, charm.app, ready=ready)
+    return haproxy_route_tcp.Route(
+        port=GATEWAY,
+        backend_port=PROXIED_PORT if proxied else BACKEND_PORT,
+        health=haproxy_route_tcp.Health(path=HEALTH),
+        proxy_protocol=proxied,
+    )
 
 
 def _subject(charm: KeystoneCharm, address: str) -> Subject:

@@ -81,7 +81,7 @@ def read(app, units=None):
 def test_a_published_requirers_route_is_read():
     (asked,), problems = read(PUBLISHED)
     assert problems == []
-    assert asked.route == Route(port=4000, backend_port=5000, timeout=30)
+    assert asked.route == Route(port=4000, backend_port=5000, timeout=30, proxy_protocol=True)
     assert asked.backends == tuple(Backend(name=one, address=one) for one in ("10.0.0.9", "10.0.0.8"))
     assert asked.check == Check(interval=60, rise=5, fall=6, kind="generic", send="PING\r\n", expect="+PONG")
     assert (asked.application, asked.sni) == ("web", "*.example.com")
@@ -89,14 +89,14 @@ def test_a_published_requirers_route_is_read():
     assert (asked.rate, asked.rate_policy, asked.bandwidth) == (10, "silent-drop", True)
     assert (asked.retries, asked.redispatch) == (3, True)
     assert (asked.connect_timeout, asked.queue_timeout, asked.server_connections) == (5, 0, 100)
-    assert (asked.deny, asked.proxy_protocol) == (("203.0.113.7",), True)
+    assert (asked.deny, asked.route.proxy_protocol) == (("203.0.113.7",), True)
     assert (asked.enforce_tls, asked.terminate_tls) == (True, False)
 
 
 def test_what_a_published_requirer_leaves_out_is_the_default():
     (asked,), _ = read({"port": "4000"})
     assert asked.route == Route(port=4000, backend_port=4000)
-    assert (asked.enforce_tls, asked.terminate_tls, asked.proxy_protocol) == (True, True, False)
+    assert (asked.enforce_tls, asked.terminate_tls, asked.route.proxy_protocol) == (True, True, False)
     assert (asked.check, asked.sni, asked.rate, asked.bandwidth, asked.deny) == (None, "", 0, False, ())
 
 
@@ -203,3 +203,43 @@ def test_a_units_address_that_is_none_is_told():
     routes, problems = read({"port": "4000"}, {3: {"address": '"nowhere"'}})
     assert routes == []
     assert "address of web/3: 'nowhere' is not an IP address" in problems[0]
+
+
+# The client's address
+
+
+def asks(sources, *, ready, before=""):
+    """Return whether a requirer asks for it, whose gateway's units say this of themselves."""
+    units = {number: {"sources": json.dumps(one)} if one else {} for number, one in enumerate(sources)}
+
+    def step(relation, charm):
+        relation.data[charm.app]["proxy_protocol"] = before
+        return haproxy_route_tcp.asks_for_proxy_protocol(relation, charm.app, ready=ready)
+
+    return play("requires", step, remote_units=units)[0]
+
+
+def test_a_gateway_of_ours_is_asked_for_the_clients_address_when_all_units_take_it():
+    assert asks([["10.0.0.7"]], ready=True)
+    assert not asks([["10.0.0.7"]], ready=False)
+    assert asks([["10.0.0.7"]], ready=False, before="true")
+
+
+def test_a_published_gateway_is_not():
+    assert not asks([None], ready=True)
+    assert not asks([None], ready=True, before="true")
+
+
+def test_the_gateways_units_say_from_where_they_connect():
+    told = play(
+        "provides",
+        lambda relation, charm: haproxy_route_tcp.publish_sources(
+            relation, charm.unit, ["10.1.0.7", "10.0.0.7", "10.0.0.7"]
+        ),
+    )[2]
+    assert told == {"sources": '["10.0.0.7", "10.1.0.7"]'}
+    units = {0: told, 1: {"sources": '["fd00::8", 5, "x y", "10.0.0.7"]'}, 2: {"sources": "{"}}
+    read_back = play(
+        "requires", lambda relation, _: haproxy_route_tcp.read_sources(relation), remote_units=units
+    )
+    assert read_back[0] == ("10.0.0.7", "10.1.0.7", "fd00::8")

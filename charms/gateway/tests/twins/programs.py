@@ -108,6 +108,8 @@ class Network:
 
     silent: set[str] = field(default_factory=set[str])
     """Addresses of backends that do not answer."""
+    since: int = 42
+    """For how many seconds each of them has answered, or not."""
     machines: list[GatewaySoftware] = field(default_factory=list["GatewaySoftware"])
 
     def elect(self) -> None:
@@ -289,7 +291,9 @@ class GatewaySoftware(Software):
                     ("DOWN", "L4TOUT,,") if address in self.network.silent else ("UP", "L7OK,200,OK")
                 )
                 status = "DRAIN" if place in self.drained and status == "UP" else status
-                rows.append(f"{backend.name},{name},{self.sessions.get(place, 0)},7,{status},42,{why},2\n")
+                rows.append(
+                    f"{backend.name},{name},{self.sessions.get(place, 0)},7,{status},{self.network.since},{why},2\n"
+                )
             rows.append(f"{backend.name},BACKEND,0,7,UP,42,,,,1\n")
         return "".join(rows)
 

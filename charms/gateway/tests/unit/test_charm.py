@@ -127,9 +127,18 @@ def test_a_route_without_a_healthy_backend_is_said(deploy):
     model.network.silent.add("10.0.0.52")
     model.update_status()
     assert model.statuses[0] == ops.WaitingStatus(
-        "for a healthy backend of keystone-5000: see juju run gateway/0 show-backends"
+        "for a healthy backend of keystone-5000: keystone-0: L4TOUT; see show-backends"
     )
     model.network.silent.clear()
+    model.update_status()
+    assert is_active(model)
+
+
+def test_a_backend_that_has_just_begun_is_waited_for_in_silence(deploy):
+    model = deploy(1)
+    model.network.since = 20
+    model.relate_client("keystone", ours(5000), units(50))
+    model.network.silent = {"10.0.0.50", "10.0.0.51", "10.0.0.52"}
     model.update_status()
     assert is_active(model)
 

@@ -136,7 +136,7 @@ def test_a_published_route_is_honoured(settle, section):
             server_connections=100,
             deny=("203.0.113.7", "2001:db8::1"),
             enforce_tls=True,
-            proxy_protocol=True,
+            route=Route(port=4000, backend_port=14000, proxy_protocol=True),
         )
     )
     assert section("backend web-4000") == [

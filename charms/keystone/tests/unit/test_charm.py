@@ -250,6 +250,17 @@ def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
     assert json.loads(three.local[GATEWAY, 1]["address"]) == "10.0.0.11"
 
 
+def test_the_gateway_begins_connections_with_the_clients_address(three):
+    three.relate_gateway("10.0.0.100:5000")
+    three.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})
+    three.update_status()
+    front = three.machines[2].read("/etc/keystone/front.cfg")
+    assert "tcp-request connection reject if { dst_port 25000 } !{ src 10.0.0.7 }" in front
+    three.update_status()
+    asked = three.local[GATEWAY, "app"]
+    assert (asked["port"], asked["backend_port"], asked["proxy_protocol"]) == ("5000", "25000", "true")
+
+
 # Clients
 
 

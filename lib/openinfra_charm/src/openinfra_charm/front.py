@@ -4,7 +4,7 @@ It ends TLS on the unit's address, and takes a new certificate without losing a 
 
     self.front = Front(self.machine, self.app.name, user=user, tls=self.tls)    # packages: front.PACKAGES
 
-    self.front.render(address=address, port=15000, socket="/run/keystone/api.sock")
+    self.front.render(address=address, port=15000, socket="/run/keystone/api.sock", health="/openinfra/health")
     self.front.apply()                   # starts it, and reloads it when there is something new
 
 The program is the distribution's; its packaged service belongs to the charm `gateway` and is kept from starting here.
@@ -20,6 +20,8 @@ from openinfra_charm.service import Service, Services
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openinfra_charm.machine import Machine
     from openinfra_charm.tls import Certificate
 
@@ -57,18 +59,38 @@ class Front:
         if self._machine.enabled_services(PACKAGED):
             self._machine.stop_services(PACKAGED)
 
-    def render(self, *, address: str, port: int, socket: str) -> None:
+    def render(
+        self,
+        *,
+        address: str,
+        port: int,
+        socket: str,
+        health: str,
+        proxied: int = 0,
+        sources: Sequence[str] = (),
+    ) -> None:
         """Write its configuration and its unit.
 
         Args:
             address: The unit's address, IPv4 or IPv6.
             port: Where it listens.
             socket: The daemon's unix socket, which speaks HTTP/1.
+            health: The path of health checks, which are not logged.
+            proxied: A second port, for connections that begin with the client's address (PROXY protocol); 0 for none.
+            sources: The addresses from which connections to that port are accepted.
         """
+        bind = f"{bracketed(address)}:{proxied}"
+        allowed = f" !{{ src {' '.join(sources)} }}" if sources else ""
         config = _CONFIG.format(
             application=self._application,
             bind=f"{bracketed(address)}:{port}",
             socket=socket,
+            health=health,
+            proxied=_PROXIED.format(
+                bind=bind, certificate=self._tls.combined_path, port=proxied, allowed=allowed
+            )
+            if proxied
+            else "",
             certificate=self._tls.combined_path,
         )
         unit = _UNIT.format(application=self._application, user=self._user, config=self._config_path)
@@ -79,6 +101,11 @@ class Front:
         )
         if self._unit_path in changed:
             self._machine.reload_systemd()
+
+    @property
+    def takes_proxied(self) -> bool:
+        """Whether it is configured for connections that begin with the client's address."""
+        return " accept-proxy " in (self._machine.read(self._config_path) or "")
 
     def apply(self) -> None:
         """Have it run with the present configuration and certificate; it serves on while it takes new ones up."""
@@ -110,7 +137,7 @@ class Front:
 _CONFIG = """\
 # Written by openinfra for the application {application}; will be lost.
 global
-    log stdout format raw daemon notice
+    log stdout format raw daemon info
     maxconn 4096
     hard-stop-after 60s
     ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
@@ -129,11 +156,24 @@ defaults
 
 frontend api
     bind {bind} ssl crt {certificate} alpn http/1.1
+{proxied}    # Who asks, from where, for what: no query and no header, as these may hold credentials.
+    log-format "%ci:%cp %HM %HP %ST, %B bytes in %Ta ms"
+    http-request set-log-level silent if {{ path {health} }}
+    # What a client says of itself here would be taken for the truth.
+    http-request del-header X-Forwarded- -m beg
+    http-request del-header Forwarded
+    http-request del-header X-Real-IP
     http-request set-header X-Forwarded-Proto https
     default_backend api
 
 backend api
     server local unix@{socket}
+"""
+
+_PROXIED = """\
+    bind {bind} accept-proxy ssl crt {certificate} alpn http/1.1
+    # Only the gateway may say whose connection it is.
+    tcp-request connection reject if {{ dst_port {port} }}{allowed}
 """
 
 _UNIT = """\
@@ -148,7 +188,7 @@ StartLimitIntervalSec=0
 Type=notify
 User={user}
 Group={user}
-ExecStart=/usr/sbin/haproxy -Ws -q -f {config}
+ExecStart=/usr/sbin/haproxy -Ws -f {config}
 ExecReload=/usr/sbin/haproxy -c -q -f {config}
 ExecReload=/bin/kill -USR2 $MAINPID
 KillMode=mixed

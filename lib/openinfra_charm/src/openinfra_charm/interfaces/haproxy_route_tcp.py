@@ -8,6 +8,8 @@ The wire format is that of Canonical's library `charms.haproxy.v1.haproxy_route_
 - Each unit of the requirer, in its unit data: `address`.
 - The provider's leader, in its application data: `endpoints`, a list of `host:port`.
 
+- Each unit of the provider, in its unit data, ours only: `sources`, a list of the addresses that it connects from.
+
 Ours is the requirer's `openinfra`, which the published library passes over: `{health, single, order}`, where `health` is
 `{path, status, port, tls, host}`. Beside it our requirer says `check` in the published form (a TCP connection), and that TLS
 is neither ended nor demanded at the gateway: each backend ends its own and takes nothing else.
@@ -68,6 +70,8 @@ class Route:
     single: bool = False
     order: tuple[str, ...] = ()
     timeout: int = 0
+    proxy_protocol: bool = False
+    """Whether each connection begins with the client's address (PROXY protocol, version 2)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +123,6 @@ class Asked:
     deny: tuple[str, ...] = ()
     enforce_tls: bool = True
     terminate_tls: bool = True
-    proxy_protocol: bool = False
 
 
 class InvalidRouteError(ValueError):
@@ -142,6 +145,7 @@ def request(relation: ops.Relation, application: ops.Application, route: Route) 
         ("timeout", seconds),
         ("enforce_tls", False),
         ("tls_terminate", False),
+        ("proxy_protocol", route.proxy_protocol or None),
         (_OURS, ours),
     ):
         databag.put(
@@ -158,6 +162,25 @@ def read_endpoints(relation: ops.Relation) -> tuple[str, ...]:
     """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does."""
     found: list[object] = databag.load(relation.data[relation.app].get("endpoints", ""), list)
     return tuple(one for one in found if isinstance(one, str) and databag.ENDPOINT.fits(one))
+
+
+def read_sources(relation: ops.Relation) -> tuple[str, ...]:
+    """As the requirer, return from which addresses the gateway's units connect, sorted; none of a published provider's.
+
+    Who connects from there may say for whom, with the PROXY protocol. Nobody else may.
+    """
+    found = (databag.load(relation.data[unit].get("sources", ""), list) for unit in relation.units)
+    return tuple(sorted({one for part in found for one in part if isinstance(one, str) and _is_address(one)}))
+
+
+def asks_for_proxy_protocol(relation: ops.Relation, application: ops.Application, *, ready: bool) -> bool:
+    """As the requirer's leader, return whether the route is to begin with the client's address.
+
+    So it is as soon as all units take such connections (`ready`) from a gateway of ours, and then it stays so: a unit
+    that is new is down for the gateway's check until it does.
+    """
+    asked = relation.data[application].get("proxy_protocol") == "true"
+    return bool(read_sources(relation)) and (asked or ready)
 
 
 def hosts(endpoints: Iterable[str]) -> tuple[str, ...]:
@@ -190,6 +213,11 @@ def publish_endpoints(relation: ops.Relation, application: ops.Application, endp
     """As the provider's leader, say where a route is served, each `host:port`; nothing takes it back."""
     served = list(endpoints)
     databag.put(relation.data[application], "endpoints", json.dumps(served) if served else "")
+
+
+def publish_sources(relation: ops.Relation, unit: ops.Unit, addresses: Iterable[str]) -> None:
+    """As a unit of the provider, say from which addresses it connects to backends."""
+    databag.put(relation.data[unit], "sources", json.dumps(sorted(set(addresses))))
 
 
 class _Values:
@@ -279,6 +307,7 @@ def _asked(relation: ops.Relation, data: _Values) -> Asked:
         single=ours.flag("single", default=False),
         order=ours.addresses("order"),
         timeout=seconds.number("server", 1),
+        proxy_protocol=data.flag("proxy_protocol", default=False),
     )
     return Asked(
         relation_id=relation.id,
@@ -300,7 +329,6 @@ def _asked(relation: ops.Relation, data: _Values) -> Asked:
         deny=data.addresses("ip_deny_list"),
         enforce_tls=data.flag("enforce_tls", default=True),
         terminate_tls=data.flag("tls_terminate", default=True),
-        proxy_protocol=data.flag("proxy_protocol", default=False),
     )
 
 
@@ -330,6 +358,14 @@ def _backends(relation: ops.Relation, named: tuple[str, ...], order: tuple[str, 
         ]
     places = {address: place for place, address in enumerate(order)}
     return tuple(sorted(found, key=lambda backend: places.get(backend.address, len(places))))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _address(value: object, what: str) -> str:
