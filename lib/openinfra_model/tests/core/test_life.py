@@ -319,6 +319,104 @@ def test_an_application_goes_with_all_it_has(play):
     assert not len(play.state.relations)
 
 
+def removed_with_two_relations(charm_of_web) -> Play:
+    """Return a model in which the removal of an application has just begun that ends two relations together."""
+    play = Play(charm=charm_of_web)
+    play.deploy(DB, units=2)
+    play.deploy(charm("cache", provides={"kept": "kv"}))
+    play.deploy(charm("web", requires={"sql": "mysql", "kept": "kv"}), units=2)
+    play.settle()
+    play.integrate("db", "web")
+    play.integrate("cache", "web")
+    play.core.remove_application("web", now=play.now)
+    return play
+
+
+def test_the_last_hook_of_a_relation_may_come_when_that_is_gone():
+    """As with a real 4.0.14, where relations end together: network-get failed, whatever its binding."""
+    answers = {}
+
+    def ask(run: Run) -> int:
+        if run.name.endswith("-relation-broken"):
+            words = (
+                "network-get sql",
+                "relation-get --app - db",
+                "relation-set a=b",
+                "relation-list --app",
+                "relation-ids sql",
+            )
+            answers[run.name, run.unit] = {word: run.tool(*word.split()) for word in words}
+        return 0
+
+    play = removed_with_two_relations(ask)
+    possible, certain = set(), set()
+    while True:
+        play.make_world()
+        due = play.core.due(play.now)
+        if not due:
+            break
+        run = due[0]
+        if play.core.relation_may_be_gone(run):
+            possible.add((run.unit, run.name))
+        if play.core.relation_is_gone(run):
+            certain.add((run.unit, run.name))
+        play.hooks.append((run.unit, run.name))
+        play.end(play.core.begin(run, play.now, relation_gone=(run.unit, run.name) in certain))
+
+    last = {unit for unit, name in play.hooks if name == "sql-relation-broken"}
+    assert last == {"db/0", "db/1", "web/0", "web/1"}
+    assert len([unit for unit, name in certain if name == "sql-relation-broken"]) == 1
+    assert {unit.partition("/")[0] for unit, name in possible if name == "sql-relation-broken"} == {
+        "db",
+        "web",
+    }
+    for (name, unit), told in answers.items():
+        if name == "sql-relation-broken":
+            refused = {word for word, answer in told.items() if answer.exit_code}
+            gone = {"network-get sql", "relation-get --app - db", "relation-set a=b"}
+            # The agent of a unit still knows of its relations itself.
+            assert refused == (gone if (unit, name) in certain else set()), unit
+            assert all(told[word].stderr == "ERROR relation not found\n" for word in refused)
+
+
+def test_a_relation_that_ends_alone_is_there_in_its_last_hook(play):
+    """As recorded (`owner`): the removal of an application that has one relation."""
+    play.deploy(DB)
+    play.deploy(WEB)
+    play.settle()
+    play.integrate("db", "web")
+    play.core.remove_application("web", now=play.now)
+    while due := play.core.due(play.now):
+        assert not play.core.relation_may_be_gone(due[0])
+        play.play(due[0])
+    assert "sql-relation-broken" in play.names("db/0")
+
+
+def test_a_unit_whose_hooks_fail_while_its_application_is_removed_is_given_up():
+    """As with a real 4.0.14: gone after about a minute, without stop and remove, and the machine with it."""
+    play = removed_with_two_relations(
+        lambda run: int(run.unit == "web/1" and run.name == "sql-relation-broken")
+    )
+    play.settle()
+    play.wait(50)
+    assert set(play.core.status(play.now)["applications"]["web"]["units"]) == {"web/1"}
+    assert play.names("web/1").count("sql-relation-broken") > 2
+    play.wait(20)
+    assert "web" not in play.core.status(play.now)["applications"]
+    assert not {"stop", "remove"} & set(play.names("web/1"))
+    assert {"stop", "remove"} <= set(play.names("web/0"))
+    assert set(play.names("db/0")) >= {"sql-relation-broken"}
+
+
+def test_a_unit_that_is_removed_alone_is_not_given_up():
+    play = Play(charm=lambda run: int(run.name == "stop"))
+    play.deploy(DB, units=2)
+    play.settle()
+    play.core.remove_unit(["db/1"], now=play.now)
+    play.wait(600)
+    assert "db/1" in play.state.units
+
+
 def test_a_model_is_destroyed_with_its_machines(play):
     play.deploy(DB, units=2)
     play.deploy(WEB)

@@ -103,6 +103,13 @@ def test_every_verb_is_declared_where_it_is_looked_for_and_explains_itself(modul
     assert ended.value.code == 0
 
 
+def test_a_rehearsal_plays_what_is_usual_unless_told_otherwise():
+    importlib.import_module("openinfra_model.cli.rehearsal")
+    rehearse = verbs.VERBS["rehearse"]
+    played = [verbs.parse("rehearse", rehearse, words).usual for words in ([], ["--usual"], ["--no-usual"])]
+    assert played == [True, True, False]
+
+
 def test_every_verb_of_the_core_that_the_controller_passes_on_exists():
     assert not [name for name in CORE_VERBS if not callable(getattr(Core, name, None))]
 

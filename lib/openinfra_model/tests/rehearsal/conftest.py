@@ -15,6 +15,12 @@ description: It writes a file.
 assumes: [juju >= 3.6]
 peers:
   cluster: {{interface: {name}-peers, optional: true}}
+provides:
+  first: {{interface: one, optional: true}}
+  second: {{interface: two, optional: true}}
+requires:
+  one: {{interface: one, optional: true}}
+  two: {{interface: two, optional: true}}
 """
 CHARM = """\
 import os
@@ -30,7 +36,7 @@ class Charm(ops.CharmBase):
         super().__init__(framework)
         kinds = ("created", "joined", "changed", "departed")
         events = [self.on.install, self.on.config_changed, self.on.start, self.on.update_status]
-        events += [self.on.secret_rotate, self.on.secret_changed]
+        events += [self.on.secret_rotate, self.on.secret_changed, self.on["one"].relation_broken]
         for event in (*events, *(getattr(self.on["cluster"], f"relation_{kind}") for kind in kinds)):
             framework.observe(event, self._go)
         framework.observe(self.on.remove, self._remove)
@@ -55,6 +61,7 @@ applications:
   alpha: {{charm: ./alpha.charm, base: ubuntu@24.04, num_units: {units}}}
   beta: {{charm: ./beta.charm, base: ubuntu@24.04, num_units: {units}}}
 """
+RELATIONS = "relations: [[alpha:one, beta:first], [alpha:two, beta:second]]\n"
 MANIFEST = "bases: [{name: ubuntu, channel: '24.04', architectures: [amd64, arm64]}]\n"
 
 
@@ -62,12 +69,12 @@ MANIFEST = "bases: [{name: ubuntu, channel: '24.04', architectures: [amd64, arm6
 def stage(tmp_path):
     """Return a function that makes a stage: two applications, the first with more lines in its charm."""
 
-    def make(*lines, units=2):
+    def make(*lines, units=2, related=False):
         for name, more in (("alpha", lines), ("beta", ())):
             code = CHARM.replace("        # HERE\n", "".join(f"        {line}\n" for line in more))
             _archive(tmp_path / f"{name}.charm", name, code)
         file = tmp_path / "bundle.yaml"
-        file.write_text(BUNDLE.format(units=units))
+        file.write_text(BUNDLE.format(units=units) + (RELATIONS if related else ""))
         return Stage(bundle.load(file), tmp_path / "unpacked")
 
     return make

@@ -240,6 +240,26 @@ def test_a_charm_that_would_touch_this_machine_is_stopped(stage, line, event, tm
     assert not Path("/etc/openinfra-rehearsed").exists()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        'self.model.get_binding("cluster").network.bind_address',
+        "event.relation.data[self.unit]['key'] = 'value'",
+    ],
+)
+def test_a_hook_that_needs_a_relation_which_is_gone_is_found(stage, asked):
+    """Where relations end together, the last hooks of them may come when the model has dropped them: a draw of its own."""
+    line = f'if os.environ["JUJU_HOOK_NAME"] == "one-relation-broken": {asked}'
+    plot = Plot(operations=("remove-application beta",), faults=())
+    found = Rehearsal(stage(line, related=True), plot).run(40, seed=1, shrink=False).found
+    assert found is not None
+    assert found.invariant == "no-traceback"
+    assert "one-relation-broken: " in found.what
+    assert any("when the relation is gone from the model" in step.what for step in found.timeline)
+    # Two units of each: it is there for the others, and everybody when nothing is drawn.
+    assert Rehearsal(stage(line, related=True), plot).run(1, seed=1).found is None
+
+
 def test_charms_without_a_twin_are_named(stage):
     assert Rehearsal(stage(), ALONE).run(1, seed=1).without_twin == ("alpha", "beta")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import multiprocessing
@@ -27,7 +28,6 @@ from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
 from openinfra_model.rehearsal.world import NotPlayedError, Stage, find_twins
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from openinfra_model.bundle import Bundle
@@ -56,7 +56,12 @@ _CHANGES_SHOWN = 3
     argument(
         "--do", action="append", default=[], metavar="COMMAND", help="then this, such as 'remove-unit ceph/0'"
     ),
-    argument("--usual", action="store_true", help="before that, what an operator usually does first"),
+    argument(
+        "--usual",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="before that, what an operator usually does first, such as adding disks (played unless told otherwise)",
+    ),
     argument(
         "--operations",
         type=int,

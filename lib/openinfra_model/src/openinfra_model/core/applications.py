@@ -189,10 +189,14 @@ def remove(state: State, name: str, *, destroy_storage: bool, force: bool, now: 
     """
     application = find.application(state, name)
     state.applications.put(replace(application, life="dying"))
-    for relation in find.relations_of(state, name):
-        if not relation.is_peer:
-            relations.begin_removal(state, relation.id, force=force, now=now)
+    ending = [relation for relation in find.relations_of(state, name) if not relation.is_peer]
+    for relation in ending:
+        state.relations.put(replace(relation, ends_with_others=len(ending) > 1))
+        relations.begin_removal(state, relation.id, force=force, now=now)
     for unit in find.units_of(state, name):
+        agent = state.agents[unit.name]
+        if agent.failed:
+            state.agents.put(replace(agent, failed_since=now))
         if unit.name in state.units:
             units.begin_removal(state, unit.name, destroy_storage=destroy_storage, force=force, now=now)
     if name in state.applications:

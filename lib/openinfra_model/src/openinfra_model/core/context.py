@@ -95,12 +95,14 @@ class SecretChange:
 class RunningHook:
     """A context with what its tools have written so far; it is committed when the run succeeds.
 
-    `members` are the remote units of each relation that the charm knows of in this hook.
+    `members` are the remote units of each relation that the charm knows of in this hook. `relation_gone` says that the
+    model no longer has the relation that the hook is about.
     """
 
     context: HookContext
     config_seen: str
     members: dict[int, list[str]]
+    relation_gone: bool = False
     unit_settings: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
     application_settings: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
     opened: list[Port] = field(default_factory=list["Port"])

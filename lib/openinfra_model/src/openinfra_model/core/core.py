@@ -367,11 +367,19 @@ class Core:
         busy = {context.run.unit for context in self._contexts.values()}
         return self._agenda.due(self._ids, busy, now)
 
-    def begin(self, run: HookRun, now: float) -> HookContext:
-        """Begin what `due` returned."""
-        running = hooks.begin(self.state, self._ids, run, now)
+    def begin(self, run: HookRun, now: float, *, relation_gone: bool = False) -> HookContext:
+        """Begin what `due` returned; with `relation_gone` as if the model had dropped the relation that it is about."""
+        running = hooks.begin(self.state, self._ids, run, now, relation_gone=relation_gone)
         self._contexts[running.context.id] = running
         return running.context
+
+    def relation_may_be_gone(self, run: HookRun) -> bool:
+        """Tell whether Juju may drop a relation before this hook of its end has run."""
+        return run.hook is not None and relations.may_be_gone(self.state, run.hook, run.unit)
+
+    def relation_is_gone(self, run: HookRun) -> bool:
+        """Tell whether Juju drops a relation before this hook of its end has run."""
+        return run.hook is not None and relations.is_gone(self.state, run.hook, run.unit)
 
     def tool(self, context_id: str, argv: Sequence[str], stdin: str, now: float) -> ToolResult:
         """Answer a hook tool: `argv[0]` is its name. What it writes waits for the end of the hook."""

@@ -262,7 +262,8 @@ class Membership:
 class Agent:
     """What a unit's agent (Juju's uniter) remembers: how far its charm has been told of the model.
 
-    `queued` is the hook that must come next, `failed` the hook in error and `attempts` how often it failed.
+    `queued` is the hook that must come next, `failed` the hook in error, `attempts` how often it failed and
+    `failed_since` when first, or when its application's removal began if that was later.
     """
 
     unit: str
@@ -275,6 +276,7 @@ class Agent:
     queued: Hook | None = None
     failed: Hook | None = None
     attempts: int = 0
+    failed_since: float = 0.0
     retry_at: float | None = None
     modified: int = 0
     config_seen: str = ""
@@ -311,13 +313,17 @@ class Databag:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relation:
-    """A relation; a peer relation has one endpoint. `units` are those in scope, `departed` keeps the data of others."""
+    """A relation; a peer relation has one endpoint. `units` are those in scope, `departed` keeps the data of others.
+
+    `ends_with_others` says that the removal of an application ends it together with more of that application's.
+    """
 
     id: int
     endpoints: tuple[RelationEndpoint, ...]
     status: Status
     life: Life = "alive"
     applications: Mapping[str, Databag] = field(default_factory=dict[str, Databag])
+    ends_with_others: bool = False
     units: Mapping[str, Databag] = field(default_factory=dict[str, Databag])
     departed: Mapping[str, Databag] = field(default_factory=dict[str, Databag])
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from openinfra_model.core.state import State
 
 
-def begin(state: State, ids: Ids, run: HookRun, now: float) -> RunningHook:
-    """Begin a run and say so in the unit's status."""
+def begin(state: State, ids: Ids, run: HookRun, now: float, *, relation_gone: bool = False) -> RunningHook:
+    """Begin a run and say so in the unit's status; with `relation_gone` the relation that it is about is not there."""
     if run.hook and run.hook.kind == "upgrade-charm":
         _take_charm(state, run)
     _announce(state, run, now)
@@ -43,7 +43,10 @@ def begin(state: State, ids: Ids, run: HookRun, now: float) -> RunningHook:
         timeout=timeout,
     )
     return RunningHook(
-        context=context, config_seen=configuration.fingerprint(state, run.unit), members=_members(state, run)
+        context=context,
+        config_seen=configuration.fingerprint(state, run.unit),
+        members=_members(state, run),
+        relation_gone=relation_gone,
     )
 
 

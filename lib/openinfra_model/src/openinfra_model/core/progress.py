@@ -56,6 +56,7 @@ def fail(state: State, name: str, hook: Hook, now: float, *, reason: str = "") -
             agent,
             failed=hook,
             attempts=agent.attempts + 1,
+            failed_since=agent.failed_since if agent.failed else now,
             retry_at=now + delay if retry else None,
         )
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from openinfra_model.charm import Endpoint
-    from openinfra_model.core.entities import Unit
+    from openinfra_model.core.entities import Hook, Unit
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
@@ -215,6 +215,31 @@ def leave(state: State, number: int, name: str) -> None:
         departed = {**relation.departed, name: relation.units[name]}
         state.relations.put(replace(relation, units=rest, departed=departed))
     settle(state, number)
+
+
+def may_be_gone(state: State, hook: Hook, unit: str) -> bool:
+    """Tell whether Juju may have dropped a relation before a unit runs relation-broken for it.
+
+    Seen with 4.0.14 and five relations that the removal of an application ended together, in the hook of the last unit to
+    run it; not with one relation, nor in the hooks of the other units. Whose last unit, of both applications or of its
+    own, was not seen: of its own.
+    """
+    relation = state.relations.get(str(hook.relation))
+    if hook.kind != "relation-broken" or relation is None or not relation.ends_with_others:
+        return False
+    return not [
+        other for other in others_in(relation, unit) if other.partition("/")[0] == unit.partition("/")[0]
+    ]
+
+
+def is_gone(state: State, hook: Hook, unit: str) -> bool:
+    """Tell whether Juju has dropped a relation by then for certain: the unit is the last of all that are in it."""
+    return may_be_gone(state, hook, unit) and not others_in(state.relations[str(hook.relation)], unit)
+
+
+def others_in(relation: Relation, unit: str) -> list[str]:
+    """Return the other units that are in a relation."""
+    return [other for other in relation.units if other != unit]
 
 
 def leave_implicit(state: State, name: str) -> None:

@@ -49,6 +49,10 @@ class _Situation:
 
 def next_run(state: State, ids: Ids, name: str, now: float) -> HookRun | None:
     """Return what a unit would run next. What needs no hook happens at once: a dying unit that is done goes."""
+    end = units.given_up_at(state, name)
+    if end is not None and now >= end:
+        units.gone(state, name, now, forced=True)
+        return None
     _skip(state, ids, name, now)
     situation = _Situation(state, state.units[name], state.agents[name], now)
     run = _first(situation) if situation.agent.running else None
@@ -63,6 +67,8 @@ def timers(state: State, name: str) -> Iterator[float]:
     yield agent.update_status_at
     if agent.retry_at is not None:
         yield agent.retry_at
+    if (end := units.given_up_at(state, name)) is not None:
+        yield end
     yield from secrets.timers(state)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
+GIVEN_UP_SECONDS = 60.0
+
 
 def add(
     state: State, ids: Ids, application: str, *, count: int, to: tuple[str, ...], now: float
@@ -207,6 +209,18 @@ def settle_application(state: State, name: str) -> None:
     if not find.relations_of(state, name):
         secrets.application_gone(state, name)
         state.applications.remove(name)
+
+
+def given_up_at(state: State, name: str) -> float | None:
+    """Return when Juju gives up a unit whose hooks fail while its application is removed; None while it does not.
+
+    Seen with 4.0.14: after about a minute of retries such a unit is gone from the model, without stop and remove. Of a
+    unit that is removed alone, from an application that stays, nothing was seen: its hook is retried until it succeeds, is
+    resolved, or the unit is removed by force.
+    """
+    agent, unit = state.agents[name], state.units[name]
+    is_removed = unit.life != "alive" and state.applications[unit.application].life != "alive"
+    return agent.failed_since + GIVEN_UP_SECONDS if is_removed and agent.failed else None
 
 
 def settle(state: State, name: str, now: float) -> None:

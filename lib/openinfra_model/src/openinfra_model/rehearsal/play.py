@@ -263,8 +263,11 @@ class Play:
 
     def _hook(self, run: HookRun, fault: Fault | None = None) -> None:
         before = invariants.relation_data(self.world) if run.kind == "action" else None
-        ran = self.world.play(run, fault)
+        # Whether Juju has dropped the relation by then is a matter of moments, and it may be so at any time: no fault.
+        gone = self.world.core.relation_may_be_gone(run) and self._pick(2) == 1
+        ran = self.world.play(run, fault, relation_gone=gone)
         what = f"{ran.unit} {ran.what}" + (f" from {_remote(run)}" if _remote(run) else "")
+        what += ", when the relation is gone from the model" if gone else ""
         self._tell(f"{what}: {_short(ran.error or ran.message)}" if ran.error or ran.message else what, ran)
         self._raise_delayed()
         if "OutOfPatienceError" in ran.error:

@@ -344,15 +344,15 @@ class World:
 
     # Hooks, actions and jobs
 
-    def play(self, run: HookRun, fault: Fault | None = None) -> Ran:
-        """Run a hook or an action to its end, or to what befalls it."""
+    def play(self, run: HookRun, fault: Fault | None = None, *, relation_gone: bool = False) -> Ran:
+        """Run a hook or an action to its end, or to what befalls it; `relation_gone` as `Core.begin` has it."""
         machine = self.machines[run.machine]
         application = self.state.units[run.unit].application
         self._join(application, run.machine)
         if run.unit not in self._agents:
             self._agents[run.unit] = machine
             machine.have(f"{_agent_folder(run.unit)}/charm/dispatch", "")
-        context = self.core.begin(run, self.now)
+        context = self.core.begin(run, self.now, relation_gone=relation_gone)
         begun = len(machine.log)
         self.hooks[run.unit] += 1
         self.forced[run.unit] += self._is_forced(run)

@@ -38,6 +38,20 @@ def relation_of(call: Call) -> Relation:
     return relation
 
 
+def data_of(call: Call) -> Relation:
+    """Return the relation whose data a tool reads or writes.
+
+    Raises:
+        ToolError: if the model has dropped it already. With a real Juju network-get was seen to fail so; relation-list and
+            relation-ids answer from what the unit's agent remembers, and of data nothing was seen: they are refused.
+        UsageError: if there is none, or the unit is not in it.
+    """
+    relation, hook = relation_of(call), call.running.run.hook
+    if call.running.relation_gone and hook and hook.relation == relation.id:
+        raise ToolError("relation not found")
+    return relation
+
+
 def _relation_ids(call: Call) -> list[str]:
     require_words(call, 0, 1, "endpoint")
     hook = call.running.run.hook
@@ -63,7 +77,7 @@ def _relation_list(call: Call) -> Any:
 
 def _relation_get(call: Call) -> Any:
     require_words(call, 0, 2, "key")
-    relation = relation_of(call)
+    relation = data_of(call)
     key = call.arguments.word(0) or "-"
     content = _data(call, relation, _subject(call, relation))
     return content if key == "-" else content.get(key)
@@ -96,7 +110,7 @@ def _data(call: Call, relation: Relation, subject: str) -> dict[str, str]:
 
 
 def _relation_set(call: Call) -> None:
-    relation = relation_of(call)
+    relation = data_of(call)
     changes = settings(call, call.arguments.words)
     written = call.running.unit_settings
     if "app" in call.arguments.switches:
