@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 import ops
 
+import charset
 import clients
 import departure
 import endpoint
@@ -63,6 +64,7 @@ class MySqlCharm(ops.CharmBase):
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._tell_version)
         framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.update_status, self._look_for_narrow_tables)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -216,6 +218,11 @@ class MySqlCharm(ops.CharmBase):
     def _tell_version(self, _event: ops.EventBase) -> None:
         """Tell the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.mysql.version())
+
+    def _look_for_narrow_tables(self, _event: ops.EventBase) -> None:
+        """As the leader, have tables hold all of Unicode that did not when they were made."""
+        if self.unit.is_leader() and self.mysql.is_ready():
+            charset.start(self.mysql.sql, self.jobs)
 
     def _on_action(self, event: ops.ActionEvent) -> None:
         actions.perform(self, event)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import ops
 
+import databases
 from openinfra_charm.granted import Granted
 from openinfra_charm.interfaces import mysql_client
 from openinfra_charm.secrets import Own
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
 ROLES = frozenset({"admin"})
 """Roles of the published format that are known here: `admin` may do everything."""
 SYSTEM = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
-LONGEST = 64
-"""The longest name of a database (MariaDB: identifier names)."""
 
 
 def serve(charm: MySqlCharm, settings: Settings, endpoints: str, ca: str) -> None:
     """As the leader, make what related applications ask for, and tell all of them where the database is."""
     is_told = charm.cluster.shared.get("ca") == ca
     for relation in charm.model.relations["database"]:
-        request = mysql_client.read_request(relation)
+        request = read_request(charm, relation)
         if request is None or objection(request, settings):
             continue
         if restored := charm.cluster.shared.get("restored"):
@@ -42,13 +41,17 @@ def serve(charm: MySqlCharm, settings: Settings, endpoints: str, ca: str) -> Non
         if mysql_client.is_answered(relation, charm.app, request):
             mysql_client.publish_endpoints(relation, charm.app, endpoints=endpoints, version=version)
             continue
-        try:
-            _hand_out(charm, relation, request)
-        except StatementError as error:
-            charm.missing.append(ops.BlockedStatus(f"{request.application}: {error}"))
+        if not _try_to_hand_out(charm, relation, request):
             continue
         mysql_client.answer(relation, charm.app, request, endpoints=endpoints, version=version)
     charm.cluster.publish_shared(ca=ca or None)
+
+
+def read_request(charm: MySqlCharm, relation: ops.Relation) -> Request | None:
+    """As the leader, return what a client asks for, with the name of the database that it gets."""
+    recorded = charm.cluster.shared.get("databases", {})
+    owners = databases.owned(charm.model.relations["database"], charm.app, recorded)
+    return databases.read_request(relation, charm.app, owners)
 
 
 def know_ca(charm: MySqlCharm, settings: Settings) -> bool:
@@ -56,7 +59,7 @@ def know_ca(charm: MySqlCharm, settings: Settings) -> bool:
     return all(
         mysql_client.tells_tls(relation, charm.app)
         for relation in charm.model.relations["database"]
-        if (request := mysql_client.read_request(relation)) and not objection(request, settings)
+        if (request := read_request(charm, relation)) and not objection(request, settings)
     )
 
 
@@ -73,7 +76,11 @@ def objection(request: Request, settings: Settings) -> str | None:
             f"{request.application} wants its password in plain relation data: set allow-plain-credentials=true, "
             "or use a client with secrets"
         )
-    if request.database in SYSTEM or len(request.database) > LONGEST or "\0" in request.database:
+    if (
+        request.database in SYSTEM
+        or len(request.database) > databases.LONGEST
+        or not request.database.isprintable()
+    ):
         return f"{request.application} asks for the database {request.database!r}: expected a name of its own"
     if unknown := sorted(set(request.roles) - ROLES):
         return f"{request.application} asks for the role {unknown[0]}: known is admin; change its extra-user-roles"
@@ -120,9 +127,9 @@ def make_anew(charm: MySqlCharm) -> None:
         if row[0] not in known:
             drop(charm.mysql.sql, row[0])
     for relation in charm.model.relations["database"]:
-        request = mysql_client.read_request(relation)
+        request = read_request(charm, relation)
         if request and users(charm, relation.id):
-            _hand_out(charm, relation, request)
+            _try_to_hand_out(charm, relation, request)
 
 
 def departed(charm: MySqlCharm) -> list[int]:
@@ -205,10 +212,22 @@ def _ca_label(relation_id: int) -> str:
 
 def _hand_out(charm: MySqlCharm, relation: ops.Relation, request: Request) -> None:
     """Make the database and the user."""
-    charm.mysql.sql.query(f"CREATE DATABASE IF NOT EXISTS {name(request.database)}")
+    charm.mysql.sql.query(f"CREATE DATABASE IF NOT EXISTS {name(request.database)} CHARACTER SET utf8mb4")
     secret = _granted(charm, relation.id, relation, request).hand_out(f"relation-{relation.id}-1")
     if secret:
         mysql_client.publish_secret(relation, charm.app, secret)
+
+
+def _try_to_hand_out(charm: MySqlCharm, relation: ops.Relation, request: Request) -> bool:
+    """Make the database and the user; return whether that was possible. What is wrong is this relation's alone."""
+    recorded = charm.cluster.shared.get("databases", {})
+    charm.cluster.publish_shared(databases={**recorded, request.database: request.application})
+    try:
+        _hand_out(charm, relation, request)
+    except StatementError as error:
+        charm.missing.append(ops.BlockedStatus(f"{request.application}, relation {relation.id}: {error}"))
+        return False
+    return True
 
 
 def make_user(sql: Sql, request: Request, user: str, password: str) -> None:

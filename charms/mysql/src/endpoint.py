@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import health_service
 from openinfra_charm.interfaces import haproxy_route_tcp, mysql_client
 from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     import ops
@@ -47,7 +48,7 @@ def serve(charm: MySqlCharm, writer: Member) -> str:
     """
     relation = _relation(charm)
     if relation is None:
-        return f"{writer.client_address}:{mysql_client.PORT}"
+        return f"{bracketed(writer.client_address)}:{mysql_client.PORT}"
     others = (charm.members.get(unit) for unit, _ in charm.cluster.shared["members"] if unit != writer.unit)
     order = (writer.client_address, *(member.client_address for member in others if member))
     route = Route(
@@ -60,7 +61,8 @@ def serve(charm: MySqlCharm, writer: Member) -> str:
     )
     haproxy_route_tcp.request(relation, charm.app, route)
     return (
-        ",".join(haproxy_route_tcp.read_endpoints(relation)) or f"{writer.client_address}:{mysql_client.PORT}"
+        ",".join(haproxy_route_tcp.read_endpoints(relation))
+        or f"{bracketed(writer.client_address)}:{mysql_client.PORT}"
     )
 
 

@@ -12,6 +12,7 @@ from openinfra_charm import registry, render, tls
 from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
+from openinfra_charm.values import bracketed
 from sql import Sql, StatementError, UnreachableError
 
 if TYPE_CHECKING:
@@ -118,8 +119,9 @@ class MySql:
             application=self.application,
             node_name=state.member.unit,
             client_address=state.member.client_address,
-            cluster_address=state.member.cluster_address,
-            addresses=list(state.members.values()),
+            client_host=bracketed(state.member.client_address),
+            cluster_host=bracketed(state.member.cluster_address),
+            addresses=[bracketed(address) for address in state.members.values()],
             settings=state.settings,
             tls=state.tls,
         )

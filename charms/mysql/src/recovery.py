@@ -19,6 +19,7 @@ import ops
 
 import restore
 from openinfra_charm.cluster import unit_number
+from openinfra_charm.values import bracketed
 from state import Position, Recovery, decide, next_members
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def writer(charm: MySqlCharm) -> Member | None:
         for unit, _ in charm.cluster.shared["members"]
         if (member := charm.members.get(unit))
         and member.joined
-        and f"{member.client_address}:3306" in node.addresses
+        and f"{bracketed(member.client_address)}:3306" in node.addresses
     ]
     recorded = charm.cluster.shared.get("writer")
     able = [member for member in present if not member.leaving] or present

@@ -11,6 +11,7 @@ import health
 import restore
 import schedule
 from backup import NOT_SAVED
+from charset import LEFT
 from openinfra_charm.status import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def _work(charm: MySqlCharm) -> Iterator[ops.StatusBase]:
     for record in charm.jobs.all()[-1:]:
         if record.state == "failed":
             yield ops.ActiveStatus(f"{record.id} failed: {record.progress}")
-        elif NOT_SAVED in record.progress:
-            yield ops.ActiveStatus(f"{record.id}: {record.progress[record.progress.index(NOT_SAVED) :]}")
-        elif record.ended is None:
+        for lack in (NOT_SAVED, LEFT):
+            if record.state == "done" and lack in record.progress:
+                yield ops.ActiveStatus(f"{record.id}: {record.progress[record.progress.index(lack) :]}")
+        if record.ended is None:
             yield ops.ActiveStatus(f"{record.id}: {record.progress or record.state}")

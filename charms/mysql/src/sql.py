@@ -45,8 +45,8 @@ class Sql:
         self._machine = machine
         self._socket = socket
 
-    def query(self, statement: str) -> list[list[str]]:
-        """Run one or more statements and return the rows of the last.
+    def query(self, statement: str, *, seconds: float = SECONDS) -> list[list[str]]:
+        """Run one or more statements, which may take so long, and return the rows of the last.
 
         Raises:
             UnreachableError: No server answers, or it is not in a primary component.
@@ -55,10 +55,10 @@ class Sql:
         try:
             done = self._machine.run(
                 "mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", f"--socket={self._socket}",
-                f"--connect-timeout={CONNECT_SECONDS}", stdin=f"{statement};\n", timeout=SECONDS, check=False,
+                f"--connect-timeout={CONNECT_SECONDS}", stdin=f"{statement};\n", timeout=seconds, check=False,
             )  # fmt: skip
         except TimeoutError as error:
-            raise UnreachableError(f"MariaDB did not answer within {SECONDS} s") from error
+            raise UnreachableError(f"MariaDB did not answer within {seconds:g} s") from error
         if done.code:
             message = done.stderr.strip()
             code = re.match(r"ERROR (\d+)", message)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import clients
 from openinfra_charm.actions import ActionError, Outcome, require_leader
-from openinfra_charm.interfaces import mysql_client
 from sql import StatementError, UnreachableError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
     require_leader(charm, f"rotate-password relation-id={params.relation_id}")
     relations = {relation.id: relation for relation in charm.model.relations["database"]}
     relation = relations.get(params.relation_id)
-    request = mysql_client.read_request(relation) if relation else None
+    request = clients.read_request(charm, relation) if relation else None
     known = clients.users(charm, params.relation_id)
     if relation is None or request is None or not known:
         numbers = ", ".join(map(str, sorted(relations))) or "none"

@@ -17,6 +17,7 @@ import backup
 from openinfra_charm import tls
 from openinfra_charm.machine import Answer, Result
 from openinfra_charm.testing import Cryptography, Request, Software
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from openinfra_charm.testing import MemoryMachine
@@ -132,7 +133,8 @@ class MariaDb(Software):
     @property
     def peers(self) -> list[str]:
         """The members that the server was told of when it started."""
-        return (self._option("wsrep_cluster_address") or "").removeprefix("gcomm://").split(",")
+        hosts = (self._option("wsrep_cluster_address") or "").removeprefix("gcomm://").split(",")
+        return [host.strip("[]") for host in hosts]
 
     @property
     def cluster(self) -> str:
@@ -201,7 +203,7 @@ class MariaDb(Software):
     def _meet(self, other: MariaDb) -> None:
         """Reach another machine's health service."""
         for scheme in ("http", "https"):
-            place = f"{scheme}://{other.address}:{HEALTH_PORT}"
+            place = f"{scheme}://{bracketed(other.address)}:{HEALTH_PORT}"
             self.machine.network[place] = partial(other._answer_health, scheme)
 
     def _answer_health(self, scheme: str, request: Request) -> Answer:
@@ -293,7 +295,9 @@ class MariaDb(Software):
             self._put(f"{target}/mysql/db.frm", "system tables")
         elif script == backup.LOAD:
             path, _ = words
-            answer = self.galera.query(self, f"CREATE DATABASE IF NOT EXISTS `{self.machine.read(path)}`")
+            answer = self.galera.query(
+                self, f"CREATE DATABASE IF NOT EXISTS `{self.machine.read(path)}` CHARACTER SET utf8mb4"
+            )
             return Result(code=1, stdout="", stderr=answer) if isinstance(answer, str) else None
         return None
 

@@ -21,6 +21,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import charset
+from openinfra_charm.values import bracketed
+
 if TYPE_CHECKING:
     from programs import MariaDb
 
@@ -35,6 +38,8 @@ class Store:
     writes: list[int] = field(default_factory=list)
     databases: list[str] = field(default_factory=list)
     users: dict[str, str] = field(default_factory=dict)
+    narrow: dict[str, list[str]] = field(default_factory=dict)
+    """What holds three bytes a character: of a database nothing, of a table (`database.table`) what the charm asks for."""
     safe: bool = False
     view: list[str] | None = None
     """The component it was in when it was last written, None after a stop in good order (gvwstate.dat)."""
@@ -61,6 +66,8 @@ class Galera:
         self.begun: list[str] = []
         self.faults: list[str] = []
         self.given_up = False
+        self.refused = ""
+        """The database that no server makes."""
         self._numbers = itertools.count(1)
         self._had: set[str] = set()
 
@@ -189,7 +196,7 @@ class Galera:
         text = sql.strip().removesuffix(";")
         if text.startswith("SHOW GLOBAL STATUS"):
             addresses = ",".join(
-                f"{self.servers[name].address}:3306" for name in sorted(component, reverse=True)
+                f"{bracketed(self.servers[name].address)}:3306" for name in sorted(component, reverse=True)
             )
             known = {
                 "wsrep_ready": "OFF" if server.state == "Joining" else "ON",
@@ -210,6 +217,8 @@ class Galera:
             return []
         if (rows := read(server.load(), text)) is not None:
             return rows
+        if self.refused and text.startswith(f"CREATE DATABASE IF NOT EXISTS `{self.refused}`"):
+            return f"ERROR 1102 (42000) at line 1: Incorrect database name '{self.refused}'"
         for pattern, change in CHANGES:
             if found := re.fullmatch(pattern, text):
                 self._commit(component, change, *found.groups())
@@ -253,6 +262,13 @@ def read(store: Store, text: str) -> list[list[str]] | None:
         return [[name] for name in ("information_schema", *databases, "performance_schema", "sys")]
     if text.startswith("SELECT table_schema, table_name"):
         return [[name, "user" if name == "mysql" else "thing"] for name in databases]
+    if text.strip() in {charset.DATABASES.strip(), charset.TABLES.strip()}:
+        are_tables = text.strip() == charset.TABLES.strip()
+        return [
+            [*name.split("."), *row]
+            for name, row in sorted(store.narrow.items())
+            if ("." in name) == are_tables
+        ]
     if text.startswith("SELECT CAST(SUM("):
         return [[str(1 << 20)]]
     if text.startswith("SELECT User FROM mysql.user"):
@@ -275,6 +291,10 @@ def _grant(store: Store, where: str, user: str, option: str | None) -> None:
     store.users[user] = json.dumps(account)
 
 
+def _widen(store: Store, database: str, table: str | None = None) -> None:
+    store.narrow.pop(f"{database}.{table}" if table else database, None)
+
+
 def _drop_user(store: Store, user: str) -> None:
     store.users.pop(user, None)
 
@@ -284,7 +304,12 @@ RELOAD = (
     r"SET GLOBAL require_secure_transport = (ON|OFF)"
 )
 CHANGES = (
-    (r"CREATE DATABASE IF NOT EXISTS `(.+)`", _make_database),
+    (r"ALTER DATABASE `(.+)` CHARACTER SET utf8mb4", _widen),
+    (
+        r"SET SESSION foreign_key_checks = 0; ALTER TABLE `(.+)`.`(.+)` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_\w+",
+        _widen,
+    ),
+    (r"CREATE DATABASE IF NOT EXISTS `(.+)` CHARACTER SET utf8mb4", _make_database),
     (r"CREATE OR REPLACE USER '(.+)'@'%' IDENTIFIED BY '(.+)'", _make_user),
     (r"GRANT ALL PRIVILEGES ON (\S+) TO '(.+)'@'%'( WITH GRANT OPTION)?", _grant),
     (r"DROP USER IF EXISTS '(.+)'@'%'", _drop_user),

@@ -12,10 +12,10 @@ from programs import REQUEST, UNIT
 from mysql import CONFIG, START
 
 
-def relation(database="glance", secrets='["username", "password"]', **more):
+def relation(database="glance", secrets='["username", "password"]', application="glance", **more):
     data = {"database": database, "requested-secrets": secrets} | more
     return testing.Relation(
-        "database", remote_app_name="glance", remote_app_data={k: v for k, v in data.items() if v}
+        "database", remote_app_name=application, remote_app_data={k: v for k, v in data.items() if v}
     )
 
 
@@ -261,7 +261,13 @@ def test_the_writer_comes_first_and_the_others_as_they_came(three):
     assert (asked["port"], asked["backend_port"]) == (13306, 3306)
     assert asked["openinfra"]["single"]
     assert asked["openinfra"]["order"] == ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
-    assert asked["openinfra"]["health"] == {"path": "/", "status": 200, "port": 13307, "tls": False}
+    assert asked["openinfra"]["health"] == {
+        "path": "/",
+        "status": 200,
+        "port": 13307,
+        "tls": False,
+        "host": "",
+    }
     assert [json.loads(three.local[GATEWAY, number]["address"]) for number in range(3)] == asked["openinfra"][
         "order"
     ]
@@ -583,6 +589,57 @@ def test_a_client_is_answered_once(three):
     assert len(three.galera.acknowledged) == writes
 
 
+def test_two_applications_that_ask_for_one_name_get_a_database_each(one):
+    first, second = relation(database="keystone"), relation(application="other", database="keystone")
+    one.relate(first)
+    one.relate(second)
+    assert one.local[first.id, "app"]["database"] == "keystone"
+    assert one.local[second.id, "app"]["database"] == "keystone_other"
+    assert json.loads(one.local[second.id, "app"]["data"])["database"] == "keystone"
+    store = one.galera.servers["machine-0"].load()
+    assert store.databases == ["keystone", "keystone_other"]
+    assert r"`keystone\\_other`.*" in store.users[f"relation-{second.id}-1"]
+    one.action(0, "rotate-password", relation_id=second.id)
+    store = one.galera.servers["machine-0"].load()
+    assert r"`keystone\\_other`.*" in store.users[f"relation-{second.id}-2"]
+
+
+def test_an_application_that_comes_back_gets_its_database_again_and_no_other_does(one):
+    first = relation(database="keystone")
+    one.relate(first)
+    one.unrelate(first.id)
+    other = relation(application="other", database="keystone")
+    one.relate(other)
+    assert one.local[other.id, "app"]["database"] == "keystone_other"
+    again = relation(database="keystone")
+    one.relate(again)
+    assert one.local[again.id, "app"]["database"] == "keystone"
+
+
+def test_one_that_was_answered_keeps_its_database_whoever_else_has_it(one):
+    client = relation(database="keystone")
+    one.relate(client)
+    del one.app_data["databases"]
+    other = relation(application="other", database="keystone")
+    one.relate(other)
+    assert one.local[other.id, "app"]["database"] == "keystone_other"
+    one.tell(client.id, {"requested-secrets": '["username", "password", "uris"]'})
+    one.run(0, one.on.config_changed())
+    assert one.local[client.id, "app"]["database"] == "keystone"
+    assert "uris" in one.local[client.id, "app"]["data"]
+
+
+def test_what_one_client_asks_wrong_blocks_no_other(one):
+    one.galera.refused = "bad"
+    bad, good = relation(application="bad", database="bad"), relation()
+    one.relate(bad)
+    one.relate(good)
+    assert one.statuses[0].name == "blocked"
+    assert one.statuses[0].message.startswith(f"bad, relation {bad.id}: ERROR 1102")
+    assert "secret-user" in one.local[good.id, "app"]
+    assert "data" not in one.local[bad.id, "app"]
+
+
 def test_a_database_name_gives_rights_on_no_other(one):
     client = relation(database="nova_api")
     one.relate(client)
@@ -595,6 +652,7 @@ def test_a_database_name_gives_rights_on_no_other(one):
     [
         ({"secrets": ""}, "allow-plain-credentials=true"),
         ({"database": "mysql"}, "a name of its own"),
+        ({"database": "a\nb"}, "a name of its own"),
         ({"extra-user-roles": "superuser"}, "known is admin"),
     ],
 )
@@ -657,6 +715,71 @@ def test_a_client_that_leaves_loses_its_user_and_not_its_data(one):
     store = one.galera.servers["machine-0"].load()
     assert store.users == {}
     assert store.databases == ["glance"]
+
+
+# All of Unicode
+
+
+def test_what_calls_itself_utf8_is_all_of_it(one):
+    config = one.machines[0].read(CONFIG)
+    assert "character_set_server = utf8mb4\n" in config
+    assert "\nold_mode =\n" in config
+
+
+def test_tables_that_hold_three_bytes_a_character_are_converted(one):
+    server = one.galera.servers["machine-0"]
+    store = server.load()
+    store.narrow = {
+        "glance": [],
+        "glance.images": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", "16384"],
+        "glance.big": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", str(1 << 30)],
+        "glance.mixed": ["utf8mb3_general_ci", "2", "utf8mb3_bin", "16384"],
+    }
+    server.save(store)
+    one.update_status()
+    assert sorted(server.load().narrow) == ["glance.big", "glance.mixed"]
+    (record,) = one.action(0, "show-job")["result"]
+    assert record["state"] == "done"
+    assert "1 databases and 1 tables hold all of Unicode now" in record["progress"]
+    assert (
+        "glance.big: it has 1024 MiB, and nobody can write meanwhile: ALTER TABLE `glance`.`big`"
+        in record["progress"]
+    )
+    for _ in range(3):
+        one.update_status()
+    # It is started for what is left once, and then no more.
+    assert len(one.action(0, "show-job")["result"]) == 2
+    assert "left as they were: glance.big: it has 1024 MiB" in one.statuses[0].message
+
+
+# IPv6
+
+
+def test_addresses_are_written_in_brackets_where_a_port_may_follow(deploy):
+    from machines import MySqlMachine
+
+    model = deploy(0)
+    for number in (0, 1):
+        machine = MySqlMachine(model.galera, number)
+        machine.address = machine.server.address = f"2001:db8::{number + 1}"
+        model.machines[number], model.unit_data[number] = machine, {}
+    client = relation()
+    model.relations[client.id] = client
+    for _ in range(4):
+        model.update_status()
+    config = model.machines[0].read(CONFIG)
+    for line in (
+        "bind_address = 2001:db8::1",
+        "wsrep_cluster_address = gcomm://[2001:db8::1],[2001:db8::2]",
+        "wsrep_node_address = [2001:db8::1]",
+        "wsrep_node_incoming_address = [2001:db8::1]:3306",
+        "wsrep_sst_receive_address = [2001:db8::1]:4444",
+        'sockopt = ",bind=[2001:db8::1]"',
+    ):
+        assert f"{line}\n" in config
+    assert "gmcast.listen_addr=tcp://[2001:db8::1]:4567;ist.recv_addr=[2001:db8::1]:4568;" in config
+    assert model.shared["writer"] == "mysql/0"
+    assert model.local[client.id, "app"]["endpoints"] == "[2001:db8::1]:3306"
 
 
 # Status

@@ -1,0 +1,26 @@
+"""Have databases and tables hold all of Unicode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import charset
+from mysql import MySql
+from openinfra_charm.job import JobError
+from sql import UnreachableError
+
+if TYPE_CHECKING:
+    from openinfra_charm.job import Job
+
+
+def run(job: Job, digest: str) -> str:
+    """Convert what there is; `digest` stands for the tables for which it was started.
+
+    Raises:
+        JobError: The database does not answer.
+    """
+    del digest
+    try:
+        return charset.convert(MySql(job.machine, job.application).sql, job.report)
+    except UnreachableError as error:
+        raise JobError(str(error)) from error
