@@ -79,7 +79,7 @@ PLANTED = (
     ),
     _planted(
         "a status without a reason", f"{CEPH}/charm.py",
-        'ops.WaitingStatus("for a monitor on another unit")', 'ops.WaitingStatus("")', "says-why",
+        """ops.WaitingStatus(f"for {self.cluster.shared['founder']} to found the cluster")""", 'ops.WaitingStatus("")', "says-why",
     ),
     _planted(
         "an unordered collection is rendered", f"{CEPH}/ceph.py",

@@ -29,6 +29,7 @@ class Part:
     """Whether operators have done what is usual before they undertake something."""
     schedules: int = 2
     faults: tuple[str, ...] = FAULTS
+    most_faults: int = 3
 
 
 DISKS = {
@@ -110,6 +111,47 @@ PARTS = {
             "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },
     ),
+    "ceph, a new unit leads": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={"before it has met all": ("add-unit ceph",)},
+        faults=("leader",),
+        most_faults=12,
+        schedules=12,
+    ),
+    "ceph, machines die while it is founded": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={"deployed": ()},
+        faults=("lose", "kill"),
+        most_faults=2,
+        schedules=20,
+    ),
+    "ceph, a machine is away": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={
+            "a unit goes": ("remove-unit ceph/2",),
+            "a unit is to go": ("run ceph/1 prepare-removal",),
+            "a machine goes": ("remove-machine 1 --force",),
+        },
+        faults=("away",),
+        schedules=12,
+    ),
+    "ceph, host names come back": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={
+            "of a machine that died": (
+                "remove-machine 1 --force; add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G",
+            ),
+            "of a machine that dies twice": (
+                "remove-machine 1 --force; add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G",
+                "remove-machine 3 --force; add-unit ceph", "run ceph/4 add-disk osd-devices=file:3G",
+            ),
+        },
+        schedules=8,
+    ),
     "objects and files": Part(
         charms=("ceph", "ceph-fs", "ceph-rgw", "certificates"),
         bundle=ROOT / "charms/ceph-rgw/tests/bundle.yaml",
@@ -158,5 +200,10 @@ def stage(tmp_path_factory):
 )
 def test_it_holds(stage, name, operations):
     part = PARTS[name]
-    plot = Plot(operations=operations, usual=part.usual and bool(operations), faults=part.faults)
+    plot = Plot(
+        operations=operations,
+        usual=part.usual and bool(operations),
+        faults=part.faults,
+        most_faults=part.most_faults,
+    )
     assert_holds(stage(name), plot, part.schedules)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import disk
 import osd
 from admin import CONFIG, KEYRING, Admin
-from monitor import Monitor, endpoint, forget_host
+from monitor import Monitor, endpoint, forget_monitor
 from openinfra_charm import registry, render
 from openinfra_charm.ceph import options_at_start
 from openinfra_charm.registry import Footprint
@@ -108,6 +108,7 @@ class Ceph:
         """Bring this machine's monitor and manager into the cluster; return whether the monitor is in quorum.
 
         Raises:
+            QuorumError: A monitor that an earlier machine of this name had cannot go.
             UnreachableError: The monitors that are there do not answer.
         """
         if self.monitor.has_manager and self.monitor.in_quorum():
@@ -125,9 +126,10 @@ class Ceph:
         The map comes first: of two monitors, the one that stays could not change it alone.
 
         Raises:
+            QuorumError: The others would be no quorum; nothing was removed.
             UnreachableError: The monitors do not answer; nothing was removed.
         """
-        forget_host(self.admin, self.monitor.name)
+        forget_monitor(self.admin, self.monitor.name)
         self.services.stop(self.monitor.unit, self.monitor.manager_unit)
         self.monitor.remove()
 

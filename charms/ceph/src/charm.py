@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import ops
 
@@ -17,13 +17,17 @@ import health
 import report
 from admin import UnreachableError
 from ceph import DAEMON, Ceph
-from monitor import new_key
+from monitor import QuorumError
 from openinfra_charm import actions, hook, leftovers, registry, secrets, status
 from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
-from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State, next_monitors, runs_monitor
+from quorum import Quorum
+from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 RESTART_SECONDS = 40
@@ -43,6 +47,10 @@ class CephCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
         self.secrets = secrets.Owner(self)
+        self.quorum = Quorum(
+            self.unit, cluster=self.cluster, members=self.members, ceph=self.ceph, jobs=self.jobs,
+            keep_keys=secrets.Own(self.model, self.app, CLUSTER_KEYS).put,
+        )  # fmt: skip
         self._missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
@@ -73,6 +81,8 @@ class CephCharm(ops.CharmBase):
             self._reconcile(event)
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
+        except QuorumError as error:
+            self._missing.append(ops.WaitingStatus(f"for the quorum: {error}"))
         except UnreachableError as error:
             self._missing.append(ops.WaitingStatus(f"the Ceph monitors: {error}"))
 
@@ -88,13 +98,17 @@ class CephCharm(ops.CharmBase):
         if state is None:
             return
         if not state.monitors:
-            self._missing.append(ops.WaitingStatus("for a monitor on another unit"))
+            self._missing.append(
+                ops.WaitingStatus(f"for {self.cluster.shared['founder']} to found the cluster")
+            )
             return
         self.ceph.render(state)
         if self.ceph.paused:
+            self._lead(settings, event)
             return
+        self._await(self.quorum.awaited)
         if not state.runs_monitor:
-            self._leave_quorum()
+            self._await(self.quorum.leave())
         elif self.ceph.run_monitor(state):
             self.cluster.publish(monitor=True)
         else:
@@ -103,22 +117,32 @@ class CephCharm(ops.CharmBase):
             self.ceph.osds.clean_up()
             self._add_disks(settings)
         self.ceph.apply()
-        self._choose_monitors(settings)
         self.jobs.resume()
-        self._forget_departed(event)
+        self.quorum.go_on_alone()
+        self._lead(settings, event)
         self._restart_outdated()
         clients.serve(self, settings)
         daemons.serve(self, settings)
 
+    def _lead(self, settings: Settings, event: ops.EventBase) -> None:
+        """Do what only the leader does, also one whose daemons are paused."""
+        self.quorum.choose(settings.monitor_count)
+        self.quorum.note_hosts(is_regular=isinstance(event, ops.UpdateStatusEvent))
+        self.quorum.forget_gone()
+        self.cluster.grant_turn()
+
+    def _await(self, what: ops.StatusBase | None) -> None:
+        self._missing += [what] if what else []
+
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         identity = self.identity
-        if identity is None:
-            self._found_cluster()
+        if identity is None or not self.quorum.is_named:
+            self._missing.append(self.quorum.name())
             return None
         me, shared = self.members[self.unit.name], self.cluster.shared
         chosen = [self.members[unit] for unit in shared["monitors"] if unit in self.members]
-        joins = runs_monitor(me, chosen)
+        joins = self.quorum.joins
         return State(
             settings=settings,
             identity=identity,
@@ -126,24 +150,6 @@ class CephCharm(ops.CharmBase):
             monitors=tuple(member for member in chosen if member.monitor or (joins and member == me)),
             runs_monitor=joins,
             founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared,
-        )
-
-    def _found_cluster(self) -> None:
-        """As the leader, name the cluster and who founds it.
-
-        It is founded by a later hook, when Juju has this on record: a hook that dies leaves no second cluster.
-        """
-        if not self.unit.is_leader():
-            self._missing.append(ops.WaitingStatus("for the leader to name the cluster"))
-            return
-        if "fsid" not in self.cluster.shared:
-            keys = {"monitor-key": new_key(), "admin-key": new_key()}
-            secret = secrets.Own(self.model, self.app, CLUSTER_KEYS).put(keys)
-            self.cluster.publish_shared(
-                fsid=str(uuid.uuid4()), keys=secret, founder=self.unit.name, monitors=[self.unit.name]
-            )
-        self._missing.append(
-            ops.WaitingStatus("for Juju to record the cluster's identity; the next hook founds it")
         )
 
     def _publish_member(self) -> None:
@@ -156,21 +162,6 @@ class CephCharm(ops.CharmBase):
                 cluster_address=internal.address,
             )
 
-    def _choose_monitors(self, settings: Settings) -> None:
-        """As the leader, name the units that run monitors; each makes its own when those before it are in quorum.
-
-        This is reached only with a monitor there: from now on nobody founds the cluster a second time.
-        """
-        if self.unit.is_leader():
-            current: list[str] = self.cluster.shared["monitors"]
-            wanted = next_monitors(current, self.members, settings.monitor_count)
-            self.cluster.publish_shared(monitors=wanted, founded=True)
-
-    def _leave_quorum(self) -> None:
-        if self.ceph.monitor.exists:
-            self.ceph.leave_quorum()
-            self.cluster.publish(monitor=None)
-
     def _add_disks(self, settings: Settings) -> None:
         """Make OSDs of the devices that the configuration and Juju's storage name."""
         if self.members[self.unit.name].leaving:
@@ -179,24 +170,6 @@ class CephCharm(ops.CharmBase):
         attached = [str(storage.location) for storage in self.model.storages["osd-devices"]]
         for error in self.ceph.osds.provide((*settings.osd_devices, *attached)):
             self._missing.append(ops.BlockedStatus(f"{error}; see list-disks"))
-
-    def _forget_departed(self, event: ops.EventBase) -> None:
-        """As the leader, remember every unit's host, and clean up after units whose machines are gone."""
-        if not self.unit.is_leader():
-            return
-        hosts: dict[str, str] = self.cluster.shared.get("hosts", {})
-        # Units that come together are noted together: each note wakes all of them, each look reads all that are new.
-        is_regular = isinstance(event, ops.UpdateStatusEvent)
-        if is_regular or self.cluster.planned <= set(self.cluster.units):
-            unknown = [unit for unit in self.cluster.units if unit not in hosts]
-            new = {unit: member.hostname for unit in unknown if (member := self.members.get(unit))}
-            if is_regular or len(new) == len(unknown):
-                hosts |= new
-        if gone := self.cluster.gone(hosts):
-            job = self.jobs.once("jobs.forget_machines", hosts=",".join(hosts[unit] for unit in gone))
-            if job.state == "done":
-                hosts = {unit: host for unit, host in hosts.items() if unit not in gone}
-        self.cluster.publish_shared(hosts=hosts)
 
     def _restart_outdated(self) -> None:
         """Restart what runs with an older configuration, one unit of the application at a time."""
@@ -212,7 +185,6 @@ class CephCharm(ops.CharmBase):
             return
         if self.cluster.turn_reason and health.wait_until_ready(self.ceph, RESTART_SECONDS):
             self.cluster.release_turn()
-        self.cluster.grant_turn()
 
     # The other events
 
@@ -237,10 +209,10 @@ class CephCharm(ops.CharmBase):
         """Leave the cluster; fail, for Juju to retry, as long as data or quorum would be lost."""
         self._missing.append(LEAVING)
         self.jobs.stop()
+        self._wait_while(self.quorum.why_not_to_go)
         self._give_up([osd.number for osd in self.ceph.osds.all()])
-        others = any(member.monitor for unit, member in self.members.items() if unit != self.unit.name)
-        if self.ceph.monitor.exists and others:
-            self._leave_quorum()
+        if self.quorum.has_others:
+            self._await(self.quorum.leave())
         self.ceph.stop()
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
@@ -251,20 +223,36 @@ class CephCharm(ops.CharmBase):
 
     def _give_up(self, numbers: list[int]) -> None:
         """Remove OSDs as soon as nothing is lost with them; let their data move if nobody has prepared it."""
-        limit = self.machine.now() + STOP_SECONDS
-        while why := health.why_data_would_be_lost(self.ceph, numbers):
-            if self.machine.now() > limit:
-                raise drain.UnsafeToRemoveError(
-                    f"{why}. The hook is tried again until they are; or give them up: "
-                    f"juju remove-unit --force {self.unit.name}"
-                )
-            with contextlib.suppress(UnreachableError, crush.CrushError):
-                crush.check_spare(self.ceph.admin, numbers)
-                drain.begin(self.ceph.admin, numbers)
-            self.machine.sleep(drain.PAUSE)
+        self._wait_while(lambda: self._why_not_to_give_up(numbers))
         for number in numbers:
             if osd := self.ceph.osds.find(number):
                 self.ceph.osds.remove(osd, self.ceph.services, zap=False)
+
+    def _why_not_to_give_up(self, numbers: list[int]) -> str | None:
+        why = health.why_data_would_be_lost(self.ceph, numbers)
+        if why:
+            with contextlib.suppress(UnreachableError, crush.CrushError):
+                crush.check_spare(self.ceph.admin, numbers)
+                drain.begin(self.ceph.admin, numbers)
+        return why
+
+    def _wait_while(self, why_not: Callable[[], str | None]) -> None:
+        """Wait until it is safe to go on with the removal of this unit.
+
+        Raises:
+            UnsafeToRemoveError: It takes longer than a hook may; Juju tries the hook again.
+        """
+        while why := why_not():
+            if self.machine.now() > self._stop_limit:
+                raise drain.UnsafeToRemoveError(
+                    f"{why}. The hook is tried again; or give up what is here: juju remove-unit --force {self.unit.name}"
+                )
+            self.machine.sleep(drain.PAUSE)
+
+    @cached_property
+    def _stop_limit(self) -> float:
+        """Until when this hook may wait."""
+        return self.machine.now() + STOP_SECONDS
 
     # Status
 

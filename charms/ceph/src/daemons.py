@@ -10,6 +10,7 @@ import ops
 import ops.hookcmds
 
 import broker
+import drain
 import filesystems
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
 from openinfra_charm.secrets import Own
@@ -65,8 +66,11 @@ def serve(charm: CephCharm, settings: Settings) -> None:
     """
     me = charm.members[charm.unit.name]
     fsid = charm.cluster.shared["fsid"]
-    # It wakes the leader, who may have waited for it.
-    charm.cluster.publish(osds=len(charm.ceph.osds.all()))
+    uuids = sorted(osd.uuid for osd in charm.ceph.osds.all())
+    if uuids != list(me.osds):
+        drain.claim(charm.ceph.admin, charm.unit.name, uuids)
+        # It wakes the leader, who may have waited for it.
+        charm.cluster.publish(osds=uuids)
     if charm.unit.is_leader():
         _take_back(charm)
     for kind, relation in _relations(charm):

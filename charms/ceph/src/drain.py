@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import health
+from admin import CommandRefusedError
 from disk import DiskError
-from monitor import forget_host
 from osd import is_ok_to_stop, is_safe_to_destroy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from admin import Admin
     from ceph import Ceph
@@ -80,28 +81,59 @@ def remove(
     return left
 
 
-def forget_machine(machine: Machine, admin: Admin, host: str, report: Callable[[str], None]) -> None:
-    """Take a machine that is gone for good out of the cluster: monitor, keys, OSDs, CRUSH bucket.
+def forget_osds(machine: Machine, admin: Admin, unit: str, host: str, report: Callable[[str], None]) -> None:
+    """Take the OSDs of a unit whose machine is gone for good out of the cluster, and the machine's place in CRUSH.
 
-    Its OSDs are purged only when what they held is elsewhere in full again.
+    They are those that the cluster has on record as the unit's. They are purged only when what they held is elsewhere in
+    full again. A new machine may have the old one's name by then: its OSDs stay, and so does the place.
 
     Raises:
         UnreachableError: The monitors do not answer.
     """
-    forget_host(admin, host)
-    nodes = admin.command("osd tree")["nodes"]
-    bucket = next((node for node in nodes if (node["type"], node["name"]) == ("host", host)), None)
-    if bucket is None:
-        return
-    numbers = sorted(bucket.get("children", ()))
+    uuids = claimed(admin, unit)
+    numbers = _numbers(admin, uuids)
     if numbers:
         admin.command("osd out", ids=[str(number) for number in numbers])
         needs = f"data of {host} are made anew; they need OSDs on as many machines as there are copies"
         empty(machine, admin, numbers, lambda progress: report(f"{needs}; {progress}"))
-    for number in numbers:
+    # In the meantime somebody else may have taken them out, and a number be another OSD's.
+    for number in _numbers(admin, uuids):
         # Where nobody says that it is really meant, the manager asks once more whether it is safe.
         admin.manager_command("osd purge", id=number)
-    admin.command("osd crush rm", name=host)
+    nodes = admin.command("osd tree")["nodes"]
+    bucket = next((node for node in nodes if (node["type"], node["name"]) == ("host", host)), None)
+    if bucket and not bucket.get("children"):
+        admin.command("osd crush rm", name=host)
+    admin.command("config-key rm", key=_claim(unit))
+
+
+def claim(admin: Admin, unit: str, uuids: Iterable[str]) -> None:
+    """Have the cluster keep on record which OSDs are a unit's; a unit's name and a uuid are never given again.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    admin.command("config-key set", key=_claim(unit), val=json.dumps(sorted(uuids)))
+
+
+def claimed(admin: Admin, unit: str) -> list[str]:
+    """Return the uuids of the OSDs that the cluster has on record as a unit's.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    try:
+        return admin.command("config-key get", key=_claim(unit)) or []
+    except CommandRefusedError:
+        return []  # there is no record
+
+
+def _claim(unit: str) -> str:
+    return f"openinfra/osds/{unit}"
+
+
+def _numbers(admin: Admin, uuids: Collection[str]) -> list[int]:
+    return sorted(entry["osd"] for entry in admin.command("osd dump")["osds"] if entry["uuid"] in uuids)
 
 
 def leave(ceph: Ceph, report: Callable[[str], None]) -> list[str]:

@@ -9,10 +9,12 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from admin import UnreachableError
+from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from admin import Admin
     from openinfra_charm.machine import Machine
     from state import State
@@ -33,6 +35,10 @@ def endpoint(address: str) -> str:
     """Return how a monitor at this address is named in `mon_host` and in the monitor map."""
     host = bracketed(address)
     return f"[v2:{host}:3300,v1:{host}:6789]"
+
+
+class QuorumError(Exception):
+    """A monitor cannot go: the others would be no quorum. The message says why, and what helps."""
 
 
 class Monitor:
@@ -66,10 +72,14 @@ class Monitor:
             release: The release's name (`reef`), the least that a new cluster's monitors must have.
 
         Raises:
+            QuorumError: One that an earlier machine of this name had cannot go.
             UnreachableError: The monitors that are there do not answer.
         """
         if self.exists:
             return
+        if not state.founds_cluster and self.name in addresses(self._admin):
+            # It is that of an earlier machine of this name: one of this machine would have a store.
+            forget_monitor(self._admin, self.name)
         # A store without the mark was left by a crash before its monitor ever ran.
         self._machine.remove(self._folder)
         self._machine.make_folder(self._folder, mode=0o750, user="ceph", group="ceph")
@@ -86,7 +96,6 @@ class Monitor:
                 "--enable-all-features", "--set-min-mon-release", release, f"{scratch}/map",
             )  # fmt: skip
         else:
-            self._admin.command("quorum_status")
             self._machine.run("ceph", "mon", "getmap", "-o", f"{scratch}/map", timeout=20)
         self._machine.write(f"{scratch}/keys", keys, mode=0o600, user="ceph", group="ceph")
         self._machine.run("chown", "-R", "ceph:ceph", scratch)
@@ -141,26 +150,29 @@ class Monitor:
         self._machine.remove(self._folder)
         self._machine.remove(self._manager_folder)
 
-    def outlive(self, hosts: list[str]) -> None:
+    def go_on_alone(self, gone: Iterable[str]) -> None:
         """Make a quorum of this monitor alone if all others were on machines that are gone for good.
 
         With a quorum, or with other monitors left, nothing is done. The map is changed in the stopped monitor's
         store, as Ceph's documentation says for a cluster that has lost its majority ("Removing monitors from an
         unhealthy cluster").
+
+        Args:
+            gone: The names of the machines that are gone.
         """
         if self.in_quorum() or not self.exists:
             return
-        scratch = "/var/lib/ceph/openinfra/outlive"
+        scratch = "/var/lib/ceph/openinfra/alone"
         self._machine.make_folder(scratch, mode=0o700, user="ceph", group="ceph")
         as_ceph = ("--setuser", "ceph", "--setgroup", "ceph")
         self._machine.run("systemctl", "stop", self.unit)
         try:
             self._machine.run("ceph-mon", "-i", self.name, "--extract-monmap", f"{scratch}/map", *as_ceph)
             shown = self._machine.run("monmaptool", "--print", f"{scratch}/map").stdout
-            names = set(re.findall(r"^\d+: .* mon\.(\S+)", shown, re.MULTILINE))
-            if names - set(hosts) == {self.name}:
-                for host in sorted(names & set(hosts)):
-                    self._machine.run("monmaptool", "--rm", host, f"{scratch}/map")
+            others = set(re.findall(r"^\d+: .* mon\.(\S+)", shown, re.MULTILINE)) - {self.name}
+            if others <= set(gone):
+                for name in sorted(others):
+                    self._machine.run("monmaptool", "--rm", name, f"{scratch}/map")
                 self._machine.run("ceph-mon", "-i", self.name, "--inject-monmap", f"{scratch}/map", *as_ceph)
         finally:
             self._machine.run("systemctl", "start", self.unit)
@@ -168,12 +180,49 @@ class Monitor:
         self.wait_for_quorum()
 
 
-def forget_host(admin: Admin, host: str) -> None:
-    """Take a host's monitor and the keys of its daemons out of the cluster.
+def addresses(admin: Admin) -> dict[str, str]:
+    """Return the addresses of all monitors in the cluster's map, by their names.
 
     Raises:
         UnreachableError: The monitors do not answer.
     """
-    if host in {mon["name"] for mon in admin.command("mon dump")["mons"]}:
-        admin.command("mon remove", name=host)
-    admin.command("auth rm", entity=f"mgr.{host}")
+    return {
+        mon["name"]: mon["public_addrs"]["addrvec"][0]["addr"].rpartition(":")[0].strip("[]")
+        for mon in admin.command("mon dump")["mons"]
+    }
+
+
+def why_not_to_remove(admin: Admin, name: str) -> str | None:
+    """Return why a monitor must not leave the cluster's map now; None if it is not there, or a quorum remains without it.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    there = addresses(admin).keys()
+    if name not in there:
+        return None
+    if there == {name}:
+        return f"{name} has the only monitor"
+    try:
+        admin.command("mon ok-to-rm", id=name)
+    except CommandRefusedError:
+        others = [other for other in admin.command("quorum_status")["quorum_names"] if other != name]
+        return (
+            f"without the monitor of {name}, {len(others)} of {len(there) - 1} would be in quorum, which is too few: "
+            "start the machines that are down first, see get-quorum-status"
+        )
+    return None
+
+
+def forget_monitor(admin: Admin, name: str) -> None:
+    """Take a machine's monitor and its manager's key out of the cluster.
+
+    Raises:
+        QuorumError: The others would be no quorum; nothing was removed.
+        UnreachableError: The monitors do not answer; nothing was removed.
+    """
+    if why := why_not_to_remove(admin, name):
+        raise QuorumError(why)
+    if name in addresses(admin):
+        admin.command("mon remove", name=name)
+    admin.command("auth rm", entity=f"mgr.{name}")

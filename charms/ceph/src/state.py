@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -107,7 +107,8 @@ class Identity:
 class Member:
     """A unit as its peers know it.
 
-    `monitor` tells whether its monitor has been in quorum, `leaving` whether its removal is being prepared.
+    `monitor` tells whether its monitor has been in quorum, `leaving` whether its removal is being prepared. `osds` are
+    the uuids of its OSDs that the cluster has on record as the unit's.
     """
 
     unit: str
@@ -116,6 +117,7 @@ class Member:
     cluster_address: str
     monitor: bool = False
     leaving: bool = False
+    osds: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, unit: str, facts: Mapping[str, Any]) -> Member:
@@ -127,6 +129,7 @@ class Member:
             cluster_address=facts["cluster_address"],
             monitor=facts.get("monitor", False),
             leaving=facts.get("leaving", False),
+            osds=tuple(osds) if isinstance(osds := facts.get("osds"), list) else (),
         )
 
 
@@ -165,7 +168,9 @@ class State:
     founds_cluster: bool
 
 
-def next_monitors(current: list[str], members: Mapping[str, Member], limit: int) -> list[str]:
+def next_monitors(
+    current: list[str], members: Mapping[str, Member], limit: int, gone: Collection[str] = ()
+) -> list[str]:
     """Return which units shall run monitors, given those that do; each joins when all before it are in quorum.
 
     Monitors are added on the way to an odd number only, and when all that are there have been in quorum. A unit that
@@ -174,11 +179,13 @@ def next_monitors(current: list[str], members: Mapping[str, Member], limit: int)
 
     Args:
         current: The units that run monitors or are about to; the founder is the first.
-        members: All units that have said where they are, by name, in the order in which they are chosen.
+        members: All units that have said where they are, by name, in the order in which they are chosen. One that is
+            not among them may just not have been met yet.
         limit: The most monitors to run (1, 3 or 5).
+        gone: Those of `current` that the model does not have any more.
     """
-    kept = [unit for unit in current if unit in members]
-    if not all(members[unit].monitor for unit in kept):
+    kept = [unit for unit in current if unit not in gone]
+    if not all(unit in members and members[unit].monitor for unit in kept):
         return kept
     lasting = [unit for unit in kept if not members[unit].leaving]
     others = (unit for unit, member in members.items() if unit not in kept and not member.leaving)
@@ -191,6 +198,18 @@ def next_monitors(current: list[str], members: Mapping[str, Member], limit: int)
     return [unit for unit in kept if unit != surplus[-1]] if surplus and lasting else kept
 
 
-def runs_monitor(member: Member, chosen: list[Member]) -> bool:
-    """Return whether a unit runs a monitor or is to join with one now: all chosen before it have been in quorum."""
-    return member in chosen and (member.monitor or all(m.monitor for m in chosen[: chosen.index(member)]))
+def runs_monitor(
+    unit: str, chosen: list[str], members: Mapping[str, Member], gone: Collection[str] = ()
+) -> bool:
+    """Return whether a unit runs a monitor or is to join with one now: all chosen before it have been in quorum.
+
+    Args:
+        unit: The unit, one of `members`.
+        chosen: The units that shall run monitors.
+        members: All units that have said where they are.
+        gone: Those of `chosen` that the model does not have any more.
+    """
+    if unit not in chosen:
+        return False
+    before = [other for other in chosen[: chosen.index(unit)] if other not in gone]
+    return members[unit].monitor or all(other in members and members[other].monitor for other in before)

@@ -41,6 +41,7 @@ class Model:
     Hooks are played one after the other; whoever sees changed peer data gets `relation-changed` for it. `relations` are
     those with other applications, as these have written them; `local` is what this one has, by relation and unit (or "app").
     `held` are units whose hooks do not run (their actions do), `readers` the units that secrets are granted to, where it is one only.
+    `unmet` are pairs of units of which the first has not met the second yet: its relation does not show it.
     """
 
     charm: type[ops.CharmBase]
@@ -60,6 +61,7 @@ class Model:
         self.local = {}
         self.statuses: dict[int, Any] = {}
         self.held = set()
+        self.unmet = set()
         self.leader = 0
         self._due = deque()
         for _ in range(units):
@@ -101,7 +103,7 @@ class Model:
 
     def destroy_machine(self, number):
         """Lose a machine for good; Juju removes its unit by force, and no hook of it runs."""
-        self.machines[number].power_off()
+        self.machines[number].scrap()
         self._forget(number)
 
     def _forget(self, number):
@@ -275,7 +277,11 @@ class Model:
             id=PEERS,
             local_unit_data=self.unit_data[number],
             local_app_data=self.app_data,
-            peers_data={other: data for other, data in self.unit_data.items() if other != number},
+            peers_data={
+                other: data
+                for other, data in self.unit_data.items()
+                if other != number and (number, other) not in self.unmet
+            },
         )
         others = {
             one: dataclasses.replace(

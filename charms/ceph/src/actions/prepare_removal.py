@@ -25,8 +25,11 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     """Start the job that drains this unit, and let the leader move its monitor.
 
     Raises:
-        ActionError: The units that remain cannot take the data, or placement groups do not serve.
+        ActionError: The units that remain cannot take the data, placement groups do not serve, or the monitors that
+            remain are no quorum.
     """
+    if charm.quorum.has_others and (why := charm.quorum.why_not_to_go()):
+        raise ActionError(why)
     with cluster():
         check_groups(charm.ceph.admin, params.force)
         try:

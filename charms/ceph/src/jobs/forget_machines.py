@@ -1,4 +1,4 @@
-"""Clean up after machines that are gone for good."""
+"""Clean up after a machine that is gone for good."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from openinfra_charm.job import Job
 
 
-def run(job: Job, hosts: str) -> str:
-    """Take machines (comma-separated host names) out of the cluster, with their data made anew elsewhere first."""
+def run(job: Job, unit: str, host: str) -> str:
+    """Take the OSDs of `unit`, whose machine had the name `host`, out of the cluster; their data are made anew first."""
     ceph = Ceph(job.machine, job.application)
-    gone = hosts.split(",")
-    ceph.monitor.outlive(gone)
-    for host in gone:
-        drain.forget_machine(ceph.machine, ceph.admin, host, job.report)
-    return f"{hosts}: out of the cluster"
+    drain.forget_osds(ceph.machine, ceph.admin, unit, host, job.report)
+    return f"{unit} on {host}: out of the cluster"

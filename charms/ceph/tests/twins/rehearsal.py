@@ -40,6 +40,10 @@ class Twin(testing.Twin):
         for group in self.cluster.hasty:
             yield f"an OSD goes when it is safe to destroy: {group} had too few copies elsewhere"
 
+        self.cluster.check_monitors()
+        for sentence in self.cluster.careless:
+            yield f"a monitor goes when the quorum outlasts it: {sentence}"
+
     def unfinished(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what a cluster of so many units lacks."""
         wanted = max(count for count in (1, 3) if count <= max(1, len(units)))

@@ -20,6 +20,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.values import bracketed
+
 if TYPE_CHECKING:
     from programs import CephSoftware
 
@@ -29,6 +31,8 @@ NO_UUID = "00000000-0000-0000-0000-000000000000"
 """That of a destroyed OSD, whose number waits for another one."""
 PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop", "pg dump"})
 """Commands that the monitors pass on to the active manager."""
+WANTED = 3
+"""How many monitors there are wherever there are machines for them."""
 MANAGERS = PASSED_ON | {"osd purge"}
 """Commands that the active manager takes from clients itself (Ceph: src/mgr/MgrCommands.h)."""
 
@@ -106,9 +110,10 @@ class Cluster:
 
     What tests turn: `stuck` names monitors that never get into quorum, `recovers` whether data move at all,
     `checks` are health checks to show. What tests read: `founders`, the monitors that began a cluster (more than
-    one would be two clusters), `lost`, the groups whose last copy went with an OSD, and `hasty`, the groups that had too
-    few copies elsewhere when an OSD was purged with one, and `overwritten`, the OSDs whose devices were erased while the
-    cluster had them. `eager` names monitors that try without long pauses: another
+    one would be two clusters), `lost`, the groups whose last copy went with an OSD, `hasty`, the groups that had too
+    few copies elsewhere when an OSD was purged with one, `overwritten`, the OSDs whose devices were erased while the
+    cluster had them, and `careless`, what was done to monitors that could have cost the quorum, a sentence each. `eager`
+    names monitors that try without long pauses: another
     one at an address where there was one before does not get in within a test's time.
     """
 
@@ -123,19 +128,25 @@ class Cluster:
         self.pools: list[Pool] = []
         self.filesystems: list[Filesystem] = []
         self.config: dict[tuple[str, str], str] = {}
+        self.records: dict[str, str] = {}
         self.flags: set[str] = set()
         self.checks: dict[str, str] = {}
         self.recovers = True
         self.lost: list[str] = []
         self.hasty: list[str] = []
         self.overwritten: list[str] = []
+        self.careless: list[str] = []
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
+        self._stores: dict[str, str] = {}
+        self._may_go: tuple[str, frozenset[str]] | None = None
+        self._dropped: set[str] = set()
         self._left: set[str] = set()
         self.eager: set[str] = set()
         self._hosts_once: set[str] = set()
         self._keys = 0
+        self._sender = ""
 
     # Daemons
 
@@ -150,6 +161,7 @@ class Cluster:
             is_one_of_us = store["fsid"] == self.fsid and store["key"] == self.auth["mon."].key
             if joins and not waits and self.quorum and is_one_of_us:
                 self.monitors[name] = store["address"]
+                self._stores[name] = store["id"]
                 self._joined.add(store["id"])
         running = {osd.number: machine for machine in self._hosts for osd in self._bootable(machine)}
         for osd in self.osds.values():
@@ -179,7 +191,9 @@ class Cluster:
     def quorum(self) -> list[str]:
         """The monitors that agree; none without a majority."""
         running = self._running_stores()
-        names = sorted(name for name in self.monitors if name in running and name not in self.stuck)
+        # Another store under a name that the map has is a stranger: it would have to be at the same address.
+        known = (name for name in self.monitors if name in running and name not in self.stuck)
+        names = sorted(name for name in known if running[name]["id"] == self._stores[name])
         return names if 2 * len(names) > len(self.monitors) else []
 
     @property
@@ -209,13 +223,21 @@ class Cluster:
             alone = store["monitors"] == {name: store["address"]} and store["id"] not in self._joined
             if alone and name not in self.stuck:
                 self._joined.add(store["id"])
+                if self.monitors and self._is_gone():
+                    self.founders, self.osds, self.pools, self.filesystems = [], {}, [], []
+                    self.monitors = {}
                 self.founders.append(name)
                 if self.monitors:
                     continue
-                self.monitors = {name: store["address"]}
+                self.monitors, self._stores = {name: store["address"]}, {name: store["id"]}
                 self.fsid = store["fsid"]
                 self.auth = {"mon.": Auth(key=store["key"]), "client.admin": Auth(key=store["admin-key"])}
                 self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
+
+    def _is_gone(self) -> bool:
+        """Return whether all monitors were on machines that will never come back."""
+        stores = {store["id"] for m in self._hosts if not m.machine.scrapped and (store := m.monitor_store())}
+        return not stores & set(self._stores.values())
 
     def _bootable(self, machine: CephSoftware) -> list[Osd]:
         """Return the OSDs that run on a machine, with the right key and the right device."""
@@ -280,14 +302,19 @@ class Cluster:
         return pool
 
     def _option(self, name: str, default: str) -> str:
-        leader = next(machine for machine in self.members if machine.name == self.quorum[0])
+        # A machine that is gone may have had the same name.
+        leader = next(m for m in self.members if m.name == self.quorum[0] and m.machine.powered)
         found = re.search(rf"^{name} = (.+)$", leader.machine.read(CONFIG) or "", re.MULTILINE)
         return found[1] if found else default
 
     # Commands
 
-    def command(self, request: str, data: bytes, *, to_manager: bool) -> tuple[int, bytes, str]:
+    def command(
+        self, request: str, data: bytes, *, to_manager: bool, sender: str = ""
+    ) -> tuple[int, bytes, str]:
         """Carry out a command to the monitors or the manager; return the code, the output and the message.
+
+        `sender` is the name of the machine that it comes from.
 
         Raises:
             RadosError: It could not be carried out in time.
@@ -303,6 +330,7 @@ class Cluster:
         if handler is None or not is_known:
             return -errno.EINVAL, b"", "command not known"
         self.commands.append(prefix)
+        self._sender = sender
         if data:
             arguments["data"] = data
         try:
@@ -338,13 +366,60 @@ class Cluster:
         }
 
     def _do_mon_dump(self) -> Any:
-        return {"fsid": self.fsid, "mons": [{"name": name} for name in sorted(self.monitors)]}
+        return {
+            "fsid": self.fsid,
+            "mons": [
+                {
+                    "name": name,
+                    "public_addrs": {
+                        "addrvec": [{"type": "v2", "addr": f"{bracketed(address)}:3300", "nonce": 0}]
+                    },
+                }
+                for name, address in sorted(self.monitors.items())
+            ],
+        }
+
+    def _do_mon_ok_to_rm(self, id: str) -> None:  # noqa: A002  Ceph's name
+        rest = self.monitors.keys() - {id}
+        left = [name for name in self.quorum if name in rest]
+        if 2 * len(left) <= len(rest):
+            raise Refused(errno.EBUSY, f"removing [{id}] would break quorum")
+        self._may_go = (id, frozenset(self.monitors))
 
     def _do_mon_remove(self, name: str) -> None:
         if self.monitors.keys() == {name}:
             raise Refused(errno.EINVAL, f"error: removal of last monitor mon.{name} refused")
-        if self.monitors.pop(name, None):
-            self._left.add(name)
+        if name not in self.monitors:
+            return
+        if self._may_go != (name, frozenset(self.monitors)):
+            self.careless.append(
+                f"mon.{name} was removed, and nobody had asked whether it may (mon ok-to-rm)"
+            )
+        if self._sender != name and name in self.quorum:
+            self.careless.append(f"mon.{name} was in quorum when {self._sender} removed it")
+        before = self.quorum
+        del self.monitors[name]
+        self._left.add(name)
+        self._dropped.add(name)
+        if not self.quorum:
+            self.careless.append(
+                f"without mon.{name} there is no quorum: of {', '.join(before)} too few are left"
+            )
+
+    def check_monitors(self) -> None:
+        """Note a monitor that was given up on a machine that serves on while too few are left.
+
+        To be called when nobody is in the middle of anything: a machine that leaves has no OSDs by then.
+        """
+        serving = {
+            machine.name for machine in self._hosts if machine.machine.powered and machine.running_osds()
+        }
+        for name in self._dropped & serving:
+            if len(self.monitors) < WANTED <= len(serving - {name}):
+                self.careless.append(
+                    f"mon.{name} was given up though its machine serves on: {len(self.monitors)} are left for {len(serving)} machines"
+                )
+        self._dropped.clear()
 
     def _do_status(self) -> Any:
         states = self.states()
@@ -382,6 +457,17 @@ class Cluster:
 
     def _do_config_rm(self, who: str, name: str) -> None:
         self.config.pop((who, name), None)
+
+    def _do_config_key_set(self, key: str, val: str) -> None:
+        self.records[key] = val
+
+    def _do_config_key_get(self, key: str) -> Any:
+        if key not in self.records:
+            raise Refused(errno.ENOENT, f"{key} not found")
+        return json.loads(self.records[key])
+
+    def _do_config_key_rm(self, key: str) -> None:
+        self.records.pop(key, None)
 
     # Keys
 
@@ -729,14 +815,17 @@ class Library:
     def Rados(self, conffile: str, name: str, conf: dict[str, str]) -> Client:  # noqa: N802  the library's name
         """Make a client that finds the monitors by the machine's configuration, and shows the keyring's key."""
         config = self._member.machine.read(conffile) or ""
-        return Client(self._cluster, config, name, self._member.keyring_key(conf["keyring"]))
+        return Client(self._cluster, config, name, self._member, self._member.keyring_key(conf["keyring"]))
 
 
 class Client:
     """A `rados.Rados`."""
 
-    def __init__(self, cluster: Cluster, config: str, name: str, key: str | None) -> None:
+    def __init__(
+        self, cluster: Cluster, config: str, name: str, member: CephSoftware, key: str | None
+    ) -> None:
         self._cluster = cluster
+        self._sender = member.name
         self._hosts = set(re.findall(r"v2:\[?([^],]+?)\]?:3300", config))
         self._name = name
         self._key = key
@@ -753,12 +842,12 @@ class Client:
     def mon_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
         """Send a command to the monitors."""
         assert timeout > 0
-        return self._cluster.command(request, data, to_manager=False)
+        return self._cluster.command(request, data, to_manager=False, sender=self._sender)
 
     def mgr_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
         """Send a command to the active manager."""
         assert timeout > 0
-        return self._cluster.command(request, data, to_manager=True)
+        return self._cluster.command(request, data, to_manager=True, sender=self._sender)
 
     def shutdown(self) -> None:
         """Nothing to close."""

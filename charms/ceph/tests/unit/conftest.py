@@ -24,26 +24,35 @@ TRIAL = {"failure-domain": "osd", "osd-pool-default-pg-num": 8}
 
 
 class Model(model.Model):
-    """The units of one cluster."""
+    """The units of one cluster. `names` are those that machines get, where they had been another's."""
 
     charm, application, bindings = CephCharm, "ceph", ("public", "cluster")
 
     def __init__(self, units=1, config=None):
         self.ceph = twin.Cluster()
         self.storages = {}
+        self.names = {}
         super().__init__(units, config)
 
     def make_machine(self, number):
-        return machines.CephMachine(self.ceph, number)
+        return machines.CephMachine(self.ceph, number, name=self.names.get(number))
 
     def known(self):
         ceph = self.ceph
-        return ceph.osds, ceph.pools, ceph.rules, ceph.auth, ceph.flags, ceph.config, ceph.monitors
+        known = (ceph.osds, ceph.pools, ceph.rules, ceph.auth, ceph.flags, ceph.config, ceph.monitors)
+        return (*known, ceph.records)
 
     def _state(self, number, relations, secrets):
         return dataclasses.replace(
             super()._state(number, relations, secrets), storages=self.storages.get(number, ())
         )
+
+    def settle(self, rounds=4):
+        """Let Juju look at every unit some times, and jobs run."""
+        for _ in range(rounds):
+            self.update_status()
+            for number in self.unit_data:
+                self.machines[number].run_jobs()
 
     def add_osd(self, number, name="sdb"):
         """Plug a disk in and make an OSD of it; return its number."""

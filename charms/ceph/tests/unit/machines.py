@@ -21,8 +21,10 @@ JOB_SECONDS = 300
 class CephMachine(MemoryMachine):
     """A machine of the cluster; its disks are what tests plug in."""
 
-    def __init__(self, cluster: twin.Cluster, number: int, version: str = "18.2.7+ds-1") -> None:
-        super().__init__(f"machine-{number}")
+    def __init__(
+        self, cluster: twin.Cluster, number: int, version: str = "18.2.7+ds-1", name: str | None = None
+    ) -> None:
+        super().__init__(name or f"machine-{number}")
         self.address = f"10.0.0.{10 + number}"
         self.ceph = programs.CephSoftware(cluster, self, self.address, version)
         self.bring(self.ceph)

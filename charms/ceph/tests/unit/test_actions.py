@@ -546,3 +546,11 @@ def test_results_are_text_for_people_and_json_for_programs(full):
     raw = full.context.action_results
     assert raw["summary"] == "2 pools"
     assert isinstance(json.loads(raw["result"]), list)
+
+
+def test_a_removal_is_not_prepared_while_the_quorum_needs_the_monitor(deploy):
+    model = deploy(3)
+    model.machines[1].power_off()
+    for dry_run in (True, False):
+        why = model.refuse(2, "prepare-removal", dry_run=dry_run)
+        assert "without the monitor of machine-2, 1 of 2 would be in quorum, which is too few" in why

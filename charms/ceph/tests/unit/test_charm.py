@@ -99,7 +99,7 @@ def test_a_unit_that_shall_run_no_monitor_waits_for_the_first(deploy):
         model.add_unit()
     model._play(1, model.on.config_changed())
     assert model.statuses[1].name == "waiting"
-    assert "monitor" in model.statuses[1].message
+    assert model.statuses[1].message == "for ceph/0 to found the cluster"
 
 
 def test_three_units_run_three_monitors_that_came_one_by_one(deploy, monkeypatch):
@@ -531,3 +531,187 @@ def test_a_half_made_osd_is_undone_by_the_next_hook(one, monkeypatch):
     assert one.ceph.osds == {}
     assert machine.list_folder("/var/lib/openinfra/ceph/osds") == []
     assert device.read(0, 60) == bytes(60)
+
+
+# Quorum
+
+
+def test_a_leader_that_has_not_met_all_keeps_their_monitors(three):
+    three.fill()
+    three.add_unit()
+    three.unmet = {(3, 1), (3, 2)}
+    three.leader = 3
+    three.update_status()
+    assert three.shared["monitors"] == ["ceph/0", "ceph/1", "ceph/2"]
+    three.unmet = set()
+    three.update_status()
+    assert monitors(three) == ["machine-0", "machine-1", "machine-2"]
+    assert three.ceph.careless == []
+
+
+def test_one_that_has_not_met_those_before_it_waits_with_its_monitor(deploy):
+    model = deploy(2)
+    model.ceph.stuck = {"machine-1"}
+    model.unmet = {(2, 1)}
+    model.add_unit()
+    assert model.shared["monitors"] == ["ceph/0", "ceph/1", "ceph/2"]
+    assert monitors(model) == ["machine-0"]
+
+
+def test_a_founder_that_died_before_it_has_founded_is_followed_by_another(deploy):
+    model = deploy(0)
+    model.machines[0] = _machine(model)
+    model.unit_data[0] = {}
+    model.run(0, model.on.leader_elected())
+    first = model.shared["fsid"]
+    model.held = {0}
+    model.leader = 1
+    model.add_unit()
+    model.add_unit()
+    assert model.statuses[1].message == "for ceph/0 to found the cluster"
+    model.destroy_machine(0)
+    model.add_unit()
+    for _ in range(3):
+        model.update_status()
+    assert model.ceph.founders == ["machine-1"]
+    assert model.shared["fsid"] == model.ceph.fsid != first
+    assert monitors(model) == ["machine-1", "machine-2", "machine-3"]
+    assert {model.statuses[number].name for number in model.unit_data} == {"active"}
+
+
+def test_a_cluster_that_lost_its_founder_and_has_disks_is_not_founded_anew(deploy):
+    model = deploy(2, osd_devices="file:3G")
+    del model.app_data["founded"]
+    model.held = {1}
+    model.destroy_machine(0)
+    model.held = set()
+    model.run(1, model.on.update_status())
+    assert model.statuses[1].name == "blocked"
+    assert "ceph/0 is gone, and with it the only monitor" in model.statuses[1].message
+
+
+def test_the_last_monitor_goes_on_alone_whoever_leads(deploy):
+    model = deploy(4)
+    model.leader = 3
+    for number in (0, 1):
+        model.machines[number].scrap()
+    for number in (0, 1):
+        model.destroy_machine(number)
+    assert model.ceph.quorum == []
+    model.settle()
+    assert model.ceph.quorum == monitors(model) == ["machine-2", "machine-3"]
+    assert set(model.shared["hosts"]) == {"ceph/2", "ceph/3"}
+
+
+def test_a_unit_stays_while_the_quorum_needs_its_monitor(deploy):
+    model = deploy(3)
+    model.machines[1].power_off()
+    with pytest.raises(
+        testing.errors.UncaughtCharmError, match=r"UnsafeToRemoveError.*1 of 2 would be in quorum"
+    ):
+        model.run(2, model.on.stop())
+    assert model.ceph.quorum == ["machine-0", "machine-2"]
+    assert model.ceph.careless == []
+    model.machines[1].power_on()
+    model.remove_unit(2)
+    assert monitors(model) == ["machine-0", "machine-1"]
+    assert model.ceph.careless == []
+
+
+def test_the_only_monitor_stays_while_others_have_disks(deploy):
+    model = deploy(2)
+    for name in ("sdb", "sdc", "sdd"):
+        model.add_osd(1, name)
+    with pytest.raises(
+        testing.errors.UncaughtCharmError, match=r"ceph/0 has the only monitor, and ceph/1 have disks"
+    ):
+        model.run(0, model.on.stop())
+    model.action(0, "prepare-removal")
+    model.settle()
+    model.remove_unit(0)
+    assert model.ceph.quorum == ["machine-1"]
+
+
+def test_a_monitor_that_is_not_wanted_any_more_stays_while_the_quorum_needs_it(three):
+    three.machines[1].power_off()
+    three.config |= {"monitor-count": 1}
+    three.held = {1}
+    for _ in range(3):
+        three.update_status()
+    assert three.ceph.quorum == ["machine-0", "machine-2"]
+    assert "to give the monitor up: without the monitor of machine-2" in three.statuses[2].message
+    three.machines[1].power_on()
+    three.held = set()
+    for _ in range(4):
+        three.update_status()
+    assert three.ceph.quorum == ["machine-0"]
+    assert three.ceph.careless == []
+
+
+def test_a_paused_leader_leads_on(deploy):
+    model = deploy(5)
+    model.leader = 4
+    model.action(4, "pause")
+    model.destroy_machine(1)
+    model.settle()
+    assert monitors(model) == ["machine-0", "machine-2", "machine-3"]
+    assert model.statuses[4].message.startswith("paused")
+
+
+# Names that come back
+
+
+def test_a_new_machine_with_the_name_of_one_that_died_keeps_what_it_has(four):
+    four.destroy_machine(1)
+    four.names[4] = "machine-1"
+    four.add_unit()
+    four.add_osd(4)
+    four.settle()
+    assert monitors(four) == ["machine-0", "machine-2", "machine-3"]
+    here = {osd.host: number for number, osd in four.ceph.osds.items()}
+    assert here.keys() == {"machine-0", "machine-1", "machine-2", "machine-3"}
+    assert 1 not in four.ceph.osds or four.ceph.osds[1].up
+    assert all(osd.up for osd in four.ceph.osds.values())
+    assert four.ceph.lost == four.ceph.hasty == four.ceph.careless == []
+    # And it dies too, under the same name.
+    four.destroy_machine(4)
+    four.settle()
+    assert {osd.host for osd in four.ceph.osds.values()} == {"machine-0", "machine-2", "machine-3"}
+    assert "machine-1" not in monitors(four)
+    assert four.ceph.careless == []
+
+
+def test_a_new_machine_with_the_name_of_one_that_is_not_removed_waits_with_its_monitor(three):
+    three.machines[1].power_off()
+    three.held = {1}
+    three.names[3] = "machine-1"
+    three.leader = 0
+    three.configure(monitor_count=5)
+    three.add_unit()
+    three.names[4] = "machine-4"
+    three.add_unit()
+    for _ in range(3):
+        three.update_status()
+    assert three.shared["monitors"] == [f"ceph/{number}" for number in range(5)]
+    assert "ceph/1 had a machine of the same name" in three.statuses[3].message
+    assert not three.machines[3].exists("/var/lib/ceph/mon/ceph-machine-1")
+    three.add_osd(3)
+    three.destroy_machine(1)
+    three.settle()
+    assert "machine-1" in three.ceph.quorum
+    assert three.ceph.careless == []
+
+
+def test_a_job_that_forgets_a_machine_takes_nothing_of_a_later_one(four):
+    """It was interrupted, and is taken up again when the name is another's."""
+    four.ceph.recovers = False
+    four.destroy_machine(3)
+    four.update_status()
+    assert "forget-machines-1" in dict(four.machines[0].jobs()).values()
+    four.names[4] = "machine-3"
+    four.add_unit()
+    new = four.add_osd(4)
+    four.ceph.recovers = True
+    four.machines[0].run_jobs()
+    assert four.ceph.osds[new].up
+    assert 3 not in four.ceph.osds

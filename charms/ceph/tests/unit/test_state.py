@@ -92,6 +92,7 @@ def names(*numbers):
 @pytest.mark.parametrize(
     ("current", "there", "limit", "then"),
     [
+        pytest.param([0, 1, 2], members(0, 2, 3, monitors=[0, 2]), 3, [0, 1, 2], id="one that was not met yet is not gone"),
         pytest.param([0], members(0, monitors=[0]), 3, [0], id="one unit, one monitor"),
         pytest.param([0], members(0, 1, monitors=[0]), 3, [0], id="two units are no odd number"),
         pytest.param([0], members(0, 1, 2, monitors=[0]), 3, [0, 1, 2], id="three units: the others"),
@@ -102,7 +103,6 @@ def names(*numbers):
         pytest.param([0, 1, 2], members(*range(5), monitors=[0, 1, 2]), 5, [0, 1, 2, 3, 4], id="five"),
         pytest.param([0, 1, 2], members(*range(5), monitors=[0, 1, 2]), 3, [0, 1, 2], id="no more than wanted"),
         pytest.param([0], members(0, 2, 10, monitors=[0]), 3, [0, 2, 10], id="by number, not by name"),
-        pytest.param([0, 1, 2], members(0, 2, 3, monitors=[0, 2]), 3, [0, 2, 3], id="one for one that is gone"),
         pytest.param([0, 1, 2], members(0, 1, 2, 3, monitors=[0, 1, 2], leaving=[1]), 3, [0, 1, 2, 3],
                      id="first the successor of one that leaves"),
         pytest.param([0, 1, 2, 3], members(0, 1, 2, 3, monitors=[0, 1, 2, 3], leaving=[1]), 3, [0, 2, 3],
@@ -112,11 +112,22 @@ def names(*numbers):
         pytest.param([0], members(0, monitors=[0], leaving=[0]), 3, [0], id="the last one stays"),
         pytest.param([0, 1, 2], members(0, 1, 2, monitors=[0, 1, 2]), 1, [0, 1], id="fewer are wanted: one less"),
         pytest.param([0, 1], members(0, 1, 2, monitors=[0, 1]), 1, [0], id="fewer are wanted: one"),
-        pytest.param([0, 1, 2], members(0, 1, monitors=[0, 1]), 3, [0, 1], id="two that are left stay two"),
     ],
 )  # fmt: skip
 def test_which_units_shall_run_monitors(current, there, limit, then):
     assert next_monitors(names(*current), there, limit) == names(*then)
+
+
+@pytest.mark.parametrize(
+    ("there", "then"),
+    [
+        pytest.param(members(0, 2, 3, monitors=[0, 2]), [0, 2, 3], id="one for one that is gone"),
+        pytest.param(members(0, 2, monitors=[0, 2]), [0, 2], id="two that are left stay two"),
+        pytest.param(members(0, 3, monitors=[0]), [0, 2], id="one that was not met is waited for"),
+    ],
+)
+def test_which_units_shall_run_monitors_when_one_is_gone(there, then):
+    assert next_monitors(names(0, 1, 2), there, 3, gone=names(1)) == names(*then)
 
 
 @st.composite
@@ -143,8 +154,13 @@ def test_they_leave_one_at_a_time_and_never_all(application):
 )
 def test_they_join_one_after_another(in_quorum, run):
     there = members(0, 1, 2, 3, monitors=in_quorum)
-    chosen = [there[unit] for unit in names(0, 1, 2)]
-    assert [unit for unit, member in there.items() if runs_monitor(member, chosen)] == names(*run)
+    assert [unit for unit in there if runs_monitor(unit, names(0, 1, 2), there)] == names(*run)
+
+
+def test_one_that_has_not_met_those_before_it_does_not_join():
+    there = members(0, 2, monitors=[0])
+    assert not runs_monitor("ceph/2", names(0, 1, 2), there)
+    assert runs_monitor("ceph/2", names(0, 1, 2), there, gone=names(1))
 
 
 @given(applications())

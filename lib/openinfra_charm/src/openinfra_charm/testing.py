@@ -264,7 +264,8 @@ class MemoryMachine(Machine):
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
-    service needs `start_seconds` until it serves. With `renames_disks` each start gives the disks each other's names. `drift` is by how many seconds its clock is wrong. `network` maps
+    service needs `start_seconds` until it serves. `scrapped` says that it will never start again. With `renames_disks`
+    each start gives the disks each other's names. `drift` is by how many seconds its clock is wrong. `network` maps
     `https://address:port` to the twin that answers there.
 
     `held` are the addresses of its interfaces (`hold`), `taken` the ports that a program listens on of which nothing here
@@ -297,6 +298,7 @@ class MemoryMachine(Machine):
         self.taken: set[int] = set()
         self.kind = "lxc"
         self.powered = True
+        self.scrapped = False
         self.boots = 1
         self.log: list[str] = []
         self.starts: dict[str, int] = {}
@@ -389,6 +391,11 @@ class MemoryMachine(Machine):
         self._durable = dict(self.nodes)
         self._moved = {}
         self._services_changed()
+
+    def scrap(self) -> None:
+        """Lose the machine for good, with all that is on it."""
+        self.scrapped = True
+        self.power_off()
 
     def power_on(self) -> None:
         """Start the machine: what is enabled runs."""

@@ -23,7 +23,7 @@ from openinfra_model.cli.verb import argument, pairs, verb
 from openinfra_model.document import DocumentError
 from openinfra_model.rehearsal import invariants
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
-from openinfra_model.rehearsal.play import FAULTS, Plot
+from openinfra_model.rehearsal.play import FAULTS, HARD, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
 from openinfra_model.rehearsal.world import NotPlayedError, Stage, find_twins
 
@@ -73,7 +73,7 @@ _CHANGES_SHOWN = 3
         "--faults",
         default=",".join(FAULTS),
         metavar="LIST",
-        help=f"which may strike ({','.join(FAULTS)}); or none",
+        help=f"which may strike ({','.join((*FAULTS, *HARD))}); or none",
     ),
     argument(
         "--twins",
@@ -138,8 +138,8 @@ def _twins(folders: Sequence[Path]) -> list[str]:
 
 def _faults(text: str) -> list[str]:
     names = [] if text == "none" else [name for name in text.split(",") if name]
-    if unknown := [name for name in names if name not in FAULTS]:
-        raise CliError(f"--faults: {unknown[0]!r} is none of {', '.join(FAULTS)}; or none")
+    if unknown := [name for name in names if name not in {*FAULTS, *HARD}]:
+        raise CliError(f"--faults: {unknown[0]!r} is none of {', '.join((*FAULTS, *HARD))}; or none")
     return names
 
 

@@ -202,7 +202,11 @@ def model_end(world: World) -> str:
         for name, bag in relation.applications.items()
     }
     config = {application.name: dict(application.config) for application in world.state.applications}
-    placed = {unit.name: unit.machine for unit in world.state.units}
+    placed = {
+        unit.name: (unit.machine, world.machines[unit.machine].name)
+        for unit in world.state.units
+        if unit.machine in world.machines
+    }
     return normalised(json.dumps([bags, config, placed], sort_keys=True))
 
 

@@ -28,7 +28,7 @@ def undertakings(world: World) -> list[Undertaking]:
         *(partial(_commands, command) for command in world.rotations()),
         *(partial(_add_unit, world, name) for name in applications if not _is_subordinate(world, name)),
         *(partial(_replace_unit, world, unit) for unit in _replaceable(world)),
-        *(partial(_lose_machine, world, machine) for machine in _expendable(world)),
+        *(partial(lose_machine, world, machine) for machine in expendable(world)),
         *(partial(_relate_again, relation) for relation in _removable(world)),
     ]
 
@@ -68,13 +68,14 @@ def _replace_unit(world: World, unit: str) -> Iterator[str]:
     yield f"remove-unit {unit}"
 
 
-def _expendable(world: World) -> list[str]:
+def expendable(world: World) -> list[str]:
     """Return the machines whose loss every application on them outlasts."""
     fewest = min(len(world.units_of(application.name)) for application in world.state.applications)
     return [machine.id for machine in world.state.machines] if fewest >= SPARE else []
 
 
-def _lose_machine(world: World, machine: str) -> Iterator[str]:
+def lose_machine(world: World, machine: str) -> Iterator[str]:
+    """Yield what an operator does about a machine that died: the model forgets it, and others take its units' places."""
     gone = [unit for unit in world.state.units if unit.machine == machine and not unit.principal]
     yield f"remove-machine {machine} --force"
     for unit in gone:

@@ -39,8 +39,12 @@ FAULTS = (
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
 or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
 read, until it works again."""
+HARD = ("lose", "away")
+"""Faults that not every bundle bears, and that strike only where they are named: a machine that dies for good amid all and
+is replaced, and one that has no power while the operator does something else."""
 SLOW = ("clock", "age", "outage", "rotate", "disk")
 """Those of them that strike at rest too, between operations: there most of them happen."""
+AT_REST = (*SLOW, "away")
 REST = 4
 """Of so many rests and one for each of these kinds, one has a fault."""
 DAY = 86400.0
@@ -127,7 +131,10 @@ class Play:
     disturbances: int = 1
 
     def __post_init__(self) -> None:
-        self.world = World(self.stage, start_seconds=STARTS[self._pick(len(STARTS))])
+        self.world = World(
+            self.stage, start_seconds=STARTS[self._pick(len(STARTS))], names_return=bool(self._pick(2))
+        )
+        self._away = ""
         self._faults_left = self.plot.most_faults if self.plot.faults else 0
         self._delayed: Violation | None = None
 
@@ -156,6 +163,7 @@ class Play:
         for _ in range(self.plot.undertakings):
             self._undertake()
         self._rest()
+        self._bring_back()
         self._faults_left = 0
         for name in self.world.wrong_clocks():
             self._set_clock(name)
@@ -249,7 +257,8 @@ class Play:
         """Return what could happen next, the plainest first."""
         moves: list[Callable[[], None]] = [partial(self._hook, run) for run in self.world.due()]
         moves += [partial(self._job, *job) for job in self.world.jobs()]
-        off = [name for name, machine in self.world.machines.items() if not machine.powered]
+        machines = self.world.machines.items()
+        off = [name for name, machine in machines if not machine.powered and name != self._away]
         return [*moves, *(partial(self._power_on, name) for name in off)]
 
     def _step(self, moves: list[Callable[[], None]]) -> None:
@@ -292,28 +301,29 @@ class Play:
     # Faults
 
     def _strike(self, kind: str) -> None:
-        match kind:
-            case "kill" | "power" | "overlap":
-                self._befall(kind)
-            case "blackout":
-                on = [name for name, machine in self.world.machines.items() if machine.powered]
-                self.world.power_off(*on)
-                self._tell("all machines lose power")
-            case "leader":
-                self._change_leader()
-            case "delay":
-                self.world.wait()
-                self._tell("time passes")
-            case "clock":
-                self._disturb_clock()
-            case "age" | "outage":
-                self._age(off=kind == "outage")
-            case "rotate":
-                self._rotate()
-            case "disk":
-                self._disturb_disk()
-            case _:
-                raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(FAULTS)}")
+        strikes: dict[str, Callable[[], None]] = {
+            **{kind: partial(self._befall, kind) for kind in ("kill", "power", "overlap")},
+            "blackout": self._black_out,
+            "leader": self._change_leader,
+            "delay": self._delay,
+            "clock": self._disturb_clock,
+            **{kind: partial(self._age, off=kind == "outage") for kind in ("age", "outage")},
+            "rotate": self._rotate,
+            "disk": self._disturb_disk,
+            "lose": self._lose,
+            "away": self._send_away,
+        }
+        if kind not in strikes:
+            raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(strikes)}")
+        strikes[kind]()
+
+    def _black_out(self) -> None:
+        self.world.power_off(*(name for name, machine in self.world.machines.items() if machine.powered))
+        self._tell("all machines lose power")
+
+    def _delay(self) -> None:
+        self.world.wait()
+        self._tell("time passes")
 
     def _befall(self, kind: str) -> None:
         """Have something befall a hook or a job in the middle of its work."""
@@ -363,7 +373,7 @@ class Play:
 
     def _rest(self) -> None:
         """Have something strike while nothing else happens, or nothing."""
-        kinds = [kind for kind in self.plot.faults if kind in SLOW]
+        kinds = [kind for kind in self.plot.faults if kind in AT_REST]
         if kinds and (strike := self._pick(REST + len(kinds))) >= REST:
             self.disturbances += 1
             self._strike(kinds[strike - REST])
@@ -412,6 +422,29 @@ class Play:
                 self.world.do(command)
                 self._tell(f"the operator, meanwhile: {_first(command)}")
 
+    def _lose(self) -> None:
+        """Have a machine die for good whatever else goes on; an operator replaces it."""
+        if machines := operator.expendable(self.world):
+            chosen = machines[self._pick(len(machines))]
+            for command in operator.lose_machine(self.world, chosen):
+                self.world.do(command)
+                self._tell(f"the operator, meanwhile: {command}")
+
+    def _send_away(self) -> None:
+        """Have a machine lose its power until the operator has done the next thing."""
+        names = [name for name, machine in self.world.machines.items() if machine.powered]
+        if names and not self._away:
+            self._away = names[self._pick(len(names))]
+            self.world.power_off(self._away)
+            self._tell(f"machine {self._away} has no power for a while")
+
+    def _bring_back(self) -> None:
+        """Give the machine its power again that was away."""
+        name, self._away = self._away, ""
+        if name in self.world.machines:
+            self._power_on(name)
+            self._settle()
+
     # Operations
 
     def _operate(self, operation: str) -> None:
@@ -423,6 +456,8 @@ class Play:
         except ModelError as error:
             raise Violation(invariants.DONE, f"{operation}: {error}") from error
         self._settle()
+        if self._away:
+            self._bring_back()
         self.world.pass_time(OPERATOR)
         for task in (self.world.state.tasks[task] for task in tasks):
             if task.status != "completed" and not self.plot.faults:

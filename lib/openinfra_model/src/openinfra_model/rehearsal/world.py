@@ -114,6 +114,8 @@ class World:
     seed: int = 0
     start_seconds: float = 0
     """How long a service takes from its start until it serves."""
+    names_return: bool = False
+    """Whether a new machine gets the host name of one that is gone, as MAAS gives them."""
     is_equipped: bool = False
     """Whether an operator has done with the units what is usual, and does it with every new one."""
     clock: Clock = field(default_factory=Clock)
@@ -143,6 +145,7 @@ class World:
         self._joined: set[tuple[str, str]] = set()
         self._agents: dict[str, MemoryMachine] = {}
         """The machines on which Juju has a folder of a unit, by unit."""
+        self._free_names: list[str] = []
         self._addresses: dict[str, tuple[str, ...]] = {}
 
     # The operator
@@ -259,11 +262,12 @@ class World:
             self.core.storage_released(item.id)
         for machine in self.core.machines_to_release():
             if there := self.machines.pop(machine.id, None):
-                there.power_off()
+                self._free_names.append(there.name)
+                there.scrap()
             self.core.machine_released(machine.id)
         for machine in self.core.machines_wanted():
             number = int(machine.id)
-            here = self.machines[machine.id] = MemoryMachine(f"machine-{number}", self.clock)
+            here = self.machines[machine.id] = MemoryMachine(self._host_name(number), self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
             here.start_seconds = self.start_seconds
             here.renames_disks = True
@@ -288,6 +292,10 @@ class World:
             self.core.machine_provisioned(
                 machine, instance_id=here.name, hostname=here.name, network=network, now=self.now
             )
+
+    def _host_name(self, number: int) -> str:
+        """Return the name of a new machine."""
+        return self._free_names.pop() if self.names_return and self._free_names else f"machine-{number}"
 
     def due(self) -> list[HookRun]:
         """Return what the units would run next, on machines that are on."""
