@@ -249,9 +249,12 @@ class MySqlCharm(ops.CharmBase):
             for unit in self.cluster.staying
             if unit != me
         }
-        joined = self.cluster.facts(me).get("joined", False)
+        member = self.members.get(me)
         return departure.why_not(
-            self.mysql, joined=joined, others=others, is_synced=self.health_service.is_synced
+            self.mysql,
+            joined=bool(member and member.joined),
+            others=others,
+            is_synced=self.health_service.is_synced,
         )
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:

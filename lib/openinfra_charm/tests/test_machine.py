@@ -457,6 +457,7 @@ def test_what_a_killed_installation_left_is_taken_away(real, tmp_path, monkeypat
     with subprocess.Popen(
         [sys.executable, "-c", holding, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as apt:
+        assert apt.stdout is not None
         apt.stdout.readline()
         assert not real.let_services_start()
         apt.communicate(b"\n")

@@ -46,7 +46,7 @@ def front(machine):
     tls = Certificate(machine, "glance", combined=True)
     machine.have(tls.combined_path, "chain and key")
     front = Front(machine, "glance", user="glance", tls=tls)
-    front.render(address="fd00::1", port=19292, socket="/run/glance/api.sock")
+    front.render(address="fd00::1", port=19292, socket="/run/glance/api.sock", health="/healthcheck")
     return front
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -91,8 +92,8 @@ class Site:
         before = {one.id: one for one in self.state.relations}
         before[2] = dataclasses.replace(before[2], remote_units_data=units)
         state = dataclasses.replace(self.state, relations=frozenset(before.values()), **changes)
-        event = event(state.get_relation(2)) if callable(event) else event
-        self.state = self.context.run(event or self.on.update_status(), state)
+        due: Any = event(state.get_relation(2)) if callable(event) else event
+        self.state = self.context.run(due or self.on.update_status(), state)
         return self.state.unit_status
 
     def action(self, name, **params):
