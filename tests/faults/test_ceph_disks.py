@@ -1,5 +1,7 @@
 """Disks come and go, and none is taken that may hold something."""
 
+import time
+
 import pytest
 
 IMAGES = "/var/tmp/disks"
@@ -18,6 +20,27 @@ class Loops:
         device = self._site.shell(self._unit, command).strip()
         self.made.append(device)
         return device
+
+    def swap(self, first: str, second: str) -> None:
+        """Give two devices each other's names, as a start of the machine may."""
+        self._site.shell(
+            self._unit,
+            f"A=$(losetup -nO BACK-FILE {first}) B=$(losetup -nO BACK-FILE {second}); "
+            f"losetup -d {first} && losetup -d {second} && sleep 1 && losetup {first} $B && losetup {second} $A",
+        )
+
+    def exchange(self, device: str) -> None:
+        """Have an empty disk in the place of one that has died, under its name."""
+        self._site.shell(
+            self._unit,
+            f"A=$(losetup -nO BACK-FILE {device}); losetup -d {device} && sleep 1 && rm $A && truncate -s 2G $A && losetup {device} $A",
+        )
+
+    def breaks(self, device: str) -> None:
+        """Let a device be read no more: it gives input/output errors."""
+        self._site.shell(
+            self._unit, f"truncate -s 0 $(losetup -nO BACK-FILE {device}) && blockdev --flushbufs {device}"
+        )
 
     def remove(self):
         """Take the OSDs that live on them out of the cluster, then the devices."""
@@ -114,6 +137,68 @@ def test_a_replaced_disk_keeps_its_number(cloud, loops):
     job = cloud.run("ceph/0", "replace-disk", osd_id=number, device=loops.make("3G"))["job-id"]
     cloud.wait_for_job("ceph/0", job)
     assert number in cloud.osds_of("ceph/0")
+    cloud.wait_for_health()
+
+
+def label(cloud, device: str) -> str:
+    """Return the uuid of the OSD whose label a device of the first unit carries; empty where there is none."""
+    return cloud.shell("ceph/0", f"head -c 59 {device} | tr -d '\\0' | sed -n 2p").strip()
+
+
+def wait_until_down(cloud, number: int, seconds: float = 60) -> None:
+    """Wait until the cluster has noticed that an OSD is gone, and serves without it."""
+    limit = time.monotonic() + seconds
+    while True:
+        states = cloud.ceph("ceph/0", "status")["pgmap"].get("pgs_by_state", [])
+        up = {osd["osd"] for osd in cloud.ceph("ceph/0", "osd", "dump")["osds"] if osd["up"]}
+        if number not in up and all("active" in group["state_name"].split("+") for group in states):
+            return
+        assert time.monotonic() < limit, (
+            f"osd.{number} is not taken for down, or groups wait for it: {states}"
+        )
+        time.sleep(1)
+
+
+def test_the_disk_that_is_removed_is_erased_and_not_the_one_that_has_its_name(cloud, loops):
+    first, second = loops.make("2G"), loops.make("2G")
+    added = cloud.run("ceph/0", "add-disk", osd_devices=f"{first} {second}")
+    goes, stays = (entry["osd-id"] for entry in added)
+    cloud.wait_for_health()
+    kept = label(cloud, second)
+    cloud.shell("ceph/0", f"systemctl stop ceph-osd@{goes} ceph-osd@{stays}")
+    loops.swap(first, second)
+    cloud.shell("ceph/0", f"systemctl start ceph-osd@{goes} ceph-osd@{stays}")
+    cloud.wait_for_health()
+    job = cloud.run("ceph/0", "remove-disk", osd_ids=f"osd.{goes}", zap=True)["job-id"]
+    cloud.wait_for_job("ceph/0", job)
+    assert (label(cloud, first), label(cloud, second)) == (kept, "")
+    disks = {osd["number"]: osd["device"] for osd in cloud.run("ceph/0", "list-disks")["osds"]}
+    assert disks[stays] == first
+    cloud.wait_for_health()
+
+
+def test_a_dead_disk_is_replaced_by_one_that_gets_its_name(cloud, loops):
+    device = loops.make("2G")
+    (added,) = cloud.run("ceph/0", "add-disk", osd_devices=device)
+    cloud.wait_for_health()
+    number, dead = added["osd-id"], label(cloud, device)
+    cloud.shell("ceph/0", f"systemctl stop ceph-osd@{number}")
+    loops.exchange(device)
+    wait_until_down(cloud, number)
+    job = cloud.run("ceph/0", "replace-disk", osd_id=number, device=device)["job-id"]
+    assert cloud.wait_for_job("ceph/0", job) == f"osd.{number} is on {device} now"
+    assert label(cloud, device) not in {"", dead}
+    cloud.wait_for_health()
+
+
+def test_a_disk_that_cannot_be_read_is_told_and_holds_up_no_other(cloud, loops):
+    broken, good = loops.make("2G"), loops.make("2G")
+    loops.breaks(broken)
+    found = {one["path"]: one["not-usable-because"] for one in cloud.run("ceph/0", "list-disks")["devices"]}
+    assert (found[broken], found[good]) == (["cannot be read: Input/output error"], [])
+    message = cloud.refused("ceph/0", "add-disk", osd_devices=f"{broken} {good}")
+    assert f"{broken}: cannot be read" in message
+    assert f"{good}: is osd." in message
     cloud.wait_for_health()
 
 

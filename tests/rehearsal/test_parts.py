@@ -32,32 +32,39 @@ class Part:
     most_faults: int = 3
 
 
-DISKS = {
-    "removed": (
-        "run ceph/1 add-disk osd-devices=/dev/sdc",
-        "run host/leader reboot all-units=true",  # which gives the disks other names
-        "run ceph/1 remove-disk osd-ids=osd.1 zap=true",
-    ),
-    "replaced": (
-        "run host/leader reboot all-units=true",
-        "run ceph/1 replace-disk osd-id=1 device=/dev/sdc",
-        "run host/leader reboot all-units=true",
-        "run ceph/1 list-disks",
-    ),
-}
-
 PARTS = {
     "disks": Part(
         charms=("ceph", "host"),
         bundle=ROOT / "tests/rehearsal/bundles/disks.yaml",
-        undertakings=DISKS,
+        undertakings={
+            "removed": (
+                "run ceph/1 add-disk osd-devices=/dev/sdc", "run ceph/1 remove-disk osd-ids=osd.1 zap=true",
+                "run ceph/1 add-disk osd-devices=/dev/sdb",
+            ),
+            "replaced": (
+                "run ceph/1 replace-disk osd-id=1 device=/dev/sdc", "run ceph/1 replace-disk osd-id=1 device=/dev/sdd",
+            ),
+        },
         schedules=8,
+        # What stops a roll is for the operator: it is played where all goes well.
         faults=("kill", "power", "blackout", "disk"),
     ),
     "disks, and all goes well": Part(
         charms=("ceph", "host"),
         bundle=ROOT / "tests/rehearsal/bundles/disks.yaml",
-        undertakings=DISKS,
+        undertakings={
+            "removed after a start": (
+                "run ceph/1 add-disk osd-devices=/dev/sdc",
+                "run host/leader reboot all-units=true",  # which gives the disks other names
+                "run ceph/1 remove-disk osd-ids=osd.1 zap=true",
+            ),
+            "replaced after a start": (
+                "run host/leader reboot all-units=true",
+                "run ceph/1 replace-disk osd-id=1 device=/dev/sdc",
+                "run host/leader reboot all-units=true",
+                "run ceph/1 list-disks",
+            ),
+        },
         schedules=1,
         faults=(),
     ),

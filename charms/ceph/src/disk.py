@@ -148,7 +148,7 @@ def _objections(machine: Machine, path: str) -> Iterator[str]:
     if not machine.open_exclusively(path):
         yield "in use (mounted, part of an array, or held by a program)"
     probe = machine.run("blkid", "-p", path, check=False)
-    if probe.code != 2:  # noqa: PLR2004  blkid(8): nothing was found
+    if probe.code != 2 and (probe.code or _words(probe.stdout)):  # noqa: PLR2004  blkid(8): nothing was found
         yield f"has a signature ({_signature(probe.stdout) or 'ambivalent'})"
     if machine.run("wipefs", "-n", "-p", path, check=False).stdout.strip():
         yield "has signatures that wipefs knows"
@@ -250,5 +250,11 @@ def _rotates(machine: Machine, path: str) -> bool:
 
 def _signature(output: str) -> str:
     """Return the TYPE or PTTYPE that blkid's output names."""
+    words = _words(output)
+    return words.get("TYPE") or words.get("PTTYPE") or ""
+
+
+def _words(output: str) -> dict[str, str]:
+    """Return what blkid's output says of a device's content; of a partition it also says where that is on the table."""
     words = dict(word.split("=", 1) for word in output.split() if "=" in word)
-    return (words.get("TYPE") or words.get("PTTYPE") or "").strip('"')
+    return {name: text.strip('"') for name, text in words.items() if not name.startswith("PART_ENTRY_")}

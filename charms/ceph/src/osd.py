@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import disk
+import parts
 from admin import CommandRefusedError
 from monitor import new_key
 from openinfra_charm.machine import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from admin import Admin
     from openinfra_charm.machine import Machine
@@ -35,6 +36,8 @@ class Osd:
     The uuid says which one it is: its devices bear it in their labels, and the cluster knows the OSD by it. Numbers are
     given again, and devices get new names: `device`, `db_device` and `wal_device` are what they were called last.
 
+    `parts` are the links to parts of devices that it shares with others, comma-separated.
+
     `phase` is `making` (then `number` may still be -1), `in`, `leaving`, `destroyed` (its number waits for the one that
     takes its place), or `removed`: that record stays so that a device which an operator took out does not come back by
     the configuration that still names it.
@@ -44,6 +47,7 @@ class Osd:
     device: str
     db_device: str = ""
     wal_device: str = ""
+    parts: str = ""
     number: int = -1
     phase: str = "making"
 
@@ -182,6 +186,7 @@ class Osds:
         *,
         db_device: str = "",
         wal_device: str = "",
+        parts_of: Mapping[str, int] | None = None,
         device_class: str = "",
         number: int | None = None,
         identity: str = "",
@@ -192,6 +197,7 @@ class Osds:
             device: A block device's real path, or `file:SIZE`.
             db_device: A faster device for its database, if any.
             wal_device: A faster device for its write-ahead log, if any.
+            parts_of: Which of these, by the OSD's link, it gets a part of only, of how many bytes (`parts.share`).
             device_class: Its CRUSH device class; empty: Ceph finds out.
             number: The number of a destroyed OSD whose place it takes.
             identity: Its uuid, where it has one already.
@@ -203,8 +209,9 @@ class Osds:
         identity = identity or str(uuid.uuid4())
         if device.startswith("file:"):
             device = disk.make_file(self._machine, device.removeprefix("file:"), identity)
-        for path in filter(None, (device, db_device, wal_device)):
-            if self._machine.is_block_device(path):
+        sizes = dict(parts_of or {})
+        for link, path in zip(LINKS, (device, db_device, wal_device), strict=True):
+            if path and link not in sizes and self._machine.is_block_device(path):
                 disk.check_empty(self._machine, path)
         names = {path: disk.lasting_name(self._machine, path) for path in (device, db_device, wal_device)}
         replaced = [
@@ -213,10 +220,18 @@ class Osds:
         for old in replaced:
             self._forget(old)
         osd = Osd(
-            uuid=identity, device=names[device], db_device=names[db_device], wal_device=names[wal_device]
+            uuid=identity,
+            device=names[device],
+            db_device=names[db_device],
+            wal_device=names[wal_device],
+            parts=",".join(sizes),
         )
         self._save(osd)
         try:
+            for link, size in sizes.items():
+                path = parts.make(self._machine, self._machine.resolve(osd.names[link]), size, identity, link)
+                osd = osd.renamed({link: disk.lasting_name(self._machine, path)})
+                self._save(osd)
             osd = self._make(osd, device_class, number)
         except (CommandError, CommandRefusedError, OSError) as error:
             self._undo(osd, keep=number)
@@ -349,9 +364,17 @@ class Osds:
         """
         if osd.device.startswith(f"{disk.FILE_FOLDER}/"):
             self._machine.remove(osd.device)
+        shared = [link for link in osd.parts.split(",") if link]
+        # Nobody else can use them, and the next OSD needs the room.
+        for link in shared:
+            parts.remove(self._machine, osd.uuid, link)
         if not zap:
             return
-        links = [link for link, name in osd.names.items() if not name.startswith(f"{disk.FILE_FOLDER}/")]
+        links = [
+            link
+            for link, name in osd.names.items()
+            if link not in shared and not name.startswith(f"{disk.FILE_FOLDER}/")
+        ]
         media = self.media(osd)
         for link in links:
             if link in media:

@@ -1,5 +1,7 @@
 """The machine in memory behaves as a real one where tests rely on it."""
 
+import errno
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +61,30 @@ def test_a_sparse_file_has_bytes_but_is_no_device():
         machine.allocate("/image", SIZE)
     with pytest.raises(FileNotFoundError, match="/nothing"):
         machine.size("/nothing")
+
+
+# Disks
+
+
+def test_a_start_gives_disks_other_names_and_serial_numbers_stay_with_them():
+    machine = MemoryMachine()
+    machine.renames_disks = True
+    first, second = machine.plug_in("sda", serial="ata-1"), machine.plug_in("sdb")
+    assert machine.disk("/dev/disk/by-id/ata-1") is first
+    machine.power_off()
+    machine.power_on()
+    assert (machine.disk("/dev/sda"), machine.disk("/dev/sdb")) == (second, first)
+    assert machine.resolve("/dev/disk/by-id/ata-1") == "/dev/sdb"
+
+
+@pytest.mark.parametrize(("number", "opens"), [(errno.EIO, True), (errno.ENOMEDIUM, False)])
+def test_a_broken_disk_and_an_empty_drive_cannot_be_read(number, opens):
+    machine = MemoryMachine()
+    machine.plug_in("sda").errno = number
+    for attempt in (
+        lambda: machine.read_bytes("/dev/sda", 1),
+        lambda: machine.disk("/dev/sda").write(0, b"x"),
+    ):
+        with pytest.raises(OSError, match=r"error|medium"):
+            attempt()
+    assert machine.open_exclusively("/dev/sda") == opens

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import disk
 import health
+import parts
 from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.actions import ActionError
 from openinfra_charm.values import split
@@ -99,6 +100,9 @@ def check_unused(ceph: Ceph, name: str, path: str) -> None:
         ActionError: It is one; or it bears an OSD's label, and the monitors do not answer whether it is theirs.
         DiskError: It cannot be read.
     """
+    for part in parts.of(ceph.machine, path):
+        if ceph.machine.is_block_device(part["node"]):
+            check_unused(ceph, part["node"], part["node"])
     if holder := ceph.osds.holder(path):
         raise ActionError(f"{name} is osd.{holder.number}: take it out first with remove-disk")
     if label := disk.read_label(ceph.machine, path):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import daemons
 import disk
+import parts
 from actions import check_unused, cluster
 from admin import UnreachableError
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.actions import ActionError, Outcome, size
 from openinfra_charm.values import split
 from state import Config, Settings
 
@@ -28,6 +29,8 @@ class Params:
     osd_devices: str
     db_devices: str = ""
     wal_devices: str = ""
+    db_size: str = ""
+    wal_size: str = ""
     device_class: str = ""
     wipe: bool = False
     confirm: str = ""
@@ -49,14 +52,12 @@ def run(charm: CephCharm, params: Params) -> Outcome:
         raise ActionError("the cluster is not founded yet; wait until the unit is active")
     with cluster():
         charm.ceph.admin.command("quorum_status")
+    faster = {
+        "block.db": _spread(charm, params, db_names, len(names), size("db-size", params.db_size)),
+        "block.wal": _spread(charm, params, wal_names, len(names), size("wal-size", params.wal_size)),
+    }
     report = [
-        _add(
-            charm,
-            params,
-            name,
-            db_names[index] if db_names else "",
-            wal_names[index] if wal_names else "",
-        )
+        _add(charm, params, name, {link: places[index] for link, places in faster.items() if places})
         for index, name in enumerate(names)
     ]
     if any(entry["state"] == "made" for entry in report):
@@ -68,6 +69,32 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     if any(entry["state"] in {"refused", "failed"} for entry in report):
         raise ActionError(words)
     return Outcome(summary=words, result=report)
+
+
+def _spread(
+    charm: CephCharm, params: Params, names: tuple[str, ...], count: int, wanted: int
+) -> list[tuple[str, int]]:
+    """Return where the databases or logs of so many OSDs go: a device for each, and the size of the part of it; 0: all.
+
+    Fewer devices than OSDs are shared, as evenly as can be.
+
+    Raises:
+        ActionError: A device that is to be shared cannot be.
+    """
+    if len(names) == count and not wanted:
+        return [(name, 0) for name in names]
+    chosen = [names[index % len(names)] for index in range(count)] if names else []
+    sizes: dict[str, int] = {}
+    for name in names:
+        try:
+            path = disk.find(charm.machine, name)
+            if params.wipe:
+                check_unused(charm.ceph, name, path)
+                disk.erase(charm.machine, path)
+            sizes[name] = parts.share(charm.machine, path, chosen.count(name), wanted)
+        except disk.DiskError as error:
+            raise ActionError(str(error)) from error
+    return [(name, sizes[name]) for name in chosen]
 
 
 def _tell_who_is_up(charm: CephCharm, report: list[dict[str, Any]]) -> None:
@@ -102,10 +129,8 @@ def _check(
     if twice := [name for name in devices if devices.count(name) > 1]:
         raise ActionError(f"{twice[0]} is named twice")
     for option, given in (("db-devices", db_names), ("wal-devices", wal_names)):
-        if given and len(given) != len(names):
-            raise ActionError(
-                f"{option} names {len(given)} devices for {len(names)} osd-devices: one for each is needed"
-            )
+        if len(given) > len(names):
+            raise ActionError(f"{option} names {len(given)} devices for {len(names)} osd-devices")
     if params.wipe and set(split(params.confirm)) != set(devices):
         raise ActionError(
             f"wipe erases all that is on {', '.join(devices)}: say so with confirm={','.join(devices)}"
@@ -114,12 +139,13 @@ def _check(
         raise ActionError("confirm is only for wipe=true")
 
 
-def _add(charm: CephCharm, params: Params, name: str, db_name: str, wal_name: str) -> dict[str, Any]:
+def _add(charm: CephCharm, params: Params, name: str, faster: dict[str, tuple[str, int]]) -> dict[str, Any]:
     """Make an OSD of one device and tell how it went."""
     osds = charm.ceph.osds
     try:
         path = name if name.startswith("file:") else disk.find(charm.machine, name)
-        db_path, wal_path = (disk.find(charm.machine, one) if one else "" for one in (db_name, wal_name))
+        paths = {link: disk.find(charm.machine, where) for link, (where, _) in faster.items()}
+        sizes = {link: part for link, (_, part) in faster.items() if part}
         there = None if name.startswith("file:") else osds.holder(path)
         if there and there.phase == "in":
             return {
@@ -129,10 +155,17 @@ def _add(charm: CephCharm, params: Params, name: str, db_name: str, wal_name: st
                 "message": f"{name}: is osd.{there.number} already",
             }
         if params.wipe:
-            for device in filter(charm.machine.is_block_device, (path, db_path, wal_path)):
+            whole = [path, *(paths[link] for link in paths if link not in sizes)]
+            for device in filter(charm.machine.is_block_device, whole):
                 check_unused(charm.ceph, name, device)
                 disk.erase(charm.machine, device)
-        osd = osds.create(path, db_device=db_path, wal_device=wal_path, device_class=params.device_class)
+        osd = osds.create(
+            path,
+            db_device=paths.get("block.db", ""),
+            wal_device=paths.get("block.wal", ""),
+            parts_of=sizes,
+            device_class=params.device_class,
+        )
     except (disk.DiskError, UnreachableError, ActionError) as error:
         message = str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}"
         return {"device": name, "state": "refused", "message": message}

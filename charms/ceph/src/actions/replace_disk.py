@@ -37,6 +37,11 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     if len(numbers) > 1:
         raise ActionError(f"osd-id={params.osd_id}: expected one OSD, such as 3")
     (old,) = local(charm, numbers)
+    if old.db_device or old.wal_device:
+        elsewhere = ", ".join(filter(None, (old.db_device, old.wal_device)))
+        raise ActionError(
+            f"osd.{old.number} has its database or log on {elsewhere}: use remove-disk, then add-disk with db-devices"
+        )
     device, size = _device(charm, params.device)
     with cluster():
         check_groups(charm.ceph.admin, params.force)

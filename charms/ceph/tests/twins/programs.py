@@ -43,12 +43,14 @@ class CephSoftware(Software):
         self.address = address
         self.version = version
         self.has_daemons = False
+        self.shows_parts = True
+        self.tables: dict[int, dict[int, dict[str, Any]]] = {}
         cluster.members.append(self)
         self.libraries = {"rados": twin.Library(cluster, self)}
         self.programs = {
             "blkdiscard": self._blkdiscard, "blkid": self._blkid, "ceph": self._ceph, "ceph-mon": self._ceph_mon,
             "ceph-osd": self._ceph_osd, "chown": self._chown, "crushtool": self._crushtool, "lsblk": self._lsblk,
-            "monmaptool": self._monmaptool, "wipefs": self._wipefs,
+            "monmaptool": self._monmaptool, "partx": self._partx, "sfdisk": self._sfdisk, "wipefs": self._wipefs,
         }  # fmt: skip
 
     # What the cluster asks of a machine
@@ -284,6 +286,8 @@ class CephSoftware(Software):
 
     def _blkid(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
         found = self._signatures(argv[-1])
+        if self.machine.exists(f"/sys/class/block/{argv[-1].removeprefix('/dev/')}/partition"):
+            found.append('PART_ENTRY_SCHEME="gpt" PART_ENTRY_NAME="ceph-block.db"')
         words = f"{argv[-1]}: {found[0]}\n" if found else ""
         return Result(code=0 if found else 2, stdout=words, stderr="")
 
@@ -310,10 +314,52 @@ class CephSoftware(Software):
         if disk.errno:
             return _broken(argv[0], disk)
         self._overwrite(disk)
+        self.tables.pop(id(disk), None)
         offset = int(options.get("-o", 0))
         disk.erase(offset, int(options.get("-l", disk.size - offset)))
         self.machine.log.append(shlex.join(argv))
         return None
+
+    def _sfdisk(self, argv: tuple[str, ...], stdin: str | None) -> Result | str:
+        """Keep a GPT's partitions; each has bytes of its own here, and the device none but those of the table."""
+        words = [word for word in argv[1:] if not word.startswith("--")]
+        path = self.machine.resolve(words[0])
+        table = self.tables.get(id(self.machine.disk(path)))
+        if "--json" in argv:
+            if table is None or self.machine.disk(path).errno:
+                return Result(code=1, stdout="", stderr="does not contain a recognized partition table")
+            told = [{**part, "node": _part_name(path, number)} for number, part in sorted(table.items())]
+            return json.dumps({"partitiontable": {"label": "gpt", "sectorsize": 512, "partitions": told}})
+        self.machine.log.append(shlex.join(argv))
+        if "--delete" in argv:
+            assert table is not None
+            del table[int(words[1])]
+        elif "--append" in argv:
+            assert table is not None
+            known = dict(re.findall(r'(\w+)=("[^"]*"|[^,\n]+)', stdin or ""))
+            number = next(n for n in itertools.count(1) if n not in table)
+            sectors = int(known["size"].removesuffix("KiB")) * 2
+            table[number] = {"size": sectors, "type": known["type"], "uuid": known["uuid"]}
+        else:
+            assert stdin == "label: gpt\n"
+            self.tables[id(self.machine.disk(path))] = {}
+            self.machine.disk(path).write(0x200, b"EFI PART")
+            self.machine.disk(path).write(-0x200, b"EFI PART")
+        return ""
+
+    def _partx(self, argv: tuple[str, ...], _stdin: str | None) -> None:
+        """Have the kernel know the partitions, where this machine's /dev shows what the kernel knows."""
+        path = self.machine.resolve(argv[-1])
+        table = self.tables.get(id(self.machine.disk(path)), {})
+        shown = {_part_name(path, number): part for number, part in table.items() if self.shows_parts}
+        for name in [name for name in self.machine.nodes if re.fullmatch(rf"{path}p?\d+", name)]:
+            if name not in shown:
+                self.machine.remove(name)
+                self.machine.remove(f"/sys/class/block/{name.removeprefix('/dev/')}")
+        for name, part in shown.items():
+            if not self.machine.exists(name):
+                self.machine.plug_in(name.removeprefix("/dev/"), part["size"] * 512)
+                self.machine.have(f"/sys/class/block/{name.removeprefix('/dev/')}/partition", "1\n")
 
     def _lsblk(self, _argv: tuple[str, ...], _stdin: str | None) -> str:
         devices = [
@@ -324,13 +370,19 @@ class CephSoftware(Software):
                 "rota": node.disk.rotates,
             }
             for path, node in self.machine.nodes.items()
-            if node.disk and node.is_device
+            if node.disk
+            and node.is_device
+            and not self.machine.exists(f"/sys/class/block/{path.removeprefix('/dev/')}/partition")
         ]
         return json.dumps({"blockdevices": devices})
 
 
 def _broken(program: str, disk: Disk) -> Result:
     return Result(code=1, stdout="", stderr=f"{program}: {os.strerror(disk.errno)}")
+
+
+def _part_name(path: str, number: int) -> str:
+    return f"{path}p{number}" if path[-1].isdigit() else f"{path}{number}"
 
 
 def _options(argv: tuple[str, ...]) -> dict[str, str]:

@@ -432,3 +432,92 @@ def test_an_interrupted_erasing_is_found_again_by_its_label(four, monkeypatch):
     with pytest.raises(disk.DiskError, match="cannot be erased: blkdiscard: killed"):
         disk.erase_labelled(machine, path, label)
     assert disk.read_label(machine, path) == label
+
+
+# Devices that OSDs share
+
+
+@pytest.fixture
+def shared(one):
+    """One machine with three disks whose OSDs share a faster one for their databases."""
+    machine = one.machines[0]
+    for name in ("sdb", "sdc", "sdd", "sde"):
+        machine.plug_in(name)
+    machine.plug_in("nvme0n1", 100 << 30)
+    one.action(0, "add-disk", osd_devices="/dev/sdb /dev/sdc /dev/sdd", db_devices="/dev/nvme0n1")
+    return one
+
+
+def test_osds_share_a_faster_device(shared):
+    machine = shared.machines[0]
+    assert all(osd.up for osd in shared.ceph.osds.values())
+    links = [machine.resolve(f"/var/lib/ceph/osd/ceph-{number}/block.db") for number in range(3)]
+    assert links == ["/dev/nvme0n1p1", "/dev/nvme0n1p2", "/dev/nvme0n1p3"]
+    sizes = {machine.size(link) >> 30 for link in links}
+    assert sizes == {33}
+    assert [uuid_on(machine, link) for link in links] == [shared.ceph.osds[n].uuid for n in range(3)]
+    assert osds(shared, 0)[1]["db-device"] == "/dev/nvme0n1p2"
+    shared.log()
+    shared.update_status()
+    assert shared.log() == []
+
+
+def test_a_part_is_given_back_and_the_next_osd_gets_it(shared):
+    machine = shared.machines[0]
+    shared.action(0, "add-disk", osd_devices="file:20G file:20G file:20G")
+    shared.action(0, "remove-disk", osd_ids="1", zap=True)
+    assert machine.run_jobs() == [0]
+    assert not machine.exists("/dev/nvme0n1p2")
+    assert [uuid_on(machine, f"/dev/nvme0n1p{n}") for n in (1, 3)] == [
+        shared.ceph.osds[n].uuid for n in (0, 2)
+    ]
+    shared.action(0, "add-disk", osd_devices="/dev/sde", db_devices="/dev/nvme0n1", db_size="33G")
+    assert machine.size("/dev/nvme0n1p2") == 33 << 30
+    assert shared.ceph.overwritten == []
+    for number in (0, 1, 2):
+        shared.action(0, "remove-disk", osd_ids=str(number))
+        assert machine.run_jobs() == [0]
+    assert disk.objections(machine, "/dev/nvme0n1") == []
+
+
+def test_an_osd_with_its_database_elsewhere_is_not_replaced_without_it(shared):
+    words = shared.refuse(0, "replace-disk", osd_id="1", device="/dev/sde")
+    assert words == (
+        "osd.1 has its database or log on /dev/nvme0n1p2: use remove-disk, then add-disk with db-devices"
+    )
+
+
+def test_a_device_that_osds_share_is_never_erased(shared):
+    words = shared.refuse(0, "zap-disk", devices="/dev/nvme0n1", confirm="/dev/nvme0n1")
+    assert words == "/dev/nvme0n1p1 is osd.0: take it out first with remove-disk"
+    words = shared.refuse(
+        0, "add-disk", osd_devices="/dev/sde", db_devices="/dev/nvme0n1", db_size="2G", wipe=True,
+        confirm="/dev/sde,/dev/nvme0n1",
+    )  # fmt: skip
+    assert "/dev/nvme0n1p1 is osd.0" in words
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"db_devices": "/dev/nvme0n1", "db_size": "10G"}, "10240 MiB"),
+        ({"db_devices": "/dev/nvme0n1", "db_size": "1M"}, "the least is 1024"),
+        ({"db_devices": "/dev/nvme0n1", "db_size": "big"}, "db-size=big: expected a size"),
+        ({"wal_devices": "/dev/sdb", "wal_size": "1G"}, "/dev/sdb: not empty"),
+        ({"wal_devices": "/dev/sdz", "wal_size": "1G"}, "/dev/sdz: there is no such device"),
+    ],
+)
+def test_a_device_that_cannot_be_shared_is_refused(shared, params, words):
+    assert words in shared.refuse(0, "add-disk", osd_devices="/dev/sde", **params)
+
+
+def test_where_partitions_do_not_appear_nothing_is_left_of_the_attempt(one):
+    machine = one.machines[0]
+    for name in ("sdb", "sdc", "nvme0n1"):
+        machine.plug_in(name)
+    machine.ceph.shows_parts = False
+    with pytest.raises(testing.ActionFailed, match="its partitions do not appear in /dev of this machine"):
+        one.action(0, "add-disk", osd_devices="/dev/sdb,/dev/sdc", db_devices="/dev/nvme0n1")
+    assert one.ceph.osds == {}
+    assert [disk.objections(machine, f"/dev/{name}") for name in ("sdb", "nvme0n1")] == [[], []]
+    assert machine.list_folder("/var/lib/openinfra/ceph/osds") == []

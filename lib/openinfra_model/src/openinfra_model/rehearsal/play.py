@@ -45,6 +45,8 @@ is replaced, and one that has no power while the operator does something else.""
 SLOW = ("clock", "age", "outage", "rotate", "disk")
 """Those of them that strike at rest too, between operations: there most of them happen."""
 AT_REST = (*SLOW, "away")
+ONLY_AT_REST = ("disk",)
+"""Those that strike only there. What an operator does next she does with disks that work: a dead one stops it, as it should."""
 REST = 4
 """Of so many rests and one for each of these kinds, one has a fault."""
 DAY = 86400.0
@@ -167,8 +169,7 @@ class Play:
         self._faults_left = 0
         for name in self.world.wrong_clocks():
             self._set_clock(name)
-        for place in self.world.broken_disks():
-            self._mend_disk(*place)
+        self._mend_disks()
         self._settle(WAITS)
         if self.disturbances > 1:
             # Juju tells peers of some changes by no event; what they do then comes with their next update-status.
@@ -262,10 +263,11 @@ class Play:
         return [*moves, *(partial(self._power_on, name) for name in off)]
 
     def _step(self, moves: list[Callable[[], None]]) -> None:
-        if self._faults_left and (strike := self._pick(CALM + len(self.plot.faults))) >= CALM:
+        kinds = [kind for kind in self.plot.faults if kind not in ONLY_AT_REST]
+        if self._faults_left and kinds and (strike := self._pick(CALM + len(kinds))) >= CALM:
             self._faults_left -= 1
             self.disturbances += 1
-            self._strike(self.plot.faults[strike - CALM])
+            self._strike(kinds[strike - CALM])
             return
         moves[self._pick(len(moves))]()
         invariants.check_step(self.world)
@@ -394,17 +396,16 @@ class Play:
         self._tell(f"the clock of machine {name} is right again")
 
     def _disturb_disk(self) -> None:
-        """Let a disk be read no more, or one work again that could not: a loose cable."""
-        if broken := self.world.broken_disks():
-            self._mend_disk(*broken[self._pick(len(broken))])
-        elif working := self.world.working_disks():
+        """Let a disk be read no more: its cable is loose."""
+        if working := self.world.working_disks():
             name, path = working[self._pick(len(working))]
             self.world.break_disk(name, path, errno.EIO)
             self._tell(f"{path} of machine {name} cannot be read any more")
 
-    def _mend_disk(self, name: str, path: str) -> None:
-        self.world.break_disk(name, path, 0)
-        self._tell(f"{path} of machine {name} works again")
+    def _mend_disks(self) -> None:
+        for name, path in self.world.broken_disks():
+            self.world.break_disk(name, path, 0)
+            self._tell(f"{path} of machine {name} works again")
 
     def _age(self, *, off: bool) -> None:
         """Let so much time pass that certificates are due or have expired; with `off`, no machine runs meanwhile."""
