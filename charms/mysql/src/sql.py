@@ -60,7 +60,9 @@ class Sql:
         except TimeoutError as error:
             raise UnreachableError(f"MariaDB did not answer within {seconds:g} s") from error
         if done.code:
-            message = done.stderr.strip()
+            # From 11.8 on the client repeats the statement first.
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR ")]
+            message = errors[-1] if errors else done.stderr.strip()
             code = re.match(r"ERROR (\d+)", message)
             if code and int(code[1]) in CONNECTION_ERRORS:
                 raise UnreachableError("MariaDB does not serve here yet")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openinfra_charm.interfaces.s3 import Bucket
-    from openinfra_charm.machine import Machine
+    from openinfra_charm.machine import Machine, Result
 
 MANIFEST = "backup.json"
 HOURS = 24 * 3600
@@ -28,7 +28,7 @@ LIST_SECONDS = 40
 QUICK = ("--contimeout=5s", "--timeout=15s", "--retries=1", "--low-level-retries=2")
 """Options with which rclone gives an object store up that does not answer."""
 NOT_FOUND = 3
-"""rclone's exit code for a bucket or a path that is not there: nothing has been put there yet (rclone.org/docs, Exit code)."""
+"""rclone's exit code for a bucket or a path that is not there (rclone.org/docs, Exit code)."""
 
 
 class StoreError(Exception):
@@ -113,9 +113,18 @@ class ObjectStore:
         """Return the complete backups, the oldest first.
 
         Raises:
-            StoreError: The object store cannot be reached, or refuses.
+            StoreError: The object store cannot be reached, or refuses, or has no such bucket.
         """
         listed = self._list("lsjson", "--recursive", "--files-only", self._place)
+        bucket = self._place.partition("/")[0]
+        # Nothing has been put under the path yet, or what answers there knows nothing of the bucket.
+        if (
+            not listed
+            and self._run("lsf", "--max-depth=1", bucket, *QUICK, seconds=LIST_SECONDS).code == NOT_FOUND
+        ):
+            raise StoreError(
+                f"the object store has no bucket {bucket.removeprefix('s3:')}; create-backup makes it"
+            )
         sizes = {entry["Path"]: entry["Size"] for entry in json.loads(listed or "[]")}
         manifests = [path for path in sizes if path.endswith(f"/{MANIFEST}") and path.count("/") == 1]
         texts = (self._list("cat", f"{self._place}/{path}") for path in manifests)
@@ -149,16 +158,20 @@ class ObjectStore:
         return self._rclone(*QUICK, *words, seconds=LIST_SECONDS)
 
     def _rclone(self, *words: str, seconds: float = HOURS) -> str:
+        done = self._run(*words, seconds=seconds)
+        return "" if done.code == NOT_FOUND else done.stdout
+
+    def _run(self, *words: str, seconds: float) -> Result:
         try:
             done = self._machine.run("rclone", *self._options, *words, timeout=seconds, check=False)
         except TimeoutError as error:
             raise StoreError(f"the object store of {self._place} does not answer: {error}") from error
         if done.code not in {0, NOT_FOUND}:
-            # Its last line says what the ones before have led to, after date and time.
-            *_, last = done.stderr.strip().splitlines() or [f"rclone ended with exit code {done.code}"]
-            why = re.sub(r"^[\d/]+ [\d:]+ ", "", last)
+            # What it says last, after date and time, is what all before has led to; it may have several lines.
+            last = re.split(r"^[\d/]+ [\d:]+ ", done.stderr, flags=re.MULTILINE)[-1]
+            why = " ".join(last.split()) or f"rclone ended with exit code {done.code}"
             raise StoreError(f"the object store of {self._place} cannot be used: {why}")
-        return done.stdout
+        return done
 
 
 Store = Folder | ObjectStore

@@ -530,6 +530,22 @@ def test_another_machine_is_asked_over_tls(real, https):
     assert (answer.status, answer.body) == (503, "/health")
 
 
+def test_another_machine_is_asked_in_clear(real):
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format, *args):  # noqa: A002  its name there
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert real.fetch(f"http://127.0.0.1:{server.server_port}/synced").status == 200
+        thread.join()
+
+
 def test_who_shows_no_certificate_of_the_ca_is_not_asked(real, https, tmp_path):
     (tmp_path / "other.pem").write_text(authority.make("other", time.time() - authority.DAY).pem)
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):

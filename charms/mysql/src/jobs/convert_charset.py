@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import charset
 from mysql import MySql
 from openinfra_charm.job import JobError
-from sql import UnreachableError
+from sql import StatementError, UnreachableError
 
 if TYPE_CHECKING:
     from openinfra_charm.job import Job
@@ -17,10 +17,11 @@ def run(job: Job, digest: str) -> str:
     """Convert what there is; `digest` stands for the tables for which it was started.
 
     Raises:
-        JobError: The database does not answer.
+        JobError: The database does not answer, or refuses. It is tried again, and puts back first what it has dropped.
     """
     del digest
+    notes = f"/var/lib/openinfra/{job.application}/dropped-keys.json"
     try:
-        return charset.convert(MySql(job.machine, job.application).sql, job.report)
-    except UnreachableError as error:
+        return charset.convert(MySql(job.machine, job.application).sql, job.machine, notes, job.report)
+    except (charset.LostKeyError, StatementError, UnreachableError) as error:
         raise JobError(str(error)) from error

@@ -40,6 +40,8 @@ class Store:
     users: dict[str, str] = field(default_factory=dict)
     narrow: dict[str, list[str]] = field(default_factory=dict)
     """What holds three bytes a character: of a database nothing, of a table (`database.table`) what the charm asks for."""
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    """Foreign keys over text (`database.table.key`): the parent's database and name, its columns and those of the parent, what is done."""
     safe: bool = False
     view: list[str] | None = None
     """The component it was in when it was last written, None after a stop in good order (gvwstate.dat)."""
@@ -217,13 +219,23 @@ class Galera:
             return []
         if (rows := read(server.load(), text)) is not None:
             return rows
-        if self.refused and text.startswith(f"CREATE DATABASE IF NOT EXISTS `{self.refused}`"):
-            return f"ERROR 1102 (42000) at line 1: Incorrect database name '{self.refused}'"
+        if why := self._why_refused(server.load(), text):
+            return why
         for pattern, change in CHANGES:
             if found := re.fullmatch(pattern, text):
                 self._commit(component, change, *found.groups())
                 return []
         return f"ERROR 1064 (42000) at line 1: You have an error in your SQL syntax near '{text.split()[0]}'"
+
+    def _why_refused(self, store: Store, text: str) -> str:
+        """Return the error of a statement that changes something and cannot."""
+        if self.refused and text.startswith(f"CREATE DATABASE IF NOT EXISTS `{self.refused}`"):
+            return f"ERROR 1102 (42000) at line 1: Incorrect database name '{self.refused}'"
+        found = re.match(r"ALTER TABLE `(.+)`.`(.+)` CONVERT TO ", text)
+        for key, row in store.keys.items() if found else ():
+            if found and ".".join(found.groups()) in {key.rpartition(".")[0], f"{row[0]}.{row[1]}"}:
+                return f"ERROR 1832 (HY000) at line 1: Cannot change column: used in a foreign key constraint '{key}'"
+        return ""
 
     # What must not be
 
@@ -255,6 +267,19 @@ class Galera:
         return [n for n in self.acknowledged if any(n not in writes for writes in kept)]
 
 
+def _of_text(store: Store, text: str) -> list[list[str]] | None:
+    """Answer what the charm asks about character sets and the keys over text."""
+    tables = [[*name.split("."), *row] for name, row in sorted(store.narrow.items())]
+    keys = [[*key.split("."), *row] for key, row in sorted(store.keys.items())]
+    answers = {
+        charset.DATABASES: [row for row in tables if len(row) == 1],
+        charset.TABLES: [row for row in tables if len(row) > 1],
+        charset.KEYS: keys,
+        charset.PRESENT: [row[:3] for row in keys],
+    }
+    return next((rows for question, rows in answers.items() if text == question.strip()), None)
+
+
 def read(store: Store, text: str) -> list[list[str]] | None:
     """Answer a statement that only reads; None where it is none."""
     databases = sorted(["mysql", *store.databases])
@@ -262,13 +287,8 @@ def read(store: Store, text: str) -> list[list[str]] | None:
         return [[name] for name in ("information_schema", *databases, "performance_schema", "sys")]
     if text.startswith("SELECT table_schema, table_name"):
         return [[name, "user" if name == "mysql" else "thing"] for name in databases]
-    if text.strip() in {charset.DATABASES.strip(), charset.TABLES.strip()}:
-        are_tables = text.strip() == charset.TABLES.strip()
-        return [
-            [*name.split("."), *row]
-            for name, row in sorted(store.narrow.items())
-            if ("." in name) == are_tables
-        ]
+    if (of_text := _of_text(store, text.strip())) is not None:
+        return of_text
     if text.startswith("SELECT CAST(SUM("):
         return [[str(1 << 20)]]
     if text.startswith("SELECT User FROM mysql.user"):
@@ -295,6 +315,16 @@ def _widen(store: Store, database: str, table: str | None = None) -> None:
     store.narrow.pop(f"{database}.{table}" if table else database, None)
 
 
+def _drop_key(store: Store, database: str, table: str, key: str) -> None:
+    del store.keys[f"{database}.{table}.{key}"]
+
+
+def _add_key(store: Store, *words: str) -> None:
+    database, table, key, column, parent_database, parent, parent_column, *rules = words
+    row = [parent_database, parent, column, parent_column, *rules]
+    store.keys[f"{database}.{table}.{key}"] = row
+
+
 def _drop_user(store: Store, user: str) -> None:
     store.users.pop(user, None)
 
@@ -303,12 +333,16 @@ RELOAD = (
     r"FLUSH LOCAL SSL; SET GLOBAL wsrep_provider_socket_ssl_reload = ON; "
     r"SET GLOBAL require_secure_transport = (ON|OFF)"
 )
+ADD_KEY = (
+    r"SET SESSION foreign_key_checks = 0; ALTER TABLE `(.+)`.`(.+)` ADD CONSTRAINT `(.+)` FOREIGN KEY \(`(.+)`\) "
+    r"REFERENCES `(.+)`.`(.+)` \(`(.+)`\) ON DELETE (.+) ON UPDATE (.+)"
+)
 CHANGES = (
     (r"ALTER DATABASE `(.+)` CHARACTER SET utf8mb4", _widen),
-    (
-        r"SET SESSION foreign_key_checks = 0; ALTER TABLE `(.+)`.`(.+)` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_\w+",
-        _widen,
-    ),
+    (r"ALTER TABLE `(.+)`.`(.+)` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_\w+", _widen),
+    (r"DROP TABLE IF EXISTS `.+`.`openinfra_trial`.*", lambda _store: None),
+    (r"ALTER TABLE `(.+)`.`(.+)` DROP FOREIGN KEY `(.+)`", _drop_key),
+    (ADD_KEY, _add_key),
     (r"CREATE DATABASE IF NOT EXISTS `(.+)` CHARACTER SET utf8mb4", _make_database),
     (r"CREATE OR REPLACE USER '(.+)'@'%' IDENTIFIED BY '(.+)'", _make_user),
     (r"GRANT ALL PRIVILEGES ON (\S+) TO '(.+)'@'%'( WITH GRANT OPTION)?", _grant),

@@ -79,9 +79,9 @@ def relate_bucket(model, **said):
 
 def test_an_object_store_that_cannot_be_reached_is_said(one):
     relate_bucket(one)
-    words = "2026/11/29 20:00:00 Failed to lsjson: connection refused\n"
+    words = "2026/11/29 20:00:00 ERROR\n2026/11/29 20:00:00 Failed to lsjson: failed\ncaused by: connection refused\n"
     one.machines[0].handlers["rclone"] = lambda _argv, _stdin: Result(code=1, stdout="", stderr=words)
-    why = "the object store of s3:backups cannot be used: Failed to lsjson: connection refused"
+    why = "the object store of s3:backups cannot be used: Failed to lsjson: failed caused by: connection refused"
     assert why in one.refuse(0, "list-backups")
     assert why in one.refuse(0, "restore", backup="newest")
     one.action(0, "create-backup")
@@ -91,8 +91,17 @@ def test_an_object_store_that_cannot_be_reached_is_said(one):
 
 
 def test_a_bucket_in_which_nothing_is_yet_has_no_backups(one):
-    relate_bucket(one)
-    one.machines[0].handlers["rclone"] = lambda _argv, _stdin: Result(code=3, stdout="", stderr="not found")
+    relate_bucket(one, path="cloud")
+    is_there = False
+
+    def rclone(argv, _stdin):
+        return Result(
+            code=0 if is_there and argv[-1] != "s3:backups/cloud" else 3, stdout="", stderr="not found"
+        )
+
+    one.machines[0].handlers["rclone"] = rclone
+    assert "the object store has no bucket backups" in one.refuse(0, "list-backups")
+    is_there = True
     assert one.action(0, "list-backups")["result"] == []
 
 

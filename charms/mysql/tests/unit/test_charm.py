@@ -10,6 +10,9 @@ from ops import testing
 from programs import REQUEST, UNIT
 
 from mysql import CONFIG, START
+from openinfra_charm import testing as testing_machine
+from openinfra_charm.machine import Result
+from sql import Sql, UnreachableError
 
 
 def relation(database="glance", secrets='["username", "password"]', application="glance", **more):
@@ -733,14 +736,22 @@ def test_tables_that_hold_three_bytes_a_character_are_converted(one):
         "glance": [],
         "glance.images": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", "16384"],
         "glance.big": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", str(1 << 30)],
+        "glance.members": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", "16384"],
         "glance.mixed": ["utf8mb3_general_ci", "2", "utf8mb3_bin", "16384"],
+        "glance.parts": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", "16384"],
     }
+    keys = {
+        "glance.members.one": ["glance", "images", "image_id", "id", "CASCADE", "RESTRICT"],
+        "glance.parts.two": ["glance", "big", "big_id", "id", "RESTRICT", "RESTRICT"],
+    }
+    store.keys = dict(keys)
     server.save(store)
     one.update_status()
-    assert sorted(server.load().narrow) == ["glance.big", "glance.mixed"]
+    assert sorted(server.load().narrow) == ["glance.big", "glance.mixed", "glance.parts"]
+    assert server.load().keys == keys
     (record,) = one.action(0, "show-job")["result"]
     assert record["state"] == "done"
-    assert "1 databases and 1 tables hold all of Unicode now" in record["progress"]
+    assert "1 databases and 2 tables hold all of Unicode now" in record["progress"]
     assert (
         "glance.big: it has 1024 MiB, and nobody can write meanwhile: ALTER TABLE `glance`.`big`"
         in record["progress"]
@@ -750,6 +761,40 @@ def test_tables_that_hold_three_bytes_a_character_are_converted(one):
     # It is started for what is left once, and then no more.
     assert len(one.action(0, "show-job")["result"]) == 2
     assert "left as they were: glance.big: it has 1024 MiB" in one.statuses[0].message
+
+
+def test_a_key_that_an_interrupted_conversion_has_dropped_is_put_back(one):
+    server = one.galera.servers["machine-0"]
+    store = server.load()
+    store.narrow = {
+        "glance.images": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", "16384"],
+        "glance.members": ["utf8mb3_general_ci", "1", "utf8mb3_general_ci", "16384"],
+    }
+    store.keys = keys = {"glance.members.one": ["glance", "images", "image_id", "id", "CASCADE", "RESTRICT"]}
+    server.save(store)
+    machine, dropped = one.machines[0], []
+
+    def kill(*_):
+        if not dropped and not server.load().keys:
+            dropped.append(True)
+            raise testing_machine.Killed
+
+    query = one.galera.query
+    one.galera.query = lambda *args: kill() or query(*args)
+    with pytest.raises(testing_machine.Killed):
+        one.update_status()
+    assert server.load().keys == {}
+    one.update_status()
+    assert server.load().keys == keys
+    assert server.load().narrow == {}
+    assert not machine.exists("/var/lib/openinfra/mysql/dropped-keys.json")
+
+
+def test_the_servers_error_is_found_after_the_statement_that_the_client_repeats(one):
+    said = "--------------\nSELECT 1\n--------------\n\nERROR 1047 (08S01) at line 1: WSREP has not yet prepared node"
+    one.machines[0].handlers["mariadb"] = lambda _argv, _stdin: Result(code=1, stdout="", stderr=said)
+    with pytest.raises(UnreachableError):
+        Sql(one.machines[0]).query("SELECT 1")
 
 
 # IPv6
