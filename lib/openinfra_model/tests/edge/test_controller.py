@@ -390,6 +390,58 @@ def test_a_bundle_that_is_refused_in_its_middle_changes_nothing(controller, tmp_
     assert controller.client.call("status")["applications"] == {}
 
 
+def test_a_unit_that_goes_without_its_hooks_leaves_no_files_on_a_machine_that_stays(model, tmp_path):
+    deploy(model, tmp_path, application="other", to=["0"])
+    (machine,) = (model.paths.state / "machines").iterdir()
+    wait(model, lambda _: (machine / "agents/unit-other-0/charm").exists())
+    wait(model, is_settled)
+    model.client.call("remove_unit", names=["other/0"], force=True)
+    deadline = time.monotonic() + SECONDS
+    while (machine / "agents/unit-other-0").exists() or (machine / "tools/unit-other-0").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_last_hook_of_a_relation_comes_when_that_is_gone(controller, tmp_path):
+    """Where the removal of an application ends several relations (a real 4.0.14)."""
+    answers = {}
+
+    def charm(tool, environment, _request) -> int:
+        if environment.get("JUJU_HOOK_NAME", "").endswith("relation-broken"):
+            answers[environment["JUJU_UNIT_NAME"], environment["JUJU_HOOK_NAME"]] = tool(
+                "network-get", "data"
+            )
+        return 0
+
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    ends = {
+        "provides": {"one": "first", "two": "second"},
+        "requires": {"first": "first", "second": "second"},
+    }
+    archive = str(charms.build(tmp_path, "related", **ends))
+    machine = controller.client.call("add_machine", base="ubuntu@24.04")
+    for name in ("tiny", "other"):  # on one machine, where hooks come one after another
+        deploy(controller, tmp_path, charm=archive, application=name, to=[machine])
+    for end, other in (("one", "first"), ("two", "second")):
+        controller.client.call("integrate", first=f"tiny:{end}", second=f"other:{other}")
+    wait(controller, lambda _: dispatched(controller).count("hooks/start") == 2)
+    wait(controller, is_settled)
+    controller.machines.charm = charm
+    controller.client.call("remove_application", name="other")
+    wait(controller, lambda controller: "other" not in controller.client.call("status")["applications"])
+    deadline = time.monotonic() + SECONDS
+    while len(answers) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for hooks in (
+        ("one-relation-broken", "first-relation-broken"),
+        ("two-relation-broken", "second-relation-broken"),
+    ):
+        told = [answer for (_, hook), answer in answers.items() if hook in hooks]
+        assert [answer[2] for answer in told[1:]] == ["ERROR relation not found\n"]
+        assert told[0][2] != "ERROR relation not found\n"
+
+
 def test_a_destroyed_model_leaves_no_row_and_no_log(model):
     log = Path(model.client.call("log_file"))
     assert log.exists()

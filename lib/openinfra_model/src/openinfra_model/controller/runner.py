@@ -69,6 +69,9 @@ class Runner:
         self._running: dict[str, Running] = {}  # by the id of the context
         self._cut_off: set[str] = set()  # contexts whose hook is to run again
         self._last_run: dict[str, float] = {}
+        self._homes: dict[
+            str, Path
+        ] = {}  # of units that have run something: what their machine sees as /var/lib/juju
         self._stopping = False
 
     async def run(self) -> None:
@@ -170,6 +173,7 @@ class Runner:
         for storage in self.core.storage_to_release():
             self._remove_storage(storage)
         self._stop_cancelled()
+        self._forget_units()
         self._start_hooks()
         self.commit()
 
@@ -412,9 +416,10 @@ class Runner:
 
     def _start(self, run: HookRun, agent: Agent) -> None:
         now = time.time()
-        context = self.core.begin(run, now)
+        context = self.core.begin(run, now, relation_gone=self.core.relation_is_gone(run))
         self._running[context.id] = Running(run=run, since=now)
         self._last_run[run.unit] = now
+        self._homes[run.unit] = self._directory(self.core.state.machines[run.machine])
         self._spawn(self._run_hook(context, agent))
 
     async def _run_hook(self, context: HookContext, agent: Agent) -> None:
@@ -442,8 +447,6 @@ class Runner:
         finally:
             del self._running[context.id]
             self._cut_off.discard(context.id)
-        if run.unit not in self.core.state.units:
-            await asyncio.to_thread(unit_files.remove, directory, run.unit)
         self.commit()
         self._wake.set()
 
@@ -467,6 +470,14 @@ class Runner:
         unit_files.prepare(
             directory, context.run.unit, url=stored.url, archive=Path(stored.archive), tools=hooktools.NAMES
         )
+
+    def _forget_units(self) -> None:
+        """Remove the files of units that are gone, whichever way they went."""
+        running = {running.run.unit for running in self._running.values()}
+        for unit in [
+            unit for unit in self._homes if unit not in self.core.state.units and unit not in running
+        ]:
+            self._spawn(asyncio.to_thread(unit_files.remove, self._homes.pop(unit), unit))
 
     def _stop_cancelled(self) -> None:
         """End the actions that the operator cancelled."""
