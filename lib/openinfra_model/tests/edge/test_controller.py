@@ -88,6 +88,35 @@ def test_a_machine_runs_a_command_in_the_context_of_its_unit(model):
     assert seen == [("./dispatch now", "tiny/0", "True\n")]
 
 
+def test_a_machine_is_rebooted_by_juju_exec(model):
+    """Juju refuses juju-reboot in actions only, which a command on the machine is none of (jujuc/reboot.go)."""
+    told = []
+
+    def charm(tool, environment, request) -> int:
+        if request["argv"][-1] == "juju-reboot":
+            told.append((tool("juju-reboot"), [name for name in environment if "ACTION" in name]))
+        return 0
+
+    model.machines.charm = charm
+    assert juju_exec(model, "tiny/0", "juju-reboot") == ["0", "", ""]
+    assert told == [(["0", "", ""], [])]
+    wait(model, lambda model: dispatched(model).count("hooks/start") == 2)
+
+
+def test_a_command_of_the_operators_is_an_action_and_reboots_no_machine(model):
+    told = []
+
+    def charm(tool, environment, _request) -> int:
+        if environment.get("JUJU_ACTION_NAME") == "juju-exec":
+            told.append(tool("juju-reboot"))
+        return 0
+
+    model.machines.charm = charm
+    operation = model.client.call("enqueue_exec", unit_names=["tiny/0"], command="true")
+    model.client.call("wait_for_operation", operation=operation, seconds=SECONDS)
+    assert told == [["1", "", "ERROR juju-reboot is not supported when running an action.\n"]]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [

@@ -292,7 +292,9 @@ class Runner:
         unit = self.core.state.units.get(words[0])
         if unit is None or unit.machine != machine:
             return ["1", "", f'ERROR unit "{words[0]}" not found on this machine\n']
-        operation = self.core.enqueue_exec([unit.name], " ".join(words[1:]), now=time.time(), parallel=False)
+        operation = self.core.enqueue_exec(
+            [unit.name], " ".join(words[1:]), now=time.time(), parallel=False, local=True
+        )
         self.commit()
         (task,) = self.core.state.operations[operation].tasks
         await self.wait_until(lambda: self.core.state.tasks[task].status in actions.ENDED, None)
