@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from openinfra_model.cli.client import CliError
-from openinfra_model.controller import service
+from openinfra_model.controller import runner, service
 from openinfra_model.inside import hook_tool
 
 from . import charms
@@ -314,6 +314,34 @@ def test_an_unexpected_error_with_a_machine_is_told_of_that_machine(model, monke
 
     wait(model, lambda model: told(model).startswith("unexpected error: KeyError: "))
     assert is_settled(model)
+
+
+def test_a_machine_whose_directory_cannot_be_used_stops_no_other(model, monkeypatch):
+    """At the controller's start, too; it is tried again."""
+    machine = model.client.call("add_machine", base="ubuntu@24.04")
+    wait(
+        model,
+        lambda model: model.client.call("status")["machines"][machine]["juju-status"]["current"] == "started",
+    )
+    first, second = (model.client.call("instance", target=target) for target in ("0", machine))
+    model.stop()
+    monkeypatch.setattr(runner, "_RETRY_SECONDS", 0.1)
+    directory = model.paths.machine(second)
+    directory.rename(directory.with_name("away"))
+    directory.write_text("no directory")
+    model.start()
+    model.machines.power_on(first, "first boot")
+    wait(model, is_settled)
+    told = model.client.call("status")["machines"][machine]["machine-status"]["message"]
+    assert told.startswith("its directory cannot be used: ")
+
+    directory.unlink()
+    directory.with_name("away").rename(directory)
+    model.machines.power_on(second, "first boot")
+    wait(
+        model,
+        lambda model: model.client.call("status")["machines"][machine]["juju-status"]["current"] == "started",
+    )
 
 
 def test_an_unexpected_error_in_one_model_leaves_the_others_alone(model, monkeypatch):

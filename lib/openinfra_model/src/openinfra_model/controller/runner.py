@@ -80,8 +80,7 @@ class Runner:
             async with self._tasks:
                 for machine in self.core.state.machines:
                     if machine.instance_id:
-                        await self._listen(machine)
-                        self._spawn(self._expect(machine.id))
+                        self._take_in_hand(machine, self._return_to(machine))
                 while not self._stopping:
                     self._wake.clear()
                     self._step()
@@ -248,6 +247,17 @@ class Runner:
         found = self.core.state.machines.get(machine)
         return self._stopping or found is None or not found.reboot_wanted
 
+    async def _return_to(self, machine: Machine) -> None:
+        """Listen for the agent of a machine that an earlier controller has made, and expect it."""
+        while not self._stopping:
+            try:
+                await self._listen(machine)
+            except OSError as error:
+                await self._fail(machine, f"its directory cannot be used: {error}")
+            else:
+                self._spawn(self._expect(machine.id))
+                return
+
     async def _listen(self, machine: Machine) -> None:
         """Open the machine's socket, where its agent and its hook tools come in."""
         if machine.id in self._servers:
@@ -389,8 +399,11 @@ class Runner:
     def _remove_storage(self, storage: Storage) -> None:
         if storage.machine in self.core.state.machines and not _why_no_storage(storage):
             machine, *folders, name = self._storage_place(storage)
-            with Folder.opened(machine, *folders) as folder:
-                folder.remove(name)
+            try:
+                with Folder.opened(machine, *folders) as folder:
+                    folder.remove(name)
+            except OSError as error:
+                self._log.machine(storage.machine, "ERROR", f"storage {storage.id} stays: {error}")
         self.core.storage_released(storage.id)
 
     def _storage_place(self, storage: Storage) -> tuple[Path, *tuple[str, ...]]:
@@ -479,7 +492,13 @@ class Runner:
         for unit in [
             unit for unit in self._homes if unit not in self.core.state.units and unit not in running
         ]:
-            self._spawn(asyncio.to_thread(unit_files.remove, self._homes.pop(unit), unit))
+            self._spawn(self._remove_files(self._homes.pop(unit), unit))
+
+    async def _remove_files(self, home: Path, unit: str) -> None:
+        try:
+            await asyncio.to_thread(unit_files.remove, home, unit)
+        except OSError as error:
+            self._log.unit(unit, "remove", "ERROR", f"its files stay: {error}")
 
     def _stop_cancelled(self) -> None:
         """End the actions that the operator cancelled."""
