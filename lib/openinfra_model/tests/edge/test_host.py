@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def devices(monkeypatch, tmp_path):
         return device
 
     monkeypatch.setattr(loops, "attached", lambda: list(found))
-    monkeypatch.setattr(loops.fcntl, "ioctl", clear)
+    monkeypatch.setattr("fcntl.ioctl", clear)
     return attach, detached, found
 
 
@@ -149,5 +150,6 @@ def test_lxd_is_that_of_the_snap_where_there_is_one(monkeypatch, tmp_path, has_s
     monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command))
     paths = Paths(tmp_path / "root")
     assert daemon.lxd_directory(paths) == (snap / directory if has_snap else Path(directory))
-    daemon._launch(Lxd(tmp_path), paths)
+    lxd: Any = Lxd(tmp_path)
+    daemon._launch(lxd, paths)
     assert started == [["systemctl", "start", socket]]
