@@ -209,21 +209,6 @@ def shape(value: Any) -> Any:
     return type(value).__name__
 
 
-def narrowed(status: dict[str, Any], applications: set[str]) -> dict[str, Any]:
-    """Return a status as `juju status APPLICATION` shows it, if these are not all applications."""
-    if applications == status["applications"].keys():
-        return status
-    kept = {name: entry for name, entry in status["applications"].items() if name in applications}
-    for entry in kept.values():
-        relations = entry["relations"].items()
-        entry["relations"] = {
-            endpoint: ends
-            for endpoint, ends in relations
-            if all(end["related-application"] in applications for end in ends)
-        }
-    return {**status, "applications": kept, "storage": {}}
-
-
 def compare_structure(expected: Any, found: Any, path: str = "") -> Iterator[str]:
     expected, found = normalised(expected), normalised(found)
     if isinstance(expected, dict) and isinstance(found, dict):

@@ -105,8 +105,7 @@ def test_hook_tools_say_what_juju_said(model):
     asked = [tool for tool in changed.tools if tool.command.startswith(("network-get", "unit-get"))]
     assert len(asked) > 3
     for tool in asked:
-        output = json.loads(tool.output) if "json" in tool.command else tool.output
-        assert (tool.command, model.ask("own/0", tool.command)) == (tool.command, output)
+        assert (tool.command, model.ask("own/0", tool.command)) == (tool.command, tool.output)
 
 
 def test_status_shows_what_juju_showed(model):

@@ -128,7 +128,7 @@ def first_kinds(runs: list[recording.Dispatch]) -> list[str]:
 def test_the_environment_is_that_of_juju(live, recorded):
     for unit, run, expected in common_runs(live, recorded):
         names = set(run.environment) - MACHINE_VARIABLES
-        assert set(expected.environment) - MACHINE_VARIABLES <= names, f"{unit} {run.name}"
+        assert set(expected.environment) - MACHINE_VARIABLES == names, f"{unit} {run.name}"
 
 
 def test_tools_answer_as_those_of_juju(live, recorded):

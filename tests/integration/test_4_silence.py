@@ -63,10 +63,11 @@ exec "${0##*/}" "$@"
 
 def snapshot(site, unit) -> set[str]:
     """All that a hook could have changed on a unit's machine and in its relations, one line each."""
+    # What daemons write by themselves, and beside it what they rename to that, comes and goes.
     files = site.shell(
         unit,
         "find /etc /usr/lib/openinfra /var/lib/openinfra /var/lib/ceph -xdev -type f "
-        "-not -path '*/store.db/*' -not -name external_log_to -not -path '/var/lib/ceph/openinfra/osd-*' -not -path '/var/lib/ceph/crash/*' "
+        "-not -path '*/store.db/*' -not -name 'external_log_to*' -not -path '/var/lib/ceph/openinfra/osd-*' -not -path '/var/lib/ceph/crash/*' "
         "-printf '%p %T@ %i\\n'",
     ).splitlines()
     info = json.loads(site.juju.cli("show-unit", unit, "--format", "json"))[unit]

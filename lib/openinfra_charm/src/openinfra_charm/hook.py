@@ -20,13 +20,13 @@ def main(charm_type: type[ops.CharmBase]) -> None:
     try:
         ops.main(charm_type)
     except ops.RelationNotFoundError as error:
-        if not _ends_a_relation(os.environ["JUJU_DISPATCH_PATH"]):
+        if not ends_a_relation(os.environ["JUJU_DISPATCH_PATH"]):
             raise
         # What the hook would have done comes with the next one. One that failed would be tried until Juju gives the unit up, and
         # nobody stops what it runs.
         _log.warning("a relation went while this hook was about its end: %s", "; ".join(error.__notes__))
 
 
-def _ends_a_relation(path: str) -> bool:
+def ends_a_relation(path: str) -> bool:
     """Return whether a hook is about a relation of which the model may have nothing any more."""
     return path.endswith(("-relation-departed", "-relation-broken"))

@@ -25,8 +25,10 @@ SYSCTLS: Mapping[str, int] = {
 }
 
 _PACKAGES = ("lxd", "lxcfs", "mmdebstrap", "squashfs-tools", "dnsmasq-base", "nftables")
-# Ubuntu ships LXD as a snap, which `lxd-installer` brings.
-_UBUNTU_PACKAGES = ("lxd-installer", "mmdebstrap", "squashfs-tools")
+# Ubuntu has LXD as a snap, which its own `lxd-installer` would bring only when somebody calls `lxc`.
+_UBUNTU_PACKAGES = ("snapd", "mmdebstrap", "squashfs-tools")
+_SNAP = "lxd"
+_SNAPS = Path("/var/snap")
 
 
 class HostError(Exception):
@@ -77,8 +79,9 @@ def architecture() -> str:
 
 
 def missing_packages() -> list[str]:
-    """Name the packages that the engine needs and this machine does not have."""
-    wanted = _UBUNTU_PACKAGES if distribution().id == "ubuntu" else _PACKAGES
+    """Name the packages that the engine needs and this machine does not have; on Ubuntu the snap of LXD is among them."""
+    is_ubuntu = distribution().id == "ubuntu"
+    wanted = _UBUNTU_PACKAGES if is_ubuntu else _PACKAGES
     listing = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted],
         capture_output=True,
@@ -86,25 +89,29 @@ def missing_packages() -> list[str]:
         check=False,  # fails when one is unknown, which is an answer
     )
     installed = {line.split()[0] for line in listing.stdout.splitlines() if line.endswith(" installed")}
-    return [package for package in wanted if package not in installed]
+    snaps = [_SNAP] if is_ubuntu and not (_SNAPS / _SNAP).exists() else []
+    return [package for package in wanted if package not in installed] + snaps
 
 
 def install_packages(packages: Sequence[str]) -> None:
-    """Install packages from the host's archive.
+    """Install what `missing_packages` named, from the host's archive and, on Ubuntu, LXD from the store of snaps.
 
     Raises:
-        HostError: the archive cannot be reached or a package cannot be installed.
+        HostError: the archive or the store cannot be reached or a package cannot be installed.
     """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "--quiet"],
-        ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages],
-    ):
+    snaps = [package for package in packages if package == _SNAP and distribution().id == "ubuntu"]
+    archives = [package for package in packages if package not in snaps]
+    commands = [["snap", "install", snap] for snap in snaps]
+    if archives:
+        install = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *archives]
+        commands = [["apt-get", "update", "--quiet"], install, *commands]
+    for command in commands:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise HostError(
                 f"`{' '.join(command)}` failed:\n{done.stderr.strip()}\n"
-                "check that this machine reaches its package archive (/etc/apt/sources.list)"
+                "check that this machine reaches its package archive (/etc/apt/sources.list; snaps: `snap debug connectivity`)"
             )
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from openinfra_model.cli.client import CliError
-from openinfra_model.controller import service
+from openinfra_model.controller import runner, service
 from openinfra_model.inside import hook_tool
 
 from . import charms
@@ -86,6 +86,35 @@ def test_a_machine_runs_a_command_in_the_context_of_its_unit(model):
     model.machines.charm = charm
     assert juju_exec(model, "-u", "tiny/0", "./dispatch now") == ["4", "", ""]
     assert seen == [("./dispatch now", "tiny/0", "True\n")]
+
+
+def test_a_machine_is_rebooted_by_juju_exec(model):
+    """Juju refuses juju-reboot in actions only, which a command on the machine is none of (jujuc/reboot.go)."""
+    told = []
+
+    def charm(tool, environment, request) -> int:
+        if request["argv"][-1] == "juju-reboot":
+            told.append((tool("juju-reboot"), [name for name in environment if "ACTION" in name]))
+        return 0
+
+    model.machines.charm = charm
+    assert juju_exec(model, "tiny/0", "juju-reboot") == ["0", "", ""]
+    assert told == [(["0", "", ""], [])]
+    wait(model, lambda model: dispatched(model).count("hooks/start") == 2)
+
+
+def test_a_command_of_the_operators_is_an_action_and_reboots_no_machine(model):
+    told = []
+
+    def charm(tool, environment, _request) -> int:
+        if environment.get("JUJU_ACTION_NAME") == "juju-exec":
+            told.append(tool("juju-reboot"))
+        return 0
+
+    model.machines.charm = charm
+    operation = model.client.call("enqueue_exec", unit_names=["tiny/0"], command="true")
+    model.client.call("wait_for_operation", operation=operation, seconds=SECONDS)
+    assert told == [["1", "", "ERROR juju-reboot is not supported when running an action.\n"]]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +316,34 @@ def test_an_unexpected_error_with_a_machine_is_told_of_that_machine(model, monke
     assert is_settled(model)
 
 
+def test_a_machine_whose_directory_cannot_be_used_stops_no_other(model, monkeypatch):
+    """At the controller's start, too; it is tried again."""
+    machine = model.client.call("add_machine", base="ubuntu@24.04")
+    wait(
+        model,
+        lambda model: model.client.call("status")["machines"][machine]["juju-status"]["current"] == "started",
+    )
+    first, second = (model.client.call("instance", target=target) for target in ("0", machine))
+    model.stop()
+    monkeypatch.setattr(runner, "_RETRY_SECONDS", 0.1)
+    directory = model.paths.machine(second)
+    directory.rename(directory.with_name("away"))
+    directory.write_text("no directory")
+    model.start()
+    model.machines.power_on(first, "first boot")
+    wait(model, is_settled)
+    told = model.client.call("status")["machines"][machine]["machine-status"]["message"]
+    assert told.startswith("its directory cannot be used: ")
+
+    directory.unlink()
+    directory.with_name("away").rename(directory)
+    model.machines.power_on(second, "first boot")
+    wait(
+        model,
+        lambda model: model.client.call("status")["machines"][machine]["juju-status"]["current"] == "started",
+    )
+
+
 def test_an_unexpected_error_in_one_model_leaves_the_others_alone(model, monkeypatch):
     monkeypatch.setattr(service, "_PAUSE_SECONDS", 0.5)
     model.client.call("add_model", name="other", config={}, switch=False)
@@ -388,6 +445,58 @@ def test_a_bundle_that_is_refused_in_its_middle_changes_nothing(controller, tmp_
         controller.client.call("deploy_bundle", path=write_bundle(tmp_path, to=["lxd:0"]), overlays=[])
     assert controller.client.call("status")["machines"] == {}
     assert controller.client.call("status")["applications"] == {}
+
+
+def test_a_unit_that_goes_without_its_hooks_leaves_no_files_on_a_machine_that_stays(model, tmp_path):
+    deploy(model, tmp_path, application="other", to=["0"])
+    (machine,) = (model.paths.state / "machines").iterdir()
+    wait(model, lambda _: (machine / "agents/unit-other-0/charm").exists())
+    wait(model, is_settled)
+    model.client.call("remove_unit", names=["other/0"], force=True)
+    deadline = time.monotonic() + SECONDS
+    while (machine / "agents/unit-other-0").exists() or (machine / "tools/unit-other-0").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_last_hook_of_a_relation_comes_when_that_is_gone(controller, tmp_path):
+    """Where the removal of an application ends several relations (a real 4.0.14)."""
+    answers = {}
+
+    def charm(tool, environment, _request) -> int:
+        if environment.get("JUJU_HOOK_NAME", "").endswith("relation-broken"):
+            answers[environment["JUJU_UNIT_NAME"], environment["JUJU_HOOK_NAME"]] = tool(
+                "network-get", "data"
+            )
+        return 0
+
+    controller.client.call("add_model", name="m", config={}, switch=True)
+    ends = {
+        "provides": {"one": "first", "two": "second"},
+        "requires": {"first": "first", "second": "second"},
+    }
+    archive = str(charms.build(tmp_path, "related", **ends))
+    machine = controller.client.call("add_machine", base="ubuntu@24.04")
+    for name in ("tiny", "other"):  # on one machine, where hooks come one after another
+        deploy(controller, tmp_path, charm=archive, application=name, to=[machine])
+    for end, other in (("one", "first"), ("two", "second")):
+        controller.client.call("integrate", first=f"tiny:{end}", second=f"other:{other}")
+    wait(controller, lambda _: dispatched(controller).count("hooks/start") == 2)
+    wait(controller, is_settled)
+    controller.machines.charm = charm
+    controller.client.call("remove_application", name="other")
+    wait(controller, lambda controller: "other" not in controller.client.call("status")["applications"])
+    deadline = time.monotonic() + SECONDS
+    while len(answers) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for hooks in (
+        ("one-relation-broken", "first-relation-broken"),
+        ("two-relation-broken", "second-relation-broken"),
+    ):
+        told = [answer for (_, hook), answer in answers.items() if hook in hooks]
+        assert [answer[2] for answer in told[1:]] == ["ERROR relation not found\n"]
+        assert told[0][2] != "ERROR relation not found\n"
 
 
 def test_a_destroyed_model_leaves_no_row_and_no_log(model):

@@ -114,10 +114,10 @@ def down(client: Client, arguments: argparse.Namespace) -> int:
     paths = client.paths
     _stop_controller(paths)
     with _refusals():
-        daemon.stop(paths)
+        devices = daemon.stop(paths)
     for directory in (paths.state, paths.log, paths.run, *([] if arguments.keep_images else [paths.cache])):
         shutil.rmtree(directory, ignore_errors=True)
-    left = leftovers(paths, with_cache=not arguments.keep_images)
+    left = leftovers(paths, with_cache=not arguments.keep_images, devices=devices)
     for item in left:
         tell(f"left over: {item}")
     tell(f"Checked: {CHECKED}." + ("" if left else " Nothing is left."))

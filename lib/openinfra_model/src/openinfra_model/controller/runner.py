@@ -69,6 +69,9 @@ class Runner:
         self._running: dict[str, Running] = {}  # by the id of the context
         self._cut_off: set[str] = set()  # contexts whose hook is to run again
         self._last_run: dict[str, float] = {}
+        self._homes: dict[
+            str, Path
+        ] = {}  # of units that have run something: what their machine sees as /var/lib/juju
         self._stopping = False
 
     async def run(self) -> None:
@@ -77,8 +80,7 @@ class Runner:
             async with self._tasks:
                 for machine in self.core.state.machines:
                     if machine.instance_id:
-                        await self._listen(machine)
-                        self._spawn(self._expect(machine.id))
+                        self._take_in_hand(machine, self._return_to(machine))
                 while not self._stopping:
                     self._wake.clear()
                     self._step()
@@ -170,6 +172,7 @@ class Runner:
         for storage in self.core.storage_to_release():
             self._remove_storage(storage)
         self._stop_cancelled()
+        self._forget_units()
         self._start_hooks()
         self.commit()
 
@@ -244,6 +247,17 @@ class Runner:
         found = self.core.state.machines.get(machine)
         return self._stopping or found is None or not found.reboot_wanted
 
+    async def _return_to(self, machine: Machine) -> None:
+        """Listen for the agent of a machine that an earlier controller has made, and expect it."""
+        while not self._stopping:
+            try:
+                await self._listen(machine)
+            except OSError as error:
+                await self._fail(machine, f"its directory cannot be used: {error}")
+            else:
+                self._spawn(self._expect(machine.id))
+                return
+
     async def _listen(self, machine: Machine) -> None:
         """Open the machine's socket, where its agent and its hook tools come in."""
         if machine.id in self._servers:
@@ -288,7 +302,9 @@ class Runner:
         unit = self.core.state.units.get(words[0])
         if unit is None or unit.machine != machine:
             return ["1", "", f'ERROR unit "{words[0]}" not found on this machine\n']
-        operation = self.core.enqueue_exec([unit.name], " ".join(words[1:]), now=time.time(), parallel=False)
+        operation = self.core.enqueue_exec(
+            [unit.name], " ".join(words[1:]), now=time.time(), parallel=False, local=True
+        )
         self.commit()
         (task,) = self.core.state.operations[operation].tasks
         await self.wait_until(lambda: self.core.state.tasks[task].status in actions.ENDED, None)
@@ -383,8 +399,11 @@ class Runner:
     def _remove_storage(self, storage: Storage) -> None:
         if storage.machine in self.core.state.machines and not _why_no_storage(storage):
             machine, *folders, name = self._storage_place(storage)
-            with Folder.opened(machine, *folders) as folder:
-                folder.remove(name)
+            try:
+                with Folder.opened(machine, *folders) as folder:
+                    folder.remove(name)
+            except OSError as error:
+                self._log.machine(storage.machine, "ERROR", f"storage {storage.id} stays: {error}")
         self.core.storage_released(storage.id)
 
     def _storage_place(self, storage: Storage) -> tuple[Path, *tuple[str, ...]]:
@@ -412,9 +431,10 @@ class Runner:
 
     def _start(self, run: HookRun, agent: Agent) -> None:
         now = time.time()
-        context = self.core.begin(run, now)
+        context = self.core.begin(run, now, relation_gone=self.core.relation_is_gone(run))
         self._running[context.id] = Running(run=run, since=now)
         self._last_run[run.unit] = now
+        self._homes[run.unit] = self._directory(self.core.state.machines[run.machine])
         self._spawn(self._run_hook(context, agent))
 
     async def _run_hook(self, context: HookContext, agent: Agent) -> None:
@@ -442,8 +462,6 @@ class Runner:
         finally:
             del self._running[context.id]
             self._cut_off.discard(context.id)
-        if run.unit not in self.core.state.units:
-            await asyncio.to_thread(unit_files.remove, directory, run.unit)
         self.commit()
         self._wake.set()
 
@@ -467,6 +485,20 @@ class Runner:
         unit_files.prepare(
             directory, context.run.unit, url=stored.url, archive=Path(stored.archive), tools=hooktools.NAMES
         )
+
+    def _forget_units(self) -> None:
+        """Remove the files of units that are gone, whichever way they went."""
+        running = {running.run.unit for running in self._running.values()}
+        for unit in [
+            unit for unit in self._homes if unit not in self.core.state.units and unit not in running
+        ]:
+            self._spawn(self._remove_files(self._homes.pop(unit), unit))
+
+    async def _remove_files(self, home: Path, unit: str) -> None:
+        try:
+            await asyncio.to_thread(unit_files.remove, home, unit)
+        except OSError as error:
+            self._log.unit(unit, "remove", "ERROR", f"its files stay: {error}")
 
     def _stop_cancelled(self) -> None:
         """End the actions that the operator cancelled."""

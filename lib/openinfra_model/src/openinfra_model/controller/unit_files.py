@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import stat
 import zipfile
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,11 @@ def copy_resource(machine: Path, unit: str, filename: str, source: Path) -> None
 
 
 def remove(machine: Path, unit: str) -> None:
-    """Remove what `prepare` made."""
-    for directory in ("agents", "tools"):
-        with Folder.opened(machine, directory) as folder:
-            folder.remove(tag(unit))
+    """Remove what `prepare` made; it is no error if the machine has gone."""
+    with suppress(FileNotFoundError):
+        for directory in ("agents", "tools"):
+            with Folder.opened(machine, directory) as folder:
+                folder.remove(tag(unit))
 
 
 def _unpack(agent: Folder, url: str, archive: Path) -> None:

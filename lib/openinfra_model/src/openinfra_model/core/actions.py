@@ -71,9 +71,16 @@ def _joined(names: list[str]) -> str:
 
 
 def enqueue_exec(
-    state: State, names: tuple[str, ...], command: str, timeout: float, now: float, *, parallel: bool
+    state: State,
+    names: tuple[str, ...],
+    command: str,
+    timeout: float,
+    now: float,
+    *,
+    parallel: bool,
+    local: bool = False,
 ) -> str:
-    """Queue a shell command on units and return the operation's id.
+    """Queue a shell command on units and return the operation's id; `local` as `Task` has it.
 
     Raises:
         ModelError: if a unit is not there.
@@ -88,6 +95,7 @@ def enqueue_exec(
             action=EXEC,
             parameters={"command": command, "timeout": int(timeout * NANOSECONDS)},
             parallel=parallel,
+            local=local,
             enqueued=now,
         )
         for unit in units

@@ -16,7 +16,8 @@ class HookRun:
     """What a unit would run next. `name` is the hook's, the action's, or juju-exec.
 
     At most one run at a time on a machine, except that runs marked `parallel` may run with other parallel runs of the
-    same `execution_group`. `dispatch` is JUJU_DISPATCH_PATH, empty for a command.
+    same `execution_group`. `dispatch` is JUJU_DISPATCH_PATH, empty for a command. `local` marks a command that somebody on
+    the machine runs by `juju-exec`.
     """
 
     unit: str
@@ -26,6 +27,7 @@ class HookRun:
     hook: Hook | None = None
     task: str = ""
     parallel: bool = False
+    local: bool = False
     execution_group: str = ""
 
     @property

@@ -285,9 +285,12 @@ class Core:
         now: float,
         timeout: float = 300.0,
         parallel: bool = True,
+        local: bool = False,
     ) -> str:
-        """Queue a shell command on units and return the operation's id."""
-        return actions.enqueue_exec(self.state, tuple(unit_names), command, timeout, now, parallel=parallel)
+        """Queue a shell command on units and return the operation's id; `local` for one on the units' own machine."""
+        return actions.enqueue_exec(
+            self.state, tuple(unit_names), command, timeout, now, parallel=parallel, local=local
+        )
 
     def cancel_task(self, task: str, now: float) -> None:
         """Cancel a task; a running one is to be ended by the caller, which then finishes it."""

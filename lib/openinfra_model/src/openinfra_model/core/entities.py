@@ -441,7 +441,10 @@ TaskStatus = Literal["pending", "running", "aborting", "completed", "failed", "c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """An action or command for one unit. `results` is nested by the dots in the keys, as Juju shows it."""
+    """An action or command for one unit. `results` is nested by the dots in the keys, as Juju shows it.
+
+    `local` marks what somebody on the machine runs by `juju-exec`, which Juju counts as no action.
+    """
 
     id: str
     operation: str
@@ -451,6 +454,7 @@ class Task:
     enqueued: float
     status: TaskStatus = "pending"
     parallel: bool = False
+    local: bool = False
     execution_group: str = ""
     started: float | None = None
     completed: float | None = None

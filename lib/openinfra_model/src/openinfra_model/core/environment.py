@@ -72,6 +72,8 @@ def environment(state: State, run: HookRun, context: str) -> dict[str, str]:
         found["JUJU_DISPATCH_PATH"] = run.dispatch
     if run.hook:
         return {**found, **_subject(state, run.hook)}
+    if run.local:  # in Juju's words these are commands: only actions have the variables of an action
+        return found
     return {
         **found,
         "JUJU_ACTION_NAME": run.name,

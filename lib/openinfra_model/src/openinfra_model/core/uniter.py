@@ -160,6 +160,7 @@ def _next_task(situation: _Situation) -> HookRun | None:
         name=task.action,
         task=task.id,
         parallel=task.parallel,
+        local=task.local,
         execution_group=task.execution_group,
     )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 import threading
 from importlib import resources
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model.machines import loops
-from openinfra_model.machines.daemon import OWNED, POOL, PROFILE
+from openinfra_model.machines.daemon import OWNED, PROFILE, container_root
 from openinfra_model.machines.folder import Folder
 from openinfra_model.machines.image import ensure_image
 from openinfra_model.machines.lxd import Lxd, LxdError
@@ -56,7 +55,8 @@ class Containers:
 
     def remove(self, instance_id: str) -> None:
         """Destroy a container and all that is in it; it is no error if there is none."""
-        loops.detach(lambda name: self._places(instance_id, name))
+        root, shared = container_root(self._lxd, instance_id), self._paths.machine(instance_id)
+        loops.detach(lambda name: loops.places(root, shared, name))
         if self.is_running(instance_id):
             self._lxd.set_state(instance_id, "stop", force=True)
         self._lxd.delete(f"/1.0/instances/{instance_id}")
@@ -74,16 +74,6 @@ class Containers:
             if error.code == _NOT_FOUND:
                 return False
             raise
-
-    def _places(self, instance_id: str, name: str) -> tuple[Path, Path]:
-        """Where a file of a container would be on the host: in its root, or in its `/var/lib/juju`."""
-        root = self._lxd.directory / "storage-pools" / POOL / "containers" / instance_id / "rootfs"
-        shared = PurePosixPath(name)
-        if shared.is_relative_to(JUJU_DIRECTORY):
-            shared = shared.relative_to(JUJU_DIRECTORY)
-        return root / name.removeprefix("/"), self._paths.machine(instance_id) / shared.relative_to(
-            shared.anchor
-        )
 
 
 def prepare_directory(directory: Path) -> Path:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ _RUN = """\
 echo $$ >"$1/lxd.pid"
 exec lxd --group root
 """
+_SNAP = Path("/var/snap/lxd")
 _START_SECONDS = 60
 _STOP_SECONDS = 90
 
@@ -48,8 +50,12 @@ def lxd_directory(paths: Paths) -> Path:
     """Where the LXD daemon that the engine uses keeps its state and socket."""
     if not host.has_systemd():
         return paths.state / "lxd"
-    snap = Path("/var/snap/lxd/common/lxd")
-    return snap if snap.exists() else Path("/var/lib/lxd")
+    return _SNAP / "common/lxd" if _SNAP.exists() else Path("/var/lib/lxd")
+
+
+def container_root(lxd: Lxd, instance_id: str) -> Path:
+    """Where a container's root is on the host."""
+    return lxd.directory / "storage-pools" / POOL / "containers" / instance_id / "rootfs"
 
 
 def start(paths: Paths, profile: Path) -> Lxd:
@@ -71,30 +77,35 @@ def start(paths: Paths, profile: Path) -> Lxd:
     return lxd
 
 
-def stop(paths: Paths) -> None:
+def stop(paths: Paths) -> list[loops.Attached]:
     """Take everything of ours out of LXD, then end the daemon if it is our own, and restore the kernel's limits.
+
+    Returns:
+        The loop devices of our machines, which are detached; those of others stay as they are.
 
     Raises:
         HostError: LXD ended before, and does not start again.
         LxdError: it does not give an item up.
     """
     lxd = Lxd(lxd_directory(paths))
+    detached: list[loops.Attached] = []
     if (lxd.directory / "database").exists():
         if not lxd.is_up():  # only LXD itself takes its instances and its bridge away
             _launch(lxd, paths)
-        _clear(lxd)
+        detached = _clear(lxd, paths)
     if not host.has_systemd():
         _end(paths)
         shutil.rmtree(lxd.directory, ignore_errors=True)
         # LXD takes its chains out of the firewall and leaves the empty table; it is no error if there is none
         subprocess.run(["nft", "delete", "table", "inet", "lxd"], check=False, capture_output=True)
-    loops.detach_deleted()
     host.restore_limits(paths.state / "sysctl.json")
+    return detached
 
 
 def _launch(lxd: Lxd, paths: Paths) -> None:
     if host.has_systemd():
-        subprocess.run(["systemctl", "start", "lxd.socket"], check=False, capture_output=True)
+        socket = "snap.lxd.daemon.unix.socket" if _SNAP.exists() else "lxd.socket"
+        subprocess.run(["systemctl", "start", socket], check=False, capture_output=True)
     else:
         # Where LXD alone has ended, its machines live on, and with them lxcfs and the namespace of both.
         if lxcfs := _pid(paths, "lxcfs"):
@@ -145,10 +156,14 @@ def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
         lxd.request("PUT", path, wanted)
 
 
-def _clear(lxd: Lxd) -> None:
-    """Delete our instances, images, profile, and the bridge and pool if we made them."""
+def _clear(lxd: Lxd, paths: Paths) -> list[loops.Attached]:
+    """Delete our instances, images, profile, and the bridge and pool if we made them; return the loop devices detached."""
+    detached: list[loops.Attached] = []
     for instance in lxd.request("GET", "/1.0/instances?recursion=1"):
         if PROFILE in instance["profiles"]:
+            # As long as their files are there, which tell whose they are.
+            root, shared = container_root(lxd, instance["name"]), paths.machine(instance["name"])
+            detached += loops.detach(partial(loops.places, root, shared))
             if instance["status"] != "Stopped":
                 lxd.set_state(instance["name"], "stop", force=True)
             lxd.delete(f"/1.0/instances/{instance['name']}")
@@ -160,6 +175,7 @@ def _clear(lxd: Lxd) -> None:
         for item in lxd.request("GET", f"/1.0/{kind}?recursion=1"):
             if item["config"].items() >= OWNED.items():
                 lxd.delete(f"/1.0/{kind}/{item['name']}")
+    return detached
 
 
 def _end(paths: Paths) -> None:

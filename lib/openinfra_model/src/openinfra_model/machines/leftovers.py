@@ -10,7 +10,7 @@ from openinfra_model import host
 from openinfra_model.machines import loops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from openinfra_model.paths import Paths
 
@@ -18,13 +18,19 @@ CHECKED = "processes, mounts, network bridges, firewall rules, loop devices, ker
 _BRIDGE = "lxdbr0"
 
 
-def leftovers(paths: Paths, *, with_cache: bool) -> list[str]:
-    """Name everything that is left of the engine; `with_cache` says that the images were to go too."""
+def leftovers(paths: Paths, *, with_cache: bool, devices: Sequence[loops.Attached] = ()) -> list[str]:
+    """Name everything that is left of the engine.
+
+    Args:
+        paths: where it was.
+        with_cache: whether the images were to go too.
+        devices: the loop devices that its machines had.
+    """
     return [
         *_processes(paths),
         *_mounts(paths),
         *_network(),
-        *_loops(paths),
+        *_loops(devices),
         *_files(paths, with_cache=with_cache),
     ]
 
@@ -55,10 +61,11 @@ def _network() -> Iterator[str]:
     yield from (f"firewall {line}" for line in tables.stdout.splitlines() if line.endswith(" lxd"))
 
 
-def _loops(paths: Paths) -> Iterator[str]:
-    for device, name in loops.attached():
-        if name.startswith(str(paths.state)) or name.endswith(" (deleted)"):
-            yield f"loop device {device}: {name}"
+def _loops(devices: Sequence[loops.Attached]) -> Iterator[str]:
+    ours = {(one.device, one.filesystem, one.inode) for one in devices}
+    for one in loops.attached():
+        if (one.device, one.filesystem, one.inode) in ours:
+            yield f"loop device {one.device}: {one.name}"
 
 
 def _files(paths: Paths, *, with_cache: bool) -> Iterator[str]:

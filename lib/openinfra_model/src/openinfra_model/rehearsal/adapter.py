@@ -26,6 +26,7 @@ from ops.hookcmds import _utils
 from ops.jujucontext import JujuContext
 from ops.storage import SQLiteStorage
 
+from openinfra_charm import hook
 from openinfra_model.inside import hook_tool
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Program:
             LookupError: There is no charm class in the module.
         """
         self._class = _repeatable(_charm_class(module))
+        self._begins_with_hook = getattr(module, "hook", None) is hook
+        """Whether what `hook.main` does is to be done here: the module calls it, or else ops itself."""
         self._meta = ops.CharmMeta.from_charm_root(directory)
         self._directory = directory
 
@@ -97,6 +100,11 @@ class Program:
                 manager.run()
             except SystemExit as error:
                 return Outcome(code=error.code if isinstance(error.code, int) else 1)
+            except ops.RelationNotFoundError:
+                memory.forget()
+                if self._begins_with_hook and hook.ends_a_relation(given["JUJU_DISPATCH_PATH"]):
+                    return Outcome(code=0)
+                return Outcome(code=1, error=traceback.format_exc())
             except Exception:  # noqa: BLE001  whatever it is, it is what fails the hook
                 memory.forget()
                 return Outcome(code=1, error=traceback.format_exc())

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _OTHERS_MAY_READ = 0o004
 _OTHERS_MAY_ENTER = 0o001
+_BACKUPS = "/var/backups/"
+"""What is there holds what was, and with it credentials of then."""
 _LEAST_SECRET = 8
 """Shorter values are words, not credentials."""
 _PUBLIC = "-----BEGIN CERTIFICATE-----"
@@ -87,6 +89,8 @@ def _check_rotated(world: World) -> None:
     replaced = _told_by(world.credentials) - newest
     for machine in world.machines.values() if replaced else ():
         for path, node in machine.nodes.items():
+            if path.startswith(_BACKUPS):
+                continue
             if node.content and any(value in node.content for value in replaced):
                 raise Violation(ROTATED, f"{path} of {machine.name} has a credential that was replaced")
     for application, password in world.accepted():

@@ -523,7 +523,7 @@ class World:
     def accepted(self) -> Iterator[tuple[str, str]]:
         """Yield the passwords that let somebody in: the application, and the password."""
         for name, twin in self.twins.items():
-            for password in twin.accepts():
+            for password in twin.accepts() if self.units_of(name) else ():
                 yield name, password
 
     def rotations(self) -> list[str]:

@@ -130,7 +130,7 @@ def _log(call: Call) -> ToolResult:
 
 def _reboot(call: Call) -> ToolResult:
     require_words(call, 0, 0, "argument")
-    if call.running.run.hook is None:
+    if call.running.run.hook is None and not call.running.run.local:
         raise ToolError("juju-reboot is not supported when running an action.")
     if "now" in call.arguments.switches:
         return ToolResult(reboot=True)
