@@ -42,6 +42,20 @@ def test_is_valid_with_all_that_a_production_site_lays_over_it(site):
     assert {application.units for name, application in bundle.applications.items() if name != "host"} == {3}
 
 
+def test_on_metal_every_plane_has_its_network(site):
+    """What a charm does not name is bound to the internal network, and nothing to a default that is nobody's."""
+    bundle = load(site / "bundles/openinfra.yaml", [site / "bundles/overlays/metal.yaml"])
+    for name, application in bundle.applications.items():
+        if application.charm.subordinate:
+            continue
+        named = {*application.charm.extra_bindings, ""}
+        assert named <= application.bindings.keys(), f"{name}: {named - application.bindings.keys()}"
+    assert (
+        bundle.applications["gateway"].bindings["public"]
+        != bundle.applications["gateway"].bindings["internal"]
+    )
+
+
 def test_asks_for_block_storage_on_metal_only(site):
     for overlay in OVERLAYS:
         bundle = load(site / "bundles/openinfra.yaml", [site / "bundles/overlays" / overlay])

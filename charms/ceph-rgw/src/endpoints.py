@@ -66,10 +66,10 @@ def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> N
             type=kind,
             description=description,
             public_url=f"{url}{path}",
-            internal_url=f"{url}{path}",
-            admin_url=f"{url}{path}",
+            internal_url=f"{inner}{path}",
+            admin_url=f"{inner}{path}",
         )
-        for url in [public_url(charm, settings, address)]
+        for url, inner in [(public_url(charm, settings, address), internal_url(charm, settings, address))]
         if url
         for name, kind, description, path in (
             ("swift", "object-store", "Object storage (Swift)", "/swift/v1/AUTH_%(project_id)s"),
@@ -94,6 +94,15 @@ def public_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:
     return f"https://{bracketed(host)}:{port}"
 
 
+def internal_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:
+    """Return where services go: an address of the gateway's in their network, if it has one there, else where all do."""
+    relation = charm.model.get_relation("gateway")
+    inner = haproxy_route_tcp.read_internal(relation) if relation else ()
+    if not (relation and inner) or inner == haproxy_route_tcp.read_endpoints(relation):
+        return public_url(charm, settings, address)
+    return f"https://{inner[0]}"
+
+
 def _first_address(charm: CephRgwCharm) -> str:
     known = (
         charm.cluster.facts(unit).get("address", "") for unit in sorted(charm.cluster.units, key=unit_number)
@@ -103,7 +112,7 @@ def _first_address(charm: CephRgwCharm) -> str:
 
 def _gateway_hosts(charm: CephRgwCharm) -> tuple[str, ...]:
     relation = charm.model.get_relation("gateway")
-    return haproxy_route_tcp.hosts(haproxy_route_tcp.read_endpoints(relation)) if relation else ()
+    return haproxy_route_tcp.read_hosts(relation) if relation else ()
 
 
 def _is_address(host: str) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import ops
@@ -16,7 +17,7 @@ from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
 from openinfra_charm.tls import Certificate, Subject
-from state import HEALTH_PORT, Config, Drain, Network, State
+from state import HEALTH_PORT, Config, Drain, Network, Networks, State
 
 if TYPE_CHECKING:
     from openinfra_charm.interfaces.haproxy_route_tcp import Asked
@@ -99,42 +100,44 @@ class GatewayCharm(ops.CharmBase):
 
     def gather(self, config: Config) -> State | None:
         """Return everything that decides what runs here; None while Juju does not say enough yet."""
-        network, internal = self.network(), self._addresses.find("internal")
-        if not (self.cluster.formed and network and internal):
+        networks = self.networks()
+        if not (self.cluster.formed and networks):
             self._missing.append(
                 ops.WaitingStatus("for Juju to give the bindings public and internal addresses")
             )
             return None
-        network.check(config)
-        self.cluster.publish(public_address=network.address)
-        metrics = internal.address
-        self._update_certificates(metrics)
+        networks.check(config)
+        public, internal = networks.public.address, networks.internal.address
+        self.cluster.publish(public_address=public, internal_address=internal)
+        self._update_certificates(internal)
         ready = self.tls.ready
         trusted = self.machine.read(self.trust_path) or ""
         return State(
             config=config,
             unit=self.unit.name,
-            network=network,
-            internal=metrics,
-            peers=tuple(one for one in self.addresses if one != network.address),
+            networks=networks,
+            peers=tuple(one for one in self.addresses() if one != public),
             routes=self.routes[0],
             ca=self.trust_path if trusted else "",
             certificate=self.tls.combined_path if ready else "",
             certificates=states.digest(*(self.tls.inputs if ready else ()), trusted),
         )
 
-    def network(self) -> Network | None:
-        """Return where this unit is on the binding `public`; None while Juju does not say."""
-        place = self._addresses.find("public")
-        if place is None:
+    def networks(self) -> Networks | None:
+        """Return where this unit is on both bindings; None while Juju does not say."""
+        public, internal = self._addresses.find("public"), self._addresses.find("internal")
+        if not (public and internal):
             return None
-        return Network(interface=place.interface, address=place.address, subnets=place.subnets)
+        return Networks(public=Network(**asdict(public)), internal=Network(**asdict(internal)))
 
-    @property
-    def addresses(self) -> list[str]:
-        """Return the public addresses of all units that have told theirs, by number."""
-        facts = (self.cluster.facts(unit) for unit in self.cluster.units)
-        return [one["public_address"] for one in facts if "public_address" in one]
+    def addresses(self, plane: str = "public") -> list[str]:
+        """Return the addresses of all units that have told theirs, by number; of `internal` those that are not public too."""
+        facts = [self.cluster.facts(unit) for unit in self.cluster.units]
+        public = [one["public_address"] for one in facts if "public_address" in one]
+        if plane == "public":
+            return public
+        found = [one["internal_address"] for one in facts if "internal_address" in one]
+        return [one for one in found if one not in public]
 
     @property
     def routes(self) -> tuple[tuple[Asked, ...], list[str]]:
@@ -150,6 +153,13 @@ class GatewayCharm(ops.CharmBase):
             Drain(backend=backend, route=route) for backend, route in self.cluster.shared.get("drained", [])
         ]
 
+    def endpoints(self, asked: Asked, config: Config, networks: Networks) -> tuple[list[str], list[str]]:
+        """Return where clients reach a route, and where services do among themselves if that is another place."""
+        return (
+            states.endpoints(asked, config, networks.outer(config), self.addresses()),
+            states.inner_endpoints(asked, config, networks.inner(config), self.addresses("internal")),
+        )
+
     def _active(self, endpoint: str) -> list[ops.Relation]:
         return [relation for relation in self.model.relations[endpoint] if relation.active]
 
@@ -157,7 +167,7 @@ class GatewayCharm(ops.CharmBase):
         """Join those that have the virtual address in turns, when all of them listen to this one; the leader begins."""
         others = (self.cluster.facts(unit) for unit in self.cluster.units if unit != self.unit.name)
         heard = [one["vip_peers"] for one in others if "vip_peers" in one]
-        me = state.network.address
+        me = state.networks.public.address
         may_join = all(me in peers for peers in heard) if heard else self.unit.is_leader()
         shares = self.gateway.share_vip(state, may_join=may_join)
         self.cluster.publish(vip_peers=list(state.peers) if shares else None)
@@ -200,15 +210,14 @@ class GatewayCharm(ops.CharmBase):
         """Tell requirers where their routes are served, and whoever collects metrics where these are."""
         if self.unit.is_leader():
             served = {asked.relation_id: asked for asked in state.routes}
-            addresses = self.addresses
             for relation in self._active(ROUTES):
                 asked = served.get(relation.id)
-                where = states.endpoints(asked, state.config, addresses) if asked else []
-                haproxy_route_tcp.publish_endpoints(relation, self.app, where)
+                where = self.endpoints(asked, state.config, state.networks) if asked else ([], [])
+                haproxy_route_tcp.publish_endpoints(relation, self.app, *where)
         for relation in self._active(ROUTES):
-            haproxy_route_tcp.publish_sources(relation, self.unit, (state.network.address, state.internal))
+            haproxy_route_tcp.publish_sources(relation, self.unit, state.networks.own)
         for relation in self._active("metrics-endpoint") if state.certificate else ():
-            prometheus_scrape.publish_unit(relation, self.unit, state.internal)
+            prometheus_scrape.publish_unit(relation, self.unit, state.networks.internal.address)
             if self.unit.is_leader():
                 ca = self.machine.read(self.tls.ca_path) or ""
                 prometheus_scrape.publish_job(relation, self, port=HEALTH_PORT, ca=ca)

@@ -332,7 +332,7 @@ class Gateway:
             certificate=state.certificate,
             check=routes.CHECK,
             config=state.config,
-            internal=state.internal,
+            internal=state.networks.internal.address,
             listen=state.listen,
             listeners=routes.listeners(state),
             port=HEALTH_PORT,
@@ -343,21 +343,23 @@ class Gateway:
 
     def _keepalived_config(self, state: State) -> str:
         # One instance speaks for one family; addresses of the other come and go with it.
-        family = ipaddress.ip_address(state.network.address).version
+        public = state.networks.public
+        family = ipaddress.ip_address(public.address).version
+        placed = [(vip.version, f"{vip} dev {state.networks.interface(vip)}") for vip in state.config.vips]
         return self._templates.fill(
             "keepalived.conf.j2",
-            address=state.network.address,
+            address=public.address,
             application=self._application,
             config=state.config,
-            interface=state.network.interface,
-            others=[str(vip) for vip in state.config.vips if vip.version != family],
+            interface=public.interface,
+            others=[text for version, text in placed if version != family],
             # Without any peer it would speak to everybody; and the first one would cost the virtual address a second.
             peers=state.peers or (_LOOPBACK[family],),
             port=HEALTH_PORT,
             priority=max(1, _HIGHEST_PRIORITY - unit_number(state.unit)),
             router=state.unit.replace("/", "-"),
             serves=SERVES,
-            vips=[str(vip) for vip in state.config.vips if vip.version == family],
+            vips=[text for version, text in placed if version == family],
         )
 
 

@@ -62,27 +62,63 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """What Juju says of the binding `public`: its interface, the unit's address, the networks it is in."""
+    """What Juju says of a binding: the interface, the unit's address, the networks it is in."""
 
     interface: str
     address: str
     subnets: tuple[str, ...]
 
+    def has(self, vip: Address) -> bool:
+        """Return whether a virtual address is in one of its networks."""
+        return any(vip.ip in ipaddress.ip_network(subnet, strict=False) for subnet in self.subnets)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Networks:
+    """The networks of both bindings: clients are in `public`, services among themselves in `internal`; it may be one."""
+
+    public: Network
+    internal: Network
+
     def check(self, config: Config) -> None:
-        """Check that the virtual addresses are in a network of the binding.
+        """Check that the virtual addresses are in a network of the bindings.
 
         Raises:
             ConfigError: One of them is not.
         """
         for vip in config.vips:
-            if not any(vip.ip in ipaddress.ip_network(subnet, strict=False) for subnet in self.subnets):
+            if not (self.public.has(vip) or self.internal.has(vip)):
+                there = ", ".join(dict.fromkeys((*self.public.subnets, *self.internal.subnets)))
                 raise ConfigError(
                     "vip",
                     str(vip),
-                    f"an address in the network of the binding public ({', '.join(self.subnets)}) that nobody else has",
+                    f"an address in a network of the bindings public and internal ({there}) that nobody else has",
                 )
-            if str(vip.ip) == self.address:
+            if str(vip.ip) in {self.public.address, self.internal.address}:
                 raise ConfigError("vip", str(vip), "an address of no machine; it is that of this unit")
+
+    def inner(self, config: Config) -> tuple[Address, ...]:
+        """Return the virtual addresses that are for services among themselves."""
+        return tuple(vip for vip in config.vips if not self.public.has(vip))
+
+    def outer(self, config: Config) -> tuple[Address, ...]:
+        """Return the virtual addresses that are for clients: all, where none is in their network."""
+        inner = self.inner(config)
+        return tuple(vip for vip in config.vips if vip not in inner) or config.vips
+
+    def interface(self, vip: Address) -> str:
+        """Return the interface that a virtual address is on."""
+        inside = self.internal.has(vip) and not self.public.has(vip)
+        return (self.internal if inside else self.public).interface
+
+    def listen(self, config: Config) -> tuple[str, ...]:
+        """Return the addresses at which this unit serves routes."""
+        return tuple(str(vip.ip) for vip in config.vips) or self.own
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The unit's own addresses."""
+        return tuple(dict.fromkeys((self.public.address, self.internal.address)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,8 +152,7 @@ class State:
 
     config: Config
     unit: str
-    network: Network
-    internal: str
+    networks: Networks
     peers: tuple[str, ...]
     routes: tuple[Asked, ...]
     ca: str = ""
@@ -127,7 +162,7 @@ class State:
     @property
     def listen(self) -> tuple[str, ...]:
         """The addresses at which routes are served."""
-        return listen(self.config, self.network.address)
+        return self.networks.listen(self.config)
 
     def without(self, refused: Iterable[Refusal]) -> State:
         """Return it without the routes that are refused."""
@@ -156,26 +191,39 @@ def select(asked: Iterable[Asked]) -> tuple[tuple[Asked, ...], tuple[Refusal, ..
     return tuple(served), tuple(refused)
 
 
-def listen(config: Config, address: str) -> tuple[str, ...]:
-    """Return the addresses at which routes are served by a unit whose own one this is."""
-    return tuple(str(vip.ip) for vip in config.vips) or (address,)
-
-
-def endpoints(asked: Asked, config: Config, addresses: Iterable[str]) -> list[str]:
-    """Return where a route is served, as its requirer is told.
+def endpoints(asked: Asked, config: Config, vips: Iterable[Address], addresses: Iterable[str]) -> list[str]:
+    """Return where clients reach a route, as its requirer is told.
 
     Args:
         asked: The route.
         config: The options.
-        addresses: The addresses of all units, which count where there is no virtual one.
+        vips: The virtual addresses that are for clients.
+        addresses: The public addresses of all units, which count where there is no virtual one.
     """
     port = asked.route.port
     if asked.sni:
         return [f"{asked.sni}:{port}"]
     if config.public_hostname:
         return [f"{config.public_hostname}:{port}"]
-    vips = [str(vip.ip) for vip in config.vips]
-    return [f"{bracketed(address)}:{port}" for address in vips or addresses]
+    return _places(port, vips, addresses)
+
+
+def inner_endpoints(
+    asked: Asked, config: Config, vips: Iterable[Address], addresses: Iterable[str]
+) -> list[str]:
+    """Return where services reach a route among themselves, as far as that is another place than clients'.
+
+    Args:
+        asked: The route.
+        config: The options.
+        vips: The virtual addresses that are for them.
+        addresses: The internal addresses of all units that are not public, which count where there is no virtual address.
+    """
+    return [] if asked.sni else _places(asked.route.port, vips, () if config.vips else addresses)
+
+
+def _places(port: int, vips: Iterable[Address], addresses: Iterable[str]) -> list[str]:
+    return [f"{bracketed(one)}:{port}" for one in [str(vip.ip) for vip in vips] or addresses]
 
 
 def not_honoured(asked: Asked) -> list[str]:

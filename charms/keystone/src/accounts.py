@@ -101,12 +101,14 @@ def ensure(charm: KeystoneCharm, settings: Settings) -> None:
     """As the leader of a Keystone that serves, have what all relations are told of, and the catalogue say where we are."""
     if "names" not in charm.cluster.shared:
         charm.cluster.publish_shared(names=_make(charm, charm.admin(settings)))
-    if charm.cluster.shared.get("url") != charm.url:
+    urls = {"url": charm.url, "internal-url": charm.internal_url if charm.internal_url != charm.url else None}
+    if any(charm.cluster.shared.get(key) != url for key, url in urls.items()):
         admin = charm.admin(settings)
         (service,) = admin.find("services", type="identity")
         for endpoint in admin.find("endpoints", service_id=service["id"]):
-            admin.update("endpoints", endpoint["id"], url=charm.url)
-        charm.cluster.publish_shared(url=charm.url)
+            url = charm.url if endpoint["interface"] == "public" else charm.internal_url
+            admin.update("endpoints", endpoint["id"], url=url)
+        charm.cluster.publish_shared(**urls)
 
 
 def administrator(charm: KeystoneCharm) -> dict[str, str]:

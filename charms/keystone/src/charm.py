@@ -273,8 +273,16 @@ class KeystoneCharm(ops.CharmBase):
         direct = f"{bracketed(address)}:{BACKEND_PORT}"
         return f"https://{self.served[0] if self.served else direct}/v3"
 
+    @property
+    def internal_url(self) -> str:
+        """Where services reach Keystone: at the gateway's address in their network, if it has one there."""
+        gateway = self.model.get_relation("gateway")
+        inner = haproxy_route_tcp.read_internal(gateway) if gateway and gateway.active else ()
+        return f"https://{inner[0]}/v3" if inner and inner != self.served else self.url
+
     def _place(self) -> Place:
-        return Place(url=self.url, region=self.settings.region, names=accounts.named(self))
+        names = accounts.named(self)
+        return Place(url=self.url, internal_url=self.internal_url, region=self.settings.region, names=names)
 
     def admin(self, settings: Settings) -> Admin:
         """Return this hook's session with Keystone."""

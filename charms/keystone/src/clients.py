@@ -48,6 +48,7 @@ class Place:
     """What all relations are told: where Keystone is, and the projects, domains and users there."""
 
     url: str
+    internal_url: str
     region: str
     names: dict[str, Named]
 
@@ -173,7 +174,8 @@ class Clients:
 
     def _digest(self, request: Request) -> str:
         place = self._place()
-        made_of = (asdict(request), self._roles(request), place.url, self._cluster.shared["names"])
+        inner = () if place.internal_url == place.url else (place.internal_url,)
+        made_of = (asdict(request), self._roles(request), place.url, self._cluster.shared["names"], *inner)
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
     def _users(self, request: Request | None = None) -> _Users:
@@ -246,8 +248,8 @@ class Clients:
         if relation.name == "identity-service":
             identity = identity_service.Identity(
                 public_url=place.url,
-                internal_url=place.url,
-                admin_url=place.url,
+                internal_url=place.internal_url,
+                admin_url=place.internal_url,
                 service_user_id=user_id,
                 service_project=names["service_project"],
                 service_domain=names["service_domain"],
@@ -264,7 +266,7 @@ class Clients:
             self._application,
             identity_credentials.Identity(
                 public_url=place.url,
-                internal_url=place.url,
+                internal_url=place.internal_url,
                 project=names["service_project"],
                 project_domain=names["service_domain"],
                 user_domain=names["service_domain"],

@@ -61,7 +61,8 @@ def _route(charm: KeystoneCharm, gateway: ops.Relation) -> haproxy_route_tcp.Rou
 def _subject(charm: KeystoneCharm, address: str) -> Subject:
     """Return all names under which clients reach this unit, directly and through the gateway."""
     name = charm.machine.hostname()
-    served = haproxy_route_tcp.hosts(charm.served)
+    gateway = charm.model.get_relation("gateway")
+    served = haproxy_route_tcp.read_hosts(gateway) if gateway and gateway.active else ()
     addresses = {host for host in served if _is_address(host)}
     return Subject(
         common_name=name,

@@ -36,7 +36,7 @@ def publish_address(charm: MySqlCharm) -> None:
 def names(charm: MySqlCharm) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the gateway's names and its addresses: the certificate has to have them, since clients verify it."""
     relation = _relation(charm)
-    found = haproxy_route_tcp.hosts(haproxy_route_tcp.read_endpoints(relation)) if relation else ()
+    found = haproxy_route_tcp.read_hosts(relation) if relation else ()
     addresses = tuple(one for one in found if _is_address(one))
     return tuple(one for one in found if one not in addresses), addresses
 
@@ -61,7 +61,7 @@ def serve(charm: MySqlCharm, writer: Member) -> str:
     )
     haproxy_route_tcp.request(relation, charm.app, route)
     return (
-        ",".join(haproxy_route_tcp.read_endpoints(relation))
+        ",".join(haproxy_route_tcp.read_internal(relation))
         or f"{bracketed(writer.client_address)}:{mysql_client.PORT}"
     )
 

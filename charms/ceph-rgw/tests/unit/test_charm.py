@@ -491,3 +491,18 @@ def test_a_paused_gateway_stays_down_until_it_is_resumed(deploy):
     model.action(0, "resume")
     assert model.machines[0].services[UNIT] == "active"
     assert model.action(0, "resume") == {"summary": "not paused; nothing to do"}
+
+
+def test_services_go_where_the_gateway_is_in_their_network(deploy, keystone):
+    model = deploy(1, public_hostname="s3.example.org")
+    model.integrate(IDENTITY, **keystone(model))
+    model.integrate(
+        GATEWAY, endpoints='["203.0.113.7:7480"]', **{"internal-endpoints": '["10.1.0.100:7480"]'}
+    )
+    model.settle()
+    (swift, _) = json.loads(model.local[IDENTITY, "app"]["service-endpoints"])
+    assert swift["public_url"] == "https://s3.example.org:7480/swift/v1/AUTH_%(project_id)s"
+    assert (
+        swift["internal_url"] == swift["admin_url"] == "https://10.1.0.100:7480/swift/v1/AUTH_%(project_id)s"
+    )
+    assert {"203.0.113.7", "10.1.0.100"} <= names_in(model, 0)[1]

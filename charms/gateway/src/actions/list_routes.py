@@ -19,23 +19,25 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
     """Tell which routes there are, and which are refused.
 
     Raises:
-        ActionError: An option cannot be used.
+        ActionError: An option cannot be used, or there is no address yet.
     """
     try:
         config = Config.parse(charm.config)
     except ConfigError as error:
         raise ActionError(str(error)) from error
     served, problems = charm.routes
-    network = charm.network()
-    here = states.listen(config, network.address) if network else ()
-    cannot = tuple(charm.gateway.cannot_listen(here, served))
+    networks = charm.networks()
+    if networks is None:
+        raise ActionError(f"Juju has given {charm.unit.name} no addresses yet: see its status")
+    cannot = tuple(charm.gateway.cannot_listen(networks.listen(config), served))
     problems += [refusal.reason for refusal in cannot]
     served = tuple(asked for asked in served if asked not in {refusal.asked for refusal in cannot})
     routes = [
         {
             "route": states.name(asked),
             "application": asked.application,
-            "endpoints": states.endpoints(asked, config, charm.addresses),
+            "endpoints": public,
+            "internal-endpoints": internal or public,
             "backends": [
                 f"{backend.name} {backend.address}:{asked.route.backend_port}" for backend in asked.backends
             ],
@@ -45,6 +47,7 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
             ],
         }
         for asked in served
+        for public, internal in [charm.endpoints(asked, config, networks)]
     ]
     vips = [str(vip.ip) for vip in config.vips]
     holds = charm.gateway.holds(vips)

@@ -239,7 +239,7 @@ def test_a_port_that_is_taken_is_said_and_the_others_are_served_on(deploy):
     [
         (
             {"vip": "10.9.9.9"},
-            "expected an address in the network of the binding public (10.0.0.0/24) that nobody else has",
+            "expected an address in a network of the bindings public and internal (10.0.0.0/24) that nobody else has",
         ),
         ({"vip": "10.0.0.10"}, "expected an address of no machine; it is that of this unit"),
         ({"vip": "cloud.example"}, "expected addresses, separated by commas, such as 10.0.0.100"),
@@ -286,6 +286,7 @@ def test_list_routes(deploy):
             "route": "keystone-5000",
             "application": "keystone",
             "endpoints": ["10.0.0.10:5000", "10.0.0.11:5000"],
+            "internal-endpoints": ["10.0.0.10:5000", "10.0.0.11:5000"],
             "backends": ["keystone/0 10.0.0.50:15000"],
             "single": False,
             "drained": [],

@@ -14,7 +14,7 @@ import gateway
 import haproxy
 from gateway import Gateway
 from openinfra_charm.interfaces.haproxy_route_tcp import Asked, Backend, Check, Health, Route
-from state import Config, Network, State
+from state import Config, Network, Networks, State
 
 FILES = Path(gateway.__file__).parent / "files"
 BACKENDS = (Backend(name="web/0", address="10.0.0.50"), Backend(name="web/1", address="fd00::51"))
@@ -37,8 +37,10 @@ def workload_state(machine, *routes, defaults, peers=(), options=None, **more):
     return State(
         config=Config.parse({**defaults, **(options or {})}),
         unit="gateway/3",
-        network=Network(interface="eth0", address=machine.address, subnets=("10.0.0.0/24",)),
-        internal="10.1.0.10",
+        networks=Networks(
+            public=Network(interface="eth0", address=machine.address, subnets=("10.0.0.0/24",)),
+            internal=Network(interface="eth1", address="10.1.0.10", subnets=("10.1.0.0/24",)),
+        ),
         peers=peers,
         routes=routes,
         **more,
@@ -89,6 +91,7 @@ def test_a_backend_is_asked_over_tls_and_its_certificate_checked(settle, section
     assert section("frontend port-5000") == [
         "option tcplog",
         "bind 10.0.0.10:5000 transparent",
+        "bind 10.1.0.10:5000 transparent",
         "timeout client 3600s",
         "default_backend web-5000",
     ]

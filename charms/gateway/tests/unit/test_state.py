@@ -5,7 +5,7 @@ import pytest
 import state as states
 from openinfra_charm.interfaces.haproxy_route_tcp import Asked, Route
 from openinfra_charm.status import ConfigError
-from state import Config, Drain, Network
+from state import Config, Drain, Network, Networks
 
 
 def asked(relation_id, application, port=5000, **more):
@@ -42,11 +42,55 @@ def test_what_cannot_be_used_is_named(defaults, option, value, expected):
     assert str(error.value) == f"config {option}={value!r} cannot be used: expected {expected}"
 
 
-def test_a_virtual_address_is_in_a_network_of_the_binding(defaults):
-    network = Network(interface="eth0", address="10.0.0.10", subnets=("10.0.0.0/24", "fd00::/64"))
-    network.check(Config.parse({**defaults, "vip": "10.0.0.100,fd00::5"}))
-    with pytest.raises(ConfigError, match=r"vip='10.0.1.100/32' .* public .10.0.0.0/24, fd00::/64."):
-        network.check(Config.parse({**defaults, "vip": "10.0.1.100"}))
+NETWORKS = Networks(
+    public=Network(interface="eth0", address="10.0.0.10", subnets=("10.0.0.0/24", "fd00::/64")),
+    internal=Network(interface="eth1", address="10.1.0.10", subnets=("10.1.0.0/24",)),
+)
+
+
+def test_a_virtual_address_is_in_a_network_of_the_bindings(defaults):
+    NETWORKS.check(Config.parse({**defaults, "vip": "10.0.0.100,fd00::5,10.1.0.100"}))
+    there = "10.0.0.0/24, fd00::/64, 10.1.0.0/24"
+    with pytest.raises(
+        ConfigError, match=rf"vip='10.77.0.250/32' .* public and internal .{there}. that nobody else"
+    ):
+        NETWORKS.check(Config.parse({**defaults, "vip": "10.77.0.250"}))
+    with pytest.raises(ConfigError, match="an address of no machine"):
+        NETWORKS.check(Config.parse({**defaults, "vip": "10.1.0.10"}))
+
+
+def planes(config, addresses=(), internal=()):
+    route = asked(1, "a")
+    return (
+        states.endpoints(route, config, NETWORKS.outer(config), addresses),
+        states.inner_endpoints(route, config, NETWORKS.inner(config), internal),
+    )
+
+
+def test_clients_and_services_have_an_address_each(defaults):
+    config = Config.parse({**defaults, "vip": "10.0.0.100,10.1.0.100"})
+    assert planes(config) == (["10.0.0.100:5000"], ["10.1.0.100:5000"])
+    named = Config.parse({**defaults, "vip": "10.0.0.100,10.1.0.100", "public-hostname": "cloud.example"})
+    assert planes(named) == (["cloud.example:5000"], ["10.1.0.100:5000"])
+    assert NETWORKS.listen(config) == ("10.0.0.100", "10.1.0.100")
+    assert [NETWORKS.interface(vip) for vip in config.vips] == ["eth0", "eth1"]
+
+
+def test_with_one_virtual_address_all_go_there(defaults):
+    assert planes(Config.parse({**defaults, "vip": "10.0.0.100"}), internal=["10.1.0.10"]) == (
+        ["10.0.0.100:5000"], [],
+    )  # fmt: skip
+    assert planes(Config.parse({**defaults, "vip": "10.1.0.100"})) == (
+        ["10.1.0.100:5000"],
+        ["10.1.0.100:5000"],
+    )
+
+
+def test_without_a_virtual_address_all_units_serve_on_both(defaults):
+    config = Config.parse(defaults)
+    assert NETWORKS.listen(config) == ("10.0.0.10", "10.1.0.10")
+    told = planes(config, ["10.0.0.10", "10.0.0.11"], ["10.1.0.10", "10.1.0.11"])
+    assert told == (["10.0.0.10:5000", "10.0.0.11:5000"], ["10.1.0.10:5000", "10.1.0.11:5000"])
 
 
 def test_the_first_keeps_what_two_want():
@@ -69,11 +113,14 @@ def test_the_port_of_the_metrics_is_nobodys():
 def test_endpoints(defaults):
     route = asked(1, "a")
     several = Config.parse({**defaults, "vip": "10.0.0.100,fd00::1"})
-    assert states.endpoints(route, several, ["10.0.0.10"]) == ["10.0.0.100:5000", "[fd00::1]:5000"]
+    assert states.endpoints(route, several, several.vips, ["10.0.0.10"]) == [
+        "10.0.0.100:5000",
+        "[fd00::1]:5000",
+    ]
     none = Config.parse(defaults)
-    assert states.endpoints(route, none, ["10.0.0.10", "fd00::2"]) == ["10.0.0.10:5000", "[fd00::2]:5000"]
+    assert states.endpoints(route, none, (), ["10.0.0.10", "fd00::2"]) == ["10.0.0.10:5000", "[fd00::2]:5000"]
     named = asked(1, "a", sni="a.example.com")
-    assert states.endpoints(named, several, []) == ["a.example.com:5000"]
+    assert states.endpoints(named, several, several.vips, []) == ["a.example.com:5000"]
 
 
 def test_a_drain_is_of_one_route_or_of_all():

@@ -250,6 +250,21 @@ def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
     assert json.loads(three.local[GATEWAY, 1]["address"]) == "10.0.0.11"
 
 
+def test_services_go_where_the_gateway_is_in_their_network(three):
+    relation = glance(three)
+    three.relate_gateway("cloud.example:5000")
+    three.tell(GATEWAY, app={"internal-endpoints": '["10.1.0.100:5000"]'})
+    three.update_status()
+    (service,) = three.database.find("services", type="identity")
+    urls = {
+        one["interface"]: one["url"] for one in three.database.find("endpoints", service_id=service["id"])
+    }
+    inner = "https://10.1.0.100:5000/v3"
+    assert urls == {"public": "https://cloud.example:5000/v3", "internal": inner, "admin": inner}
+    told = three.answer(relation)
+    assert (told["public-auth-url"], told["internal-auth-url"]) == ("https://cloud.example:5000/v3", inner)
+
+
 def test_the_gateway_begins_connections_with_the_clients_address(three):
     three.relate_gateway("10.0.0.100:5000")
     three.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})

@@ -6,7 +6,8 @@ The wire format is that of Canonical's library `charms.haproxy.v1.haproxy_route_
   `hosts`, `check`, `load_balancing`, `rate_limit`, `bandwidth_limit`, `retry`, `timeout`, `server_maxconn`,
   `ip_deny_list`, `enforce_tls` (true), `tls_terminate` (true), `proxy_protocol` (false), `port_mapping`.
 - Each unit of the requirer, in its unit data: `address`.
-- The provider's leader, in its application data: `endpoints`, a list of `host:port`.
+- The provider's leader, in its application data: `endpoints`, a list of `host:port`; ours beside it `internal-endpoints`, a list
+  of the same kind, where services have another network than clients.
 
 - Each unit of the provider, in its unit data, ours only: `sources`, a list of the addresses that it connects from.
 
@@ -137,7 +138,9 @@ def request(relation: ops.Relation, application: ops.Application, route: Route) 
     # The gateway decides how often it asks; a published provider gets the same pace.
     check = {"interval": 2, "rise": 2, "fall": 3, "check_type": "generic"}
     seconds = {"server": route.timeout, "connect": None, "queue": None} if route.timeout else None
-    ours = {"health": asdict(route.health), "single": route.single, "order": list(route.order)}
+    # A name that is not given is left out: what other charms have asked for so far reads as before.
+    health = {key: value for key, value in asdict(route.health).items() if value or key != "host"}
+    ours = {"health": health, "single": route.single, "order": list(route.order)}
     for key, value in (
         ("port", route.port),
         ("backend_port", route.backend_port),
@@ -160,7 +163,21 @@ def publish_address(relation: ops.Relation, unit: ops.Unit, address: str) -> Non
 
 def read_endpoints(relation: ops.Relation) -> tuple[str, ...]:
     """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does."""
-    found: list[object] = databag.load(relation.data[relation.app].get("endpoints", ""), list)
+    return _places(relation, "endpoints")
+
+
+def read_internal(relation: ops.Relation) -> tuple[str, ...]:
+    """As the requirer, return where services reach the route among themselves, which may be where all do."""
+    return _places(relation, "internal-endpoints") or _places(relation, "endpoints")
+
+
+def read_hosts(relation: ops.Relation) -> tuple[str, ...]:
+    """As the requirer, return the hosts of all places where the route is served: what certificates have to name."""
+    return hosts((*read_endpoints(relation), *read_internal(relation)))
+
+
+def _places(relation: ops.Relation, key: str) -> tuple[str, ...]:
+    found: list[object] = databag.load(relation.data[relation.app].get(key, ""), list)
     return tuple(one for one in found if isinstance(one, str) and databag.ENDPOINT.fits(one))
 
 
@@ -209,10 +226,19 @@ def read_routes(relations: Iterable[ops.Relation]) -> tuple[list[Asked], list[st
     return routes, problems
 
 
-def publish_endpoints(relation: ops.Relation, application: ops.Application, endpoints: Iterable[str]) -> None:
-    """As the provider's leader, say where a route is served, each `host:port`; nothing takes it back."""
-    served = list(endpoints)
-    databag.put(relation.data[application], "endpoints", json.dumps(served) if served else "")
+def publish_endpoints(
+    relation: ops.Relation,
+    application: ops.Application,
+    endpoints: Iterable[str],
+    internal: Iterable[str] = (),
+) -> None:
+    """As the provider's leader, say where a route is served, each `host:port`; nothing takes it back.
+
+    `internal` is where services reach it among themselves, as far as that is another place.
+    """
+    for key, places in (("endpoints", endpoints), ("internal-endpoints", internal)):
+        served = list(places)
+        databag.put(relation.data[application], key, json.dumps(served) if served else "")
 
 
 def publish_sources(relation: ops.Relation, unit: ops.Unit, addresses: Iterable[str]) -> None:
