@@ -103,9 +103,10 @@ def ensure(charm: KeystoneCharm, settings: Settings) -> None:
         charm.cluster.publish_shared(names=_make(charm, charm.admin(settings)))
     if charm.cluster.shared.get("url") != charm.url:
         admin = charm.admin(settings)
-        (service,) = admin.find("services", type="identity")
-        for endpoint in admin.find("endpoints", service_id=service["id"]):
-            admin.update("endpoints", endpoint["id"], url=charm.url)
+        # An operator may have added an identity service, or endpoints of other regions.
+        for service in admin.find("services", name="keystone", type="identity"):
+            for endpoint in admin.find("endpoints", service_id=service["id"], region_id=settings.region):
+                admin.update("endpoints", endpoint["id"], url=charm.url)
         charm.cluster.publish_shared(url=charm.url)
 
 
