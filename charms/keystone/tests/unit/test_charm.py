@@ -339,7 +339,7 @@ TOO_LONG = json.dumps([json.loads(WANTED)[0] | {"service_name": "web", "type": "
     [
         (
             NO_URL,
-            "web asks for the internal URL '' in the catalogue: expected one such as https://10.0.0.7:9292",
+            "web asks for the internal URL '' in the catalogue: expected one such as https://10.0.0.7/image",
         ),
         (TOO_LONG, "web: Keystone refuses what it asks for: "),
     ],
