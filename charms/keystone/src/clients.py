@@ -321,7 +321,7 @@ def objection(request: Request) -> str:
             if not _is_url(url):
                 return (
                     f"{request.application} asks for the {kind} URL {url!r} in the catalogue: "
-                    "expected one such as https://10.0.0.7/v2"
+                    "expected one such as https://10.0.0.7/image"
                 )
     return ""
 
