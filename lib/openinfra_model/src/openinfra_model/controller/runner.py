@@ -171,6 +171,7 @@ class Runner:
             self._remove_storage(storage)
         self._stop_cancelled()
         self._start_hooks()
+        self._clear_units()
         self.commit()
 
     # Machines
@@ -442,8 +443,6 @@ class Runner:
         finally:
             del self._running[context.id]
             self._cut_off.discard(context.id)
-        if run.unit not in self.core.state.units:
-            await asyncio.to_thread(unit_files.remove, directory, run.unit)
         self.commit()
         self._wake.set()
 
@@ -467,6 +466,22 @@ class Runner:
         unit_files.prepare(
             directory, context.run.unit, url=stored.url, archive=Path(stored.archive), tools=hooktools.NAMES
         )
+
+    def _clear_units(self) -> None:
+        """Take the files of units off their machines that the model has no more, also where no hook of theirs was the last."""
+        here = [unit.name for unit in self.core.state.units]
+        here += [running.run.unit for running in self._running.values()]
+        for machine in self._agents.keys() & {machine.id for machine in self.core.state.machines}:
+            directory = self._directory(self.core.state.machines[machine])
+            for tag in unit_files.others(directory, here):
+                self._spawn(self._remove_files(directory, tag))
+
+    async def _remove_files(self, directory: Path, tag: str) -> None:
+        try:
+            await asyncio.to_thread(unit_files.remove, directory, tag)
+        except OSError as error:
+            # The unit is gone; what is left of it is tried again with the next step.
+            self._log.unit(tag, "remove", "WARNING", f"files stay: {error}")
 
     def _stop_cancelled(self) -> None:
         """End the actions that the operator cancelled."""
