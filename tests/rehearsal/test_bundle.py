@@ -65,6 +65,7 @@ def test_faults_strike(part):
         "kill": "the hook was killed", "power": "the power went away", "overlap": "in the middle of what comes next", "blackout": "all machines lose power",
         "leader": "leads its application now", "delay": "time passes", "clock": "jumps by", "age": "nothing happens for",
         "outage": "all machines are off for", "disk": "cannot be read any more",
+        "links": "plant ",
     }  # fmt: skip
     # Credentials are replaced when there are some, which a storm at the beginning does not see: the planted faults show it.
     assert traces.keys() == set(FAULTS) - {"rotate"}

@@ -128,6 +128,32 @@ def test_a_database_that_is_away_is_told(one):
     assert one.statuses[0] == ops.WaitingStatus("for Keystone: database: OperationalError")
 
 
+def test_a_unit_leaves_nothing_though_its_relations_went_before_it(one):
+    machine = one.machines[0]
+    for relation in list(one.relations):
+        one.run(0, one.on.relation_broken, relation=relation)
+    one.remove_unit(0)
+    assert {unit: state for unit, state in machine.services.items() if state != "inactive"} == {}
+    assert machine.enabled == set()
+    assert [path for path in machine.nodes if "keystone" in path] == []
+
+
+def test_what_a_unit_left_that_went_without_a_word_is_replaced(one):
+    machine = one.machines[0]
+    agents = "/var/lib/juju/agents/unit-keystone-0"
+    machine.have(f"{agents}/charm/dispatch", "program")
+    one.update_status()
+    machine.write("/etc/keystone/own.conf", "of the first unit")
+    machine.lose(agents)
+    machine.have(f"{agents}/charm/dispatch", "program")
+    starts = machine.starts[API]
+    one.update_status()
+    assert machine.read("/etc/keystone/own.conf") is None
+    one.update_status()
+    assert machine.starts[API] == starts + 1
+    assert one.statuses[0].name == "active"
+
+
 def test_without_a_cache_it_serves_and_says_so(one):
     one.unrelate(CACHE)
     assert "enabled = false" in one.machines[0].read(CONFIG)

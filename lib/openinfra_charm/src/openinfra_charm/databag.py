@@ -38,7 +38,6 @@ HOST = Form(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", "an address or a host name"
 ENDPOINT = Form(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", "host:port")
 URL = Form(r"(https?://[!#-&(-;=?-~]+)?", "a URL such as https://10.0.0.7:5000/v3")
 KEY = Form(r"[!-~]*", "visible ASCII characters")
-UUID = Form(r"[0-9A-Fa-f-]*", "a UUID")
 
 
 def check(relation: ops.Relation, form: Form, said: Mapping[str, str], *, secret: bool = False) -> None:

@@ -338,6 +338,24 @@ class MemoryMachine(Machine):
 
     # Its life
 
+    def plant_links(self, target: str) -> int:
+        """Have services put links where root may write next: in each folder that they can write, beside each thing there.
+
+        The links have the names from which files and links take their places. Return how many were new.
+        """
+        names = [
+            f"{folder}/.{name}.new"
+            for folder in list(self._children)
+            if not self._is_roots(folder)
+            for name in sorted(self._children[folder])
+            if not is_unfinished(name)
+        ]
+        new = [name for name in names if name not in self.nodes]
+        for name in new:
+            self._name(name, Node(content=None, mode=0o777, owner=("nobody", "nogroup"), link=target))
+            self._durable[name] = self.nodes[name]
+        return len(new)
+
     def plug_in(self, name: str, size: int = 20 << 30, serial: str = "", **kind: bool) -> Disk:
         """Give the machine an empty disk, `/dev/<name>`, which udev also names by its serial number if it has one."""
         disk = Disk(size, **kind)

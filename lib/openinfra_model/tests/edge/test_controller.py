@@ -58,7 +58,10 @@ def is_settled(controller) -> bool:
 def wait(controller, condition) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition(controller):
-        assert time.monotonic() < deadline, (status_of(controller), controller.client.call("activity"))
+        assert time.monotonic() < deadline, (
+            controller.client.call("status")["applications"],
+            controller.client.call("activity"),
+        )
         time.sleep(0.02)
 
 
@@ -300,6 +303,17 @@ def test_storage_where_this_engine_makes_none_stops_the_unit_that_wants_it(model
     # It is said once: nothing wakes the controller that has nothing to do.
     model.client.call("remove_unit", names=["placed/0"], force=True)
     wait(model, lambda model: not model.client.call("status")["applications"]["placed"]["units"])
+
+
+def test_of_a_unit_that_is_removed_by_force_no_file_stays_on_its_machine(model):
+    instance = model.client.call("status")["machines"]["0"]["instance-id"]
+    agents = model.paths.machine(instance) / "agents"
+    assert [path.name for path in agents.iterdir()] == ["unit-tiny-0"]
+    model.client.call("add_unit", application="tiny", to=["0"])
+    wait(model, lambda _: (agents / "unit-tiny-1").exists())
+    model.client.call("remove_unit", names=["tiny/0"], force=True)
+    wait(model, lambda _: not (agents / "unit-tiny-0").exists())
+    assert (agents / "unit-tiny-1").exists()
 
 
 def test_an_unexpected_error_with_a_machine_is_told_of_that_machine(model, monkeypatch):

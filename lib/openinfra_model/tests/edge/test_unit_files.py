@@ -113,7 +113,7 @@ def test_links_that_a_machine_has_planted_lead_nowhere(machine, tmp_path, plante
 
     prepare(machine, archive)
     assert (machine / "agents/unit-tiny-0/charm/src/charm.py").read_text() == "a charm"
-    unit_files.remove(machine, UNIT)
+    unit_files.remove(machine, unit_files.tag(UNIT))
     assert [path.name for path in outside.iterdir()] == ["kept"]
 
 
@@ -133,6 +133,13 @@ def test_an_archives_links_are_not_written_through(machine, tmp_path):
 
 def test_nothing_of_a_removed_unit_is_left(machine, tmp_path):
     prepare(machine, charms.build(tmp_path))
-    unit_files.remove(machine, UNIT)
+    unit_files.remove(machine, unit_files.tag(UNIT))
     assert not any((machine / "agents").iterdir())
     assert not any((machine / "tools").iterdir())
+
+
+def test_whose_files_are_there_and_nobodys(machine, tmp_path):
+    assert unit_files.others(machine, ()) == []
+    prepare(machine, charms.build(tmp_path))
+    assert unit_files.others(machine, (UNIT,)) == []
+    assert unit_files.others(machine, ("other/0",)) == [unit_files.tag(UNIT)]

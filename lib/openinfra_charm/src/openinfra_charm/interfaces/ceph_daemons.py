@@ -155,7 +155,7 @@ def read_access(
     answered = ceph_client.read_answer(relation, unit, request_id)
     if not (answered and key and fsid and monitors):
         return None
-    databag.check(relation, databag.UUID, {"fsid": fsid})
+    databag.check(relation, databag.NAME, {"fsid": fsid})
     ceph_client.check_access(relation, key, monitors)
     return Access(fsid=fsid, key=key, monitors=tuple(monitors))
 

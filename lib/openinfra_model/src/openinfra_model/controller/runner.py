@@ -69,9 +69,6 @@ class Runner:
         self._running: dict[str, Running] = {}  # by the id of the context
         self._cut_off: set[str] = set()  # contexts whose hook is to run again
         self._last_run: dict[str, float] = {}
-        self._homes: dict[
-            str, Path
-        ] = {}  # of units that have run something: what their machine sees as /var/lib/juju
         self._stopping = False
 
     async def run(self) -> None:
@@ -172,8 +169,8 @@ class Runner:
         for storage in self.core.storage_to_release():
             self._remove_storage(storage)
         self._stop_cancelled()
-        self._forget_units()
         self._start_hooks()
+        self._clear_units()
         self.commit()
 
     # Machines
@@ -434,7 +431,6 @@ class Runner:
         context = self.core.begin(run, now, relation_gone=self.core.relation_is_gone(run))
         self._running[context.id] = Running(run=run, since=now)
         self._last_run[run.unit] = now
-        self._homes[run.unit] = self._directory(self.core.state.machines[run.machine])
         self._spawn(self._run_hook(context, agent))
 
     async def _run_hook(self, context: HookContext, agent: Agent) -> None:
@@ -486,19 +482,21 @@ class Runner:
             directory, context.run.unit, url=stored.url, archive=Path(stored.archive), tools=hooktools.NAMES
         )
 
-    def _forget_units(self) -> None:
-        """Remove the files of units that are gone, whichever way they went."""
-        running = {running.run.unit for running in self._running.values()}
-        for unit in [
-            unit for unit in self._homes if unit not in self.core.state.units and unit not in running
-        ]:
-            self._spawn(self._remove_files(self._homes.pop(unit), unit))
+    def _clear_units(self) -> None:
+        """Take the files of units off their machines that the model has no more, also where no hook of theirs was the last."""
+        here = [unit.name for unit in self.core.state.units]
+        here += [running.run.unit for running in self._running.values()]
+        for machine in self._agents.keys() & {machine.id for machine in self.core.state.machines}:
+            directory = self._directory(self.core.state.machines[machine])
+            for tag in unit_files.others(directory, here):
+                self._spawn(self._remove_files(directory, tag))
 
-    async def _remove_files(self, home: Path, unit: str) -> None:
+    async def _remove_files(self, directory: Path, tag: str) -> None:
         try:
-            await asyncio.to_thread(unit_files.remove, home, unit)
+            await asyncio.to_thread(unit_files.remove, directory, tag)
         except OSError as error:
-            self._log.unit(unit, "remove", "ERROR", f"its files stay: {error}")
+            # The unit is gone; what is left of it is tried again with the next step.
+            self._log.unit(tag, "remove", "WARNING", f"files stay: {error}")
 
     def _stop_cancelled(self) -> None:
         """End the actions that the operator cancelled."""

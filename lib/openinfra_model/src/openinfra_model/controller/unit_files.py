@@ -54,12 +54,19 @@ def copy_resource(machine: Path, unit: str, filename: str, source: Path) -> None
             folder.write(marker, source.name.encode())
 
 
-def remove(machine: Path, unit: str) -> None:
-    """Remove what `prepare` made; it is no error if the machine has gone."""
+def others(machine: Path, units: Iterable[str]) -> list[str]:
+    """Return the tags of those units that have files on a machine and are none of these."""
+    folder, known = machine / "agents", {tag(unit) for unit in units}
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in names if name.startswith("unit-") and name not in known)
+
+
+def remove(machine: Path, unit_tag: str) -> None:
+    """Remove what `prepare` made for the unit of this tag; it is no error if the machine has gone."""
     with suppress(FileNotFoundError):
         for directory in ("agents", "tools"):
             with Folder.opened(machine, directory) as folder:
-                folder.remove(tag(unit))
+                folder.remove(unit_tag)
 
 
 def _unpack(agent: Folder, url: str, archive: Path) -> None:

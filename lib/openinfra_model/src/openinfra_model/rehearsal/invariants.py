@@ -36,6 +36,7 @@ SECRET = Invariant("secret", "a credential is in secrets and in files of its own
 LEAVES_NOTHING = Invariant(
     "leaves-nothing", "a unit that is removed leaves nothing of its own on a machine that stays"
 )
+ROOTS_OWN = Invariant("roots-own", "nothing of root's is changed through a link that a service has planted")
 REFUSED = Invariant("refused", "an action that fails has changed nothing")
 WHOLE_FILES = Invariant("whole-files", "a power loss leaves each file as it was or as it was to be")
 SAME_FILES = Invariant(
@@ -51,7 +52,7 @@ ROTATED = Invariant(
 
 ALL = (
     CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
-    REFUSED, WHOLE_FILES, SAME_FILES, SOFTWARE, CERTIFICATES, ROTATED,
+    REFUSED, ROOTS_OWN, WHOLE_FILES, SAME_FILES, SOFTWARE, CERTIFICATES, ROTATED,
 )  # fmt: skip
 
 _GENERATED = (
@@ -84,6 +85,15 @@ def check_step(world: World) -> None:
     for unit, (status, message) in world.statuses().items():
         if status in {"waiting", "blocked", "maintenance"} and not message:
             raise Violation(SAYS_WHY, f"{unit} is {status} and says nothing")
+    _check_machines(world)
+    restarting = [machine for machine in world.machines.values() if machine.restarting]
+    for application in world.state.applications if len(restarting) > 1 else ():
+        down = [machine.name for machine in restarting if _restarts(machine, application.name)]
+        if len(down) > 1:
+            raise Violation(ONE_AT_A_TIME, f"{application.name} restarts on {' and '.join(down)} at once")
+
+
+def _check_machines(world: World) -> None:
     for machine in world.machines.values():
         for service in machine.needless:
             raise Violation(
@@ -91,11 +101,9 @@ def check_step(world: World) -> None:
             )
         for path in machine.torn:
             raise Violation(WHOLE_FILES, f"{path} of {machine.name} is empty")
-    restarting = [machine for machine in world.machines.values() if machine.restarting]
-    for application in world.state.applications if len(restarting) > 1 else ():
-        down = [machine.name for machine in restarting if _restarts(machine, application.name)]
-        if len(down) > 1:
-            raise Violation(ONE_AT_A_TIME, f"{application.name} restarts on {' and '.join(down)} at once")
+    for name in world.machines:
+        if world.roots_own_is_changed(name):
+            raise Violation(ROOTS_OWN, f"a file of root's on machine {name} is other than it was")
 
 
 def _restarts(machine: MemoryMachine, application: str) -> bool:

@@ -34,11 +34,12 @@ FAULTS = (
     "outage",
     "rotate",
     "disk",
+    "links",
 )
 """A hook's or a job's process killed at a change, its machine losing power there, other units' hooks running from
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
 or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
-read, until it works again."""
+read, until it works again. Links that services plant in their own folders, to what is root's."""
 HARD = ("lose", "away")
 """Faults that not every bundle bears, and that strike only where they are named: a machine that dies for good amid all and
 is replaced, and one that has no power while the operator does something else."""
@@ -312,6 +313,7 @@ class Play:
             **{kind: partial(self._age, off=kind == "outage") for kind in ("age", "outage")},
             "rotate": self._rotate,
             "disk": self._disturb_disk,
+            "links": self._plant_links,
             "lose": self._lose,
             "away": self._send_away,
         }
@@ -322,6 +324,11 @@ class Play:
     def _black_out(self) -> None:
         self.world.power_off(*(name for name, machine in self.world.machines.items() if machine.powered))
         self._tell("all machines lose power")
+
+    def _plant_links(self) -> None:
+        names = list(self.world.machines)
+        name = names[self._pick(len(names))]
+        self._tell(f"services on machine {name} plant {self.world.plant_links(name)} links")
 
     def _delay(self) -> None:
         self.world.wait()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 HOOK_SECONDS = 60
 """No hook and no action takes longer."""
+ROOTS_OWN = "/root/key"
+"""A file that no service has anything to do with; it holds its own name."""
 JOB_SECONDS = 120
 """No job that is not waiting for something that never comes takes longer here, where data move at once."""
 
@@ -322,6 +324,21 @@ class World:
             machine = self.machines[name]
             machine.power_on()
             self.core.machine_started(name, machine.boot_id(), self.now)
+
+    def plant_links(self, name: str) -> int:
+        """Have the services of a machine put links to a file of root's in their folders; return how many there are new."""
+        machine = self.machines[name]
+        machine.have(ROOTS_OWN, ROOTS_OWN, mode=0o600)
+        return machine.plant_links(ROOTS_OWN)
+
+    def roots_own_is_changed(self, name: str) -> bool:
+        """Return whether the file to which services have planted links is other than it was."""
+        node = self.machines[name].nodes.get(ROOTS_OWN)
+        return node is not None and (node.content, node.mode, node.owner) != (
+            ROOTS_OWN,
+            0o600,
+            ("root", "root"),
+        )
 
     def wrong_clocks(self) -> list[str]:
         """Return the machines whose clocks are wrong."""
