@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from charm import CephCharm
 
 
+TOLD_SECONDS = 24 * 3600
+"""How long the status tells of a job that has failed, if no other of its kind is done meanwhile."""
+
+
 def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
     """Yield every reason that the unit's status has, from the machine and the cluster as they are now."""
     for job in charm.jobs.unfinished():
@@ -51,6 +55,7 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
         notes = [f"no disks yet: juju run {charm.unit.name} add-disk osd-devices=/dev/sdX"]
     elif sharing:
         notes.append("copies may share a machine, see set-failure-domain")
+    notes += [f"{job.id} failed: {job.progress}" for job in charm.jobs.failed(TOLD_SECONDS)]
     if nowhere := _on_no_unit(charm):
         notes.append(f"osd-devices: {', '.join(nowhere)}: on no unit")
     yield ops.ActiveStatus("; ".join(notes))

@@ -9,6 +9,6 @@ from openinfra_charm.job import Jobs
 
 if __name__ == "__main__":
     application, unit, folder, place, retention = sys.argv[1:]
-    Jobs(machine.this(), application).start(
+    Jobs(machine.this(), application, unit).start(
         "jobs.create_backup", unit=unit, folder=folder, place=place, retention=retention
     )

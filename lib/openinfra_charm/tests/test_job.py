@@ -256,6 +256,18 @@ def test_only_the_newest_of_the_jobs_that_have_ended_stay_on_record(jobs, machin
     assert [known.id for known in jobs.unfinished()] == ["drain-disks-1", record.id]
 
 
+def test_what_has_failed_lately_is_told_until_one_of_its_kind_is_done(jobs, machine):
+    jobs.start("drain_disks", disks="bad")
+    main("ceph", "drain-disks-1")
+    machine.clock += 60
+    assert [record.id for record in jobs.failed(60)] == ["drain-disks-1"]
+    assert jobs.failed(59) == []
+    jobs.start("drain_disks", disks="0")
+    assert len(jobs.failed(60)) == 1
+    main("ceph", "drain-disks-2")
+    assert jobs.failed(60) == []
+
+
 def test_the_same_progress_is_written_once(jobs, machine):
     record = jobs.start("drain_disks", disks="0")
     job = Job(jobs, record, machine, "ceph")

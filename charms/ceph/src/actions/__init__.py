@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 from contextlib import contextmanager
 
+SETTLE_SECONDS = 20
+"""How long an action waits for placement groups to serve."""
+
 
 @contextmanager
 def cluster() -> Generator[None]:
@@ -74,22 +77,27 @@ def local(charm: CephCharm, numbers: list[int]) -> list[Osd]:
     return [osd for osd in found if osd]
 
 
-def check_groups(admin: Admin, force: str) -> None:
+def check_groups(ceph: Ceph, force: str) -> None:
     """Refuse to take OSDs away while a pool has placement groups that do not serve: these OSDs may hold what they lack.
 
+    Groups that only begin to serve, as after an OSD has been added, are waited for.
+
     Args:
-        admin: The cluster.
+        ceph: The cluster.
         force: The pools, comma-separated, whose groups the operator gives up.
 
     Raises:
         ActionError: There are such groups in other pools.
     """
-    idle = {pool: count for pool, count in health.idle_groups(admin).items() if pool not in split(force)}
-    if idle:
-        words = ", ".join(f"{count} of pool {pool}" for pool, count in sorted(idle.items()))
+
+    def idle() -> dict[str, int]:
+        return {pool: n for pool, n in health.idle_groups(ceph.admin).items() if pool not in split(force)}
+
+    if not ceph.machine.wait_until(lambda: not idle(), SETTLE_SECONDS) and (found := idle()):
+        words = ", ".join(f"{count} of pool {pool}" for pool, count in sorted(found.items()))
         raise ActionError(
             f"placement groups are inactive or stale: {words}. What they lack may be on these OSDs: bring missing OSDs back "
-            f"first, see get-health; or give these groups up: force={','.join(sorted(idle))}"
+            f"first, see get-health; or give these groups up: force={','.join(sorted(found))}"
         )
 
 

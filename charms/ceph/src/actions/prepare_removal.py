@@ -31,7 +31,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     if charm.quorum.has_others and (why := charm.quorum.why_not_to_go()):
         raise ActionError(why)
     with cluster():
-        check_groups(charm.ceph.admin, params.force)
+        check_groups(charm.ceph, params.force)
         try:
             move = crush.check_spare(charm.ceph.admin, [osd.number for osd in charm.ceph.osds.all()])
         except crush.CrushError as error:

@@ -32,7 +32,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     numbers = osd_numbers(params.osd_ids)
     osds = local(charm, numbers)
     with cluster():
-        check_groups(charm.ceph.admin, params.force)
+        check_groups(charm.ceph, params.force)
         try:
             move = crush.check_spare(charm.ceph.admin, numbers)
         except crush.CrushError as error:

@@ -44,7 +44,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
         )
     device, size = _device(charm, params.device)
     with cluster():
-        check_groups(charm.ceph.admin, params.force)
+        check_groups(charm.ceph, params.force)
         nodes = charm.ceph.admin.command("osd tree")["nodes"]
     weight = next((node["crush_weight"] for node in nodes if node["id"] == old.number), 0)
     job = charm.jobs.start(

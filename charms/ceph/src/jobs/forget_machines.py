@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 import drain
 from ceph import Ceph
+from jobs import told
 
 if TYPE_CHECKING:
     from openinfra_charm.job import Job
 
 
 def run(job: Job, unit: str, host: str) -> str:
-    """Take the OSDs of `unit`, whose machine had the name `host`, out of the cluster; their data are made anew first."""
+    """Take the OSDs of `unit`, whose machine had the name `host`, out of the cluster; their data are made anew first.
+
+    Raises:
+        JobError: The cluster refuses it.
+    """
     ceph = Ceph(job.machine, job.application)
-    drain.forget_osds(ceph.machine, ceph.admin, unit, host, job.report)
+    with told():
+        drain.forget_osds(ceph.machine, ceph.admin, unit, host, job.report)
     return f"{unit} on {host}: out of the cluster"

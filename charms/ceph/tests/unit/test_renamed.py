@@ -272,6 +272,8 @@ def test_a_command_that_is_refused_ends_a_job_with_the_reason(four, monkeypatch)
     assert four.machines[1].run_jobs() == [1]
     assert "remove-disk-1: failed: ceph osd out: not today" in four.action(1, "show-job")["summary"]
     assert four.ceph.osds[1].up
+    four.run(1, four.on.update_status())
+    assert four.statuses[1].message == "remove-disk-1 failed: ceph osd out: not today"
 
 
 def test_a_disk_that_does_not_come_up_is_not_called_an_osd_yet(one):

@@ -135,6 +135,12 @@ class Jobs:
         """Return the jobs that have not ended."""
         return [record for record in self.all() if record.ended is None]
 
+    def failed(self, seconds: float) -> list[Record]:
+        """Return the jobs that have failed within so many seconds, if no other of their kind has ended since."""
+        newest = {record.module: record for record in self.all() if record.ended is not None}
+        since = self._machine.now() - seconds
+        return [one for one in newest.values() if one.state == "failed" and (one.ended or 0) >= since]
+
     def wait(self, job_id: str, seconds: float) -> bool:
         """Wait until a job has ended, but no longer than this; return whether it has."""
         limit = self._machine.now() + seconds
