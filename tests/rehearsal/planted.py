@@ -47,7 +47,7 @@ def _in_tls(
     return replace(planted, charms=("memcached", "certificates"), faults=faults)
 
 
-RESTART = "config ceph osd-memory-target=1G"
+RESTART = "config ceph osd-benchmark=false"
 
 PLANTED = (
     _planted(

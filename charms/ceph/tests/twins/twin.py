@@ -302,10 +302,7 @@ class Cluster:
         return pool
 
     def _option(self, name: str, default: str) -> str:
-        # A machine that is gone may have had the same name.
-        leader = next(m for m in self.members if m.name == self.quorum[0] and m.machine.powered)
-        found = re.search(rf"^{name} = (.+)$", leader.machine.read(CONFIG) or "", re.MULTILINE)
-        return found[1] if found else default
+        return self.config.get(("global", name), default)
 
     # Commands
 
