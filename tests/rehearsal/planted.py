@@ -94,8 +94,8 @@ PLANTED = (
     ),
     _planted(
         "a key in relation data", f"{CEPH}/charm.py",
-        "                hostname=self.machine.hostname(),",
-        "                hostname=self.machine.hostname(), key=self.identity and self.identity.admin_key,", "secret",
+        "hostname=self.machine.hostname(), public_address=here,",
+        "hostname=self.machine.hostname(), public_address=here, key=self.identity and self.identity.admin_key,", "secret",
     ),
     _planted(
         "a key on a command line", f"{CEPH}/monitor.py",

@@ -114,7 +114,7 @@ class Ceph:
                 CRASH_SERVICE
             )  # it came with its package, and runs the packaged program
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
-        for kind in registry.CHECKS:
+        for kind in (*registry.CHECKS, registry.BEFORE_STOP):
             check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
         return bool(changed)

@@ -165,14 +165,24 @@ class CephCharm(ops.CharmBase):
         )
 
     def _publish_member(self) -> None:
+        told = self.cluster.facts(self.unit.name).get("public_address")
         addresses = Addresses(self.model, self.machine, self.app.name)
-        public, internal = addresses.find("public"), addresses.find("cluster")
-        if public and internal:
-            self.cluster.publish(
-                hostname=self.machine.hostname(),
-                public_address=public.address,
-                cluster_address=internal.address,
+        public, internal = addresses.find("public", published=told), addresses.find("cluster")
+        if not public or not internal:
+            return
+        here = public.address
+        if told and here != told and self.ceph.monitor.exists:
+            # The others know the monitor by its address, which is in the cluster's map.
+            self._missing.append(
+                ops.BlockedStatus(
+                    f"the address of {self.unit.name} was {told} and is {here} now, and its monitor cannot follow: give the "
+                    "machine the old one back, or remove the unit and add another"
+                )
             )
+            here = told
+        self.cluster.publish(
+            hostname=self.machine.hostname(), public_address=here, cluster_address=internal.address
+        )
 
     def _add_disks(self, settings: Settings) -> None:
         """Make OSDs of the devices that the configuration and Juju's storage name."""

@@ -132,6 +132,7 @@ class Cluster:
         self.config: dict[tuple[str, str], str] = {}
         self.records: dict[str, str] = {}
         self.flags: set[str] = set()
+        self.host_flags: dict[str, list[str]] = {}
         self.checks: dict[str, str] = {}
         self.recovers = True
         self.lost: list[str] = []
@@ -545,7 +546,8 @@ class Cluster:
                     else ["exists", *(["up"] if o.up else [])],
                 }
                 for o in entries
-            ]
+            ],
+            "crush_node_flags": dict(self.host_flags),
         }
 
     def _do_osd_tree(self) -> Any:
@@ -599,6 +601,19 @@ class Cluster:
         """An OSD that runs says at once that it is not down."""
         for number in ids:
             self._osd(int(number)).up = False
+
+    def _do_osd_set_group(self, flags: str, who: list[str]) -> None:
+        for name in who:
+            if name not in {osd.host for osd in self.osds.values()}:
+                raise Refused(
+                    errno.EINVAL, f'unable to parse osd id or crush node or device class: "{name}". '
+                )
+            self.host_flags.setdefault(name, []).append(flags)
+
+    def _do_osd_unset_group(self, flags: str, who: list[str]) -> None:
+        assert flags == "noout"
+        for name in who:
+            self.host_flags.pop(name, None)
 
     def _do_osd_set(self, key: str) -> None:
         self.flags.add(key)

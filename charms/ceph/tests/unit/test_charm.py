@@ -516,6 +516,24 @@ def test_the_checks_need_no_juju(three, capsys):
         assert "data is being repaired" in capsys.readouterr().out
 
 
+def test_data_are_not_made_anew_while_a_machine_restarts(three, capsys):
+    import check
+
+    three.fill()
+    with use(three.machines[1]):
+        assert check.main("safe-to-stop", "ceph") == 0
+        assert three.ceph.host_flags == {}
+        assert check.main("before-stop", "ceph") == 0
+    assert three.ceph.host_flags == {"machine-1": ["noout"]}
+    three.machines[1].power_off()
+    three.machines[1].power_on()
+    with use(three.machines[1]):
+        three.machines[1].sleep(3)
+        assert check.main("after-start", "ceph") == 0
+    assert three.ceph.host_flags == {}
+    assert capsys.readouterr().out == ""
+
+
 def test_a_half_made_osd_is_undone_by_the_next_hook(one, monkeypatch):
     machine = one.machines[0]
     device = machine.plug_in("sdb")
@@ -767,3 +785,15 @@ def test_a_service_that_was_there_before_is_left_as_it_was(deploy):
     model.unit_data[0] = {}
     model.run(0, model.on.install(), formed=False)
     assert machine.masked == set()
+
+
+def test_a_monitor_whose_machine_has_another_address_says_so_and_stays_in_the_map(three):
+    three.machines[1].address = "10.0.0.99"
+    three.update_status()
+    assert three.statuses[1].name == "blocked"
+    assert "the address of ceph/1 was 10.0.0.11 and is 10.0.0.99 now" in three.statuses[1].message
+    assert three.ceph.monitors["machine-1"] == "10.0.0.11"
+    assert "10.0.0.11" in three.machines[0].read("/etc/ceph/ceph.conf")
+    three.machines[1].address = "10.0.0.11"
+    three.update_status()
+    assert three.statuses[1].name == "active"
