@@ -55,8 +55,8 @@ def test_a_killed_daemon_comes_back_under_load(cloud, pool, daemon):
 def test_a_restart_goes_from_unit_to_unit(cloud, pool):
     before = {unit: cloud.invocations(unit, *DAEMONS) for unit in cloud.units("ceph")}
     with load(cloud, "ceph/0", pool) as clients, Watch(cloud, "ceph/0") as watch:
-        now = cloud.juju.config("ceph")["osd-memory-target"]
-        cloud.juju.config("ceph", {"osd-memory-target": "900M" if now != "900M" else "904M"})
+        now = cloud.juju.config("ceph")["osd-benchmark"]
+        cloud.juju.config("ceph", {"osd-benchmark": not now})
         cloud.settle()
         seen = clients.stop()
         assert clients.verify() == seen["writes"] > 0

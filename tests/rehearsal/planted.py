@@ -47,7 +47,7 @@ def _in_tls(
     return replace(planted, charms=("memcached", "certificates"), faults=faults)
 
 
-RESTART = "config ceph osd-memory-target=1G"
+RESTART = "config ceph osd-benchmark=false"
 
 PLANTED = (
     _planted(
@@ -94,8 +94,8 @@ PLANTED = (
     ),
     _planted(
         "a key in relation data", f"{CEPH}/charm.py",
-        "                hostname=self.machine.hostname(),",
-        "                hostname=self.machine.hostname(), key=self.identity and self.identity.admin_key,", "secret",
+        "hostname=self.machine.hostname(), public_address=here,",
+        "hostname=self.machine.hostname(), public_address=here, key=self.identity and self.identity.admin_key,", "secret",
     ),
     _planted(
         "a key on a command line", f"{CEPH}/monitor.py",

@@ -37,7 +37,7 @@ def part(tmp_path_factory) -> Stage:
     "operations",
     [
         pytest.param((), id="deployed"),
-        pytest.param(("config ceph osd-memory-target=1G",), id="restarted unit by unit"),
+        pytest.param(("config ceph osd-benchmark=true",), id="restarted unit by unit"),
         pytest.param(("run host/leader reboot all-units=true",), id="rebooted machine by machine"),
         pytest.param(
             (

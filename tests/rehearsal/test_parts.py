@@ -144,7 +144,9 @@ PARTS = {
         charms=("ceph",),
         bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
         undertakings={
-            "a unit goes": ("remove-unit ceph/2",),
+            "a unit goes": (
+                "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "remove-unit ceph/2",
+            ),
             "a unit is to go": ("run ceph/1 prepare-removal",),
             "a machine goes": ("remove-machine 1 --force",),
         },

@@ -19,6 +19,8 @@ from openinfra_charm.service import Service, Services
 from osd import Osds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openinfra_charm.machine import Machine
     from state import State
 
@@ -31,6 +33,10 @@ NO_BCRYPT = frozenset({18})
 """Releases whose manager loads its modules in sub-interpreters, where bcrypt (PyO3) cannot be loaded."""
 SHIM = "/usr/lib/openinfra/ceph-mgr"
 OSD_DEVICE = "/usr/lib/openinfra/ceph-osd-device"
+NVME, NVME_SERVICE = "nvme-cli", "nvmf-autoconnect.service"
+CRASH = "/usr/lib/openinfra/ceph-crash"
+CRASH_KEYRING = "/etc/ceph/ceph.client.crash.keyring"
+CRASH_SERVICE = "ceph-crash.service"
 
 
 class Ceph:
@@ -45,6 +51,7 @@ class Ceph:
         self.services = Services(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
+        self._mask_mark = f"/var/lib/openinfra/{application}/masked"
 
     @property
     def footprint(self) -> Footprint:
@@ -59,9 +66,11 @@ class Ceph:
 
     def install(self) -> None:
         """Install the packages; nothing starts."""
-        if registry.install(self.machine, self.application, PACKAGES):
-            # Its unit fails in every machine without NVMe over fabrics, and Ceph does not use it.
-            self.machine.mask_services("nvmf-autoconnect.service")
+        had_nvme = self.machine.package_versions((NVME,))
+        if registry.install(self.machine, self.application, PACKAGES) and not had_nvme:
+            # It comes with these packages and fails in every machine without NVMe over fabrics; Ceph does not use it.
+            self.machine.mask_services(NVME_SERVICE)
+            self.machine.write(self._mask_mark, "")
 
     def version(self) -> str:
         """Return the installed version, such as `18.2.7`."""
@@ -89,6 +98,8 @@ class Ceph:
             File(path=OSD_DEVICE, content=_text("files/osd-device"), mode=0o755),
             File(path=_drop_in("ceph-osd@"), content=_text("files/ceph-osd.conf")),
             File(path=_drop_in("ceph-mon@"), content=_text("files/ceph-mon.conf")),
+            File(path=CRASH, content=_text("files/ceph-crash"), mode=0o755),
+            File(path=_drop_in("ceph-crash"), content=_text("files/ceph-crash.conf")),
         ]
         if self._major() in NO_BCRYPT:
             files += [
@@ -98,8 +109,12 @@ class Ceph:
         changed = render.write(self.machine, *files)
         if any(path.startswith("/etc/systemd/") for path in changed):
             self.machine.reload_systemd()
+        if _drop_in("ceph-crash") in changed and self._runs(CRASH_SERVICE):
+            self.machine.restart_services(
+                CRASH_SERVICE
+            )  # it came with its package, and runs the packaged program
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
-        for kind in registry.CHECKS:
+        for kind in (*registry.CHECKS, registry.BEFORE_STOP):
             check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
         return bool(changed)
@@ -132,6 +147,37 @@ class Ceph:
         forget_monitor(self.admin, self.monitor.name)
         self.services.stop(self.monitor.unit, self.monitor.manager_unit)
         self.monitor.remove()
+
+    def configure(self, wanted: Mapping[str, str], before: Mapping[str, str]) -> None:
+        """Set options for all daemons of the cluster, which take them while they run.
+
+        Args:
+            wanted: The options by `who/name`.
+            before: Those that were set the last time.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        for option, value in wanted.items():
+            if before.get(option) != value:
+                who, _, name = option.partition("/")
+                self.admin.command("config set", who=who, name=name, value=value)
+        for option in before.keys() - wanted.keys():
+            who, _, name = option.partition("/")
+            self.admin.command("config rm", who=who, name=name)
+
+    def report_crashes(self) -> None:
+        """Let this machine's daemons report their crashes to the cluster, by ceph-crash; its key is made once.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        if self.machine.exists(CRASH_KEYRING):
+            return
+        caps = ["mon", "profile crash", "mgr", "profile crash"]
+        key = self.admin.command("auth get-or-create", entity="client.crash", caps=caps)[0]["key"]
+        text = f"[client.crash]\n\tkey = {key}\n"
+        self.machine.write(CRASH_KEYRING, text, mode=0o600, user="ceph", group="ceph")
 
     def apply(self) -> None:
         """Start what should run; what runs with an older configuration is left for `outdated`."""
@@ -175,13 +221,16 @@ class Ceph:
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""
         self.stop()
-        for path in ("/etc/ceph", "/var/lib/ceph/mon", "/var/lib/ceph/mgr", "/var/lib/ceph/osd"):
+        # Others may have files of their own in /etc/ceph: clients of another cluster, a backup's key.
+        for path in (CONFIG, KEYRING, CRASH_KEYRING, SHIM, OSD_DEVICE, CRASH):
+            self.machine.remove(path)
+        for path in ("/var/lib/ceph/mon", "/var/lib/ceph/mgr", "/var/lib/ceph/osd"):
             for name in self.machine.list_folder(path):
                 self.machine.remove(f"{path}/{name}")
-        self.machine.remove(SHIM)
-        self.machine.remove(OSD_DEVICE)
-        for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@"):
+        for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@", "ceph-crash"):
             self.machine.remove(_drop_in(unit))
+        if self.machine.exists(self._mask_mark):
+            self.machine.unmask_services(NVME_SERVICE)
         registry.remove_checks(self.machine, self.application)
         registry.uninstall(self.machine, self.application)
         self.machine.remove(f"/var/lib/openinfra/{self.application}")
@@ -193,7 +242,11 @@ class Ceph:
             services.insert(0, Service(unit=self.monitor.unit, inputs=options))
         if self.monitor.has_manager:
             services.insert(1, Service(unit=self.monitor.manager_unit))
-        return services
+        # It says nothing of a machine that has no daemons, and runs another program than the packaged one.
+        return [*services, Service(unit=CRASH_SERVICE, inputs=(self.machine.read(CRASH) or "",))]
+
+    def _runs(self, unit: str) -> bool:
+        return self.machine.service_states(unit)[unit] == "active"
 
     def _options(self) -> tuple[str, ...]:
         return options_at_start(self.machine.read(CONFIG) or "")

@@ -104,6 +104,7 @@ class CephCharm(ops.CharmBase):
             return
         self.ceph.render(state)
         if self.ceph.paused:
+            self._configure(settings)
             self._lead(settings, event)
             return
         self._await(self.quorum.awaited)
@@ -113,10 +114,13 @@ class CephCharm(ops.CharmBase):
             self.cluster.publish(monitor=True)
         else:
             self._missing.append(ops.WaitingStatus("for this machine's monitor to be in quorum"))
+        self._configure(settings, founds=state.founds_cluster)
         if not self.jobs.unfinished():
             self.ceph.osds.clean_up()
             self._add_disks(settings)
         self.ceph.apply()
+        if not state.runs_monitor or self.ceph.monitor.has_manager:
+            self.ceph.report_crashes()
         self.jobs.resume()
         self.quorum.go_on_alone()
         self._lead(settings, event)
@@ -130,6 +134,14 @@ class CephCharm(ops.CharmBase):
         self.quorum.note_hosts(is_regular=isinstance(event, ops.UpdateStatusEvent))
         self.quorum.forget_gone()
         self.cluster.grant_turn()
+
+    def _configure(self, settings: Settings, *, founds: bool = False) -> None:
+        """As the leader, or as who founds the cluster, set the options that daemons take while they run."""
+        wanted, before = settings.at_run_time(), self.cluster.shared.get("options", {})
+        if wanted != before and (founds or self.unit.is_leader()):
+            self.ceph.configure(wanted, before)
+        if self.unit.is_leader():
+            self.cluster.publish_shared(options=wanted)
 
     def _await(self, what: ops.StatusBase | None) -> None:
         self._missing += [what] if what else []
@@ -153,14 +165,24 @@ class CephCharm(ops.CharmBase):
         )
 
     def _publish_member(self) -> None:
+        told = self.cluster.facts(self.unit.name).get("public_address")
         addresses = Addresses(self.model, self.machine, self.app.name)
-        public, internal = addresses.find("public"), addresses.find("cluster")
-        if public and internal:
-            self.cluster.publish(
-                hostname=self.machine.hostname(),
-                public_address=public.address,
-                cluster_address=internal.address,
+        public, internal = addresses.find("public", published=told), addresses.find("cluster")
+        if not public or not internal:
+            return
+        here = public.address
+        if told and here != told and self.ceph.monitor.exists:
+            # The others know the monitor by its address, which is in the cluster's map.
+            self._missing.append(
+                ops.BlockedStatus(
+                    f"the address of {self.unit.name} was {told} and is {here} now, and its monitor cannot follow: give the "
+                    "machine the old one back, or remove the unit and add another"
+                )
             )
+            here = told
+        self.cluster.publish(
+            hostname=self.machine.hostname(), public_address=here, cluster_address=internal.address
+        )
 
     def _add_disks(self, settings: Settings) -> None:
         """Make OSDs of the devices that the configuration and Juju's storage name."""

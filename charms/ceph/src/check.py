@@ -12,7 +12,13 @@ from openinfra_charm import machine
 def main(kind: str, application: str) -> int:
     """Print why it is not safe, or not done, and return 1; or return 0."""
     ceph = Ceph(machine.this(), application)
-    why = health.why_not_to_stop(ceph) if kind == "safe-to-stop" else health.why_not_ready(ceph)
+    match kind:
+        case "safe-to-stop":
+            why = health.why_not_to_stop(ceph)
+        case "before-stop":
+            why = health.keep_data(ceph)
+        case _:
+            why = health.why_not_ready(ceph) or health.release_data(ceph)
     sys.stdout.write(f"{why}\n" if why else "")
     return 1 if why else 0
 

@@ -16,6 +16,8 @@ REPLICATED = 1
 """A pool's type (Ceph: src/osd/osd_types.h, `TYPE_REPLICATED`)."""
 FULL = 0.85
 """The share of use above which Ceph warns that an OSD is nearly full (mon_osd_nearfull_ratio)."""
+DEFAULT_RULE = "osd_pool_default_crush_rule"
+"""Ceph's option for the rule of new pools: its number, -1 for the first (Ceph: src/common/options/global.yaml.in)."""
 SCRATCH = "/var/lib/ceph/openinfra/crush"
 
 
@@ -36,13 +38,16 @@ class Move:
 
 
 def rules(admin: Admin) -> list[dict[str, Any]]:
-    """Return the rules: id, name, failure domain and the names of the pools that use each."""
+    """Return the rules: id, name, failure domain, device class (empty: any) and the names of the pools that use each."""
     pools = pools_of(admin)
     return [
         {
             "id": rule["rule_id"],
             "name": rule["rule_name"],
             "failure-domain": next((s["type"] for s in rule["steps"] if s["op"].startswith("choose")), "osd"),
+            "device-class": next((s["item_name"] for s in rule["steps"] if s["op"] == "take"), "").partition(
+                "~"
+            )[2],
             "pools": sorted(pool["pool_name"] for pool in pools if pool["crush_rule"] == rule["rule_id"]),
         }
         for rule in admin.command("osd crush rule dump")
@@ -54,13 +59,16 @@ def pools_of(admin: Admin) -> list[dict[str, Any]]:
     return admin.command("osd pool ls", detail="detail")
 
 
-def domains(admin: Admin, kind: str, without: Iterable[int] = ()) -> dict[str, list[int]]:
+def domains(
+    admin: Admin, kind: str, without: Iterable[int] = (), device_class: str = ""
+) -> dict[str, list[int]]:
     """Return the domains of a kind (`host`, `rack`, ...) that have OSDs in use, with the OSDs' numbers.
 
     Args:
         admin: The cluster.
         kind: The kind of CRUSH bucket, or `osd`.
         without: OSDs that do not count.
+        device_class: Only OSDs of this class count; empty: all.
     """
     nodes = {node["id"]: node for node in admin.command("osd tree")["nodes"]}
     left_out = set(without)
@@ -68,7 +76,8 @@ def domains(admin: Admin, kind: str, without: Iterable[int] = ()) -> dict[str, l
     def leaves(node: dict[str, Any]) -> list[int]:
         if node["type"] == "osd":
             usable = node["crush_weight"] > 0 and node["reweight"] > 0 and node["id"] not in left_out
-            return [node["id"]] if usable else []
+            fits = device_class in {"", node.get("device_class", "")}
+            return [node["id"]] if usable and fits else []
         return sorted(leaf for child in node.get("children", ()) for leaf in leaves(nodes[child]))
 
     found = {node["name"]: leaves(node) for node in nodes.values() if node["type"] == kind}
@@ -81,10 +90,11 @@ def check_spare(admin: Admin, numbers: list[int]) -> Move:
     Raises:
         CrushError: The OSDs that remain are too few, or too small, for the data.
     """
-    kinds = {rule["id"]: rule["failure-domain"] for rule in rules(admin)}
+    known = {rule["id"]: rule for rule in rules(admin)}
     for pool in pools_of(admin):
-        kind = kinds[pool["crush_rule"]]
-        left = len(domains(admin, kind, numbers))
+        rule = known[pool["crush_rule"]]
+        kind = rule["failure-domain"]
+        left = len(domains(admin, kind, numbers, rule["device-class"]))
         if left < pool["size"]:
             raise CrushError(
                 f"pool {pool['pool_name']} keeps {pool['size']} copies on different {kind}s, and {left} would be left: "
@@ -109,47 +119,79 @@ def plan_failure_domain(machine: Machine, admin: Admin, kind: str) -> Move:
     Raises:
         CrushError: There are fewer such domains than copies.
     """
-    there = domains(admin, kind)
+    classes = {rule["id"]: rule["device-class"] for rule in rules(admin)}
     replicated = [pool for pool in pools_of(admin) if pool["type"] == REPLICATED]
     for pool in replicated:
+        device_class = classes[pool["crush_rule"]]
+        there = domains(admin, kind, device_class=device_class)
         if len(there) < pool["size"]:
+            such = f"{kind}s with OSDs{f' of class {device_class}' if device_class else ''}"
             raise CrushError(
-                f"pool {pool['pool_name']} keeps {pool['size']} copies, and there are {len(there)} {kind}s with OSDs"
+                f"pool {pool['pool_name']} keeps {pool['size']} copies, and there are {len(there)} {such}"
             )
+    stored = {pool["name"]: pool["stats"]["bytes_used"] for pool in admin.command("df")["pools"]}
+    total = moved = 0
     machine.make_folder(SCRATCH, mode=0o700)
     try:
         machine.run("ceph", "osd", "getcrushmap", "-o", f"{SCRATCH}/now", timeout=20)
-        machine.run(
-            "crushtool", "-i", f"{SCRATCH}/now", "--create-replicated-rule", "planned", "default", kind,
-            "-o", f"{SCRATCH}/planned",
-        )  # fmt: skip
-        planned_id = max((rule["id"] for rule in rules(admin)), default=-1) + 1
-        stored = {pool["name"]: pool["stats"]["bytes_used"] for pool in admin.command("df")["pools"]}
-        total = moved = 0
-        for pool in replicated:
-            now = _mapping(machine, pool, pool["crush_rule"])
-            then = _mapping(machine, pool, planned_id)
-            copies = sum(len(osds) for osds in then.values()) or 1
-            stay = sum(len(set(osds) & set(now.get(group, ()))) for group, osds in then.items())
-            used = stored.get(pool["pool_name"], 0)
-            total += used
-            moved += round(used * (copies - stay) / copies)
+        planned_id = max(classes, default=-1) + 1
+        for device_class in sorted({classes[pool["crush_rule"]] for pool in replicated}):
+            only = ("--device-class", device_class) if device_class else ()
+            machine.run(
+                "crushtool", "-i", f"{SCRATCH}/now", "--create-replicated-rule", "planned", "default", kind, *only,
+                "-o", f"{SCRATCH}/planned",
+            )  # fmt: skip
+            for pool in [pool for pool in replicated if classes[pool["crush_rule"]] == device_class]:
+                now = _mapping(machine, pool, pool["crush_rule"])
+                then = _mapping(machine, pool, planned_id)
+                copies = sum(len(osds) for osds in then.values()) or 1
+                stay = sum(len(set(osds) & set(now.get(group, ()))) for group, osds in then.items())
+                used = stored.get(pool["pool_name"], 0)
+                total += used
+                moved += round(used * (copies - stay) / copies)
     finally:
         machine.remove(SCRATCH)
     return Move(moved=moved, total=total)
 
 
 def set_failure_domain(admin: Admin, kind: str) -> None:
-    """Let all replicated pools, and those to come, put their copies on different domains of a kind."""
-    name = f"replicated-{kind}"
-    known = {rule["name"]: rule["id"] for rule in rules(admin)}
-    if name not in known:
-        admin.command("osd crush rule create-replicated", name=name, root="default", type=kind)
-        known = {rule["name"]: rule["id"] for rule in rules(admin)}
-    admin.command("config set", who="global", name="osd_pool_default_crush_rule", value=str(known[name]))
+    """Let all replicated pools, and those to come, put their copies on different domains of a kind.
+
+    Pools on OSDs of a device class stay on these.
+    """
+    known = {rule["id"]: rule for rule in rules(admin)}
+    default = rule_for(admin, kind)
+    number = next(rule["id"] for rule in rules(admin) if rule["name"] == default)
+    admin.command("config set", who="global", name=DEFAULT_RULE, value=str(number))
     for pool in pools_of(admin):
-        if pool["type"] == REPLICATED and pool["crush_rule"] != known[name]:
-            admin.command("osd pool set", pool=pool["pool_name"], var="crush_rule", val=name)
+        now = known[pool["crush_rule"]]
+        if pool["type"] == REPLICATED and now["failure-domain"] != kind:
+            wanted = rule_for(admin, kind, now["device-class"])
+            admin.command("osd pool set", pool=pool["pool_name"], var="crush_rule", val=wanted)
+
+
+def rule_for(admin: Admin, kind: str = "", device_class: str = "") -> str:
+    """Return the name of the rule for copies on different domains, which is made if there is none.
+
+    Args:
+        admin: The cluster.
+        kind: The kind of domain; empty: that of new pools.
+        device_class: Only OSDs of this class; empty: all.
+    """
+    known = rules(admin)
+    if not kind:
+        number = admin.command("config get", who="mon", key=DEFAULT_RULE)
+        default = next(
+            (rule for rule in known if str(rule["id"]) == str(number)), known[0] if known else None
+        )
+        kind = default["failure-domain"] if default else "host"
+    name = "-".join(filter(None, ("replicated", kind, device_class)))
+    if name not in {rule["name"] for rule in known}:
+        wanted = {"name": name, "root": "default", "type": kind} | (
+            {"class": device_class} if device_class else {}
+        )
+        admin.command("osd crush rule create-replicated", **wanted)
+    return name
 
 
 def _mapping(machine: Machine, pool: dict[str, Any], rule: int) -> dict[int, list[int]]:

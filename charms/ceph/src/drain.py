@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import health
 from admin import CommandRefusedError
@@ -45,9 +45,42 @@ def begin(admin: Admin, numbers: list[int]) -> None:
     Raises:
         UnreachableError: The monitors do not answer.
     """
-    placed = {node["id"] for node in admin.command("osd tree")["nodes"]}
-    for number in placed & set(numbers):
-        admin.command("osd crush reweight", name=f"osd.{number}", weight=0.0)
+    weights = _weights(admin)
+    for osd in admin.command("osd dump")["osds"]:
+        number = osd["osd"]
+        if number in numbers and number in weights:
+            if weights[number]:
+                admin.command("config-key set", key=_weight(osd["uuid"]), val=json.dumps(weights[number]))
+            admin.command("osd crush reweight", name=f"osd.{number}", weight=0.0)
+
+
+def take_back(admin: Admin, uuids: Collection[str]) -> list[int]:
+    """Give OSDs that are being drained the CRUSH weights that they had; return their numbers.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    weights = _weights(admin)
+    found: list[int] = []
+    for osd in admin.command("osd dump")["osds"]:
+        if osd["uuid"] not in uuids or weights.get(osd["osd"]) != 0:
+            continue
+        before = _kept(admin, _weight(osd["uuid"]))
+        if before:
+            admin.command("osd crush reweight", name=f"osd.{osd['osd']}", weight=before)
+            admin.command("config-key rm", key=_weight(osd["uuid"]))
+            found.append(osd["osd"])
+    return sorted(found)
+
+
+def _weights(admin: Admin) -> dict[int, float]:
+    """Return the CRUSH weights of all OSDs that have a place, as exactly as CRUSH keeps them: in 1/65536."""
+    nodes = [node for node in admin.command("osd tree")["nodes"] if node["type"] == "osd"]
+    return {node["id"]: round(node["crush_weight"] * 65536) / 65536 for node in nodes}
+
+
+def _weight(uuid: str) -> str:
+    return f"openinfra/weights/{uuid}"
 
 
 def remove(
@@ -122,10 +155,15 @@ def claimed(admin: Admin, unit: str) -> list[str]:
     Raises:
         UnreachableError: The monitors do not answer.
     """
+    return _kept(admin, _claim(unit)) or []
+
+
+def _kept(admin: Admin, key: str) -> Any:
+    """Return what the cluster keeps under a key; None if it keeps nothing."""
     try:
-        return admin.command("config-key get", key=_claim(unit)) or []
+        return admin.command("config-key get", key=key)
     except CommandRefusedError:
-        return []  # there is no record
+        return None
 
 
 def _claim(unit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from admin import UnreachableError
+from admin import CommandRefusedError, UnreachableError
 from osd import is_ok_to_stop, is_safe_to_destroy
 
 if TYPE_CHECKING:
@@ -71,6 +71,26 @@ def why_not_ready(ceph: Ceph) -> str | None:
     if down := sorted(entry["osd"] for entry in dump if entry["osd"] in numbers and not entry["up"]):
         return f"OSDs are down: {', '.join(map(str, down))}"
     return None if is_clean(status) else "data is being repaired"
+
+
+def keep_data(ceph: Ceph) -> str | None:
+    """Have the cluster not make this machine's data anew while it restarts; return why that cannot be."""
+    try:
+        if ceph.osds.all():
+            ceph.admin.command("osd set-group", flags="noout", who=[ceph.monitor.name])
+    except (UnreachableError, CommandRefusedError) as error:
+        return str(error)
+    return None
+
+
+def release_data(ceph: Ceph) -> str | None:
+    """Take `keep_data` back; return why that cannot be."""
+    try:
+        if ceph.monitor.name in ceph.admin.command("osd dump")["crush_node_flags"]:
+            ceph.admin.command("osd unset-group", flags="noout", who=[ceph.monitor.name])
+    except (UnreachableError, CommandRefusedError) as error:
+        return str(error)
+    return None
 
 
 def wait_until_ready(ceph: Ceph, seconds: float) -> bool:

@@ -34,7 +34,7 @@ def create_pool(
     if replicas:
         wanted["size"] = replicas
     if device_class:
-        wanted["rule"] = _rule_for(admin, device_class)
+        wanted["rule"] = crush.rule_for(admin, device_class=device_class)
     admin.command("osd pool create", **wanted)
     admin.command("osd pool application enable", pool=name, app=application)
     return True
@@ -69,14 +69,3 @@ def delete_pool(admin: Admin, name: str) -> None:
         admin.command("osd pool delete", pool=name, pool2=name, yes_i_really_really_mean_it=True)
     finally:
         admin.command("config rm", who="mon", name="mon_allow_pool_delete")
-
-
-def _rule_for(admin: Admin, device_class: str) -> str:
-    """Return the name of the rule for OSDs of a class, with the failure domain of the first rule."""
-    known = crush.rules(admin)
-    kind = known[0]["failure-domain"] if known else "host"
-    name = f"replicated-{kind}-{device_class}"
-    if name not in {rule["name"] for rule in known}:
-        wanted = {"name": name, "root": "default", "type": kind, "class": device_class}
-        admin.command("osd crush rule create-replicated", **wanted)
-    return name

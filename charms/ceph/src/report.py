@@ -38,7 +38,8 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
     try:
         status = charm.ceph.admin.command("status")
         words = health.reasons(status)
-        sharing = [rule for rule in crush.rules(charm.ceph.admin) if rule["failure-domain"] == "osd"]
+        used = [rule for rule in crush.rules(charm.ceph.admin) if rule["pools"]]
+        sharing = [rule for rule in used if rule["failure-domain"] == "osd"]
     except UnreachableError as error:
         yield ops.BlockedStatus(
             f"{error}; most monitors are down: start their machines, see get-quorum-status"

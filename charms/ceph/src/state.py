@@ -93,6 +93,25 @@ class Settings:
             allow_plain_credentials=config.allow_plain_credentials,
         )
 
+    def at_run_time(self) -> dict[str, str]:
+        """Return the options that Ceph's daemons take while they run, by `who/name`: for its central configuration."""
+        options = {
+            "global/osd_pool_default_size": str(self.pool_size),
+            "global/osd_pool_default_min_size": str(self.pool_min_size),
+            "osd/osd_memory_target": str(self.osd_memory_target),
+        }
+        if self.pool_size == 1:
+            options |= {
+                "global/mon_allow_pool_size_one": "true",
+                "global/mon_warn_on_pool_no_redundancy": "false",
+            }
+        if self.pool_pg_num:
+            options |= {
+                "global/osd_pool_default_pg_num": str(self.pool_pg_num),
+                "global/osd_pool_default_pg_autoscale_mode": "off",
+            }
+        return options
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:

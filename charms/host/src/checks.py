@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
 
+Kind = Literal["safe-to-stop", "before-stop", "after-start"]
+"""What is asked: may the machine stop? it stops now; does all of it serve again?"""
 _SECONDS = 30
 """All checks of one kind together; a hook or action has a minute."""
 
 
-def failures(machine: Machine, kind: Literal["safe-to-stop", "after-start"]) -> dict[str, str]:
+def failures(machine: Machine, kind: Kind) -> dict[str, str]:
     """Run all checks of a kind; return the reasons of those that fail, by application."""
     folder = f"/usr/lib/openinfra/{kind}.d"
     deadline = machine.now() + _SECONDS

@@ -220,10 +220,12 @@ class Roll:
             self._keep(dataclasses.replace(request, state="entered"))
 
     def _restart(self, request: Request) -> None:
-        if request.boot == self._machine.boot_id():
-            self._reboot()
-        else:
+        if request.boot != self._machine.boot_id():
             self._verify(request)
+        elif reasons := checks.failures(self._machine, "before-stop"):
+            self._keep(request.failed(f"cannot stop: {checks.sentence(reasons)}", "waiting"))
+        else:
+            self._reboot()
 
     def _follow_upgrade(self, request: Request) -> None:
         while (job := self._jobs.find(request.job)) and job.state == "running" and self._has_time():

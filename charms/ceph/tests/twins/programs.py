@@ -252,12 +252,14 @@ class CephSoftware(Software):
         source = json.loads(self.machine.read(argv[argv.index("-i") + 1]) or "")
         if "--create-replicated-rule" in argv:
             kind = argv[argv.index("--create-replicated-rule") + 3]
-            self.machine.write(argv[argv.index("-o") + 1], json.dumps([kind]))
+            only = argv[argv.index("--device-class") + 1] if "--device-class" in argv else ""
+            self.machine.write(argv[argv.index("-o") + 1], json.dumps([[kind, only]]))
             return None
         options = _options(argv)
         rule = int(options["--rule"])
         planned = [
-            twin.Rule(number=1 + len(self.cluster.rules), name="planned", kind=kind) for kind in source
+            twin.Rule(number=1 + len(self.cluster.rules), name="planned", kind=kind, device_class=only)
+            for kind, only in source
         ]
         known, self.cluster.rules = self.cluster.rules, [*self.cluster.rules, *planned]
         if rule not in {entry.number for entry in known}:

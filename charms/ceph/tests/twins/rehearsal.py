@@ -67,7 +67,12 @@ class Twin(testing.Twin):
 
     def settings(self) -> Sequence[str]:
         """Return what restarts daemons, and what does not."""
-        return ("osd-memory-target=1G", "osd-pool-default-pg-num=16", "allow-plain-credentials=true")
+        return (
+            "osd-benchmark=false",
+            "osd-memory-target=1G",
+            "osd-pool-default-pg-num=16",
+            "allow-plain-credentials=true",
+        )
 
     def fill(self) -> None:
         """Have clients write to all pools."""

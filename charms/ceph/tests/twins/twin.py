@@ -7,7 +7,7 @@ commands that only a manager answers.
 
 Left out: the network between machines (each running daemon reaches all others), elections and clocks (a majority
 that runs agrees at once), capabilities, placement by Ceph's own hash (groups go where a simpler hash puts them),
-erasure coding, device classes in rules, objects (a pool has bytes and groups, no content), full OSDs, and OSDs that
+erasure coding, objects (a pool has bytes and groups, no content), full OSDs, and OSDs that
 are marked out because they were down for long.
 """
 
@@ -69,15 +69,17 @@ class Osd:
     up: bool = False
     inside: bool = True
     destroyed: bool = False
+    device_class: str = "hdd"
 
 
 @dataclass
 class Rule:
-    """A CRUSH rule: copies go to different domains of a kind."""
+    """A CRUSH rule: copies go to different domains of a kind, on OSDs of a class or (empty) all."""
 
     number: int
     name: str
     kind: str
+    device_class: str = ""
 
 
 @dataclass
@@ -130,6 +132,7 @@ class Cluster:
         self.config: dict[tuple[str, str], str] = {}
         self.records: dict[str, str] = {}
         self.flags: set[str] = set()
+        self.host_flags: dict[str, list[str]] = {}
         self.checks: dict[str, str] = {}
         self.recovers = True
         self.lost: list[str] = []
@@ -258,10 +261,10 @@ class Cluster:
 
     def place(self, rule: int, size: int, pool: int, index: int) -> list[int]:
         """Return the OSDs for a group: different domains, in an order that only the names decide."""
-        kind = next(known.kind for known in self.rules if known.number == rule)
-        usable = [
-            osd for osd in self.osds.values() if osd.weight and osd.inside and osd.host and not osd.destroyed
-        ]
+        found = next(known for known in self.rules if known.number == rule)
+        kind, classes = found.kind, {found.device_class or None}
+        there = [osd for osd in self.osds.values() if osd.weight and osd.inside and osd.host]
+        usable = [osd for osd in there if not osd.destroyed and classes & {None, osd.device_class}]
         usable.sort(key=lambda osd: zlib.crc32(f"{pool}.{index} {osd.number}".encode()))
         chosen: dict[Any, int] = {}
         for osd in usable:
@@ -302,10 +305,7 @@ class Cluster:
         return pool
 
     def _option(self, name: str, default: str) -> str:
-        # A machine that is gone may have had the same name.
-        leader = next(m for m in self.members if m.name == self.quorum[0] and m.machine.powered)
-        found = re.search(rf"^{name} = (.+)$", leader.machine.read(CONFIG) or "", re.MULTILINE)
-        return found[1] if found else default
+        return self.config.get(("global", name), default)
 
     # Commands
 
@@ -455,6 +455,9 @@ class Cluster:
     def _do_config_set(self, who: str, name: str, value: str) -> None:
         self.config[who, name] = value
 
+    def _do_config_get(self, who: str, key: str) -> Any:
+        return self.config.get((who, key), self.config.get(("global", key), "-1"))
+
     def _do_config_rm(self, who: str, name: str) -> None:
         self.config.pop((who, name), None)
 
@@ -521,7 +524,9 @@ class Cluster:
         old = self.osds.get(number, Osd(number=number, uuid=""))
         # A destroyed OSD's place in CRUSH is kept for its successor.
         self.osds[number] = Osd(number=number, uuid=uuid, host=old.host, weight=old.weight, inside=old.inside)
-        self.auth[f"osd.{number}"] = Auth(key=json.loads(data)["cephx_secret"])
+        given = json.loads(data)
+        self.auth[f"osd.{number}"] = Auth(key=given["cephx_secret"])
+        self.osds[number].device_class = given.get("crush_device_class", "hdd")
         return {"osdid": number}
 
     def _do_osd_ls(self) -> Any:
@@ -541,7 +546,8 @@ class Cluster:
                     else ["exists", *(["up"] if o.up else [])],
                 }
                 for o in entries
-            ]
+            ],
+            "crush_node_flags": dict(self.host_flags),
         }
 
     def _do_osd_tree(self) -> Any:
@@ -556,7 +562,7 @@ class Cluster:
         leaves = [
             {
                 "id": osd.number, "name": f"osd.{osd.number}", "type": "osd",
-                "crush_weight": osd.weight, "reweight": float(osd.inside), "status": "up" if osd.up else "down",
+                "device_class": osd.device_class, "crush_weight": osd.weight, "reweight": float(osd.inside), "status": "up" if osd.up else "down",
             }
             for osd in self.osds.values() if osd.host
         ]  # fmt: skip
@@ -595,6 +601,19 @@ class Cluster:
         """An OSD that runs says at once that it is not down."""
         for number in ids:
             self._osd(int(number)).up = False
+
+    def _do_osd_set_group(self, flags: str, who: list[str]) -> None:
+        for name in who:
+            if name not in {osd.host for osd in self.osds.values()}:
+                raise Refused(
+                    errno.EINVAL, f'unable to parse osd id or crush node or device class: "{name}". '
+                )
+            self.host_flags.setdefault(name, []).append(flags)
+
+    def _do_osd_unset_group(self, flags: str, who: list[str]) -> None:
+        assert flags == "noout"
+        for name in who:
+            self.host_flags.pop(name, None)
 
     def _do_osd_set(self, key: str) -> None:
         self.flags.add(key)
@@ -694,7 +713,7 @@ class Cluster:
                 "rule_id": rule.number,
                 "rule_name": rule.name,
                 "steps": [
-                    {"op": "take", "item_name": "default"},
+                    {"op": "take", "item_name": "~".join(filter(None, ("default", rule.device_class)))},
                     {"op": "choose_firstn" if rule.kind == "osd" else "chooseleaf_firstn", "type": rule.kind},
                     {"op": "emit"},
                 ],
@@ -702,9 +721,10 @@ class Cluster:
             for rule in self.rules
         ]
 
-    def _do_osd_crush_rule_create_replicated(self, name: str, root: str, type: str, **_: str) -> None:  # noqa: A002
+    def _do_osd_crush_rule_create_replicated(self, name: str, root: str, type: str, **more: str) -> None:  # noqa: A002
         assert root == "default"
-        self.rules.append(Rule(number=1 + max(rule.number for rule in self.rules), name=name, kind=type))
+        number = 1 + max(rule.number for rule in self.rules)
+        self.rules.append(Rule(number=number, name=name, kind=type, device_class=more.get("class", "")))
 
     def _do_osd_lspools(self) -> Any:
         return [{"poolnum": pool.number, "poolname": pool.name} for pool in self.pools]

@@ -2,11 +2,12 @@
 
 import json
 
+import ops
 import pytest
 from ops import testing
 from twin import LABEL
 
-from openinfra_charm.testing import Fuse, Killed
+from openinfra_charm.testing import Fuse, Killed, OutOfPatienceError
 
 GIB = 1 << 30
 
@@ -372,7 +373,13 @@ def test_health_and_quorum_are_shown(three):
 
 def test_rules_are_shown_with_their_pools(full):
     (rule,) = full.action(0, "list-crush-rules")["result"]
-    assert rule == {"id": 0, "name": "replicated_rule", "failure-domain": "host", "pools": [".mgr", "data"]}
+    assert rule == {
+        "id": 0,
+        "name": "replicated_rule",
+        "failure-domain": "host",
+        "device-class": "",
+        "pools": [".mgr", "data"],
+    }
 
 
 def test_jobs_are_shown(four):
@@ -428,7 +435,7 @@ def test_pools_come_and_go(three):
     assert three.snapshot() == before
     three.action(0, "delete-pool", name="images", confirm="images")
     assert [pool.name for pool in three.ceph.pools] == [".mgr"]
-    assert three.ceph.config == {}
+    assert ("mon", "mon_allow_pool_delete") not in three.ceph.config
 
 
 def test_a_pool_on_one_class_of_devices_has_a_rule_of_its_own(three):
@@ -474,6 +481,36 @@ def test_the_failure_domain_is_set_after_a_dry_run(deploy):
     again = model.action(0, "set-failure-domain", domain="host")
     assert again["result"]["bytes-to-move"] == 0
     assert not model.machines[0].exists("/var/lib/ceph/openinfra/crush")
+
+
+def test_a_new_failure_domain_keeps_device_classes_and_later_classes_have_it(deploy):
+    model = deploy(3)
+    for number in range(3):
+        model.add_osd(number, "sdb")
+        model.machines[number].plug_in("sdc")
+        model.action(number, "add-disk", osd_devices="/dev/sdc", device_class="ssd")
+        model.machines[number].sleep(3)
+    fast = model.fill("fast", device_class="ssd")
+    model.update_status()
+    assert model.statuses[0].message == "copies may share a machine, see set-failure-domain"
+    model.action(0, "set-failure-domain", domain="host", dry_run=False)
+    model.action(0, "create-pool", name="slow", device_class="hdd")
+    rules = {rule.number: (rule.kind, rule.device_class) for rule in model.ceph.rules}
+    assert {pool.name: rules[pool.rule] for pool in model.ceph.pools} == {
+        ".mgr": ("host", ""), "fast": ("host", "ssd"), "slow": ("host", "hdd"),
+    }  # fmt: skip
+    model.machines[0].sleep(3)
+    assert all(model.ceph.osds[number].device_class == "ssd" for holders in fast.groups for number in holders)
+    model.update_status()
+    assert model.statuses[0] == ops.ActiveStatus("")
+
+
+def test_a_class_with_too_few_members_is_refused(full):
+    full.machines[0].plug_in("sdc")
+    full.action(0, "add-disk", osd_devices="/dev/sdc", device_class="ssd")
+    full.action(0, "create-pool", name="fast", device_class="ssd")
+    with pytest.raises(testing.ActionFailed, match="there are 1 hosts with OSDs of class ssd"):
+        full.action(0, "set-failure-domain", domain="host", dry_run=False)
 
 
 def test_a_failure_domain_with_too_few_members_is_refused(full):
@@ -554,3 +591,25 @@ def test_a_removal_is_not_prepared_while_the_quorum_needs_the_monitor(deploy):
     for dry_run in (True, False):
         why = model.refuse(2, "prepare-removal", dry_run=dry_run)
         assert "without the monitor of machine-2, 1 of 2 would be in quorum, which is too few" in why
+
+
+def test_a_drain_is_taken_back_with_the_weights_as_they_were(four):
+    weights = {3: 0.0123443603515625, 2: 1.5}
+    for number, weight in weights.items():
+        four.ceph.osds[number].weight = weight
+    four.ceph.recovers = False
+    four.action(3, "remove-disk", osd_ids="3")
+    four.action(2, "prepare-removal")
+    for number in (2, 3):
+        with pytest.raises(OutOfPatienceError):
+            four.machines[number].run_jobs()
+    assert four.ceph.osds[3].weight == four.ceph.osds[2].weight == 0
+    assert "osd.3 has its weight back" in four.action(3, "cancel-drain")["summary"]
+    four.action(2, "cancel-drain")
+    assert {number: four.ceph.osds[number].weight for number in weights} == weights
+    four.ceph.recovers = True
+    four.settle()
+    assert sorted(four.ceph.osds) == [0, 1, 2, 3]
+    assert {number: four.ceph.osds[number].weight for number in weights} == weights
+    assert "leaving" not in four.unit_data[2]
+    assert four.action(3, "cancel-drain")["summary"] == "nothing was being drained"

@@ -69,18 +69,14 @@ def changed(state, **settings):
 
 def test_the_configuration_says_what_the_options_say(ceph, state):
     assert ceph.render(state)
-    known = {
-        name: option(ceph.machine, name) for name in ("fsid", "mon_host", "public_addr", "osd_memory_target")
-    }
+    known = {name: option(ceph.machine, name) for name in ("fsid", "mon_host", "public_addr")}
     assert known == {
         "fsid": IDENTITY.fsid,
         "mon_host": "[v2:10.0.0.10:3300,v1:10.0.0.10:6789]",
         "public_addr": "10.0.0.10",
-        "osd_memory_target": str(4 << 30),
     }
     assert option(ceph.machine, "osd_crush_chooseleaf_type") == "1"
     assert option(ceph.machine, "osd_mclock_skip_benchmark") == "false"
-    assert option(ceph.machine, "osd_pool_default_pg_num") is None
     assert option(ceph.machine, "cluster_addr") is None
 
 
@@ -89,14 +85,27 @@ def test_the_configuration_says_what_the_options_say(ceph, state):
     [
         ({"failure_domain": "osd"}, "osd_crush_chooseleaf_type", "0"),
         ({"osd_benchmark": False}, "osd_mclock_skip_benchmark", "true"),
-        ({"pool_pg_num": 8}, "osd_pool_default_pg_num", "8"),
-        ({"pool_pg_num": 8}, "osd_pool_default_pg_autoscale_mode", "off"),
-        ({"pool_size": 1, "pool_min_size": 1}, "mon_allow_pool_size_one", "true"),
     ],
 )
 def test_each_option_has_its_line(ceph, state, settings, name, value):
     ceph.render(changed(state, **settings))
     assert option(ceph.machine, name) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "option", "value"),
+    [
+        ({}, "osd/osd_memory_target", str(4 << 30)),
+        ({}, "global/osd_pool_default_pg_num", None),
+        ({"pool_pg_num": 8}, "global/osd_pool_default_pg_num", "8"),
+        ({"pool_pg_num": 8}, "global/osd_pool_default_pg_autoscale_mode", "off"),
+        ({"pool_size": 1, "pool_min_size": 1}, "global/mon_allow_pool_size_one", "true"),
+    ],
+)
+def test_what_daemons_take_while_they_run_is_in_no_file(ceph, state, settings, option, value):
+    ceph.render(changed(state, **settings))
+    assert changed(state, **settings).settings.at_run_time().get(option) == value
+    assert option.partition("/")[2] not in ceph.machine.read(CONFIG)
 
 
 def test_two_networks_have_two_addresses(ceph, state):
@@ -150,7 +159,7 @@ def test_where_the_monitors_are_restarts_nothing(running, state):
 
 
 def test_what_daemons_read_only_at_their_start_makes_them_outdated(running, state):
-    running.render(changed(state, osd_memory_target=1 << 30))
+    running.render(changed(state, osd_benchmark=False))
     assert [service.unit for service in running.outdated()] == [
         "ceph-mon@machine-0.service",
         "ceph-osd@0.service",

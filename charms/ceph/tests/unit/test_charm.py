@@ -257,7 +257,7 @@ def test_an_option_that_needs_it_restarts_the_units_one_after_the_other(three, m
     three.fill()
     three.log()
     monkeypatch.setattr(three.ceph, "tick", watch)
-    three.configure(osd_memory_target="2G")
+    three.configure(osd_benchmark=False)
     for _ in range(3):
         three.update_status()
     lines = restarts(three)
@@ -275,7 +275,7 @@ def test_a_unit_waits_with_its_restart_while_another_is_down(three):
     three.fill()
     three.machines[2].power_off()
     three.log()
-    three.config |= {"osd-memory-target": "2G"}
+    three.config |= {"osd-benchmark": False}
     three.run(0, three.on.config_changed())
     assert restarts(three) == []
     assert "to restart for a new configuration" in three.statuses[0].message
@@ -284,7 +284,7 @@ def test_a_unit_waits_with_its_restart_while_another_is_down(three):
 def test_only_the_holder_of_the_turn_restarts(three):
     three.run(1, three.on.update_status())
     three.ceph.recovers = False
-    three.config |= {"osd-memory-target": "2G"}
+    three.config |= {"osd-benchmark": False}
     three.unit_data[2] |= {"turn-wanted": '"restart"', "turn-number": "1"}
     three.run(0, three.on.update_status())
     three.log()
@@ -516,6 +516,24 @@ def test_the_checks_need_no_juju(three, capsys):
         assert "data is being repaired" in capsys.readouterr().out
 
 
+def test_data_are_not_made_anew_while_a_machine_restarts(three, capsys):
+    import check
+
+    three.fill()
+    with use(three.machines[1]):
+        assert check.main("safe-to-stop", "ceph") == 0
+        assert three.ceph.host_flags == {}
+        assert check.main("before-stop", "ceph") == 0
+    assert three.ceph.host_flags == {"machine-1": ["noout"]}
+    three.machines[1].power_off()
+    three.machines[1].power_on()
+    with use(three.machines[1]):
+        three.machines[1].sleep(3)
+        assert check.main("after-start", "ceph") == 0
+    assert three.ceph.host_flags == {}
+    assert capsys.readouterr().out == ""
+
+
 def test_a_half_made_osd_is_undone_by_the_next_hook(one, monkeypatch):
     machine = one.machines[0]
     device = machine.plug_in("sdb")
@@ -715,3 +733,67 @@ def test_a_job_that_forgets_a_machine_takes_nothing_of_a_later_one(four):
     four.machines[0].run_jobs()
     assert four.ceph.osds[new].up
     assert 3 not in four.ceph.osds
+
+
+# Options that daemons take while they run
+
+
+def test_an_option_that_daemons_take_while_they_run_restarts_nothing(three):
+    assert three.ceph.config["osd", "osd_memory_target"] == str(4 << 30)
+    three.log()
+    three.configure(osd_memory_target="2G", osd_pool_default_pg_num=16)
+    # What a template was filled with is on record.
+    assert not [line for line in three.log() if "/templates/" not in line]
+    assert three.ceph.config["osd", "osd_memory_target"] == str(2 << 30)
+    assert three.ceph.config["global", "osd_pool_default_pg_num"] == "16"
+    three.configure(osd_pool_default_pg_num=0)
+    assert ("global", "osd_pool_default_pg_num") not in three.ceph.config
+
+
+# Crashes
+
+
+def test_daemons_report_their_crashes_with_a_key_of_their_own(three):
+    assert three.ceph.auth["client.crash"].caps == ["mon", "profile crash", "mgr", "profile crash"]
+    for machine in three.machines.values():
+        assert three.ceph.auth["client.crash"].key in machine.read("/etc/ceph/ceph.client.crash.keyring")
+        assert machine.nodes["/etc/ceph/ceph.client.crash.keyring"].owner == ("ceph", "ceph")
+        assert machine.services["ceph-crash.service"] == "active"
+        assert "ExecStart=/usr/lib/openinfra/ceph-crash" in machine.read(
+            "/etc/systemd/system/ceph-crash.service.d/openinfra.conf"
+        )
+    three.ceph.checks["RECENT_CRASH"] = "1 daemons have recently crashed"
+    three.update_status()
+    assert three.statuses[0] == ops.ActiveStatus("HEALTH_WARN: 1 daemons have recently crashed")
+
+
+# What others have on the machine
+
+
+def test_removal_takes_only_its_own_files(one):
+    machine = one.machines[0]
+    machine.have("/etc/ceph/backup.conf", "of another cluster")
+    one.remove_unit(0)
+    assert machine.list_folder("/etc/ceph") == ["backup.conf"]
+    assert machine.masked == set()
+
+
+def test_a_service_that_was_there_before_is_left_as_it_was(deploy):
+    model = deploy(0)
+    model.machines[0] = machine = _machine(model)
+    machine.packages["nvme-cli"] = "2.13"
+    model.unit_data[0] = {}
+    model.run(0, model.on.install(), formed=False)
+    assert machine.masked == set()
+
+
+def test_a_monitor_whose_machine_has_another_address_says_so_and_stays_in_the_map(three):
+    three.machines[1].address = "10.0.0.99"
+    three.update_status()
+    assert three.statuses[1].name == "blocked"
+    assert "the address of ceph/1 was 10.0.0.11 and is 10.0.0.99 now" in three.statuses[1].message
+    assert three.ceph.monitors["machine-1"] == "10.0.0.11"
+    assert "10.0.0.11" in three.machines[0].read("/etc/ceph/ceph.conf")
+    three.machines[1].address = "10.0.0.11"
+    three.update_status()
+    assert three.statuses[1].name == "active"

@@ -89,6 +89,18 @@ def test_the_roll_stops_where_it_is_not_safe(model):
     assert model.statuses[0] == ops.ActiveStatus()
 
 
+def test_what_stops_with_the_machine_is_told_before_and_may_hold_it(model):
+    model.machines[1].leave_check("before-stop", "ceph", "no monitor answers")
+    model.action(0, "maintenance", mode="dry-run")
+    model.action(0, "reboot", all_units=True)
+    model.update_status()
+    assert model.restarts == [0]
+    assert "reboot stopped at host/1: cannot stop: ceph: no monitor answers." in model.statuses[1].message
+    model.machines[1].leave_check("before-stop", "ceph")
+    model.action(0, "resume-roll")
+    assert model.restarts == [0, 1, 2]
+
+
 def test_the_roll_goes_on_when_its_problem_is_mended(model):
     model.machines[1].leave_check("safe-to-stop", "ceph", "one OSD is down")
     model.action(0, "reboot", all_units=True)

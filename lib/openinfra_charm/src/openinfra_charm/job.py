@@ -167,6 +167,11 @@ class Jobs:
             self._machine.run("systemctl", "stop", self._unit(record), check=False)
         self._machine.remove(self._folder)
 
+    def cancel(self, record: Record, why: str) -> None:
+        """Stop a job for good, wherever it is; `why` is what is told of it."""
+        self._machine.run("systemctl", "stop", self._unit(record), check=False)
+        self.save(dataclasses.replace(record, state="failed", progress=why, ended=self._machine.now()))
+
     def wake(self, record: Record) -> None:
         """Have Juju run a hook of the job's unit, which goes on from where the job has ended.
 

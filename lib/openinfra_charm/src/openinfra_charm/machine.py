@@ -646,6 +646,10 @@ class Machine:
 
     # Facts
 
+    def unmask_services(self, *units: str) -> None:
+        """Take `mask_services` back."""
+        self.run("systemctl", "unmask", "--quiet", *units)
+
     def hostname(self) -> str:
         """Return the machine's short host name."""
         return socket.gethostname().split(".")[0]

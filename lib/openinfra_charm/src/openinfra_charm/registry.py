@@ -23,6 +23,8 @@ OWNERS = "/var/lib/openinfra/owners"
 """One file a thing of which a machine has only one (a daemon, the host's baseline), naming the unit that manages it."""
 CHECKS = ("safe-to-stop", "after-start")
 """Kinds of checks that an application leaves in /usr/lib/openinfra/<kind>.d: exit code 0, or 1 and the reason."""
+BEFORE_STOP = "before-stop"
+"""The kind of those that do something when the machine is about to stop, and have not just been asked; few need one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +108,7 @@ def version(machine: Machine, package: str) -> str:
 
 
 def leave_check(machine: Machine, kind: str, application: str, *command: str) -> None:
-    """Leave a check (`kind` is one of `CHECKS`) that runs `command`, a program and its plain arguments.
+    """Leave a check (`kind` is one of `CHECKS`, or `BEFORE_STOP`) that runs `command`, a program and its plain arguments.
 
     It is run by `host` before a machine stops and after it has started; it prints why when it fails.
     """
@@ -117,7 +119,7 @@ def leave_check(machine: Machine, kind: str, application: str, *command: str) ->
 
 def remove_checks(machine: Machine, application: str) -> None:
     """Take an application's checks away."""
-    for kind in CHECKS:
+    for kind in (*CHECKS, BEFORE_STOP):
         machine.remove(f"/usr/lib/openinfra/{kind}.d/{application}")
 
 

@@ -985,6 +985,11 @@ class MemoryMachine(Machine):
         self._change(f"mask {' '.join(units)}")
         self.masked |= set(units)
 
+    def unmask_services(self, *units: str) -> None:
+        """Take masks away."""
+        self._change(f"unmask {' '.join(units)}")
+        self.masked -= set(units)
+
     def _services_changed(self) -> None:
         for software in self.software:
             software.services_changed()

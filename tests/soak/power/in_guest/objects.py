@@ -53,6 +53,7 @@ def setup(device: str) -> None:
     ceph.render(state)
     # As one hook after the other would.
     assert any(ceph.run_monitor(state) for _ in range(TIMES)), "the monitor is not in quorum"
+    ceph.configure(state.settings.at_run_time(), {})
     ceph.osds.create(os.path.realpath(device))
     ceph.apply()
     create_pool(ceph.admin, POOL, replicas=1, pg_num=8, application="soak")
