@@ -93,6 +93,8 @@ class MySqlCharm(ops.CharmBase):
         if not self.cluster.formed:
             return
         self._publish_member()
+        addresses = {unit: member.client_address for unit, member in self.members.items()}
+        departure.remember(self.machine, self.app.name, addresses)
         self.transport.update()
         endpoint.publish_address(self)
         state = self._gather(settings)
@@ -244,8 +246,9 @@ class MySqlCharm(ops.CharmBase):
         if restore.does_without(self):
             return None
         me = self.unit.name
+        known = departure.remembered(self.machine, self.app.name)
         others = {
-            unit: self.cluster.recall(unit).get("client_address", "")
+            unit: self.cluster.recall(unit).get("client_address") or known.get(unit, "")
             for unit in self.cluster.staying
             if unit != me
         }

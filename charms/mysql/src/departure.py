@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mysql import MySql
+    from openinfra_charm.machine import Machine
+
+
+def remember(machine: Machine, application: str, addresses: Mapping[str, str]) -> None:
+    """Note where the servers of all units are, for when this one leaves: the relation lists nobody then."""
+    machine.write(_notes(application), json.dumps(dict(addresses), sort_keys=True))
+
+
+def remembered(machine: Machine, application: str) -> dict[str, str]:
+    """Return where the servers of the units are that this one has met."""
+    return json.loads(machine.read(_notes(application)) or "{}")
 
 
 def why_not(
@@ -31,3 +43,7 @@ def why_not(
         return None
     names = ", ".join(others)
     return f"the data would be lost: none of the units that stay ({names}) has a complete copy and serves"
+
+
+def _notes(application: str) -> str:
+    return f"/var/lib/openinfra/{application}/members.json"

@@ -45,6 +45,10 @@ def test_a_bucket_is_read():
     assert bucket.ca == f"{PEM}\n"
 
 
+def test_an_empty_certificate_is_none():
+    assert not read(**{"tls-ca-chain": '[""]'}).ca
+
+
 def test_it_is_none_before_the_provider_has_said_all():
     assert read(**{"secret-key": ""}) is None
 

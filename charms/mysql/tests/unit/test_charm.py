@@ -3,6 +3,7 @@
 import json
 
 import ops
+import ops.hookcmds
 import pytest
 from cryptography import x509
 from machines import CERTIFICATES, GATEWAY
@@ -484,6 +485,15 @@ def test_a_copy_that_is_not_complete_is_none(three, state):
     with pytest.raises(testing.errors.UncaughtCharmError, match="UnsafeToRemoveError"):
         three.remove_unit(0)
     servers(three)[1].state = "Synced"
+    three.remove_unit(0)
+    assert three.galera.lost() == []
+
+
+def test_a_unit_that_may_read_nothing_of_its_peers_any_more_knows_where_they_are(three):
+    def refuse(*_, **__):
+        raise ops.hookcmds.Error(returncode=1, cmd=["relation-get"])
+
+    three._relation_get = refuse
     three.remove_unit(0)
     assert three.galera.lost() == []
 

@@ -69,7 +69,8 @@ def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
     keys = {key: data.get(key, "") for key in KEYS}
     if secret_id := data.get("secret-extra"):
         keys = secrets.find(model, secret_id) or keys
-    chain = databag.load(data.get("tls-ca-chain", ""), list)
+    # Some providers write an empty certificate where they have none.
+    chain = [one for one in databag.load(data.get("tls-ca-chain", ""), list) if one]
     _check({**data, **{key: keys.get(key, "") for key in KEYS}}, chain)
     bucket = Bucket(
         name=data.get("bucket", ""),
