@@ -115,6 +115,12 @@ PARTS = {
                 "run mysql/leader rotate-password relation-id=relation:database",
                 "run keystone/leader rotate-service-password relation-id=relation:identity-service",
             ),
+            "a service asks for what cannot be, and then for what can": (
+                "config service url=nowhere", "config service url=https://service.example:9393",
+            ),
+            "the database is related anew": (
+                "remove-relation keystone:database mysql:database", "integrate keystone:database mysql:database",
+            ),
             "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },
     ),

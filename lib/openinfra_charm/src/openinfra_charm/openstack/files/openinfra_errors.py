@@ -25,12 +25,19 @@ def guarded(application):
     """Return a WSGI application (PEP 3333) that answers whatever happens in another one."""
 
     def answer(environ, start_response):
+        started = []
+
+        def start(*arguments):
+            started.append(arguments)
+            return start_response(*arguments)
+
         try:
-            return application(environ, start_response)
+            return application(environ, start)
         except Exception:  # noqa: BLE001  this is the last place where it can become an answer
             method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
             _LOG.exception("%s %s failed in a way that nobody has foreseen", method, path)
-            start_response("500 Internal Server Error", _HEADERS, sys.exc_info())
+            # uWSGI sends no body after an error that it is told of; it has to be told where an answer has begun.
+            start_response("500 Internal Server Error", _HEADERS, *([sys.exc_info()] if started else []))
             return [_BODY]
 
     return answer
