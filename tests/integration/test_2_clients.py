@@ -49,6 +49,23 @@ def test_nobody_gets_a_token_with_a_wrong_password(clients):
         clients.connect(password="wrong").authorize()
 
 
+def test_strangers_lock_the_administrator_out_of_nothing_and_are_told_of(clients, cloud):
+    """The option lockout-failures is 10; other users are locked out after as many."""
+    for _ in range(11):
+        with pytest.raises(Exception, match="401"):
+            clients.connect(password="wrong").authorize()
+    assert clients.connect().authorize()
+    failures = 'journalctl --unit keystone-api --since -5min | grep -c \'identity.authenticate.*"outcome": "failure"\' || true'
+    assert sum(int(cloud.shell(unit, failures)) for unit in cloud.units("keystone")) > 10
+
+
+def test_names_have_any_characters(connection):
+    name = f"Café 😀 {uuid.uuid4()}"
+    project = connection.identity.create_project(name=name, domain_id="default")
+    assert connection.identity.get_project(project.id).name == name
+    connection.identity.delete_project(project)
+
+
 def test_the_catalogue_names_the_gateway(cloud, connection):
     urls = {endpoint.url for endpoint in connection.identity.endpoints()}
     assert f"https://{cloud.vip}:5000/v3" in urls
