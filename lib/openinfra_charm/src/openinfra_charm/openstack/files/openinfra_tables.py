@@ -1,7 +1,8 @@
 """Let a database hold any character: `python openinfra_tables.py /etc/keystone/keystone.conf`, with the Python of a release tree.
 
 Migrations of OpenStack's services make tables of `utf8`, which in MariaDB has long been three bytes a character: a name
-with an emoji is an error. Tables of another character set are converted, and what is made later takes that of the database.
+with an emoji is an error. Tables of another character set or collation than the database's are converted, since what is made later
+takes these, and foreign keys lead only to columns of the same kind.
 A server that is no MariaDB is left alone: there later migrations would refer from tables of `utf8` to converted ones.
 
 MariaDB converts no column that a foreign key uses, whatever `foreign_key_checks` says. So foreign keys are taken away and made again;
@@ -35,8 +36,9 @@ GROUP BY table_name, index_name
 """
 DEFAULT_RULES = ("NO ACTION", "RESTRICT")
 OTHERS = """
-SELECT table_name FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_collation NOT LIKE 'utf8mb4%'
+SELECT t.table_name FROM information_schema.tables t
+JOIN information_schema.schemata s ON s.schema_name = t.table_schema
+WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND t.table_collation <> s.default_collation_name
 """
 
 
@@ -58,6 +60,12 @@ class Database:
 
     def convert(self):
         """Let it hold any character; one that was interrupted at this goes on."""
+        name, characters = self.rows(
+            "SELECT schema_name, default_character_set_name FROM information_schema.schemata "
+            "WHERE schema_name = DATABASE()"
+        )[0]
+        if characters != CHARACTERS:
+            self.do(f"ALTER DATABASE `{name}` CHARACTER SET {CHARACTERS}")
         others = [name for (name,) in self.rows(OTHERS)]
         if others or self.rows(f"SHOW TABLES LIKE '{KNOWN}'"):
             self.do("SET SESSION foreign_key_checks = 0")
@@ -66,12 +74,6 @@ class Database:
                 self.do(f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET {CHARACTERS}")
             self._make_again()
             print(f"{len(others)} tables can hold any character now")  # noqa: T201  it is a program
-        name, characters = self.rows(
-            "SELECT schema_name, default_character_set_name FROM information_schema.schemata "
-            "WHERE schema_name = DATABASE()"
-        )[0]
-        if characters != CHARACTERS:
-            self.do(f"ALTER DATABASE `{name}` CHARACTER SET {CHARACTERS}")
 
     def _take_away(self, tables):
         """Take away the foreign keys of and to some tables, when it is known how to make them again."""
