@@ -104,10 +104,11 @@ def ensure(charm: KeystoneCharm, settings: Settings) -> None:
     urls = {"url": charm.url, "internal-url": charm.internal_url if charm.internal_url != charm.url else None}
     if any(charm.cluster.shared.get(key) != url for key, url in urls.items()):
         admin = charm.admin(settings)
-        (service,) = admin.find("services", type="identity")
-        for endpoint in admin.find("endpoints", service_id=service["id"]):
-            url = charm.url if endpoint["interface"] == "public" else charm.internal_url
-            admin.update("endpoints", endpoint["id"], url=url)
+        # An operator may have added an identity service, or endpoints of other regions.
+        for service in admin.find("services", name="keystone", type="identity"):
+            for endpoint in admin.find("endpoints", service_id=service["id"], region_id=settings.region):
+                url = charm.url if endpoint["interface"] == "public" else charm.internal_url
+                admin.update("endpoints", endpoint["id"], url=url)
         charm.cluster.publish_shared(**urls)
 
 

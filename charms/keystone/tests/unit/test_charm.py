@@ -236,6 +236,20 @@ def test_without_a_gateway_clients_reach_one_of_three(three):
     assert "clients reach only https://10.0.0.10:15000/v3" in three.statuses[0].message
 
 
+def test_what_operators_add_to_the_catalogue_is_theirs(one):
+    other = one.database.add("services", {"name": "other", "type": "identity"})
+    (ours,) = one.database.find("services", name="keystone")
+    places = [
+        {"service_id": other["id"], "interface": "public", "region_id": "RegionOne", "url": "https://other"},
+        {"service_id": ours["id"], "interface": "public", "region_id": "RegionTwo", "url": "https://two"},
+    ]
+    added = [one.database.add("endpoints", place) for place in places]
+    one.relate_gateway("10.0.0.100:5000")
+    assert one.shared["url"] == "https://10.0.0.100:5000/v3"
+    assert [endpoint["url"] for endpoint in added] == ["https://other", "https://two"]
+    assert one.statuses[0].name == "active"
+
+
 def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
     relation = glance(three)
     three.relate_gateway("10.0.0.100:5000")
