@@ -64,7 +64,8 @@ class Twin(testing.Twin):
     def rotations(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how the password of the first service is replaced."""
         leader = f"{units[0].partition('/')[0]}/leader"
-        yield f"run {leader} rotate-service-password relation-id=relation:identity-service"
+        if any(user["name"].startswith("svc-") for user in self.database.find("users")):
+            yield f"run {leader} rotate-service-password relation-id=relation:identity-service"
 
     def accepts(self) -> Iterator[str]:
         """Yield the passwords of all users."""

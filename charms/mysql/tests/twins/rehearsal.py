@@ -50,15 +50,14 @@ class Twin(testing.Twin):
 
     def rotations(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how the password of the first client is replaced."""
-        yield f"run {units[0].partition('/')[0]}/leader rotate-password relation-id=relation:database"
+        if any(self.accepts()):
+            yield f"run {units[0].partition('/')[0]}/leader rotate-password relation-id=relation:database"
 
     def accepts(self) -> Iterator[str]:
         """Yield the passwords of all users of a cluster that serves."""
         for component in self.galera.components:
-            for name in sorted(component)[:1]:
-                yield from (
-                    json.loads(user)["password"] for user in self.galera.servers[name].load().users.values()
-                )
+            users = self.galera.servers[min(component)].load().users
+            yield from (json.loads(user)["password"] for user in users.values())
 
     def settings(self) -> Sequence[str]:
         """Return what restarts servers, and what does not."""

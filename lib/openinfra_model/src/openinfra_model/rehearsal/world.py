@@ -533,7 +533,17 @@ class World:
             for name, twin in self.twins.items()
             if (units := self.units_of(name))
             for command in twin.rotations(units)
+            if self._is_related(command)
         ]
+
+    def _is_related(self, command: str) -> bool:
+        """Return whether a command names no relation, or one that is there."""
+        unit, *words = shlex.split(command)[1:]
+        endpoints = [value.partition("=")[2] for value in words if "=relation:" in value]
+        try:
+            return all(self._relation_id(unit, endpoint) is not None for endpoint in endpoints)
+        except ModelError:
+            return False
 
     def units_of(self, application: str) -> list[str]:
         """Return the names of an application's units."""
