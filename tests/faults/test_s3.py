@@ -30,7 +30,7 @@ def s3(kind, cloud, clients):
     if kind == OWN:
         keys = clients.object_keys
         return clients.s3(cloud.objects_url, keys["access-key"], keys["secret-key"])
-    connection = clients.connection()
+    connection = clients.connect()
     credential = connection.identity.post(
         f"/users/{connection.current_user_id}/credentials/OS-EC2",
         json={"tenant_id": connection.current_project_id},
