@@ -110,6 +110,8 @@ class Clients:
         """Return boto3's client of an S3 endpoint."""
         config = Config(
             s3={"addressing_style": "path"},
+            # Presigned URLs too; boto3 signs them by version 2 otherwise, with which a Keystone user's preflight is refused.
+            signature_version="s3v4",
             connect_timeout=seconds,
             read_timeout=seconds,
             retries={"max_attempts": 0},

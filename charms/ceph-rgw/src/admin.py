@@ -14,8 +14,9 @@ SECONDS = 20
 """How long a command may take: most need a tenth of a second, and one that meets no quorum waits for ever."""
 LIST_SECONDS = 50
 """How long a list of all buckets may take, which grows with their number: an action may take a minute."""
-PURGE_SECONDS = 30 * 86400
-"""How long a bucket's objects may take to be deleted, by a job: some hundred of them go in a second."""
+PURGE_SECONDS = 14 * 86400
+"""How long a bucket's objects may take to be deleted, by a job: some hundred of them go in a second. Python waits for no
+longer than 24 days (poll(2))."""
 
 
 class UnreachableError(Exception):

@@ -157,7 +157,9 @@ class GatewayCharm(ops.CharmBase):
         """Return where clients reach a route, and where services do among themselves if that is another place."""
         return (
             states.endpoints(asked, config, networks.outer(config), self.addresses()),
-            states.inner_endpoints(asked, config, networks.inner(config), self.addresses("internal")),
+            states.inner_endpoints(
+                asked, config, networks, public=self.addresses(), internal=self.addresses("internal")
+            ),
         )
 
     def _active(self, endpoint: str) -> list[ops.Relation]:

@@ -209,17 +209,23 @@ def endpoints(asked: Asked, config: Config, vips: Iterable[Address], addresses: 
 
 
 def inner_endpoints(
-    asked: Asked, config: Config, vips: Iterable[Address], addresses: Iterable[str]
+    asked: Asked, config: Config, networks: Networks, *, public: Iterable[str], internal: Iterable[str]
 ) -> list[str]:
     """Return where services reach a route among themselves, as far as that is another place than clients'.
+
+    They do without the public name: the cloud itself is not to depend on name servers.
 
     Args:
         asked: The route.
         config: The options.
-        vips: The virtual addresses that are for them.
-        addresses: The internal addresses of all units that are not public, which count where there is no virtual address.
+        networks: Those of this unit.
+        public: The public addresses of all units, which count where there is no virtual one, as do the next.
+        internal: Their internal addresses that are not public.
     """
-    return [] if asked.sni else _places(asked.route.port, vips, () if config.vips else addresses)
+    if asked.sni:
+        return []
+    inner = _places(asked.route.port, networks.inner(config), () if config.vips else internal)
+    return inner or (_places(asked.route.port, config.vips, public) if config.public_hostname else [])
 
 
 def _places(port: int, vips: Iterable[Address], addresses: Iterable[str]) -> list[str]:

@@ -9,6 +9,9 @@ import pytest
 from cryptography import x509
 from play import CEPH, CERTIFICATES, GATEWAY, IDENTITY, Model
 
+from admin import PURGE_SECONDS
+from openinfra_charm.machine import Machine
+
 UNIT = "ceph-radosgw@rgw.machine-0.service"
 
 
@@ -401,6 +404,10 @@ def test_what_a_user_keeps_is_deleted_by_a_job(purging):
     assert purging.statuses[0] == ops.ActiveStatus("")
     (line,) = [line for line in purging.machines[0].argv if "bucket rm --bucket=data" in line]
     assert line.endswith("--purge-objects")
+
+
+def test_a_program_can_be_waited_for_as_long_as_a_deletion_may_take():
+    assert Machine().run("true", timeout=PURGE_SECONDS).code == 0
 
 
 def test_a_deletion_goes_on_after_a_power_loss(purging):

@@ -63,7 +63,7 @@ def planes(config, addresses=(), internal=()):
     route = asked(1, "a")
     return (
         states.endpoints(route, config, NETWORKS.outer(config), addresses),
-        states.inner_endpoints(route, config, NETWORKS.inner(config), internal),
+        states.inner_endpoints(route, config, NETWORKS, public=addresses, internal=internal),
     )
 
 
@@ -72,6 +72,8 @@ def test_clients_and_services_have_an_address_each(defaults):
     assert planes(config) == (["10.0.0.100:5000"], ["10.1.0.100:5000"])
     named = Config.parse({**defaults, "vip": "10.0.0.100,10.1.0.100", "public-hostname": "cloud.example"})
     assert planes(named) == (["cloud.example:5000"], ["10.1.0.100:5000"])
+    only_clients = Config.parse({**defaults, "vip": "10.0.0.100", "public-hostname": "cloud.example"})
+    assert planes(only_clients) == (["cloud.example:5000"], ["10.0.0.100:5000"])
     assert NETWORKS.listen(config) == ("10.0.0.100", "10.1.0.100")
     assert [NETWORKS.interface(vip) for vip in config.vips] == ["eth0", "eth1"]
 
