@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,15 @@ def test_what_was_found_is_found_again(part, monkeypatch):
 def test_one_seed_plays_one_rehearsal(part):
     first, second = (Rehearsal(part, Plot()).run(2, seed=7) for _ in range(2))
     assert first.hooks == second.hooks
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--no-usual",), 1)])
+def test_the_command_plays_a_bundle_that_is_named_with_what_is_usual(tmp_path, words, code):
+    """A cloud to which nobody has added disks is not healthy, which is told to who asks for that."""
+    command = [
+        sys.executable, "-m", "openinfra_model.cli", "rehearse", str(ROOT / "bundles/openinfra.yaml"),
+        "--schedules", "1", "--operations", "0", "--no-shrink", "--save", str(tmp_path / "found.json"), *words,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("Violated: converges" in done.stderr) == bool(code)

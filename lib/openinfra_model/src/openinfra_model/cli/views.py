@@ -33,7 +33,8 @@ _HEAD = re.compile(rf"(?P<entity>\S+): [\d-]+ [\d:]+ (?P<level>{'|'.join(_LEVELS
 )
 def status(client: Client, arguments: argparse.Namespace) -> None:
     """Show the model."""
-    show(client.call("status", applications=arguments.applications), arguments.format, status_table)
+    wanted = {"applications": arguments.applications} if arguments.applications else {}
+    show(client.call("status", **wanted), arguments.format, status_table)
 
 
 @verb(argument("--every", type=float, default=2.0, metavar="SECONDS"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -29,7 +30,8 @@ async def serve(service: Service, path: Path) -> None:
         line = await reader.readline()
         if line:
             writer.write(json.dumps(await _answer(service, json.loads(line))).encode() + b"\n")
-            await writer.drain()
+            with contextlib.suppress(ConnectionError):  # whoever asked may have gone meanwhile
+                await writer.drain()
         writer.close()
 
     async with asyncio.TaskGroup() as tasks:
