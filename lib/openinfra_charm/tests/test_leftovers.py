@@ -109,6 +109,21 @@ def test_data_stay_and_keep_the_next_unit_out_until_they_are_gone(machine):
     machine.remove("/var/lib/store")
     leftovers.occupy(machine, "store/1", STORE)
     assert registry.owner(machine, "store") == "store/1"
+    # What is there from now on is the new unit's own.
+    machine.write("/var/lib/store/content", "of store/1")
+    leftovers.occupy(machine, "store/1", STORE)
+    assert leftovers.kept(machine) == {}
+
+
+def test_data_that_were_saved_are_not_told_of_again(machine):
+    settle(machine, "store/0", STORE)
+    arrive(machine, "host/0")
+    vanish(machine, "store/0")
+    leftovers.clear_all(machine, "host/0")
+    assert leftovers.kept(machine) == {"store/0": ["/var/lib/store"]}
+    machine.remove("/var/lib/store")
+    leftovers.clear_all(machine, "host/0")
+    machine.write("/var/lib/store/content", "of somebody else")
     assert leftovers.kept(machine) == {}
 
 

@@ -58,6 +58,7 @@ def occupy(machine: Machine, unit: str, footprint: Footprint) -> None:
     """
     application = unit.partition("/")[0]
     _clear_before(machine, unit, footprint)
+    _forget_emptied(machine)
     present = _occupant(machine, application)
     if present and present.unit != unit:
         raise NeedsOperatorError(f"{present.unit} is on this machine already: remove one of the two")
@@ -92,6 +93,7 @@ def clear_all(machine: Machine, unit: str) -> None:
     """Clear what all units have left that are gone; `unit` is the one that does so."""
     if not machine.exists(_agent(unit)):
         return
+    _forget_emptied(machine)
     for occupant in _gone(machine):
         _clear(machine, occupant)
     for thing in machine.list_folder(registry.OWNERS):
@@ -111,6 +113,19 @@ def kept(machine: Machine) -> dict[str, list[str]]:
         if full := [folder for folder in folders if _holds_something(machine, folder)]:
             found[unit] = full
     return found
+
+
+def _forget_emptied(machine: Machine) -> None:
+    """Take those off the record whose data are saved or deleted: what is there afterwards is somebody else's."""
+    left = {_kept_path(unit) for unit in kept(machine)}
+    for path in {f"{KEPT}/{name}" for name in machine.list_folder(KEPT)} - left:
+        machine.remove(path)
+    if not left:
+        machine.remove(KEPT)
+
+
+def _kept_path(unit: str) -> str:
+    return f"{KEPT}/{unit.replace('/', '-')}"
 
 
 def _clear_before(machine: Machine, unit: str, footprint: Footprint) -> None:
@@ -142,7 +157,7 @@ def _clear(machine: Machine, occupant: Occupant) -> None:
         machine.stop_services(unit)
     if full := [folder for folder in footprint.data if _holds_something(machine, folder)]:
         lines = "".join(f"{line}\n" for line in (occupant.unit, *full))
-        machine.write(f"{KEPT}/{occupant.unit.replace('/', '-')}", lines)
+        machine.write(_kept_path(occupant.unit), lines)
     for path in footprint.paths:
         machine.remove(path)
     if footprint.paths:
