@@ -185,6 +185,10 @@ def pools(session: Session) -> None:
     session.note("of nobody", "osd pool application enable", pool="none", app="rbd")
     session.note("there", "osd pool ls", lambda names: POOL in names)
     session.note("in full", "osd pool ls", in_full, detail="detail")
+    session.note("by number", "osd lspools", lambda a: POOL in [pool["poolname"] for pool in a])
+    session.note(
+        "groups", "pg dump", lambda a: {*a["pg_stats"][0]} >= {"pgid", "state"}, dumpcontents=["pgs_brief"]
+    )
     session.note("unlike", "osd pool delete", pool=POOL, pool2="other", yes_i_really_really_mean_it=True)
     session.note("not allowed", "osd pool delete", pool=POOL, pool2=POOL, yes_i_really_really_mean_it=True)
     session.cluster.fill()
@@ -277,9 +281,19 @@ def numbers(session: Session) -> None:
     session.note("the lowest", "osd new", lambda a: a["osdid"] - free, data=key, uuid=mine)
     session.note("the same", "osd new", lambda a: a["osdid"] - free, data=key, uuid=mine)
     session.note("another's", "osd new", data=key, uuid=other, id=taken[0])
+    session.note("never up", "osd crush reweight", name=f"osd.{free}", weight=1.0)
+    session.note("a new one", "osd destroy-actual", id=free, yes_i_really_mean_it=True)
+    session.note("destroyed", "osd dump", lambda a: states(a, free))
+    session.note("in its place", "osd new", lambda a: a["osdid"] - free, data=key, uuid=other, id=free)
+    session.note("taken", "osd dump", lambda a: [word for _, word in states(a, free)])
     session.note("a new one", "osd purge-actual", id=free, yes_i_really_mean_it=True)
     session.note("twice", "osd purge-actual", id=free, yes_i_really_mean_it=True)
     session.note("gone", "osd ls", lambda found: found == taken)
+
+
+def states(answer: dict[str, Any], osd: int) -> list[tuple[str, bool]]:
+    """Return an OSD's uuid, and whether it is destroyed."""
+    return [(o["uuid"], "destroyed" in o["state"]) for o in answer["osds"] if o["osd"] == osd]
 
 
 def keys(session: Session) -> None:
