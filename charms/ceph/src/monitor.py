@@ -83,9 +83,10 @@ class Monitor:
         # A store without the mark was left by a crash before its monitor ever ran.
         self._machine.remove(self._folder)
         self._machine.make_folder(self._folder, mode=0o750, user="ceph", group="ceph")
-        scratch = "/var/lib/ceph/openinfra/found"
+        # Programs of root's follow links, so they write where Ceph's user can read and put none.
+        scratch = "/run/openinfra/ceph-monitor"
         self._machine.remove(scratch)
-        self._machine.make_folder(scratch, mode=0o700, user="ceph", group="ceph")
+        self._machine.make_folder(scratch, mode=0o711)
         keys = f'[mon.]\n\tkey = {state.identity.monitor_key}\n\tcaps mon = "allow *"\n'
         if state.founds_cluster:
             keys += f"[client.admin]\n\tkey = {state.identity.admin_key}\n"
@@ -98,7 +99,6 @@ class Monitor:
         else:
             self._machine.run("ceph", "mon", "getmap", "-o", f"{scratch}/map", timeout=20)
         self._machine.write(f"{scratch}/keys", keys, mode=0o600, user="ceph", group="ceph")
-        self._machine.run("chown", "-R", "ceph:ceph", scratch)
         self._machine.run(
             "ceph-mon", "--mkfs", "-i", self.name, "--monmap", f"{scratch}/map", "--keyring", f"{scratch}/keys",
             "--setuser", "ceph", "--setgroup", "ceph",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from openinfra_charm.service import Services
 
 FOLDER = "/var/lib/ceph/osd"
+SCRATCH = "/run/openinfra/ceph"
 
 
 LINKS = ("block", "block.db", "block.wal")
@@ -339,12 +340,14 @@ class Osds:
         for link, name in osd.names.items():
             self._machine.change_owner(name, user="ceph", group="ceph")
             self._machine.link(f"{folder}/{link}", name)
-        self._machine.run("ceph", "mon", "getmap", "-o", f"{folder}/activate.monmap", timeout=20)
-        self._machine.change_owner(f"{folder}/activate.monmap", user="ceph", group="ceph")
+        # A program of root's follows a link, so it writes where Ceph's user cannot put one.
+        self._machine.make_folder(SCRATCH)
+        self._machine.run("ceph", "mon", "getmap", "-o", f"{SCRATCH}/monmap", timeout=20)
         self._machine.run(
             "ceph-osd", "-i", str(osd.number), "--mkfs", "--osd-uuid", osd.uuid, "--osd-data", folder,
-            "--monmap", f"{folder}/activate.monmap", "--setuser", "ceph", "--setgroup", "ceph",
+            "--monmap", f"{SCRATCH}/monmap", "--setuser", "ceph", "--setgroup", "ceph",
         )  # fmt: skip
+        self._machine.remove(SCRATCH)
         return dataclasses.replace(osd, phase="in")
 
     def _undo(self, osd: Osd, keep: int | None = None) -> None:

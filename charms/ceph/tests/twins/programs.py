@@ -49,7 +49,7 @@ class CephSoftware(Software):
         self.libraries = {"rados": twin.Library(cluster, self)}
         self.programs = {
             "blkdiscard": self._blkdiscard, "blkid": self._blkid, "ceph": self._ceph, "ceph-mon": self._ceph_mon,
-            "ceph-osd": self._ceph_osd, "chown": self._chown, "crushtool": self._crushtool, "lsblk": self._lsblk,
+            "ceph-osd": self._ceph_osd, "crushtool": self._crushtool, "lsblk": self._lsblk,
             "monmaptool": self._monmaptool, "partx": self._partx, "sfdisk": self._sfdisk, "wipefs": self._wipefs,
         }  # fmt: skip
 
@@ -225,9 +225,6 @@ class CephSoftware(Software):
             self.cluster.eager.add(self.name)
             self.cluster.tick()
         return None
-
-    def _chown(self, _argv: tuple[str, ...], _stdin: str | None) -> None:
-        """Nobody asks for the owners of what is only for a moment."""
 
     def _ceph_osd(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         options = _options(argv)

@@ -184,7 +184,7 @@ def test_the_founder_begins_a_cluster_with_the_models_keys(running):
     cluster = running.machine.ceph.cluster
     assert cluster.founders == ["machine-0"]
     assert (cluster.auth["mon."].key, cluster.auth["client.admin"].key) == ("mon-key==", "admin-key==")
-    assert not running.machine.exists("/var/lib/ceph/openinfra/found")
+    assert not running.machine.exists("/run/openinfra/ceph-monitor")
 
 
 def test_a_store_that_a_crash_left_half_made_is_made_anew(ceph, state):

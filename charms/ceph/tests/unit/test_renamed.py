@@ -3,6 +3,7 @@
 import errno
 import importlib.machinery
 import importlib.util
+import pwd
 from pathlib import Path
 
 import pytest
@@ -401,7 +402,8 @@ def script(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BY_ID", tmp_path / "by-id")
     monkeypatch.setattr(module, "OSDS", tmp_path)
     monkeypatch.setattr(module, "devices", lambda: sorted((tmp_path / "dev").iterdir()))
-    monkeypatch.setattr(module.shutil, "chown", lambda *_: None)
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setattr(module.pwd, "getpwnam", lambda _: nobody)
     (tmp_path / "dev").mkdir()
     return module
 
@@ -419,9 +421,19 @@ def test_links_are_pointed_at_what_bears_the_label(script, tmp_path):
     script.main("3")
     found = [(folder / name).readlink() for name in ("block", "block.db", "block.wal")]
     assert found == [tmp_path / "dev/x", tmp_path / "by-id/disk-y", tmp_path / "dev/z"]
+    owners = {name: (tmp_path / "dev" / name).owner() for name in ("x", "y", "z", "other")}
+    assert owners == {"x": "nobody", "y": "nobody", "z": "nobody", "other": "root"}
     (tmp_path / "dev/x").unlink()
     with pytest.raises(SystemExit, match=r"no device that can be read carries the label of osd\.3"):
         script.main("3")
+
+
+def test_only_what_bears_the_label_is_given_to_ceph(script, tmp_path):
+    (tmp_path / "shadow").write_text("secret")
+    (tmp_path / "block").symlink_to(tmp_path / "shadow")
+    with pytest.raises(SystemExit, match="leads to no device of this OSD"):
+        script.give(tmp_path / "block", b"a" * 36)
+    assert (tmp_path / "shadow").owner() == "root"
 
 
 def test_an_interrupted_erasing_is_found_again_by_its_label(four, monkeypatch):
