@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from admin import UnreachableError
-from monitor import QuorumError, forget_monitor, new_key, why_not_to_remove
+from monitor import QuorumError, addresses, forget_monitor, new_key, why_not_to_remove
 from openinfra_charm.status import NeedsOperatorError
 from state import next_monitors, runs_monitor
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ceph import Ceph
     from openinfra_charm.cluster import Cluster
     from openinfra_charm.job import Jobs
-    from state import Member, Members
+    from state import Members
 
 
 class Quorum:
@@ -160,25 +160,33 @@ class Quorum:
 
     @property
     def has_others(self) -> bool:
-        """Whether other units have monitors."""
-        return any(member.monitor for member in self._others)
+        """Whether there are other monitors. The cluster is asked: a unit on its way out has no peers any more."""
+        try:
+            return bool(addresses(self._ceph.admin).keys() - {self._ceph.monitor.name})
+        except UnreachableError:
+            return False
 
-    @property
-    def _others(self) -> list[Member]:
-        return [member for unit, member in self._members.items() if unit != self._unit.name]
+    def why_not_to_go(self, *, for_good: bool = True) -> str | None:
+        """Return why this unit's monitor must not go: the others would be no quorum. None if they are, or need none.
 
-    def why_not_to_go(self) -> str | None:
-        """Return why this unit must not go for good: the others would be no quorum. None if they are, or need none."""
+        Args:
+            for_good: Whether it goes now, before another unit could run one in its place.
+        """
         if not self._ceph.monitor.exists:
             return None
-        if not self.has_others:
-            disks = [member.unit for member in self._others if member.osds]
-            needs = f"has the only monitor, and {', '.join(disks)} have disks: juju run {self._unit.name} prepare-removal"
-            return f"{self._unit.name} {needs}" if disks else None
+        name, unit = self._ceph.monitor.name, self._unit.name
         try:
-            return why_not_to_remove(self._ceph.admin, self._ceph.monitor.name)
+            if addresses(self._ceph.admin).keys() - {name}:
+                return why_not_to_remove(self._ceph.admin, name)
+            here = {osd.number for osd in self._ceph.osds.all()}
+            left = sorted(set(self._ceph.admin.command("osd ls")) - here)
         except UnreachableError as error:
-            return f"{error}, so nobody can tell whether the other monitors are a quorum"
+            alone = self._cluster.shared.get("monitors") == [unit]
+            return None if alone else f"{error}, so nobody can tell whether the other monitors are a quorum"
+        if for_good and left:
+            others = f"OSDs {', '.join(map(str, left))} are on other machines"
+            return f"{unit} has the only monitor, and {others}: juju run {unit} prepare-removal"
+        return None
 
     # Who is gone
 

@@ -624,6 +624,7 @@ def test_the_last_monitor_goes_on_alone_whoever_leads(deploy):
 def test_a_unit_stays_while_the_quorum_needs_its_monitor(deploy):
     model = deploy(3)
     model.machines[1].power_off()
+    model.unmet = {(2, 0), (2, 1)}
     with pytest.raises(
         testing.errors.UncaughtCharmError, match=r"UnsafeToRemoveError.*1 of 2 would be in quorum"
     ):
@@ -641,7 +642,8 @@ def test_the_only_monitor_stays_while_others_have_disks(deploy):
     for name in ("sdb", "sdc", "sdd"):
         model.add_osd(1, name)
     with pytest.raises(
-        testing.errors.UncaughtCharmError, match=r"ceph/0 has the only monitor, and ceph/1 have disks"
+        testing.errors.UncaughtCharmError,
+        match=r"ceph/0 has the only monitor, and OSDs 0, 1, 2 are on other machines",
     ):
         model.run(0, model.on.stop())
     model.action(0, "prepare-removal")
