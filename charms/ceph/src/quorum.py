@@ -61,13 +61,22 @@ class Quorum:
     def is_named(self) -> bool:
         """Whether there is a cluster, or somebody who will found it."""
         shared = self._cluster.shared
-        return "fsid" in shared and ("founded" in shared or not self._cluster.gone([shared["founder"]]))
+        return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether no unit is left that has a monitor: none was founded, or all who had one are gone."""
+        if "founded" not in self._cluster.shared:
+            return True
+        # One that was not met yet may have a monitor.
+        is_known = self._cluster.planned <= set(self._members)
+        return is_known and not any(member.monitor for member in self._members.values())
 
     def name(self) -> ops.StatusBase:
         """As the leader, name the cluster and who founds it; return what is to be waited for.
 
         It is founded by a later hook, when Juju has this on record: a hook that dies leaves no second cluster. Where a
-        founder is gone before it has founded, another cluster is named: nobody knows how far it came.
+        founder is gone before there was another monitor, another cluster is named: nobody knows how far it came.
 
         Raises:
             NeedsOperatorError: It is gone, and there are disks of the cluster that it founded.
@@ -89,7 +98,12 @@ class Quorum:
             keys = {"monitor-key": new_key(), "admin-key": new_key()}
             self._cluster.publish_shared(keys=self._keep_keys(keys))
         self._cluster.publish_shared(
-            fsid=str(uuid.uuid4()), founder=self._unit.name, monitors=[self._unit.name]
+            fsid=str(uuid.uuid4()),
+            founder=self._unit.name,
+            monitors=[self._unit.name],
+            founded=None,
+            options=None,
+            hosts=None,
         )
 
     # Who runs a monitor

@@ -597,6 +597,18 @@ def test_a_founder_that_died_before_it_has_founded_is_followed_by_another(deploy
     assert {model.statuses[number].name for number in model.unit_data} == {"active"}
 
 
+def test_a_founder_that_died_alone_is_followed_by_another(deploy):
+    model = deploy(2)
+    first = model.shared["fsid"]
+    model.destroy_machine(0)
+    model.add_unit()
+    for _ in range(3):
+        model.update_status()
+    assert model.ceph.founders == ["machine-1"]
+    assert model.shared["fsid"] == model.ceph.fsid != first
+    assert {model.statuses[number].name for number in model.unit_data} == {"active"}
+
+
 def test_a_cluster_that_lost_its_founder_and_has_disks_is_not_founded_anew(deploy):
     model = deploy(2, osd_devices="file:3G")
     del model.app_data["founded"]
