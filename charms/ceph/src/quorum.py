@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from admin import UnreachableError
-from monitor import QuorumError, forget_monitor, new_key, why_not_to_remove
+from monitor import QuorumError, addresses, forget_monitor, new_key, why_not_to_remove
 from openinfra_charm.status import NeedsOperatorError
 from state import next_monitors, runs_monitor
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ceph import Ceph
     from openinfra_charm.cluster import Cluster
     from openinfra_charm.job import Jobs
-    from state import Member, Members
+    from state import Members
 
 
 class Quorum:
@@ -61,13 +61,22 @@ class Quorum:
     def is_named(self) -> bool:
         """Whether there is a cluster, or somebody who will found it."""
         shared = self._cluster.shared
-        return "fsid" in shared and ("founded" in shared or not self._cluster.gone([shared["founder"]]))
+        return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether no unit is left that has a monitor: none was founded, or all who had one are gone."""
+        if "founded" not in self._cluster.shared:
+            return True
+        # One that was not met yet may have a monitor.
+        is_known = self._cluster.planned <= set(self._members)
+        return is_known and not any(member.monitor for member in self._members.values())
 
     def name(self) -> ops.StatusBase:
         """As the leader, name the cluster and who founds it; return what is to be waited for.
 
         It is founded by a later hook, when Juju has this on record: a hook that dies leaves no second cluster. Where a
-        founder is gone before it has founded, another cluster is named: nobody knows how far it came.
+        founder is gone before there was another monitor, another cluster is named: nobody knows how far it came.
 
         Raises:
             NeedsOperatorError: It is gone, and there are disks of the cluster that it founded.
@@ -89,7 +98,12 @@ class Quorum:
             keys = {"monitor-key": new_key(), "admin-key": new_key()}
             self._cluster.publish_shared(keys=self._keep_keys(keys))
         self._cluster.publish_shared(
-            fsid=str(uuid.uuid4()), founder=self._unit.name, monitors=[self._unit.name]
+            fsid=str(uuid.uuid4()),
+            founder=self._unit.name,
+            monitors=[self._unit.name],
+            founded=None,
+            options=None,
+            hosts=None,
         )
 
     # Who runs a monitor
@@ -160,25 +174,33 @@ class Quorum:
 
     @property
     def has_others(self) -> bool:
-        """Whether other units have monitors."""
-        return any(member.monitor for member in self._others)
+        """Whether there are other monitors. The cluster is asked: a unit on its way out has no peers any more."""
+        try:
+            return bool(addresses(self._ceph.admin).keys() - {self._ceph.monitor.name})
+        except UnreachableError:
+            return False
 
-    @property
-    def _others(self) -> list[Member]:
-        return [member for unit, member in self._members.items() if unit != self._unit.name]
+    def why_not_to_go(self, *, for_good: bool = True) -> str | None:
+        """Return why this unit's monitor must not go: the others would be no quorum. None if they are, or need none.
 
-    def why_not_to_go(self) -> str | None:
-        """Return why this unit must not go for good: the others would be no quorum. None if they are, or need none."""
+        Args:
+            for_good: Whether it goes now, before another unit could run one in its place.
+        """
         if not self._ceph.monitor.exists:
             return None
-        if not self.has_others:
-            disks = [member.unit for member in self._others if member.osds]
-            needs = f"has the only monitor, and {', '.join(disks)} have disks: juju run {self._unit.name} prepare-removal"
-            return f"{self._unit.name} {needs}" if disks else None
+        name, unit = self._ceph.monitor.name, self._unit.name
         try:
-            return why_not_to_remove(self._ceph.admin, self._ceph.monitor.name)
+            if addresses(self._ceph.admin).keys() - {name}:
+                return why_not_to_remove(self._ceph.admin, name)
+            here = {osd.number for osd in self._ceph.osds.all()}
+            left = sorted(set(self._ceph.admin.command("osd ls")) - here)
         except UnreachableError as error:
-            return f"{error}, so nobody can tell whether the other monitors are a quorum"
+            alone = self._cluster.shared.get("monitors") == [unit]
+            return None if alone else f"{error}, so nobody can tell whether the other monitors are a quorum"
+        if for_good and left:
+            others = f"OSDs {', '.join(map(str, left))} are on other machines"
+            return f"{unit} has the only monitor, and {others}: juju run {unit} prepare-removal"
+        return None
 
     # Who is gone
 

@@ -96,7 +96,8 @@ class Model:
         return self.machines[number]
 
     def remove_unit(self, number):
-        """Remove a unit that lives."""
+        """Remove a unit that lives; by the time that it stops its relation has forgotten the peers."""
+        self.unmet |= {(number, other) for other in self.unit_data}
         self.run(number, self.on.stop())
         self.run(number, self.on.remove(), formed=False)
         self._forget(number)

@@ -28,7 +28,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
         ActionError: The units that remain cannot take the data, placement groups do not serve, or the monitors that
             remain are no quorum.
     """
-    if charm.quorum.has_others and (why := charm.quorum.why_not_to_go()):
+    if why := charm.quorum.why_not_to_go(for_good=False):
         raise ActionError(why)
     with cluster():
         check_groups(charm.ceph, params.force)

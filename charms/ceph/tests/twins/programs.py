@@ -59,6 +59,13 @@ class CephSoftware(Software):
         """Return whether a daemon's service runs."""
         return self.machine.powered and self.machine.serves(f"{daemon}.service")
 
+    @property
+    def has_stopped_monitor(self) -> bool:
+        """Whether somebody has stopped the machine's monitor and let it not start again."""
+        unit = f"ceph-mon@{self.name}.service"
+        state = self.machine.services.get(unit)
+        return self.machine.powered and state == "inactive" and unit not in self.machine.enabled
+
     def running_osds(self) -> list[int]:
         """Return the numbers of the OSDs whose services run."""
         names = (match for unit in self.machine.services if (match := DAEMON.fullmatch(unit)))

@@ -420,6 +420,14 @@ class Cluster:
                     f"mon.{name} was given up though its machine serves on: {len(self.monitors)} are left for {len(serving)} machines"
                 )
         self._dropped.clear()
+        # Not those that lost their power or have failed: those that somebody stopped, for good.
+        stopped = [machine.name for machine in self._hosts if machine.has_stopped_monitor]
+        stopped = [name for name in stopped if name in self.monitors and len(self.monitors) > 1]
+        running = [name for name in self.monitors if name in self._running_stores()]
+        if not self.quorum and stopped and 2 * len({*running, *stopped}) > len(self.monitors):
+            self.careless.append(
+                f"{', '.join(stopped)} stopped for good while the quorum needed their monitors"
+            )
 
     def _do_status(self) -> Any:
         states = self.states()

@@ -597,6 +597,18 @@ def test_a_founder_that_died_before_it_has_founded_is_followed_by_another(deploy
     assert {model.statuses[number].name for number in model.unit_data} == {"active"}
 
 
+def test_a_founder_that_died_alone_is_followed_by_another(deploy):
+    model = deploy(2)
+    first = model.shared["fsid"]
+    model.destroy_machine(0)
+    model.add_unit()
+    for _ in range(3):
+        model.update_status()
+    assert model.ceph.founders == ["machine-1"]
+    assert model.shared["fsid"] == model.ceph.fsid != first
+    assert {model.statuses[number].name for number in model.unit_data} == {"active"}
+
+
 def test_a_cluster_that_lost_its_founder_and_has_disks_is_not_founded_anew(deploy):
     model = deploy(2, osd_devices="file:3G")
     del model.app_data["founded"]
@@ -624,6 +636,7 @@ def test_the_last_monitor_goes_on_alone_whoever_leads(deploy):
 def test_a_unit_stays_while_the_quorum_needs_its_monitor(deploy):
     model = deploy(3)
     model.machines[1].power_off()
+    model.unmet = {(2, 0), (2, 1)}
     with pytest.raises(
         testing.errors.UncaughtCharmError, match=r"UnsafeToRemoveError.*1 of 2 would be in quorum"
     ):
@@ -641,7 +654,8 @@ def test_the_only_monitor_stays_while_others_have_disks(deploy):
     for name in ("sdb", "sdc", "sdd"):
         model.add_osd(1, name)
     with pytest.raises(
-        testing.errors.UncaughtCharmError, match=r"ceph/0 has the only monitor, and ceph/1 have disks"
+        testing.errors.UncaughtCharmError,
+        match=r"ceph/0 has the only monitor, and OSDs 0, 1, 2 are on other machines",
     ):
         model.run(0, model.on.stop())
     model.action(0, "prepare-removal")
