@@ -230,8 +230,11 @@ class MySqlCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _event: ops.StopEvent) -> None:
-        """Leave the cluster; fail, for Juju to retry, as long as the data would be lost with this unit."""
         self.missing.append(LEAVING)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave the cluster; fail, for Juju to retry, as long as the data would be lost with this unit."""
         limit = self.machine.now() + STOP_SECONDS
         while why := self.why_not_to_leave():
             if self.machine.now() > limit:
@@ -257,12 +260,15 @@ class MySqlCharm(ops.CharmBase):
             self.mysql,
             joined=bool(member and member.joined),
             others=others,
-            is_synced=self.health_service.is_synced,
+            is_synced=partial(self.health_service.is_synced, ca_path=self.transport.certificate.ca_path),
         )
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self.missing.append(LEAVING)
         if registry.owner(self.machine, DAEMON) == self.unit.name:
+            if self.mysql.services.units:
+                # Juju stops no unit that it has not started yet, but hooks before that may have begun the cluster.
+                self._leave()
             schedule.remove(self)
             self.health_service.remove()
             self.mysql.remove()

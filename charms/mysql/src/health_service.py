@@ -62,13 +62,21 @@ class HealthService:
         for outdated in self._services.outdated([service]):
             self._services.restart(outdated)
 
-    def is_synced(self, address: str) -> bool:
-        """Ask the health service of another unit whether its server is in the primary component, and complete."""
-        files = (self._machine.read(self._files) or "").split()
-        scheme, ca = ("https", files[2]) if files else ("http", "")
+    def is_synced(self, address: str, ca_path: str) -> bool:
+        """Ask the health service of another unit whether its server is in the primary component, and complete.
+
+        Others may have gone on to TLS when this unit was on its way out already, and was told no more. One that has gone
+        on itself believes nobody in clear.
+        """
+        schemes = ["https"] if self._machine.exists(ca_path) else []
+        if not self._machine.read(self._files):
+            schemes.append("http")
+        return any(self._is_synced(scheme, address, ca_path) for scheme in schemes)
+
+    def _is_synced(self, scheme: str, address: str, ca_path: str) -> bool:
         url = f"{scheme}://{bracketed(address)}:{PORT}/synced"
         try:
-            return self._machine.fetch(url, ca_path=ca, timeout=ASK_SECONDS).status == HTTPStatus.OK
+            return self._machine.fetch(url, ca_path=ca_path, timeout=ASK_SECONDS).status == HTTPStatus.OK
         except OSError:
             return False
 

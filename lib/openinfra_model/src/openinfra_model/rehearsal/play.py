@@ -500,7 +500,7 @@ class Play:
 
 def _is_refusal(ran: Ran) -> bool:
     """Return whether a hook that a unit leaves with has failed on purpose, to be tried again: its data would be lost."""
-    return ran.what in {"stop", "storage-detaching"} and "UnsafeToRemoveError" in _short(ran.error)
+    return ran.what in {"stop", "remove", "storage-detaching"} and "UnsafeToRemoveError" in _short(ran.error)
 
 
 def _remote(run: HookRun) -> str:
