@@ -148,7 +148,6 @@ PARTS = {
                 "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "remove-unit ceph/2",
             ),
             "a unit is to go": ("run ceph/1 prepare-removal",),
-            "a machine goes": ("remove-machine 1 --force",),
         },
         faults=("away",),
         schedules=12,
