@@ -73,7 +73,8 @@ def run_member(charm: MySqlCharm, state: State) -> bool:
     is_late = mysql.down_for() >= (BEGIN_SECONDS if is_answered else limit)
     if mysql.receives_copy:
         charm.missing.append(ops.MaintenanceStatus("is given a copy of another unit's data"))
-    elif me.joined and is_late:
+    elif is_late and (me.joined or _serves(charm, recovery) is not None):
+        # One that is not known to have joined is waited for by those that ask, whether or not it has data.
         _report(charm, recovery)
         charm.missing.append(_awaited(charm))
     elif me.joined:
