@@ -42,7 +42,7 @@ LOOKS = [
     r"config-get|is-leader|relation-(ids|list|get|model-get)|network-get|status-get|goal-state|secret-(get|ids|info-get)",
     r"storage-(list|get)|opened-ports|unit-get|resource-get|juju-log|state-get",
     r"dpkg-query|systemctl (show|is-enabled|is-active)|systemd-detect-virt|apt-config|sysctl -n|chronyc|sshd -T",
-    r"mariadb: (SHOW|SELECT) ",
+    r"mariadb: +(SHOW|SELECT) ",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]
