@@ -99,8 +99,7 @@ PLANTED = (
     ),
     _planted(
         "a key on a command line", f"{CEPH}/monitor.py",
-        'self._machine.run("chown", "-R", "ceph:ceph", scratch)',
-        'self._machine.run("chown", "-R", "ceph:ceph", scratch, state.identity.monitor_key)', "secret",
+        '"--keyring", f"{scratch}/keys",\n', '"--keyring", f"{scratch}/keys", state.identity.monitor_key,\n', "secret",
     ),
     _planted(
         "a keyring that everybody may read", f"{CEPH}/ceph.py",

@@ -153,7 +153,9 @@ class Play:
             self._settle()
             self._rest()
         for operation in self._usual():
-            self._operate(operation)
+            if not self._operate(operation):
+                # A fault has struck; what comes later counts on this, and so the operator does it again.
+                self._operate(operation)
         for twin in self.world.twins.values():
             twin.fill()
         self.world.is_equipped = self.plot.usual
@@ -455,8 +457,8 @@ class Play:
 
     # Operations
 
-    def _operate(self, operation: str) -> None:
-        """Do what an operator does, several things at once where `;` is between them, and settle."""
+    def _operate(self, operation: str) -> bool:
+        """Do what an operator does, several things at once where `;` is between them, and settle; return whether it is done."""
         self.disturbances += 1
         self._tell(f"the operator: {_first(operation)}")
         try:
@@ -467,9 +469,10 @@ class Play:
         if self._away:
             self._bring_back()
         self.world.pass_time(OPERATOR)
-        for task in (self.world.state.tasks[task] for task in tasks):
-            if task.status != "completed" and not self.plot.faults:
-                raise Violation(invariants.DONE, f"{operation}: {task.message}")
+        failed = [one for task in tasks if (one := self.world.state.tasks[task]).status != "completed"]
+        if failed and not self.plot.faults:
+            raise Violation(invariants.DONE, f"{operation}: {failed[0].message}")
+        return not failed
 
     def _undertake(self) -> None:
         """Do what an operator may do to a healthy model, or nothing."""
