@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.clients import Users, writing
-from tests.integration.conftest import clients, cloud, controller, juju, pytest_addoption, site
+from tests.integration.clients import Clients, Users, writing
+from tests.integration.conftest import cloud, controller, juju, pytest_addoption, site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["clients", "cloud", "controller", "juju", "pytest_addoption", "site"]
+__all__ = ["cloud", "controller", "juju", "pytest_addoption", "site"]
 
 BACK_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def clients(cloud, tmp_path_factory) -> Clients:
+    """What a user of the cloud has on this host, asked for anew by each module: some replace passwords."""
+    return Clients(cloud, tmp_path_factory.mktemp("clients"))
 
 
 @pytest.fixture
