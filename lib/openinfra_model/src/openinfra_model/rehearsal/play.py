@@ -238,7 +238,8 @@ class Play:
                 return
 
     def _let_update_status_pass(self) -> None:
-        end = self.world.now + UPDATE_STATUS
+        """Let each unit look twice: what one starts when it looks first, such as a daemon on a mended disk, others see then."""
+        end = self.world.now + 2 * UPDATE_STATUS
         while self.world.now < end and self.world.wait():
             self._settle(WAITS)
 
