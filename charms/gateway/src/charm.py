@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import ops
@@ -17,7 +16,7 @@ from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
 from openinfra_charm.tls import Certificate, Subject
-from state import HEALTH_PORT, Config, Drain, Network, Networks, State
+from state import HEALTH_PORT, Config, Drain, Networks, State, Units
 
 if TYPE_CHECKING:
     from openinfra_charm.interfaces.haproxy_route_tcp import Asked
@@ -108,7 +107,9 @@ class GatewayCharm(ops.CharmBase):
             return None
         networks.check(config)
         public, internal = networks.public.address, networks.internal.address
-        self.cluster.publish(public_address=public, internal_address=internal)
+        self.cluster.publish(
+            public_address=public, public_ingress=networks.public.ingress, internal_address=internal
+        )
         self._update_certificates(internal)
         ready = self.tls.ready
         trusted = self.machine.read(self.trust_path) or ""
@@ -116,7 +117,7 @@ class GatewayCharm(ops.CharmBase):
             config=config,
             unit=self.unit.name,
             networks=networks,
-            peers=tuple(one for one in self.addresses() if one != public),
+            peers=tuple(one for one in self.units.public if one != public),
             routes=self.routes[0],
             ca=self.trust_path if trusted else "",
             certificate=self.tls.combined_path if ready else "",
@@ -125,19 +126,17 @@ class GatewayCharm(ops.CharmBase):
 
     def networks(self) -> Networks | None:
         """Return where this unit is on both bindings; None while Juju does not say."""
-        public, internal = self._addresses.find("public"), self._addresses.find("internal")
+        told = self.cluster.facts(self.unit.name) if self.cluster.formed else {}
+        public = self._addresses.find("public", published=told.get("public_address"))
+        internal = self._addresses.find("internal", published=told.get("internal_address"))
         if not (public and internal):
             return None
-        return Networks(public=Network(**asdict(public)), internal=Network(**asdict(internal)))
+        return Networks(public=public, internal=internal)
 
-    def addresses(self, plane: str = "public") -> list[str]:
-        """Return the addresses of all units that have told theirs, by number; of `internal` those that are not public too."""
-        facts = [self.cluster.facts(unit) for unit in self.cluster.units]
-        public = [one["public_address"] for one in facts if "public_address" in one]
-        if plane == "public":
-            return public
-        found = [one["internal_address"] for one in facts if "internal_address" in one]
-        return [one for one in found if one not in public]
+    @property
+    def units(self) -> Units:
+        """Where all units are."""
+        return Units.parse([self.cluster.facts(unit) for unit in self.cluster.units])
 
     @property
     def routes(self) -> tuple[tuple[Asked, ...], list[str]]:
@@ -155,10 +154,11 @@ class GatewayCharm(ops.CharmBase):
 
     def endpoints(self, asked: Asked, config: Config, networks: Networks) -> tuple[list[str], list[str]]:
         """Return where clients reach a route, and where services do among themselves if that is another place."""
+        units = self.units
         return (
-            states.endpoints(asked, config, networks.outer(config), self.addresses()),
+            states.endpoints(asked, config, networks.outer(config), units.ingress),
             states.inner_endpoints(
-                asked, config, networks, public=self.addresses(), internal=self.addresses("internal")
+                asked, config, networks, public=units.ingress, internal=units.only_internal
             ),
         )
 
@@ -219,7 +219,10 @@ class GatewayCharm(ops.CharmBase):
         for relation in self._active(ROUTES):
             haproxy_route_tcp.publish_sources(relation, self.unit, state.networks.own)
         for relation in self._active("metrics-endpoint") if state.certificate else ():
-            prometheus_scrape.publish_unit(relation, self.unit, state.networks.internal.address)
+            place = self._addresses.find("internal", relation=relation)
+            prometheus_scrape.publish_unit(
+                relation, self.unit, place.ingress if place else state.networks.internal.ingress
+            )
             if self.unit.is_leader():
                 ca = self.machine.read(self.tls.ca_path) or ""
                 prometheus_scrape.publish_job(relation, self, port=HEALTH_PORT, ca=ca)

@@ -16,6 +16,7 @@ from openinfra_charm.values import bracketed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from openinfra_charm.addresses import Place
     from openinfra_charm.interfaces.haproxy_route_tcp import Asked
 
 HEALTH_PORT = 8404
@@ -61,24 +62,11 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Network:
-    """What Juju says of a binding: the interface, the unit's address, the networks it is in."""
-
-    interface: str
-    address: str
-    subnets: tuple[str, ...]
-
-    def has(self, vip: Address) -> bool:
-        """Return whether a virtual address is in one of its networks."""
-        return any(vip.ip in ipaddress.ip_network(subnet, strict=False) for subnet in self.subnets)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Networks:
     """The networks of both bindings: clients are in `public`, services among themselves in `internal`; it may be one."""
 
-    public: Network
-    internal: Network
+    public: Place
+    internal: Place
 
     def check(self, config: Config) -> None:
         """Check that the virtual addresses are in a network of the bindings.
@@ -87,7 +75,7 @@ class Networks:
             ConfigError: One of them is not.
         """
         for vip in config.vips:
-            if not (self.public.has(vip) or self.internal.has(vip)):
+            if not (self.public.has(vip.ip) or self.internal.has(vip.ip)):
                 there = ", ".join(dict.fromkeys((*self.public.subnets, *self.internal.subnets)))
                 raise ConfigError(
                     "vip",
@@ -99,7 +87,7 @@ class Networks:
 
     def inner(self, config: Config) -> tuple[Address, ...]:
         """Return the virtual addresses that are for services among themselves."""
-        return tuple(vip for vip in config.vips if not self.public.has(vip))
+        return tuple(vip for vip in config.vips if not self.public.has(vip.ip))
 
     def outer(self, config: Config) -> tuple[Address, ...]:
         """Return the virtual addresses that are for clients: all, where none is in their network."""
@@ -108,7 +96,7 @@ class Networks:
 
     def interface(self, vip: Address) -> str:
         """Return the interface that a virtual address is on."""
-        inside = self.internal.has(vip) and not self.public.has(vip)
+        inside = self.internal.has(vip.ip) and not self.public.has(vip.ip)
         return (self.internal if inside else self.public).interface
 
     def listen(self, config: Config) -> tuple[str, ...]:
@@ -119,6 +107,30 @@ class Networks:
     def own(self) -> tuple[str, ...]:
         """The unit's own addresses."""
         return tuple(dict.fromkeys((self.public.address, self.internal.address)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Units:
+    """Where all units are that have told it, each in their order; `ingress` is where clients reach what is on `public`."""
+
+    public: tuple[str, ...]
+    ingress: tuple[str, ...]
+    internal: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, told: Iterable[Mapping[str, Any]]) -> Units:
+        """Read what the units have published."""
+        known = [facts for facts in told if "public_address" in facts]
+        return cls(
+            public=tuple(facts["public_address"] for facts in known),
+            ingress=tuple(facts.get("public_ingress", facts["public_address"]) for facts in known),
+            internal=tuple(facts["internal_address"] for facts in known),
+        )
+
+    @property
+    def only_internal(self) -> tuple[str, ...]:
+        """The internal addresses that are not public too."""
+        return tuple(one for one in self.internal if one not in self.public)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,9 +16,8 @@ import wishes
 from admin import Admin, RefusedError, UnreachableError
 from clients import Clients, Place
 from keystone import BACKEND_PORT, RELEASES, Keystone
-from openinfra_charm import actions, hook, leftovers, secrets, status
+from openinfra_charm import actions, addresses, hook, leftovers, secrets, status
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
 from openinfra_charm.job import Jobs
@@ -127,8 +126,8 @@ class KeystoneCharm(ops.CharmBase):
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         database, cache = self.model.get_relation("database"), self.model.get_relation("cache")
         access = self._access(database) if database and database.active else None
-        certificates, address = self.model.get_relation("certificates"), self.address
-        if address is None:
+        certificates, place = self.model.get_relation("certificates"), self.place
+        if place is None:
             self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
         if database is None:
             self.missing.append(ops.BlockedStatus(f"no database: juju integrate {self.app.name} mysql"))
@@ -139,12 +138,12 @@ class KeystoneCharm(ops.CharmBase):
         elif not self.keystone.tls.ready:
             self.missing.append(ops.WaitingStatus(self.keystone.tls.problem(certificates)))
         present = self._secrets(settings)
-        if not (access and address and present and self.keystone.tls.ready):
+        if not (access and place and present and self.keystone.tls.ready):
             return None
         servers = memcache.read_servers(cache) if cache and cache.active else ()
         return State(
             settings=settings,
-            address=address,
+            address=place.address,
             others=self.others,
             access=access,
             servers=servers,
@@ -247,11 +246,14 @@ class KeystoneCharm(ops.CharmBase):
         """
         return Settings.parse(self.config)
 
-    @property
-    def address(self) -> str | None:
-        """This unit's address, which clients and the gateway reach."""
-        place = Addresses(self.model, self.machine, self.app.name).find("internal")
-        return place.address if place else None
+    @cached_property
+    def place(self) -> addresses.Place | None:
+        """Where this unit is, as the gateway sees it, or all clients where there is none; None while Juju does not say."""
+        gateway = self.model.get_relation("gateway")
+        seen_from = gateway if gateway and gateway.active else None
+        return addresses.Addresses(self.model, self.machine, self.app.name).find(
+            "internal", relation=seen_from
+        )
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -268,9 +270,9 @@ class KeystoneCharm(ops.CharmBase):
     @property
     def url(self) -> str:
         """Where clients reach Keystone: at the gateway, else at the first unit."""
-        units = [unit for unit in self.cluster.units if "address" in self.cluster.facts(unit)]
-        address = self.cluster.facts(units[0])["address"] if units else ""
-        direct = f"{bracketed(address)}:{BACKEND_PORT}"
+        facts = [facts for unit in self.cluster.units if "address" in (facts := self.cluster.facts(unit))]
+        first = facts[0].get("ingress", facts[0]["address"]) if facts else ""
+        direct = f"{bracketed(first)}:{BACKEND_PORT}"
         return f"https://{self.served[0] if self.served else direct}/v3"
 
     @property

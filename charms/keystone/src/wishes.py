@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import ops
 
     from charm import KeystoneCharm
+    from openinfra_charm.addresses import Place
 
 
 def ask(charm: KeystoneCharm) -> None:
     """Ask other applications for what Keystone needs of them."""
-    address = charm.address
-    if address:
-        charm.cluster.publish(address=address)
+    place = charm.place
+    if place:
+        charm.cluster.publish(address=place.address, ingress=place.ingress)
     gateway, database = charm.model.get_relation("gateway"), charm.model.get_relation("database")
     if charm.keystone.front.takes_proxied:
         charm.cluster.publish(takes_proxied=True)
@@ -30,15 +31,15 @@ def ask(charm: KeystoneCharm) -> None:
         if gateway:
             haproxy_route_tcp.request(gateway, charm.app, _route(charm, gateway))
     certificates = charm.model.get_relation("certificates")
-    if certificates and address:
-        charm.keystone.tls.update(certificates, charm.unit, _subject(charm, address))
+    if certificates and place:
+        charm.keystone.tls.update(certificates, charm.unit, _subject(charm, place))
 
 
 def offer(charm: KeystoneCharm) -> None:
     """Have the gateway send requests here, now that the API answers."""
     gateway = charm.model.get_relation("gateway")
-    if gateway and charm.address:
-        haproxy_route_tcp.publish_address(gateway, charm.unit, charm.address)
+    if gateway and charm.place:
+        haproxy_route_tcp.publish_address(gateway, charm.unit, charm.place.ingress)
 
 
 def sources(charm: KeystoneCharm) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def _route(charm: KeystoneCharm, gateway: ops.Relation) -> haproxy_route_tcp.Rou
     )
 
 
-def _subject(charm: KeystoneCharm, address: str) -> Subject:
+def _subject(charm: KeystoneCharm, place: Place) -> Subject:
     """Return all names under which clients reach this unit, directly and through the gateway."""
     name = charm.machine.hostname()
     gateway = charm.model.get_relation("gateway")
@@ -67,7 +68,7 @@ def _subject(charm: KeystoneCharm, address: str) -> Subject:
     return Subject(
         common_name=name,
         dns=(name, *(host for host in served if host not in addresses)),
-        addresses=(address, *addresses),
+        addresses=tuple(dict.fromkeys((place.address, place.ingress, *addresses))),
     )
 
 

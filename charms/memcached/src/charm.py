@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import ops
 
 from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
@@ -13,6 +15,9 @@ from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import memcache
 from openinfra_charm.tls import Subject
 from state import Config, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RESTART_SECONDS = 40
 """How long a hook waits for the restarted daemon; the next hook goes on where this one gives up."""
@@ -62,14 +67,16 @@ class MemcachedCharm(ops.CharmBase):
             # Whether there is a CA is known with it, and with a CA nothing starts without a certificate.
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
             return
-        address = self._address()
-        if address is None:
+        addresses = Addresses(self.model, self.machine, self.app.name)
+        place = addresses.find("cache")
+        if place is None:
             self._missing.append(ops.WaitingStatus("for Juju to give the binding cache an address"))
             return
-        tls = self._update_certificate(address)
+        seen = {client: addresses.find("cache", relation=client) or place for client in self._clients}
+        tls = self._update_certificate((place.address, *(one.ingress for one in seen.values())))
         if self._authority and not tls and not self.memcached.was_started:
             return
-        self.memcached.render(State(config=config, address=address, tls=tls))
+        self.memcached.render(State(config=config, address=place.address, tls=tls))
         self.memcached.apply()
         self._missing += self.cluster.restart_in_turn(
             self.memcached, lambda: self.memcached.wait_until_ready(RESTART_SECONDS), "memcached to answer"
@@ -81,10 +88,10 @@ class MemcachedCharm(ops.CharmBase):
         elif self._authority is None:
             self.memcached.tls.remove()
         ca = self.machine.read(self.memcached.tls.ca_path) if tls else None
-        for relation in self.model.relations["cache"]:
-            memcache.publish(relation, self.unit, memcache.Server(host=address, port=PORT, ca=ca or ""))
+        for relation, there in seen.items():
+            memcache.publish(relation, self.unit, memcache.Server(host=there.ingress, port=PORT, ca=ca or ""))
 
-    def _update_certificate(self, address: str) -> bool:
+    def _update_certificate(self, addresses: Iterable[str]) -> bool:
         """Ask for a certificate, and take what has come; return whether the daemon can serve one.
 
         A daemon that runs without TLS does so until there is one; a new one is not started.
@@ -92,7 +99,7 @@ class MemcachedCharm(ops.CharmBase):
         if self._authority is None:
             return False
         name = self.machine.hostname()
-        subject = Subject(common_name=name, dns=(name,), addresses=(address,))
+        subject = Subject(common_name=name, dns=(name,), addresses=tuple(dict.fromkeys(addresses)))
         self.memcached.tls.update(self._authority, self.unit, subject)
         if problem := self.memcached.tls.problem(self._authority):
             self._missing.append(ops.WaitingStatus(problem))
@@ -112,9 +119,10 @@ class MemcachedCharm(ops.CharmBase):
         relation = self.model.get_relation("certificates")
         return relation if relation and relation.active else None
 
-    def _address(self) -> str | None:
-        place = Addresses(self.model, self.machine, self.app.name).find("cache")
-        return place.address if place else None
+    @property
+    def _clients(self) -> list[ops.Relation]:
+        """The relations of those who use the cache, but for one that is about to end."""
+        return [relation for relation in self.model.relations["cache"] if relation.active]
 
     # The other events
 

@@ -25,7 +25,7 @@ from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
 from sql import UnreachableError
-from state import Config, Members, Recovery, Settings, State, heirs, may_join
+from state import Config, Members, Recovery, Settings, State, heirs, may_join, whereabouts
 from transport import Transport
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
@@ -166,9 +166,10 @@ class MySqlCharm(ops.CharmBase):
 
     def _publish_member(self) -> None:
         addresses = Addresses(self.model, self.machine, self.app.name)
-        public, internal = addresses.find("database"), addresses.find("cluster")
+        public = addresses.find("database", relation=endpoint.relation(self))
+        internal = addresses.find("cluster")
         if public and internal:
-            self.cluster.publish(client_address=public.address, cluster_address=internal.address)
+            self.cluster.publish(**whereabouts(public, internal))
 
     def _say_why_outside(self) -> None:
         """Say why this unit's server does not run: it is not its turn to join, or it must never again."""

@@ -21,22 +21,23 @@ IDLE_SECONDS = 28800
 """How long a session may say nothing: as long as MariaDB itself lets it (wait_timeout)."""
 
 
-def _relation(charm: MySqlCharm) -> ops.Relation | None:
-    relation = charm.model.get_relation("gateway")
-    return relation if relation and relation.active else None
+def relation(charm: MySqlCharm) -> ops.Relation | None:
+    """Return the relation with the gateway, unless it is about to end."""
+    found = charm.model.get_relation("gateway")
+    return found if found and found.active else None
 
 
 def publish_address(charm: MySqlCharm) -> None:
-    """Say where this unit's server listens."""
-    if relation := _relation(charm):
-        address = charm.members[charm.unit.name].client_address
-        haproxy_route_tcp.publish_address(relation, charm.unit, address)
+    """Say where the gateway reaches this unit's server."""
+    if gateway := relation(charm):
+        address = charm.members[charm.unit.name].ingress_address
+        haproxy_route_tcp.publish_address(gateway, charm.unit, address)
 
 
 def names(charm: MySqlCharm) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the gateway's names and its addresses: the certificate has to have them, since clients verify it."""
-    relation = _relation(charm)
-    found = haproxy_route_tcp.read_hosts(relation) if relation else ()
+    gateway = relation(charm)
+    found = haproxy_route_tcp.read_hosts(gateway) if gateway else ()
     addresses = tuple(one for one in found if _is_address(one))
     return tuple(one for one in found if one not in addresses), addresses
 
@@ -46,11 +47,11 @@ def serve(charm: MySqlCharm, writer: Member) -> str:
 
     The order is the same for all: the member that takes the writes, and after it the others as they came.
     """
-    relation = _relation(charm)
-    if relation is None:
-        return f"{bracketed(writer.client_address)}:{mysql_client.PORT}"
+    gateway = relation(charm)
+    if gateway is None:
+        return f"{bracketed(writer.ingress_address)}:{mysql_client.PORT}"
     others = (charm.members.get(unit) for unit, _ in charm.cluster.shared["members"] if unit != writer.unit)
-    order = (writer.client_address, *(member.client_address for member in others if member))
+    order = (writer.ingress_address, *(member.ingress_address for member in others if member))
     route = Route(
         port=GATEWAY,
         backend_port=mysql_client.PORT,
@@ -59,10 +60,10 @@ def serve(charm: MySqlCharm, writer: Member) -> str:
         order=order,
         timeout=IDLE_SECONDS,
     )
-    haproxy_route_tcp.request(relation, charm.app, route)
+    haproxy_route_tcp.request(gateway, charm.app, route)
     return (
-        ",".join(haproxy_route_tcp.read_internal(relation))
-        or f"{bracketed(writer.client_address)}:{mysql_client.PORT}"
+        ",".join(haproxy_route_tcp.read_internal(gateway))
+        or f"{bracketed(writer.ingress_address)}:{mysql_client.PORT}"
     )
 
 

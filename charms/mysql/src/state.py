@@ -12,6 +12,7 @@ from openinfra_charm.status import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from openinfra_charm.addresses import Place
     from openinfra_charm.cluster import Cluster
 
 SIZES = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -101,6 +102,7 @@ class Recovery:
 class Member:
     """A unit as its peers know it.
 
+    Its server listens for clients on `client_address`; they, or the gateway, reach it at `ingress_address`.
     `joined` tells whether it has been in the cluster; `serves` is the number of the recovery after which it saw
     others ask while it served itself; `outlived` are units that were gone from the model while it served. `certified`
     tells whether it has a certificate, `encrypted` whether its server speaks TLS with it; `leaving` that it is to be removed.
@@ -109,6 +111,7 @@ class Member:
     unit: str
     client_address: str
     cluster_address: str
+    ingress_address: str
     joined: bool = False
     position: Position | None = None
     serves: int | None = None
@@ -125,6 +128,7 @@ class Member:
             unit=unit,
             client_address=facts["client_address"],
             cluster_address=facts["cluster_address"],
+            ingress_address=facts.get("ingress_address", facts["client_address"]),
             joined=facts.get("joined", False),
             position=Position(**position) if position else None,
             serves=facts.get("serves"),
@@ -186,6 +190,15 @@ class State:
     joins: bool
     recovery: Recovery
     tls: Tls | None = None
+
+
+def whereabouts(public: Place, internal: Place) -> dict[str, str]:
+    """Return what a unit tells its peers of where it is, for `Member.parse`."""
+    return {
+        "client_address": public.address,
+        "ingress_address": public.ingress,
+        "cluster_address": internal.address,
+    }
 
 
 def may_join(unit: str, chosen: list[str], members: Mapping[str, Member]) -> bool:

@@ -86,7 +86,11 @@ class Transport:
         subject = Subject(
             common_name=name,
             dns=(name, *names),
-            addresses=(member.client_address, member.cluster_address, *addresses),
+            addresses=tuple(
+                dict.fromkeys(
+                    (member.client_address, member.cluster_address, member.ingress_address, *addresses)
+                )
+            ),
         )
         self.certificate.update(self._relation, self._charm.unit, subject)
         self._charm.cluster.publish(certified=self.certificate.ready or None)

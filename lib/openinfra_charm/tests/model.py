@@ -41,7 +41,8 @@ class Model:
     Hooks are played one after the other; whoever sees changed peer data gets `relation-changed` for it. `relations` are
     those with other applications, as these have written them; `local` is what this one has, by relation and unit (or "app").
     `held` are units whose hooks do not run (their actions do), `readers` the units that secrets are granted to, where it is one only.
-    `unmet` are pairs of units of which the first has not met the second yet: its relation does not show it.
+    `unmet` are pairs of units of which the first has not met the second yet: its relation does not show it. `translated` are the
+    addresses, by unit, at which others reach it that it does not have itself.
     """
 
     charm: type[ops.CharmBase]
@@ -60,6 +61,7 @@ class Model:
         self.relations: dict[int, Any] = {relation.id: relation for relation in relations}
         self.local = {}
         self.statuses: dict[int, Any] = {}
+        self.translated: dict[int, str] = {}
         self.held = set()
         self.unmet = set()
         self.leader = 0
@@ -270,7 +272,15 @@ class Model:
         # As Juju does: all that the machine has, sorted as text.
         listed = sorted(one.address for one in machine.held) or [machine.address]
         address = testing.BindAddress([testing.Address(one) for one in listed])
-        return {testing.Network(name, bind_addresses=[address]) for name in self.bindings}
+        return self._bound(number, address)
+
+    def _bound(self, number, address):
+        listed = [one.value for one in address.addresses]
+        ingress = [self.translated[number]] if number in self.translated else listed
+        return {
+            testing.Network(name, bind_addresses=[address], ingress_addresses=ingress)
+            for name in self.bindings
+        }
 
     def _relations(self, number) -> dict[int, Any]:
         peers = testing.PeerRelation(

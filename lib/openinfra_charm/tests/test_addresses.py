@@ -41,7 +41,7 @@ def context():
 
 def _find(context, event, relation, *, addresses):
     bound = testing.BindAddress([testing.Address(one) for one in addresses], interface_name="eth0")
-    network = testing.Network("peer", bind_addresses=[bound])
+    network = testing.Network("peer", bind_addresses=[bound], ingress_addresses=addresses)
     state = testing.State(relations={relation}, networks={network})
     with context(event, state) as manager:
         manager.run()
@@ -50,7 +50,7 @@ def _find(context, event, relation, *, addresses):
 
 def test_juju_says_it(context, machine):
     found = _find(context, context.on.update_status(), testing.Relation("peer"), addresses=["10.0.0.11"])
-    assert found == Place(address="10.0.0.11", interface="eth0", subnets=found.subnets)
+    assert found == Place(address="10.0.0.11", interface="eth0", subnets=found.subnets, ingress="10.0.0.11")
 
 
 def test_a_relation_that_is_gone_takes_no_address_away(context, machine, monkeypatch):

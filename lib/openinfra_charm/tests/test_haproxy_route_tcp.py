@@ -243,3 +243,19 @@ def test_the_gateways_units_say_from_where_they_connect():
         "requires", lambda relation, _: haproxy_route_tcp.read_sources(relation), remote_units=units
     )
     assert read_back[0] == ("10.0.0.7", "10.1.0.7", "fd00::8")
+
+
+def test_a_gateway_behind_a_translation_connects_from_where_juju_says():
+    units = {
+        0: {"sources": '["10.0.0.7"]', "egress-subnets": "203.0.113.0/29,10.0.0.7/32"},
+        # By default it is the first address that Juju lists, here the one that the gateway serves at.
+        1: {"sources": '["10.0.0.8"]', "egress-subnets": "10.0.0.250/32"},
+        2: {"egress-subnets": "192.0.2.9/32"},
+    }
+    read_back = play(
+        "requires",
+        lambda relation, _: haproxy_route_tcp.read_sources(relation),
+        remote_app={"endpoints": '["10.0.0.250:5000"]'},
+        remote_units=units,
+    )
+    assert read_back[0] == ("10.0.0.7", "10.0.0.8", "203.0.113.0/29")

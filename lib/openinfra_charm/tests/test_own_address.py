@@ -118,21 +118,60 @@ def test_a_relation_that_is_gone_already_takes_no_address_away(monkeypatch):
 # What others are told
 
 
-def told(listed, ingress, address):
-    return ask(listed, machine(), lambda asked: asked.for_others("internal", address), ingress=ingress)
+def ingress(listed, ingress, *own):
+    return ask(listed, machine(*own), lambda asked: asked.find("internal").ingress, ingress=ingress)
 
 
-def test_others_are_told_the_own_address_however_juju_sorts():
+def test_others_reach_the_own_address_however_juju_sorts():
     both = ["10.0.0.250", "10.0.0.33"]
-    assert told(both, both, "10.0.0.33") == "10.0.0.33"
+    assert ingress(both, both, "10.0.0.33/24", "10.0.0.250/32") == "10.0.0.33"
 
 
-def test_others_are_told_the_address_outside_of_a_translation():
-    assert told(["10.0.0.33"], ["203.0.113.7"], "10.0.0.33") == "203.0.113.7"
+def test_others_reach_the_address_outside_of_a_translation():
+    assert ingress(["10.0.0.33"], ["203.0.113.7"]) == "203.0.113.7"
 
 
-def test_others_are_not_told_what_is_somebody_elses():
-    assert told(["10.0.0.250", "10.0.0.33"], ["10.0.0.250"], "10.0.0.33") == "10.0.0.33"
+def test_others_do_not_reach_a_unit_at_what_is_somebody_elses():
+    listed = ["10.0.0.250", "10.0.0.33"]
+    assert ingress(listed, ["10.0.0.250"], "10.0.0.33/24", "10.0.0.250/32") == "10.0.0.33"
+
+
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [("10.0.0.33", "10.0.0.33"), ("10.0.0.250", "10.0.0.33"), ("198.51.100.9", "198.51.100.9")],
+)
+def test_a_relation_may_see_the_unit_elsewhere(told, seen):
+    """As one with another model does: Juju says where in the unit's data of the relation."""
+    listed = [testing.Address(one) for one in ("10.0.0.250", "10.0.0.33")]
+    faces = [testing.BindAddress(listed, interface_name="eth7")]
+    networks = {
+        testing.Network("internal", bind_addresses=faces, ingress_addresses=["10.0.0.250", "10.0.0.33"]),
+        testing.Network("gateway", bind_addresses=faces, ingress_addresses=[told]),
+    }
+    gateway = testing.Relation("gateway", local_unit_data={"ingress-address": told})
+    context = testing.Context(Probe, meta=META)
+    state = testing.State(networks=networks, relations={gateway})
+    with context(context.on.update_status(), state) as manager:
+        model = manager.charm.model
+        asked = Addresses(model, machine("10.0.0.33/24", "10.0.0.250/32"), "probe")
+        place = asked.find("internal", relation=model.get_relation("gateway"))
+        assert place
+        assert (place.address, place.ingress) == ("10.0.0.33", seen)
+        again = asked.find("internal")
+        assert again
+        assert again.ingress == "10.0.0.33"
+
+
+def test_what_an_earlier_version_recorded_is_read(monkeypatch):
+    here = machine("10.0.0.33/24")
+    record = {"internal": {"address": "10.0.0.33", "interface": "eth7", "subnets": []}}
+    here.write("/var/lib/openinfra/probe/addresses.json", json.dumps(record))
+
+    def gone(*_args, **_keywords):
+        raise ops.RelationNotFoundError
+
+    monkeypatch.setattr(ops.Binding, "_network_get", gone)
+    assert ask(["10.0.0.33"], here, lambda asked: asked.find("internal").ingress) == "10.0.0.33"
 
 
 # The kernel

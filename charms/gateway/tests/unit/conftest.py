@@ -100,7 +100,7 @@ class Model(model.Model):
         address = testing.BindAddress(
             [testing.Address(one, cidr=SUBNET) for one in where], interface_name="eth0"
         )
-        return {testing.Network(name, bind_addresses=[address]) for name in self.bindings}
+        return self._bound(number, address)
 
     def _keep(self, number, after, relations):
         super()._keep(number, after, relations)

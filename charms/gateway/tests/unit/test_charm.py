@@ -27,6 +27,15 @@ def test_a_route_is_served_by_every_unit_and_told_by_the_leader(deploy):
     assert is_active(model)
 
 
+def test_clients_are_sent_to_where_a_translation_leads_here(deploy):
+    model = deploy(2)
+    model.translated = {1: "203.0.113.11"}
+    model.run(1, model.on.config_changed())
+    relation = model.relate_client("keystone", ours(5000), units(50))
+    assert model.endpoints(relation) == ["10.0.0.10:5000", "203.0.113.11:5000"]
+    assert model.gateways[1].reached("keystone-5000") == ["keystone-0", "keystone-1", "keystone-2"]
+
+
 def test_the_version_is_told(deploy):
     model = deploy(1)
     model.run(0, model.on.update_status())

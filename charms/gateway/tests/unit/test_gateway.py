@@ -13,8 +13,9 @@ import pytest
 import gateway
 import haproxy
 from gateway import Gateway
+from openinfra_charm.addresses import Place
 from openinfra_charm.interfaces.haproxy_route_tcp import Asked, Backend, Check, Health, Route
-from state import Config, Network, Networks, State
+from state import Config, Networks, State
 
 FILES = Path(gateway.__file__).parent / "files"
 BACKENDS = (Backend(name="web/0", address="10.0.0.50"), Backend(name="web/1", address="fd00::51"))
@@ -38,8 +39,12 @@ def workload_state(machine, *routes, defaults, peers=(), options=None, **more):
         config=Config.parse({**defaults, **(options or {})}),
         unit="gateway/3",
         networks=Networks(
-            public=Network(interface="eth0", address=machine.address, subnets=("10.0.0.0/24",)),
-            internal=Network(interface="eth1", address="10.1.0.10", subnets=("10.1.0.0/24",)),
+            public=Place(
+                interface="eth0", address=machine.address, subnets=("10.0.0.0/24",), ingress=machine.address
+            ),
+            internal=Place(
+                interface="eth1", address="10.1.0.10", subnets=("10.1.0.0/24",), ingress="10.1.0.10"
+            ),
         ),
         peers=peers,
         routes=routes,

@@ -3,9 +3,10 @@
 import pytest
 
 import state as states
+from openinfra_charm.addresses import Place
 from openinfra_charm.interfaces.haproxy_route_tcp import Asked, Route
 from openinfra_charm.status import ConfigError
-from state import Config, Drain, Network, Networks
+from state import Config, Drain, Networks
 
 
 def asked(relation_id, application, port=5000, **more):
@@ -43,8 +44,10 @@ def test_what_cannot_be_used_is_named(defaults, option, value, expected):
 
 
 NETWORKS = Networks(
-    public=Network(interface="eth0", address="10.0.0.10", subnets=("10.0.0.0/24", "fd00::/64")),
-    internal=Network(interface="eth1", address="10.1.0.10", subnets=("10.1.0.0/24",)),
+    public=Place(
+        interface="eth0", address="10.0.0.10", subnets=("10.0.0.0/24", "fd00::/64"), ingress="10.0.0.10"
+    ),
+    internal=Place(interface="eth1", address="10.1.0.10", subnets=("10.1.0.0/24",), ingress="10.1.0.10"),
 )
 
 

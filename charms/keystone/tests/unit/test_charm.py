@@ -262,6 +262,12 @@ def test_without_a_gateway_clients_reach_one_of_three(three):
     assert "clients reach only https://10.0.0.10:15000/v3" in three.statuses[0].message
 
 
+def test_clients_and_the_gateway_are_told_where_a_translation_leads_here(three):
+    three.translated = {0: "203.0.113.10"}
+    three.run(0, three.on.config_changed())
+    assert three.shared["url"] == "https://203.0.113.10:15000/v3"
+
+
 def test_what_operators_add_to_the_catalogue_is_theirs(one):
     other = one.database.add("services", {"name": "other", "type": "identity"})
     (ours,) = one.database.find("services", name="keystone")
@@ -307,7 +313,7 @@ def test_services_go_where_the_gateway_is_in_their_network(three):
 
 def test_the_gateway_begins_connections_with_the_clients_address(three):
     three.relate_gateway("10.0.0.100:5000")
-    three.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})
+    three.tell(GATEWAY, unit={"sources": '["10.0.0.7"]', "egress-subnets": "10.0.0.7/32"})
     three.update_status()
     front = three.machines[2].read("/etc/keystone/front.cfg")
     assert "tcp-request connection reject if { dst_port 25000 } !{ src 10.0.0.7 }" in front

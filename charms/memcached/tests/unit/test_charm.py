@@ -4,6 +4,7 @@ import json
 
 import ops
 import pytest
+from cryptography import x509
 from ops.testing import ActionFailed
 
 from openinfra_charm.machine import Result, use
@@ -20,6 +21,19 @@ def test_every_unit_tells_clients_where_it_is(deploy):
     assert model.told == {number: {**SERVER, "host": f"10.0.0.{number + 10}"} for number in range(3)}
     assert all(isinstance(status, ops.ActiveStatus) for status in model.statuses.values())
     assert set(model.versions.values()) == {"1.6.38"}
+
+
+def test_clients_are_told_where_a_translation_leads_here(deploy):
+    model = deploy(1)
+    model.translated = {0: "203.0.113.10"}
+    model.secure()
+    model.answer()
+    assert model.told[0]["host"] == "203.0.113.10"
+    (asked,) = json.loads(model.asked[0]["certificate_signing_requests"])
+    request = x509.load_pem_x509_csr(asked["certificate_signing_request"].encode())
+    names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+    assert addresses == {"10.0.0.10", "203.0.113.10"}
 
 
 def test_a_second_reconcile_changes_nothing(deploy):

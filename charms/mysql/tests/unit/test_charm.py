@@ -278,6 +278,21 @@ def test_the_writer_comes_first_and_the_others_as_they_came(three):
     assert json.loads(three.local[GATEWAY, "app"]["openinfra"])["order"] == ["10.0.0.11", "10.0.0.12"]
 
 
+def test_the_gateway_and_clients_are_told_where_a_translation_leads_here(three):
+    three.translated = {0: "203.0.113.10"}
+    client = relation()
+    three.relate(client)
+    three.run(0, three.on.config_changed())
+    assert three.local[client.id, "app"]["endpoints"] == "203.0.113.10:3306"
+    three.relate_gateway()
+    assert json.loads(three.local[GATEWAY, "app"]["openinfra"])["order"] == [
+        "203.0.113.10",
+        "10.0.0.11",
+        "10.0.0.12",
+    ]
+    assert json.loads(three.local[GATEWAY, 0]["address"]) == "203.0.113.10"
+
+
 def test_clients_are_sent_to_the_gateway_once_it_serves(three):
     client = relation()
     three.relate(client)
@@ -288,6 +303,7 @@ def test_clients_are_sent_to_the_gateway_once_it_serves(three):
 
 
 def test_certificates_name_the_gateway_too(secure):
+    secure.translated = {2: "203.0.113.12"}
     secure.relate_gateway(["10.0.0.99:13306", "db.example:13306"])
     pass_time(secure)
     for number, machine in secure.machines.items():
@@ -296,7 +312,7 @@ def test_certificates_name_the_gateway_too(secure):
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert "db.example" in names.get_values_for_type(x509.DNSName)
         addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
-        assert addresses == {"10.0.0.99", machine.address}
+        assert addresses == {"10.0.0.99", machine.address, secure.translated.get(number, machine.address)}
     assert json.loads(secure.local[GATEWAY, "app"]["openinfra"])["health"]["tls"]
 
 

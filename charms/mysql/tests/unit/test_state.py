@@ -16,7 +16,13 @@ KNOWN = {
 
 
 def member(number, **facts):
-    return Member(unit=f"mysql/{number}", client_address="", cluster_address=f"10.0.0.{number}", **facts)
+    return Member(
+        unit=f"mysql/{number}",
+        client_address="",
+        ingress_address="",
+        cluster_address=f"10.0.0.{number}",
+        **facts,
+    )
 
 
 def position(seqno, *, safe=False, after=0):

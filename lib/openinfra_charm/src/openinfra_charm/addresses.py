@@ -8,8 +8,9 @@ marked (ip-address(8): secondary, deprecated, temporary).
 
 from __future__ import annotations
 
+import ipaddress
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -29,6 +30,12 @@ class Place:
     interface: str
     subnets: tuple[str, ...]
     """The networks of the binding, as CIDRs."""
+    ingress: str
+    """Where others reach what listens on `address`: there, or at an address that translates to it."""
+
+    def has(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        """Return whether an address is in one of the networks."""
+        return any(address in ipaddress.ip_network(subnet, strict=False) for subnet in self.subnets)
 
 
 class Addresses:
@@ -39,7 +46,9 @@ class Addresses:
         self._machine = machine
         self._record = f"/var/lib/openinfra/{application}/addresses.json"
 
-    def find(self, binding: str, *, published: object = None) -> Place | None:
+    def find(
+        self, binding: str, *, published: object = None, relation: ops.Relation | None = None
+    ) -> Place | None:
         """Return where this unit is in a binding's network; None while Juju has no address for it.
 
         An address that the unit has told others, or that was found before, stays as long as the machine has it. Where
@@ -52,12 +61,14 @@ class Addresses:
         Args:
             binding: The binding's name.
             published: The address that the unit has told others; None where it has told none.
+            relation: Whose other side, which may be another model, the ingress is for; None where there is no such relation, or
+                more than one.
         """
         known = self._known
         before = known.get(binding)
         network = self._network(binding)
         if network is None:
-            return _place(before) if before else None
+            return self._seen_from(relation, _place(before)) if before else None
         faces = {str(one.address): one.name for one in network.interfaces}
         kept = [one for one in (published, before and before["address"]) if one in faces]
         address = str(kept[0]) if kept else self._own(tuple(faces))
@@ -67,27 +78,19 @@ class Addresses:
             address=address,
             interface=faces[address],
             subnets=tuple(dict.fromkeys(str(one.subnet) for one in network.interfaces if one.subnet)),
+            ingress=_ingress(network, address),
         )
         text = json.dumps(known | {binding: asdict(place)}, indent=1, sort_keys=True)
         self._machine.write(self._record, f"{text}\n")
-        return place
+        return self._seen_from(relation, place)
 
-    def for_others(self, endpoint: ops.Relation | str, address: str) -> str:
-        """Return the address at which other applications, also of other models, reach what listens on `address`.
-
-        It is that one unless Juju names ingress addresses that the unit does not have, as behind address translation.
-
-        Args:
-            endpoint: The relation with those others; or a binding, where they are not known.
-            address: The unit's own address of the binding.
-        """
-        network = self._network(endpoint)
-        if network is None:
-            return address
-        ingress = [str(one) for one in network.ingress_addresses]
-        here = {str(one.address) for one in network.interfaces}
-        outside = [one for one in ingress if one not in here]
-        return outside[0] if outside and address not in ingress else address
+    def _seen_from(self, relation: ops.Relation | None, place: Place) -> Place:
+        """Return the place with the ingress that Juju has for this relation, which it writes into the unit's data."""
+        told = relation and relation.data[self._model.unit].get("ingress-address")
+        if relation is None or not told or told in {place.address, place.ingress}:
+            return replace(place, ingress=told or place.ingress)
+        network = self._network(relation)
+        return replace(place, ingress=_ingress(network, place.address)) if network else place
 
     def _network(self, endpoint: ops.Relation | str) -> ops.Network | None:
         """Return what Juju says of a binding; None where it has no answer."""
@@ -115,5 +118,20 @@ class Addresses:
         return json.loads(self._machine.read(self._record) or "{}")
 
 
+def _ingress(network: ops.Network, address: str) -> str:
+    """Return the address that leads to this one from elsewhere; it is this one unless Juju names none that the unit has."""
+    ingress = [str(one) for one in network.ingress_addresses]
+    here = {str(one.address) for one in network.interfaces}
+    outside = [one for one in ingress if one not in here]
+    return outside[0] if outside and address not in ingress else address
+
+
 def _place(facts: dict[str, Any]) -> Place:
-    return Place(address=facts["address"], interface=facts["interface"], subnets=tuple(facts["subnets"]))
+    address = facts["address"]
+    return Place(
+        address=address,
+        interface=facts["interface"],
+        subnets=tuple(facts["subnets"]),
+        # An earlier version has recorded none.
+        ingress=facts.get("ingress", address),
+    )

@@ -184,10 +184,19 @@ def _places(relation: ops.Relation, key: str) -> tuple[str, ...]:
 def read_sources(relation: ops.Relation) -> tuple[str, ...]:
     """As the requirer, return from which addresses the gateway's units connect, sorted; none of a published provider's.
 
-    Who connects from there may say for whom, with the PROXY protocol. Nobody else may.
+    Where Juju names another network that a unit's connections come from (`egress-subnets`), it is among them. Who connects from
+    there may say for whom, with the PROXY protocol. Nobody else may.
     """
-    found = (databag.load(relation.data[unit].get("sources", ""), list) for unit in relation.units)
-    return tuple(sorted({one for part in found for one in part if isinstance(one, str) and _is_address(one)}))
+    found: set[str] = set()
+    for unit in relation.units:
+        data = relation.data[unit]
+        own = [one for one in databag.load(data.get("sources", ""), list) if isinstance(one, str)]
+        if addresses := set(filter(_is_address, own)):
+            # By default it is the ingress address, which may be a virtual one.
+            others = {one.strip() for one in data.get("egress-subnets", "").split(",")}
+            known = addresses | set(read_hosts(relation))
+            found |= addresses | {one for one in others if one and one.partition("/")[0] not in known}
+    return tuple(sorted(found))
 
 
 def asks_for_proxy_protocol(relation: ops.Relation, application: ops.Application, *, ready: bool) -> bool:
