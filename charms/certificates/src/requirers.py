@@ -32,6 +32,8 @@ def serve(
 ) -> None:
     """Answer all requests; what has been answered by the CA that signs now stays as it is.
 
+    What is not signed is recorded in the peer relation, and when all are looked at, how many requirers there are.
+
     Args:
         charm: The leader.
         settings: How long certificates are valid.
@@ -42,8 +44,14 @@ def serve(
     Raises:
         NoKeyError: There is something to sign, and the CA's key cannot be read.
     """
-    everybody = relations(charm)
+    refused_before: dict[str, dict[str, str]] = charm.cluster.shared.get("refused", {})
+    told = {number: names for number, names in refused_before.items() if only and number != str(only.id)}
+    count = charm.cluster.shared.get("requirers", 0)
+    if only is None:
+        count = sum(len(one.units) for one in relations(charm))
+        charm.cluster.publish_shared(requirers=count)
     for relation in relations(charm, only):
+        names: dict[str, str] = {}
         known = {one.csr: one for one in tls_certificates.read_issued(relation, charm.app)}
         refused = {one.csr: one for one in tls_certificates.read_refusals(relation, charm.app)}
         issued: dict[str, Issued] = {}
@@ -61,14 +69,19 @@ def serve(
                     issued[csr] = answer
                 else:
                     refusals[csr] = answer
+            if csr in refusals:
+                names[request.unit or relation.app.name] = refusals[csr].message
+        if names:
+            told[str(relation.id)] = names
         tls_certificates.publish(
             relation,
             charm.app,
             issued=issued.values(),
             refusals=refusals.values(),
             bundle=succession.bundle,
-            requirers=sum(len(one.units) for one in everybody),
+            requirers=count,
         )
+    charm.cluster.publish_shared(refused=told or None)
     for relation in receivers(charm, only):
         certificate_transfer.publish(relation, charm.app, succession.bundle)
 
@@ -108,16 +121,9 @@ def holders(charm: CertificatesCharm, only: ops.Relation | None = None) -> list[
 
 
 def refusals(charm: CertificatesCharm) -> dict[str, str]:
-    """Return whose requests are not signed, and why."""
-    found: dict[str, str] = {}
-    for relation in relations(charm):
-        refused = tls_certificates.read_refusals(relation, charm.app)
-        if not refused:
-            continue
-        names = {one.csr: one.unit or relation.app.name for one in tls_certificates.read_requests(relation)}
-        for one in refused:
-            found[names.get(one.csr, relation.app.name)] = one.message
-    return found
+    """Return whose requests are not signed, and why; the leader has recorded it, so no requirer's data is read."""
+    recorded: dict[str, dict[str, str]] = charm.cluster.shared.get("refused", {})
+    return {name: why for names in recorded.values() for name, why in names.items()}
 
 
 def issued(charm: CertificatesCharm) -> list[tuple[str, Issued]]:

@@ -61,7 +61,9 @@ def read(site, monkeypatch):
 
 def test_a_hook_about_a_requirer_reads_nothing_of_others(site, read):
     site.requests["mysql/2"] = request("db2.example")
-    site.run(lambda relation: site.on.relation_changed(relation, remote_unit=0))
+    site.run(lambda relation: site.on.relation_changed(relation, remote_unit=2))
+    assert len(site.issued) == 3
+    assert (2, "mysql/2") in read
     assert 4 not in {relation for relation, _ in read}
 
 
@@ -144,6 +146,17 @@ def test_a_refusal_is_told_to_both_sides(site):
     site.requests["mysql/0"] = request("a")
     assert site.run() == ops.ActiveStatus()
     assert site.refused == []
+
+
+def test_a_refusal_is_told_as_long_as_it_lasts_whichever_relation_a_hook_is_about(site, read):
+    site.requests["mysql/0"] = "nonsense"
+    site.run(lambda relation: site.on.relation_changed(relation, remote_unit=0))
+    reason = "not signed for mysql/0: it is no certificate signing request that can be read"
+    other = next(one for one in site.state.relations if one.id == 4)
+    assert site.run(site.on.relation_changed(other, remote_unit=0)) == ops.ActiveStatus(reason)
+    del site.requests["mysql/0"]
+    site.run(lambda relation: site.on.relation_departed(relation, remote_unit=0))
+    assert site.state.unit_status == ops.ActiveStatus()
 
 
 def test_an_application_may_ask_for_all_its_units(site):
