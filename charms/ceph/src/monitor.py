@@ -162,8 +162,10 @@ class Monitor:
         """
         if self.in_quorum() or not self.exists:
             return
-        scratch = "/var/lib/ceph/openinfra/alone"
-        self._machine.make_folder(scratch, mode=0o700, user="ceph", group="ceph")
+        # Ceph's user writes the map, a program of root's changes it: in a folder where that user can put no link.
+        scratch = "/run/openinfra/ceph-alone"
+        self._machine.make_folder(scratch, mode=0o711)
+        self._machine.write(f"{scratch}/map", "", user="ceph", group="ceph")
         as_ceph = ("--setuser", "ceph", "--setgroup", "ceph")
         self._machine.run("systemctl", "stop", self.unit)
         try:

@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import posixpath
 import re
 import shlex
 from typing import Any
@@ -171,7 +172,11 @@ class CephSoftware(Software):
         rows = (f"[v2:{host}:3300/0,v1:{host}:6789/0] mon.{name}" for name, host in sorted(monitors.items()))
         return "".join(f"{rank}: {row}\n" for rank, row in enumerate(rows))
 
-    def _save_map(self, path: str, fsid: str, monitors: dict[str, str]) -> None:
+    def _save_map(
+        self, path: str, fsid: str, monitors: dict[str, str], *, as_ceph: bool = False
+    ) -> None:
+        # The real programs follow a link that Ceph's user has put there.
+        assert as_ceph or self.machine.is_roots(posixpath.dirname(path)), f"root writes {path} through links"
         self.machine.write(path, json.dumps({"fsid": fsid, "monitors": monitors}))
 
     def _load_map(self, path: str) -> tuple[str, dict[str, str]]:
@@ -182,7 +187,12 @@ class CephSoftware(Software):
         options = _options(argv)
         path = f"/var/lib/ceph/mon/ceph-{options['-i']}/store.db"
         if "--extract-monmap" in options:
-            self._save_map(options["--extract-monmap"], self.cluster.fsid, self.cluster.monitors)
+            self._save_map(
+                options["--extract-monmap"],
+                self.cluster.fsid,
+                self.cluster.monitors,
+                as_ceph=options.get("--setuser") == "ceph",
+            )
         elif "--inject-monmap" in options:
             assert not self.runs(f"ceph-mon@{self.name}"), "a map is injected into a stopped monitor"
             _, self.cluster.monitors = self._load_map(options["--inject-monmap"])

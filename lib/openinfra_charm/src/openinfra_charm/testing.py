@@ -346,7 +346,7 @@ class MemoryMachine(Machine):
         names = [
             f"{folder}/.{name}.new"
             for folder in list(self._children)
-            if not self._is_roots(folder)
+            if not self.is_roots(folder)
             for name in sorted(self._children[folder])
             if not is_unfinished(name)
         ]
@@ -592,7 +592,7 @@ class MemoryMachine(Machine):
             node = self.nodes.get(place)
             if node and node.link:
                 folder = posixpath.dirname(place)
-                if guarded and not self._is_roots(folder):
+                if guarded and not self.is_roots(folder):
                     raise LinkError(path)
                 target = posixpath.normpath(posixpath.join(folder, node.link))
                 return self._follow("/".join([target, *parts[number:]]), guarded=guarded)
@@ -603,7 +603,7 @@ class MemoryMachine(Machine):
         folder, _, name = path.rpartition("/")
         return f"{self._follow(folder, guarded=True)}/{name}"
 
-    def _is_roots(self, folder: str) -> bool:
+    def is_roots(self, folder: str) -> bool:
         """Return whether nobody but root can change what is in a folder."""
         while folder not in {"", "/"}:
             if (node := self.nodes.get(folder)) and not node.link:
@@ -702,7 +702,7 @@ class MemoryMachine(Machine):
 
     def _is_planted(self, path: str) -> bool:
         node = self.nodes.get(self._held(path))
-        return node is not None and node.link is not None and not self._is_roots(posixpath.dirname(path))
+        return node is not None and node.link is not None and not self.is_roots(posixpath.dirname(path))
 
     def _attributes(self, path: str) -> tuple[int, str, str, int] | None:
         try:
