@@ -91,7 +91,9 @@ class Backups:
         self._clean_up()
         try:
             databases = _tables(self._mysql.sql)
-            self._check_space()
+            data = int(self._mysql.sql.query(SIZE)[0][0])
+            # Compressed they need less.
+            self._check_space(self._folder, data)
             for folder in (self._folder, scratch, f"{scratch}/databases"):
                 self._machine.make_folder(folder, mode=0o700)
             self._report("copying the whole server")
@@ -114,6 +116,7 @@ class Backups:
                 files={name: self._sum(f"{scratch}/{name}") for name in names},
                 sizes={name: self._size(f"{scratch}/{name}") for name in names},
                 databases=databases,
+                data=data,
                 failed=failed,
             )
             self._report("keeping it")
@@ -176,8 +179,10 @@ class Backups:
         if FULL not in backup.files:
             raise JobError(f"{name} has no copy of the whole server: take its databases back one by one")
         scratch, unfinished = f"{target}.files", f"{target}.unfinished"
-        for rest in (target, unfinished):
+        for rest in (target, scratch, unfinished):
             self._machine.remove(rest)
+        # The server that runs has its data on the same file system.
+        self._check_space(target, backup.sizes.get(FULL, 0) + max(backup.data, backup.sizes.get(FULL, 0)))
         for folder in (scratch, unfinished):
             self._machine.make_folder(folder, mode=0o700)
         try:
@@ -242,6 +247,7 @@ class Backups:
         backup = self._find(name)
         file = dump_name(database)
         scratch = f"{self._folder}/.restore"
+        self._check_space(scratch, backup.sizes.get(file, 0))
         self._machine.make_folder(f"{scratch}/databases", mode=0o700)
         try:
             path = self._store.fetch(backup, [file], scratch)
@@ -272,17 +278,15 @@ class Backups:
             if name.startswith(".") and name.endswith((".unfinished", ".deleted")):
                 self._machine.remove(f"{self._folder}/{name}")
 
-    def _check_space(self) -> None:
-        """Refuse to begin where data of this size might not fit; compressed they need less."""
-        needed = int(self._mysql.sql.query(SIZE)[0][0]) + SPARE
-        there = self._folder
+    def _check_space(self, path: str, size: int) -> None:
+        """Refuse to begin where so many bytes might not fit."""
+        needed = size + SPARE
+        there = path
         while not self._machine.exists(there) and there != "/":
             there = posixpath.dirname(there)
         free = self._machine.free_space(there)
         if free < needed:
-            raise JobError(
-                f"{self._folder} has {free >> 20} MiB left and the data may need {needed >> 20}: make room"
-            )
+            raise JobError(f"{path} has {free >> 20} MiB left and {needed >> 20} may be needed: make room")
 
     def _tables_once_there(self, sql: Sql) -> dict[str, list[str]]:
         limit = self._machine.now() + START_SECONDS

@@ -39,7 +39,8 @@ class StoreError(Exception):
 class Backup:
     """A complete backup. `files` are its files' SHA-256 sums by name, `databases` the tables by database.
 
-    `failed` names what the server could not give, such as an invalid view, and why.
+    `data` is how many bytes the server's data were; 0 where an earlier version has not said. `failed` names what the server could not
+    give, such as an invalid view, and why.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Backup:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     databases: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    data: int = 0
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod

@@ -172,9 +172,7 @@ class CephSoftware(Software):
         rows = (f"[v2:{host}:3300/0,v1:{host}:6789/0] mon.{name}" for name, host in sorted(monitors.items()))
         return "".join(f"{rank}: {row}\n" for rank, row in enumerate(rows))
 
-    def _save_map(
-        self, path: str, fsid: str, monitors: dict[str, str], *, as_ceph: bool = False
-    ) -> None:
+    def _save_map(self, path: str, fsid: str, monitors: dict[str, str], *, as_ceph: bool = False) -> None:
         # The real programs follow a link that Ceph's user has put there.
         assert as_ceph or self.machine.is_roots(posixpath.dirname(path)), f"root writes {path} through links"
         self.machine.write(path, json.dumps({"fsid": fsid, "monitors": monitors}))

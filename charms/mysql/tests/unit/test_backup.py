@@ -222,6 +222,20 @@ def test_a_schedule_that_is_none_blocks(one):
     assert "backup-schedule='now and then'" in one.statuses[0].message
 
 
+def test_a_backup_that_might_fill_the_disk_is_not_unpacked(three):
+    fill(three)
+    name = back_up(three, 2)
+    three.machines[2].free = 1 << 20
+    three.action(2, "verify-backup", backup=name)
+    assert "/var/lib/mysql.verify has 1 MiB left" in jobs(three, 2)["verify-backup-2"]["progress"]
+    three.action(0, "restore", backup=name, unit="mysql/2", confirm="mysql")
+    pass_time(three)
+    assert "restore" not in three.shared
+    assert three.galera.primaries() == [["machine-0", "machine-1", "machine-2"]]
+    assert any("1 MiB left" in status.message for status in three.statuses.values())
+    assert beside(three, 2) == []
+
+
 # One database
 
 
