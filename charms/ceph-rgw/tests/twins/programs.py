@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openinfra_charm.testing import MemoryMachine
 
 ASK = "/usr/lib/openinfra/rgw-ask"
+KEEPER = "openinfra-health"
 EXISTS, MISSING, INVALID = 17, 2, 22
 
 
@@ -58,6 +59,8 @@ class Zone:
     reaches: bool = True
     """Whether the Ceph cluster answers."""
     keys: int = 0
+    seconds: float = 0
+    """How long a command of radosgw-admin takes, and each thousand of buckets that it looks at."""
 
 
 class RgwSoftware(Software):
@@ -194,6 +197,7 @@ class RgwSoftware(Software):
 
     def _admin(self, argv: tuple[str, ...], stdin: str | None) -> Result:
         self._stdin = stdin or ""
+        self._pass(1)
         assert argv[1] == "-c"
         config = self._configured(argv[2])
         if not self.zone.reaches or not self.machine.read(config.get("keyring", "")):
@@ -308,16 +312,30 @@ class RgwSoftware(Software):
     def _do_key_rm(self, options: dict[str, str]) -> None:
         del self.zone.users[options["--uid"]].keys[options["--access-key"]]
 
-    def _do_bucket_stats(self, options: dict[str, str]) -> list[dict[str, Any]]:
-        return [
-            {
-                "bucket": bucket, "tenant": "", "owner": owner,
-                "usage": {"rgw.main": {"size_actual": 4096 * count, "num_objects": count}} if count else {},
-            }
-            for bucket, owner in self.zone.buckets.items()
-            for count in [self.zone.objects.get(bucket, 0)]
-            if options.get("--uid", owner) == owner
-        ]  # fmt: skip
+    def _pass(self, times: float) -> None:
+        if self.zone.seconds:
+            self.machine.sleep(times * self.zone.seconds)
+
+    def _do_bucket_list(self, options: dict[str, str]) -> Any:
+        if options.get("--uid", KEEPER) not in {*self.zone.users, KEEPER}:
+            return _failed(MISSING, f"ERROR: could not find user: {options['--uid']}")
+        return [name for name, owner in self.zone.buckets.items() if options.get("--uid", owner) == owner]
+
+    def _do_bucket_stats(self, options: dict[str, str]) -> Any:
+        if "--bucket" in options:
+            if options["--bucket"] not in self.zone.buckets:
+                return _failed(MISSING, "failure: (2002) Unknown error 2002: ")
+            return self._stats(options["--bucket"])
+        found = self._do_bucket_list(options)
+        if isinstance(found, Result):
+            return found
+        self._pass(len(found) / 1000)
+        return [self._stats(bucket) for bucket in found]
+
+    def _stats(self, bucket: str) -> dict[str, Any]:
+        count = self.zone.objects.get(bucket, 0)
+        used = {"rgw.main": {"size_actual": 4096 * count, "num_objects": count}} if count else {}
+        return {"bucket": bucket, "tenant": "", "owner": self.zone.buckets[bucket], "usage": used}
 
     def _do_quota_set(self, options: dict[str, str]) -> None:
         self.zone.users[options["--uid"]].max_size = int(options["--max-size"].removesuffix("B"))

@@ -6,11 +6,12 @@ import json
 import authority
 import monitors
 import ops
+import programs
 import pytest
 from cryptography import x509
 from play import CEPH, CERTIFICATES, GATEWAY, IDENTITY, Model
 
-from admin import PURGE_SECONDS
+from admin import PURGE_SECONDS, Admin
 from openinfra_charm.machine import Machine
 
 UNIT, FRONT = "ceph-radosgw@rgw.machine-0.service", "ceph-rgw-front.service"
@@ -513,6 +514,89 @@ def test_users_and_buckets_are_listed(deploy):
         {"name": "data", "owner": "backup", "bytes": 12288, "objects": 3}
     ]
     assert "there is no user nobody" in model.refuse(0, "list-buckets", user="nobody")
+
+
+@pytest.fixture
+def crowded(deploy):
+    """A unit of a zone with three thousand users; each command of radosgw-admin takes as long as it really does."""
+    model = deploy(1)
+    names = [f"user-{number:04}" for number in range(3000)]
+    # Ceph lists them by the hashes of their names.
+    for name in sorted(names, key=lambda name: name[::-1]):
+        model.zone.users[name] = programs.User(name=name, display_name="d" * 50)
+        model.zone.buckets[f"{name}-data"], model.zone.objects[f"{name}-data"] = name, 2
+    model.zone.seconds = 0.3
+    return model
+
+
+def pages_of(model, action, **params):
+    """All pages of a list; each is an action of its own, which has a minute."""
+    marker, found = "", []
+    while True:
+        done = model.action(0, action, marker=marker, **params)
+        assert len(json.dumps(done["result"])) < 128 << 10
+        found.append(done)
+        marker = done.get("marker", "")
+        if not marker:
+            return found
+
+
+def test_thousands_of_users_are_listed_page_by_page(crowded):
+    first = crowded.action(0, "list-users")
+    shown = len(first["result"])
+    assert 20 < shown < 100
+    last = first["result"][-1]["name"]
+    assert first["marker"] == last == f"user-{shown - 1:04}"
+    assert first["summary"] == (
+        f"{shown} of 3000 users; go on with: juju run ceph-rgw/0 list-users marker={last}"
+    )
+    assert crowded.action(0, "list-users", marker=last, limit=5)["result"][0]["name"] == f"user-{shown:04}"
+    assert len(crowded.action(0, "list-users", limit=5)["result"]) == 5
+    crowded.zone.seconds = 0
+    found = pages_of(crowded, "list-users", limit=1000)
+    names = [one["name"] for page in found for one in page["result"]]
+    assert names == [f"user-{number:04}" for number in range(3000)]
+    assert "marker" not in found[-1]
+
+
+def test_thousands_of_buckets_are_listed_page_by_page(crowded):
+    first = crowded.action(0, "list-buckets")
+    assert 20 < len(first["result"]) < 100
+    assert "of 3000 buckets; go on with: juju run ceph-rgw/0 list-buckets marker=" in first["summary"]
+    assert crowded.action(0, "list-buckets", user="user-0007")["result"] == [
+        {"name": "user-0007-data", "owner": "user-0007", "bytes": 8192, "objects": 2}
+    ]
+    crowded.zone.seconds = 0
+    names = [one["name"] for page in pages_of(crowded, "list-buckets", limit=1000) for one in page["result"]]
+    assert names == [f"user-{number:04}-data" for number in range(3000)]
+
+
+def test_long_entries_end_a_page(crowded):
+    crowded.zone.seconds = 0
+    for user in crowded.zone.users.values():
+        user.display_name = "d" * 1000
+    assert 50 < len(crowded.action(0, "list-users", limit=1000)["result"]) < 70
+
+
+def test_a_user_with_thousands_of_buckets(crowded):
+    """Their bytes are not counted: that takes longer than an action."""
+    crowded.zone.users["user-0000"].max_buckets = 0
+    crowded.zone.buckets |= {f"more-{number:04}": "user-0000" for number in range(5000)}
+    (first,) = crowded.action(0, "list-users", limit=1)["result"]
+    assert (first["buckets"], first["bytes"]) == (5001, None)
+    told = crowded.action(0, "delete-user", name="user-0000", purge=True)
+    assert "user-0000 and 5001 buckets would be lost" in told["summary"]
+    assert "the first 200 are shown, list-buckets user=user-0000 has all" in told["summary"]
+    assert len(told["result"]) == 200
+    shown = crowded.action(0, "list-buckets", user="user-0000")
+    assert "list-buckets user=user-0000 marker=" in shown["summary"]
+
+
+def test_who_is_gone_by_now_is_passed_over(crowded, monkeypatch):
+    crowded.zone.seconds = 0
+    users = Admin.users
+    monkeypatch.setattr(Admin, "users", lambda admin: sorted([*users(admin), "a-user-of-before"]))
+    assert crowded.action(0, "list-users", limit=1)["result"][0]["name"] == "user-0000"
 
 
 def test_deleting_a_user_says_first_what_would_be_lost(deploy):
