@@ -170,7 +170,9 @@ class Rgw:
     def failed(self) -> tuple[str, str] | None:
         """Return what should run and does not, as a program and its unit; None where all runs."""
         parts = (("radosgw", self.daemon), ("haproxy", self.front))
-        return next(((name, part.unit) for name, part in parts if part.was_started and not part.runs()), None)
+        units = {part.unit: name for name, part in parts if part.was_started}
+        states = self.machine.service_states(*units)
+        return next(((name, unit) for unit, name in units.items() if states[unit] != "active"), None)
 
     def found(self, site: Site) -> None:
         """Make realm, zone group and zone, as far as they are not there.

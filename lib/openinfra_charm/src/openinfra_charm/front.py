@@ -142,10 +142,6 @@ class Front:
         """Whether it has been started, be it well or not, and not stopped since."""
         return self.unit in self._services.units
 
-    def runs(self) -> bool:
-        """Return whether its process is there."""
-        return self._machine.service_states(self.unit)[self.unit] == "active"
-
     @property
     def takes_proxied(self) -> bool:
         """Whether it is configured for connections that begin with the client's address."""
@@ -246,6 +242,8 @@ KillMode=mixed
 SuccessExitStatus=143
 Restart=always
 RestartSec=1
+# Each request is a line, however many there are.
+LogRateLimitIntervalSec=0
 OOMScoreAdjust=-200
 NoNewPrivileges=yes
 ProtectSystem=strict
