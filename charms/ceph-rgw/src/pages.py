@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ class Page:
         words = f"{self.total} {found}" if shown == self.total else f"{shown} of {self.total} {found}"
         if not self.marker:
             return Outcome(summary=words, result=self.entries)
-        summary = f"{words}; go on with: {command} marker={self.marker}"
+        summary = f"{words}; go on with: {command} {shlex.quote(f'marker={self.marker}')}"
         return Outcome(summary=summary, result=self.entries, texts={"marker": self.marker})
 
 

@@ -571,6 +571,14 @@ def test_thousands_of_buckets_are_listed_page_by_page(crowded):
     assert names == [f"user-{number:04}-data" for number in range(3000)]
 
 
+def test_the_command_for_the_next_page_can_be_pasted(crowded):
+    """A project's user has a dollar in the name."""
+    crowded.zone.users["0ab$0ab"] = programs.User(name="0ab$0ab", display_name="project")
+    told = crowded.action(0, "list-users", limit=1)
+    assert told["summary"].endswith("list-users 'marker=0ab$0ab'")
+    assert told["marker"] == "0ab$0ab"
+
+
 def test_long_entries_end_a_page(crowded):
     crowded.zone.seconds = 0
     for user in crowded.zone.users.values():
