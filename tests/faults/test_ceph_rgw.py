@@ -4,7 +4,10 @@ import http.client
 import ssl
 import threading
 import time
+import uuid
 from urllib.parse import urlsplit
+
+import pytest
 
 from .test_certificates import serial
 
@@ -64,14 +67,28 @@ class Transfer(threading.Thread):
             time.sleep(TRANSFER_SECONDS / SIZE * (1 << 20))
 
 
-def test_long_transfers_outlast_a_renewed_certificate(cloud, clients):
-    """What is open stays open; whoever comes then is shown the new one. No daemon is restarted for it."""
+@pytest.fixture
+def s3(cloud, clients):
     keys = clients.object_keys
-    s3 = clients.s3(cloud.objects_url, keys["access-key"], keys["secret-key"], seconds=60)
-    s3.create_bucket(Bucket="long")
-    s3.put_object(Bucket="long", Key="down", Body=b"x" * SIZE)
+    return clients.s3(cloud.objects_url, keys["access-key"], keys["secret-key"], seconds=60)
+
+
+@pytest.fixture
+def bucket(s3):
+    """A bucket that goes with what is in it."""
+    name = f"long-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    yield name
+    for one in s3.list_objects_v2(Bucket=name).get("Contents", ()):
+        s3.delete_object(Bucket=name, Key=one["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+def test_long_transfers_outlast_a_renewed_certificate(cloud, clients, s3, bucket):
+    """What is open stays open; whoever comes then is shown the new one. No daemon is restarted for it."""
+    s3.put_object(Bucket=bucket, Key="down", Body=b"x" * SIZE)
     urls = {
-        method: s3.generate_presigned_url(method, Params={"Bucket": "long", "Key": key}, ExpiresIn=600)
+        method: s3.generate_presigned_url(method, Params={"Bucket": bucket, "Key": key}, ExpiresIn=600)
         for method, key in (("get_object", "down"), ("put_object", "up"))
     }
     units = cloud.units("ceph-rgw")
@@ -93,7 +110,7 @@ def test_long_transfers_outlast_a_renewed_certificate(cloud, clients):
     for transfer in transfers:
         transfer.join(2 * TRANSFER_SECONDS)
         assert (transfer.problem, transfer.status, transfer.moved) == ("", 200, SIZE)
-    assert s3.head_object(Bucket="long", Key="up")["ContentLength"] == SIZE
+    assert s3.head_object(Bucket=bucket, Key="up")["ContentLength"] == SIZE
 
 
 def daemons(cloud, unit: str) -> dict[str, str]:

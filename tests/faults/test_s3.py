@@ -145,21 +145,28 @@ except urllib.error.HTTPError as error:
 """
 
 
+class Other:
+    """A client with another address than this host: a machine of the model."""
+
+    def __init__(self, cloud, unit: str) -> None:
+        self._cloud, self._unit = cloud, unit
+        self.address = cloud.address(unit)
+
+    def get(self, url: str, **headers: str) -> int:
+        """Ask for a URL; return the status of the answer."""
+        words = [f"{name}={value}" for name, value in headers.items()]
+        return int(self._cloud.shell(self._unit, shlex.join(["python3", "-c", GET_ONE, url, *words])))
+
+
 @pytest.fixture
-def other(cloud):
-    """A client with another address than this host: a machine of the model, but not the one that has the stable address."""
+def other(cloud) -> Other:
+    """The machine of another unit than has the stable address, which would be its own for itself."""
     unit = next(
         unit
         for unit in cloud.units("ceph-rgw")
         if cloud.machine_of(unit) != cloud.machine_of(cloud.first_gateway)
     )
-
-    def get(url: str, **headers: str) -> int:
-        words = [f"{name.replace('_', '-')}={value}" for name, value in headers.items()]
-        return int(cloud.shell(unit, shlex.join(["python3", "-c", GET_ONE, url, *words])))
-
-    get.address = cloud.address(unit)
-    return get
+    return Other(cloud, unit)
 
 
 @pytest.fixture
@@ -192,11 +199,11 @@ def test_a_policy_by_the_clients_address(s3, bucket, clients, other, own_address
     def ours(**headers: str) -> int:
         return requests.get(url, headers=headers, verify=clients.ca, timeout=30).status_code
 
-    assert (ours(), other(url)) == (requests.codes.ok, requests.codes.ok)
+    assert (ours(), other.get(url)) == (requests.codes.ok, requests.codes.ok)
     only_from(s3, bucket, own_address)
-    assert (ours(), other(url)) == (requests.codes.ok, requests.codes.forbidden)
+    assert (ours(), other.get(url)) == (requests.codes.ok, requests.codes.forbidden)
     only_from(s3, bucket, other.address)
-    assert (ours(), other(url)) == (requests.codes.forbidden, requests.codes.ok)
+    assert (ours(), other.get(url)) == (requests.codes.forbidden, requests.codes.ok)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +215,7 @@ def test_nobody_has_the_address_that_he_says(s3, bucket, other, own_address, hea
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
     only_from(s3, bucket, own_address)
     said = f"for={own_address}" if header == "Forwarded" else own_address
-    assert other(url, **{header: said}) == requests.codes.forbidden
+    assert other.get(url, **{header: said}) == requests.codes.forbidden
 
 
 def test_requests_are_logged_with_who_and_from_where_and_no_secret(s3, bucket, cloud, clients, own_address):
