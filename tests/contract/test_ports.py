@@ -57,7 +57,20 @@ def test_applications_and_bindings_exist(rows, charms):
         assert row.application in charms, row
         charm = charms[row.application]
         for binding in row.bindings:
-            assert binding == "any" or binding in {*charm.endpoints, *charm.extra_bindings}, row
+            assert binding in {"any", "loopback", *charm.endpoints, *charm.extra_bindings}, row
+
+
+def test_what_others_do_not_reach_listens_on_the_loopback_address(rows):
+    """Who listens there believes what it is told of clients."""
+    (port,) = (row.ports.start for row in rows if row.bindings == ["loopback"])
+    source = (ROOT / "charms/ceph-rgw/src/state.py").read_text()
+    assert f"DAEMON_PORT = {port}\n" in source
+    assert 'LOOPBACK = f"127.0.0.1:{DAEMON_PORT}"' in (ROOT / "charms/ceph-rgw/src/ceph_rgw.py").read_text()
+
+
+def test_none_of_ours_is_one_that_outgoing_connections_get(rows):
+    """Linux gives those ports from 32768 on, on every address."""
+    assert max(row.ports.stop for row in rows) <= 32768
 
 
 def test_no_two_applications_share_a_port(rows):

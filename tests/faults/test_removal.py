@@ -20,7 +20,7 @@ FOLDERS = {
 }
 OWN = {
     "ceph-fs": ("ceph-mds",),
-    "ceph-rgw": ("ceph-radosgw", "radosgw"),
+    "ceph-rgw": ("ceph-radosgw", "ceph-rgw", "radosgw"),
     "keystone": ("keystone",),
     "memcached": ("memcached",),
     "gateway": ("haproxy", "keepalived"),

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
+import shlex
+import socket
+import ssl
+import subprocess
 import uuid
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -125,17 +132,191 @@ def test_cors(s3, bucket, clients):
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def test_a_policy_by_the_clients_address(s3, bucket):
+# By whom a request was sent
+
+
+GET_ONE = """
+import sys, urllib.error, urllib.request, ssl
+try:
+    asked = urllib.request.Request(sys.argv[1], headers=dict(word.split("=", 1) for word in sys.argv[2:]))
+    print(urllib.request.urlopen(asked, timeout=30, context=ssl._create_unverified_context()).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+class Other:
+    """A client with another address than this host: a machine of the model."""
+
+    def __init__(self, cloud, unit: str) -> None:
+        self._cloud, self._unit = cloud, unit
+        self.address = cloud.address(unit)
+
+    def get(self, url: str, **headers: str) -> int:
+        """Ask for a URL; return the status of the answer."""
+        words = [f"{name}={value}" for name, value in headers.items()]
+        return int(self._cloud.shell(self._unit, shlex.join(["python3", "-c", GET_ONE, url, *words])))
+
+
+@pytest.fixture
+def other(cloud) -> Other:
+    """The machine of another unit than has the stable address, which would be its own for itself."""
+    unit = next(
+        unit
+        for unit in cloud.units("ceph-rgw")
+        if cloud.machine_of(unit) != cloud.machine_of(cloud.first_gateway)
+    )
+    return Other(cloud, unit)
+
+
+@pytest.fixture
+def own_address(cloud) -> str:
+    """This host's address, as the stable address sees it."""
+    with socket.create_connection((cloud.vip, 7480), timeout=10) as connection:
+        return connection.getsockname()[0]
+
+
+def only_from(s3, bucket: str, address: str) -> None:
+    """Refuse whoever has another address, its owner too."""
+    everything = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
     policy = {
         "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*",
-                "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}},
-            }
-        ],
-    }  # fmt: skip
+        "Statement": [everything | {"Condition": {"NotIpAddress": {"aws:SourceIp": address}}}],
+    }
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]) == policy
+
+
+def test_a_policy_by_the_clients_address(s3, bucket, clients, other, own_address):
     s3.put_object(Bucket=bucket, Key="a", Body=b"x")
-    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
+
+    def ours(**headers: str) -> int:
+        return requests.get(url, headers=headers, verify=clients.ca, timeout=30).status_code
+
+    assert (ours(), other.get(url)) == (requests.codes.ok, requests.codes.ok)
+    only_from(s3, bucket, own_address)
+    assert (ours(), other.get(url)) == (requests.codes.ok, requests.codes.forbidden)
+    only_from(s3, bucket, other.address)
+    assert (ours(), other.get(url)) == (requests.codes.forbidden, requests.codes.ok)
+
+
+def test_nobody_has_the_address_that_he_says(s3, bucket, other, own_address):
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
+    only_from(s3, bucket, own_address)
+    for header in (
+        "X-Forwarded-For", "x_forwarded_for", "X-Forwarded_For", "Forwarded", "X-Real-IP", "Remote-Addr",
+    ):  # fmt: skip
+        said = f"for={own_address}" if header == "Forwarded" else own_address
+        assert other.get(url, **{header: said}) == requests.codes.forbidden, header
+
+
+def test_requests_are_logged_with_who_and_from_where_and_no_secret(s3, bucket, cloud, clients, own_address):
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
+    assert requests.get(url, verify=clients.ca, timeout=30).status_code == requests.codes.ok
+    query = parse_qs(urlsplit(url).query)
+    (signature,), (credential,) = query["X-Amz-Signature"], query["X-Amz-Credential"]
+    units = cloud.units("ceph-rgw")
+    logs = [cloud.shell(unit, "journalctl --since -2min --no-pager -u ceph-rgw-front") for unit in units]
+    files = [cloud.shell(unit, "cat /var/log/ceph/ceph-client.rgw.*") for unit in units]
+    path = urlsplit(url).path
+    (line,) = [line for log in logs for line in log.splitlines() if f" GET {path} 200," in line]
+    assert f" {own_address}:" in line
+    assert f" {credential.split('/')[0]} " in line
+    assert not any(signature in text for text in (*logs, *files))
+
+
+# What signatures are about is not changed on the way
+
+
+KEYS = (
+    "a/b", "a//b", "/a", "a%2Fb", "a b+c", "a/../b", "a/./b", "\u00fc/\u4e2d", "a?b#c", "end/", "~*'()!",
+)  # fmt: skip
+
+
+def test_names_of_objects_are_as_they_are(s3, bucket, clients):
+    """In signed and in presigned requests, whatever a program on the way might think of them."""
+    for key in KEYS:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    assert {one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {*KEYS}
+    for key in KEYS:
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
+        url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+        assert exchange(url, "GET", clients.ca) == (requests.codes.ok, key.encode()), key
+
+
+def exchange(url: str, method: str, ca: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+    """Send a request whose path is taken as it is, which no library of higher level does."""
+    place = urlsplit(url)
+    assert place.hostname
+    connection = http.client.HTTPSConnection(
+        place.hostname, place.port, timeout=60, context=ssl.create_default_context(cafile=ca)
+    )
+    connection.request(
+        method, f"{place.path}?{place.query}", body, {k.replace("_", "-"): v for k, v in headers.items()}
+    )
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content
+
+
+def test_a_slash_that_is_a_part_of_a_name(s3, bucket, clients):
+    """`%2F` in a path is passed on, for radosgw to make a slash of it."""
+    s3.put_object(Bucket=bucket, Key="a/b", Body=b"x")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a/b"})
+    assert exchange(url.replace("/a/b?", "/a%2Fb?"), "GET", clients.ca) == (requests.codes.ok, b"x")
+
+
+def test_bodies_of_any_kind(s3, bucket, clients):
+    """One that waits for 100-continue, one without a length that is refused by S3's own words, one in signed pieces."""
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a"})
+    done = subprocess.run(
+        [
+            "curl", "-sS", "-v", "--cacert", clients.ca, "--expect100-timeout", "20", "-H", "Expect: 100-continue",
+            "-T", "-", "-H", "Transfer-Encoding:", "-H", "Content-Length: 4", url,
+        ],
+        input="body", capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "< HTTP/1.1 100 " in done.stderr
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"body"
+    status, _ = exchange(url, "PUT", clients.ca, iter([b"by ", b"chunks"]))
+    if status == requests.codes.ok:
+        assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"by chunks"
+    else:
+        assert status == requests.codes.length_required
+    s3.put_object(Bucket=bucket, Key="a", Body=io.BytesIO(PART), ChecksumAlgorithm="SHA256")
+    assert s3.head_object(Bucket=bucket, Key="a")["ContentLength"] == len(PART)
+
+
+def test_conditions_and_heads(s3, bucket):
+    etag = s3.put_object(Bucket=bucket, Key="a", Body=b"x")["ETag"]
+    assert s3.head_object(Bucket=bucket, Key="a")["ETag"] == etag
+    with pytest.raises(ClientError, match="304"):
+        s3.get_object(Bucket=bucket, Key="a", IfNoneMatch=etag)
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(Bucket=bucket, Key="b")
+    s3.put_object(Bucket=bucket, Key="a", Body=b"0123456789")
+    part = s3.get_object(Bucket=bucket, Key="a", Range="bytes=2-4")
+    assert (part["Body"].read(), part["ContentRange"]) == (b"234", "bytes 2-4/10")
+
+
+def test_much_metadata(s3, bucket):
+    kept = {f"name-{number}": "x" * 100 for number in range(80)}
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x", Metadata=kept)
+    assert s3.head_object(Bucket=bucket, Key="a")["Metadata"] == kept
+
+
+def test_keys_of_the_clients_own_need_tls_and_have_it(s3, bucket):
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x", **key)
+    assert s3.get_object(Bucket=bucket, Key="a", **key)["Body"].read() == b"x"
+    with pytest.raises(ClientError, match="400"):
+        s3.head_object(Bucket=bucket, Key="a")

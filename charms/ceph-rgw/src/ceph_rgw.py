@@ -1,4 +1,4 @@
-"""Ceph's object gateway on one machine: packages, configuration, daemon. Everything here works without Juju."""
+"""Ceph's object gateway on one machine: packages, configuration, daemon and front. Everything here works without Juju."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin import Admin
-from openinfra_charm import registry, render, tls
+from openinfra_charm import front, registry, render, tls
 from openinfra_charm.ceph import Daemon
+from openinfra_charm.front import Front
 from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.values import bracketed
-from state import LISTENS_ON
+from state import DAEMON_PORT, LISTENS_ON, PROXIED_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,12 +24,27 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DAEMON = "radosgw"
-PACKAGES = ("ca-certificates", "ceph-common", "radosgw", *tls.PACKAGES)
+PACKAGES = ("ca-certificates", "ceph-common", "radosgw", *front.PACKAGES, *tls.PACKAGES)
 SYSTEM_TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 ASK = "/usr/lib/openinfra/rgw-ask"
 """The program that asks the daemon as a client would."""
 KEEPER = "openinfra-health"
 """The user who owns the bucket that health checks read."""
+LOOPBACK = f"127.0.0.1:{DAEMON_PORT}"
+"""Where the daemon listens: radosgw knows no unix sockets. A machine without IPv4 addresses has this one too."""
+_SENDERS = (
+    ("req.fhdr(authorization)", r"-m reg ^AWS4-HMAC-SHA256\ +Credential=[^=/]+/", "word(2,'='),word(1,'/')"),
+    ("req.fhdr(authorization)", r"-m reg ^AWS\ [^:\ ]+:", "word(2,' '),word(1,':')"),
+    ("url_param(X-Amz-Credential)", "-m found", "word(1,'%/')"),
+    ("url_param(AWSAccessKeyId)", "-m found", "word(1,'%')"),
+)
+"""Where a request may name its sender, how that looks there, and which part of it is the name."""
+WHO = tuple(
+    f"http-request set-var(txn.who) {place},{part},bytes(0,128) if {{ {place} {form} }}"
+    for place, form, part in _SENDERS
+)
+"""Whom a request names as its sender: the access key's name, by signature versions 4 and 2, in a header or a presigned URL. A
+token of Swift is a secret; whose it is, the path says."""
 
 
 class Rgw:
@@ -42,17 +58,25 @@ class Rgw:
         self._tls = certificate
         self._templates = render.Templates(machine, application, HERE / "templates")
         unit = f"ceph-radosgw@{self.name}.service"
-        self.daemon = Daemon(machine, application, unit=unit, user=f"client.{self.name}", tls=certificate)
+        folder = f"/etc/{application}"
+        self._keystone_ca, self._host_names = f"{folder}/keystone-ca.pem", f"{folder}/host-names"
+        self.daemon = Daemon(
+            machine, application, unit=unit, user=f"client.{self.name}",
+            files=(self._keystone_ca, self._host_names),
+        )  # fmt: skip
+        self.front = Front(machine, application, user="ceph", tls=certificate)
         self.admin = Admin(machine, self.daemon.config, f"client.{self.name}")
-        self._password = f"{self.daemon.folder}/keystone-password"
-        self._trusted = f"{self.daemon.folder}/trusted.pem"
+        self._password = f"{folder}/keystone-password"
+        self._trusted = f"{folder}/trusted.pem"
         self._url = f"/var/lib/openinfra/{application}/url"
 
     @property
     def footprint(self) -> Footprint:
         """What this leaves on the machine where it is not removed."""
         return Footprint(
-            daemon=DAEMON, does="runs an object gateway on this machine", paths=(*self.daemon.paths, ASK)
+            daemon=DAEMON,
+            does="runs an object gateway on this machine",
+            paths=(*self.front.paths, *self.daemon.paths, ASK),
         )
 
     # Verbs
@@ -60,10 +84,10 @@ class Rgw:
     def install(self) -> None:
         """Install the packages; nothing starts."""
         registry.install(self.machine, self._application, PACKAGES)
+        self.front.keep_packaged_stopped()
 
     def render(self, state: State) -> None:
         """Write the configuration."""
-        listen = f"{bracketed(state.address)}:{LISTENS_ON}"
         config = self._templates.fill(
             "ceph.conf.j2",
             application=self._application,
@@ -75,10 +99,7 @@ class Rgw:
             daemon=self.name,
             keyring=self.daemon.keyring,
             password=self._password,
-            listen=listen,
-            certificate=self._tls.chain_path,
-            key=self._tls.key_path,
-            host_names=state.host_names,
+            listen=LOOPBACK,
         )
         drop_in = self._templates.fill(
             "ceph-radosgw.service.j2",
@@ -87,20 +108,71 @@ class Rgw:
             trusted=self._trusted,
             system_trusted=SYSTEM_TRUSTED,
         )
-        trusted = (self.machine.read(SYSTEM_TRUSTED) or "") + (self.machine.read(self._tls.ca_path) or "")
+        ca = self.machine.read(self._tls.ca_path) or ""
         render.write(
             self.machine,
-            File(path=self._trusted, content=trusted),
+            File(path=self._trusted, content=(self.machine.read(SYSTEM_TRUSTED) or "") + ca),
             File(path=ASK, content=(HERE / "files/rgw-ask").read_text(encoding="utf-8"), mode=0o755),
-            File(path=self._url, content=f"https://{listen}"),
+            File(path=self._url, content=f"https://{bracketed(state.address)}:{LISTENS_ON}"),
         )
         if state.keystone:
             render.write(self.machine, self.daemon.private(self._password, f"{state.keystone.password}\n"))
         else:
             self.machine.remove(self._password)
+        # What the daemon is restarted for: it reads the CAs, and in the cluster the zone group, when it starts.
+        for path, text in (
+            (self._keystone_ca, ca if state.keystone else ""),
+            (self._host_names, "".join(f"{name}\n" for name in state.host_names)),
+        ):
+            if text:
+                self.machine.write(path, text)
+            else:
+                self.machine.remove(path)
         self.daemon.render(key=state.access.key, config=config, drop_in=drop_in)
+        self.front.render(
+            address=state.address, port=LISTENS_ON, daemon=LOOPBACK, health=f"/{self.health_bucket}",
+            proxied=PROXIED_PORT, sources=state.sources, limits=front.TRANSFERS, who=WHO,
+        )  # fmt: skip
         # It may always stop: others serve the same objects. So there is a check after the start only.
         registry.leave_check(self.machine, "after-start", self._application, *self._question("get", "/"))
+
+    def apply(self) -> None:
+        """Have the daemon and its front run; a daemon that runs with an older configuration is left for `outdated`."""
+        self.daemon.apply()
+        # A daemon from before there were fronts has the front's port, until it is restarted.
+        if self.front.was_started or not self.outdated():
+            self.front.apply()
+
+    def outdated(self) -> bool:
+        """Return whether the daemon runs with an older configuration and has to be restarted."""
+        return self.daemon.outdated()
+
+    def restart(self) -> None:
+        """Restart the daemon with what is there now; the front holds requests back meanwhile."""
+        self.daemon.restart()
+        self.front.apply()
+
+    def stop(self) -> None:
+        """Stop both, and keep them stopped."""
+        self.front.stop()
+        self.daemon.stop()
+
+    def pause(self) -> None:
+        """Stop both until `resume`, also over a restart of the machine."""
+        self.front.stop()
+        self.daemon.pause()
+
+    def resume(self) -> None:
+        """Start both again after `pause`."""
+        self.daemon.resume()
+        self.front.apply()
+
+    def failed(self) -> tuple[str, str] | None:
+        """Return what should run and does not, as a program and its unit; None where all runs."""
+        parts = (("radosgw", self.daemon), ("haproxy", self.front))
+        units = {part.unit: name for name, part in parts if part.was_started}
+        states = self.machine.service_states(*units)
+        return next(((name, unit) for unit, name in units.items() if states[unit] != "active"), None)
 
     def found(self, site: Site) -> None:
         """Make realm, zone group and zone, as far as they are not there.
@@ -165,6 +237,7 @@ class Rgw:
 
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""
+        self.front.remove()
         self.daemon.remove()
         self._tls.remove()
         self.machine.remove(ASK)

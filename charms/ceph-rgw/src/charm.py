@@ -32,7 +32,7 @@ class CephRgwCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
         self.machine = machines.this()
-        self.tls = tls.Certificate(self.machine, self.app.name, user="ceph", group="ceph")
+        self.tls = tls.Certificate(self.machine, self.app.name, user="ceph", group="ceph", combined=True)
         self.rgw = Rgw(self.machine, self.app.name, self.tls)
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
@@ -85,7 +85,7 @@ class CephRgwCharm(ops.CharmBase):
         if self.rgw.daemon.paused or not self._found(settings.site):
             return
         self._name_hosts(settings)
-        self.rgw.daemon.apply()
+        self.rgw.apply()
         self._restart_outdated()
         self.jobs.resume()
         self._check_health()
@@ -121,11 +121,12 @@ class CephRgwCharm(ops.CharmBase):
             access=access,
             keystone=answer and _keystone(answer),
             host_names=tuple(self.cluster.shared.get("host-names", ())),
+            sources=endpoints.sources(self),
         )
 
     def _leave_ceph(self) -> None:
         """Stop, as the key is taken away; the next Ceph may be another one, and have no zone."""
-        self.rgw.daemon.stop()
+        self.rgw.stop()
         if self.unit.is_leader():
             self.cluster.publish_shared(founded=None, checked=None)
 
@@ -151,7 +152,7 @@ class CephRgwCharm(ops.CharmBase):
         return access
 
     def _has_certificate(self, settings: Settings, address: str) -> bool:
-        """Ask for a certificate, take what has come, and return whether the daemon can start with what is there."""
+        """Ask for a certificate, take what has come, and return whether the front can start with what is there."""
         relation = self.model.get_relation("certificates")
         self.tls.update(relation, self.unit, endpoints.subject(self, settings, address))
         if problem := self.tls.problem(relation):
@@ -178,11 +179,11 @@ class CephRgwCharm(ops.CharmBase):
             self.cluster.publish_shared(**{"host-names": wanted or None})
 
     def _restart_outdated(self) -> None:
-        """Restart what runs with older configuration or certificate, one unit of the application at a time."""
+        """Restart a daemon that runs with an older configuration, one unit of the application at a time."""
         self.missing += self.cluster.restart_in_turn(
-            self.rgw.daemon, lambda: self.rgw.wait_until_ready(RESTART_SECONDS), "radosgw to answer"
+            self.rgw, lambda: self.rgw.wait_until_ready(RESTART_SECONDS), "radosgw to answer"
         )
-        if self.rgw.daemon.outdated():
+        if self.rgw.outdated():
             return
         self.tls.acknowledge(self.model.get_relation("certificates"), self.unit)
         if identity := self.model.get_relation("identity-service"):
@@ -217,7 +218,7 @@ class CephRgwCharm(ops.CharmBase):
         self.missing.append(status.LEAVING)
         if self.owns_daemon:
             self.jobs.stop()
-            self.rgw.daemon.stop()
+            self.rgw.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self.missing.append(status.LEAVING)
@@ -241,8 +242,9 @@ class CephRgwCharm(ops.CharmBase):
         elif not daemon.was_started:
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        elif not daemon.runs():
-            self.missing.append(status.does_not_run("radosgw", self.unit.name, daemon.unit))
+        elif failed := self.rgw.failed():
+            program, service = failed
+            self.missing.append(status.does_not_run(program, self.unit.name, service))
         else:
             self.missing += [
                 ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")

@@ -10,9 +10,11 @@ from openinfra_charm.interfaces import haproxy_route_tcp, keystone
 from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
 from openinfra_charm.tls import Subject
 from openinfra_charm.values import bracketed
-from state import LISTENS_ON
+from state import LISTENS_ON, PROXIED_PORT
 
 if TYPE_CHECKING:
+    import ops
+
     from charm import CephRgwCharm
     from state import Settings
 
@@ -44,15 +46,29 @@ def host_names(charm: CephRgwCharm, settings: Settings) -> list[str]:
 def publish(charm: CephRgwCharm, settings: Settings, address: str) -> None:
     """Tell the others where this unit is, and as the leader ask for the route and the place in the catalogue."""
     charm.cluster.publish(address=address)
+    if charm.rgw.front.was_started:
+        charm.cluster.publish(takes_proxied=True)
     relation = charm.model.get_relation("gateway")
     if relation:
         haproxy_route_tcp.publish_address(relation, charm.unit, address)
         if charm.unit.is_leader() and charm.cluster.shared.get("checked"):
             # This list is read from the disks each time: who cannot reach the cluster has no answer.
             health = Health(path=f"/{charm.rgw.health_bucket}")
-            route = Route(port=SERVED_AT, backend_port=LISTENS_ON, health=health)
-            haproxy_route_tcp.request(relation, charm.app, route)
+            haproxy_route_tcp.request(relation, charm.app, _route(charm, relation, health))
     request_identity(charm, settings, address)
+
+
+def sources(charm: CephRgwCharm) -> tuple[str, ...]:
+    """Return the addresses from which a gateway connects, for its clients."""
+    relation = charm.model.get_relation("gateway")
+    return haproxy_route_tcp.read_sources(relation) if relation else ()
+
+
+def _route(charm: CephRgwCharm, relation: ops.Relation, health: Health) -> Route:
+    ready = all("takes_proxied" in charm.cluster.facts(unit) for unit in charm.cluster.units)
+    proxied = haproxy_route_tcp.asks_for_proxy_protocol(relation, charm.app, ready=ready)
+    port = PROXIED_PORT if proxied else LISTENS_ON
+    return Route(port=SERVED_AT, backend_port=port, health=health, proxy_protocol=proxied)
 
 
 def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> None:

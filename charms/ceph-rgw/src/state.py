@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from openinfra_charm.interfaces.ceph_daemons import Access
 
 LISTENS_ON = 17480
-"""Each unit's port; the gateway serves it at the well-known 7480."""
+"""Each unit's port, its front's; the gateway serves it at the well-known 7480."""
+PROXIED_PORT = 27480
+"""Where the gateway sends connections with the address of who they are from."""
+DAEMON_PORT = 17481
+"""Where the daemon listens, on the loopback address."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _MOST_CACHED = 100_000
@@ -96,9 +100,10 @@ class Keystone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """Everything that decides what runs on this machine; `address` is the one that it listens on.
+    """Everything that decides what runs on this machine; `address` is the one that the front listens on.
 
-    `host_names` are those that the zone group has, which the daemon reads when it starts.
+    `host_names` are those that the zone group has, which the daemon reads when it starts. `sources` are the addresses from
+    which a gateway connects for its clients.
     """
 
     settings: Settings
@@ -106,6 +111,7 @@ class State:
     access: Access
     keystone: Keystone | None
     host_names: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 def check_site(wanted: Site, recorded: Mapping[str, Any]) -> None:

@@ -100,7 +100,7 @@ class Keystone:
         )
         self.api.render(workers=state.settings.workers)
         self.front.render(
-            address=state.address, port=BACKEND_PORT, socket=self.api.socket, health=HEALTH,
+            address=state.address, port=BACKEND_PORT, daemon=f"unix@{self.api.socket}", health=HEALTH,
             proxied=PROXIED_PORT, sources=state.sources,
         )  # fmt: skip
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)

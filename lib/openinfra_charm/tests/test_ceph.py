@@ -20,6 +20,15 @@ def test_its_key_is_its_own(machine, daemon):
     assert (machine.nodes[daemon.keyring].mode, machine.nodes[daemon.keyring].owner) == (0o600, ("ceph",) * 2)
 
 
+def test_it_is_restarted_for_what_else_it_reads_at_its_start(machine):
+    daemon = Daemon(machine, "files", unit=UNIT, user="mds.machine-0", files=("/etc/files/more.pem",))
+    daemon.render(key="secret", config="", drop_in="[Service]\n")
+    daemon.apply()
+    assert not daemon.outdated()
+    machine.have("/etc/files/more.pem", "a CA")
+    assert daemon.outdated()
+
+
 def test_nothing_new_changes_nothing(machine, daemon):
     machine.log.clear()
     daemon.render(key="secret", config="mon_host = 10.0.0.1\nmds_join_fs = files\n", drop_in="[Service]\n")

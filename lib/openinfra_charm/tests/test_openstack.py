@@ -46,7 +46,7 @@ def front(machine):
     tls = Certificate(machine, "glance", combined=True)
     machine.have(tls.combined_path, "chain and key")
     front = Front(machine, "glance", user="glance", tls=tls)
-    front.render(address="fd00::1", port=19292, socket="/run/glance/api.sock", health="/healthcheck")
+    front.render(address="fd00::1", port=19292, daemon="unix@/run/glance/api.sock", health="/healthcheck")
     return front
 
 
@@ -123,7 +123,7 @@ def test_the_front_takes_new_things_by_a_reload(machine, front):
     machine.have("/etc/glance/tls/combined.pem", "a new chain")
     front.apply()
     assert "reload glance-front.service" in machine.log
-    front.render(address="10.0.0.1", port=19292, socket="/run/glance/api.sock", health="/healthcheck")
+    front.render(address="10.0.0.1", port=19292, daemon="unix@/run/glance/api.sock", health="/healthcheck")
     front.apply()
     assert machine.starts["glance-front.service"] == 1
 

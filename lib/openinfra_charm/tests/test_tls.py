@@ -311,6 +311,9 @@ def test_chain_and_key_in_one_file(site):
     node = site.machine.nodes["/etc/haproxy/tls/combined.pem"]
     assert (node.mode, node.owner) == (0o600, ("root", "root"))
     assert node.content == f"{leaf}\n{site.machine.read('/etc/haproxy/tls/key.pem')}"
+    assert site.tls.ready
+    site.machine.remove("/etc/haproxy/tls/combined.pem")
+    assert not site.tls.ready
 
 
 def test_a_common_name_is_as_long_as_it_may_be(site):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actions import cluster, existing
+from admin import AT_ONCE
 from openinfra_charm.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm
+
+SHOWN = 200
+"""Buckets in what is told of a user; a result has a limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +37,18 @@ def run(charm: CephRgwCharm, params: Params) -> Outcome:
     """
     with cluster(charm):
         existing(charm, params.name)
-        buckets = charm.rgw.admin.buckets(params.name)
-        held = f"{len(buckets)} buckets with {sum(one['objects'] for one in buckets)} objects"
+        buckets = charm.rgw.admin.bucket_names(params.name)
+        held, shown = f"{len(buckets)} buckets", list[Any](buckets)
+        if len(buckets) <= AT_ONCE:
+            shown = charm.rgw.admin.buckets(params.name)
+            held += f" with {sum(one['objects'] for one in shown)} objects"
         if buckets and not params.purge:
             raise ActionError(f"{params.name} has {held}: purge=true deletes them too")
         if params.dry_run:
-            return Outcome(
-                summary=f"{params.name} and {held} would be lost; set dry-run=false to do it", result=buckets
-            )
+            summary = f"{params.name} and {held} would be lost; set dry-run=false to do it"
+            if len(shown) > SHOWN:
+                summary += f"; the first {SHOWN} are shown, list-buckets user={params.name} has all"
+            return Outcome(summary=summary, result=shown[:SHOWN])
         if not buckets:
             charm.rgw.admin.run("user", "rm", f"--uid={params.name}")
             return Outcome(summary=f"user {params.name} is gone; it had nothing")

@@ -21,5 +21,5 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     """
     if not charm.owns_daemon:
         raise ActionError(f"{charm.unit.name} runs no object gateway: see its status")
-    charm.rgw.daemon.pause()
+    charm.rgw.pause()
     return Outcome(summary=f"paused; start it again with: juju run {charm.unit.name} resume")

@@ -17,5 +17,5 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     """Start this machine's object gateway after `pause`."""
     if not charm.rgw.daemon.paused:
         return Outcome(summary="not paused; nothing to do")
-    charm.rgw.daemon.resume()
+    charm.rgw.resume()
     return Outcome(summary="started")

@@ -36,11 +36,10 @@ def _delete(job: Job, admin: Admin, user: str) -> str:
         return f"user {user} is gone"
     if not known.get("suspended"):
         raise JobError(f"user {user} is not suspended: nothing more is deleted; delete-user begins anew")
-    buckets = admin.buckets(user)
-    for number, bucket in enumerate(buckets, 1):
-        job.report(
-            f"{bucket['name']}: {bucket['objects']} objects to delete ({number} of {len(buckets)} buckets)"
-        )
-        admin.purge_bucket(bucket["name"])
+    names = admin.bucket_names(user)
+    for number, name in enumerate(names, 1):
+        if bucket := admin.bucket(name):
+            job.report(f"{name}: {bucket['objects']} objects to delete ({number} of {len(names)} buckets)")
+            admin.purge_bucket(name)
     admin.run("user", "rm", f"--uid={user}")
     return f"user {user} is gone, and all that it had"

@@ -1,8 +1,9 @@
 """A twin of Ceph's object gateway: the programs radosgw-admin and rgw-ask on machines that share one zone, and its daemon.
 
 Played: realm, zone group, zone and the period that makes them count; users with keys and quotas; buckets with their owners;
-a daemon that takes its configuration and certificate when it starts, serves only a zone that is there, and only in
-`ceph-radosgw@`'s unit of its own name.
+a daemon that takes its configuration when it starts, serves only a zone that is there, and only in `ceph-radosgw@`'s unit of
+its own name; a front before it, which takes its certificate anew when it is reloaded. No two of them can have one port, and a
+daemon from before there were fronts has the front's.
 
 Left out: the Ceph cluster behind it (`reaches` says whether it answers; a key in the keyring lets everybody in), objects,
 S3's and Swift's requests but for those of rgw-ask, Keystone, TLS itself, and more than one site.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from openinfra_charm.testing import MemoryMachine
 
 ASK = "/usr/lib/openinfra/rgw-ask"
+KEEPER = "openinfra-health"
 EXISTS, MISSING, INVALID = 17, 2, 22
 
 
@@ -56,6 +59,8 @@ class Zone:
     reaches: bool = True
     """Whether the Ceph cluster answers."""
     keys: int = 0
+    seconds: float = 0
+    """How long a command of radosgw-admin takes, and each thousand of buckets that it looks at."""
 
 
 class RgwSoftware(Software):
@@ -69,7 +74,8 @@ class RgwSoftware(Software):
         self.unit = f"ceph-radosgw@rgw.{machine.name}.service"
         self.options: dict[str, str] = {}
         self.certificate = ""
-        self._starts = 0
+        """What the front presents, or a daemon from before there were fronts."""
+        self._starts: dict[str, int] = {}
         self._stdin = ""
         self.programs = {"radosgw-admin": self._admin, ASK: self._ask}
 
@@ -79,8 +85,9 @@ class RgwSoftware(Software):
 
     @property
     def serves(self) -> bool:
-        """Whether the daemon answers."""
-        return self.machine.powered and self.machine.serves(self.unit)
+        """Whether clients have answers: of the daemon, by its front."""
+        units = [self.unit] if self._has_the_port(self.options) else [self.unit, self.front_unit]
+        return self.machine.powered and all(map(self.machine.serves, units))
 
     @property
     def config_path(self) -> str:
@@ -91,40 +98,71 @@ class RgwSoftware(Software):
         )
         return start.partition("-c ")[2].split()[0]
 
+    @property
+    def front_unit(self) -> str:
+        """The unit of the front: that of the application whose configuration the daemon is told to take."""
+        return f"{self.config_path.split('/')[-2]}-front.service"
+
+    @property
+    def front_config(self) -> str:
+        """The front's configuration as it is on the machine."""
+        return self.machine.read(self.config_path.replace("ceph.conf", "front.cfg")) or ""
+
     def can_run(self, unit: str) -> bool:
-        """Return whether the daemon finds its zone, its key and its certificate, and may listen where it shall."""
+        """Return whether the daemon finds its zone and its key, the front its certificate, and each may listen where it shall."""
+        if unit == self.front_unit:
+            holds = self.machine.serves(self.unit) and self._has_the_port(self.options)
+            return not holds and bool(self._presented({}))
         if unit != self.unit:
             return True
         options = self._configured(self.config_path)
-        front = options.get("rgw_frontends", "")
-        files = [
-            word.partition("=")[2] for word in front.split() if word.startswith(("ssl_cert", "ssl_priv"))
-        ]
+        if self._has_the_port(options):
+            free = self.machine.services.get(self.front_unit) != "active"
+        else:
+            free = " endpoint=127.0.0.1:17481 " in options.get("rgw_frontends", "")
         return (
             self.zone.committed
             and options.get("rgw_zone") in self.zone.zones
-            and f"ssl_endpoint={self.address}:17480" in front
-            and bool(files)
-            and all(self.machine.read(path) for path in [*files, options.get("keyring", "")])
+            and free
+            and bool(self.machine.read(options.get("keyring", "")))
         )
 
     def services_changed(self) -> None:
-        """Take the configuration and the certificate up when the daemon has been started anew."""
-        if self.machine.starts.get(self.unit, 0) != self._starts:
-            self._starts = self.machine.starts[self.unit]
+        """Take the configuration up when the daemon has been started anew, and the certificate when that which presents it has."""
+        if self._was_started(self.unit):
             self.options = self._configured(self.config_path)
-            self.certificate = self._presented(self.options)
+            if self._has_the_port(self.options):
+                self.certificate = self._presented(self.options)
+        if self._was_started(self.front_unit):
+            self.certificate = self._presented({})
+
+    def reloaded(self, unit: str) -> None:
+        """Take the certificate up where the front is reloaded."""
+        if unit == self.front_unit:
+            self.certificate = self._presented({})
 
     @property
     def outdated(self) -> bool:
-        """Whether the daemon runs with another certificate or configuration than the machine has."""
+        """Whether the daemon runs with another configuration than the machine has, or clients are shown another certificate."""
         options = self._configured(self.config_path)
         return (self.options, self.certificate) != (options, self._presented(options))
 
+    def _was_started(self, unit: str) -> bool:
+        before, self._starts[unit] = self._starts.get(unit, 0), self.machine.starts.get(unit, 0)
+        return self._starts[unit] != before
+
+    def _has_the_port(self, options: dict[str, str]) -> bool:
+        """Return whether the daemon itself listens on the unit's address."""
+        return f"ssl_endpoint={self.address}:17480" in options.get("rgw_frontends", "")
+
     def _presented(self, options: dict[str, str]) -> str:
-        words = options.get("rgw_frontends", "").split()
-        path = next((word.partition("=")[2] for word in words if word.startswith("ssl_certificate=")), "")
-        return self.machine.read(path) or ""
+        """Return what clients are shown: by a daemon that has the port, or else by the front."""
+        if self._has_the_port(options):
+            found = re.search(r" ssl_certificate=(\S+)", options["rgw_frontends"])
+        else:
+            binds = rf"^ *bind {re.escape(self.address)}:17480 ssl crt (\S+)"
+            found = re.search(binds, self.front_config, re.MULTILINE)
+        return (self.machine.read(found[1]) or "") if found else ""
 
     def _configured(self, path: str) -> dict[str, str]:
         parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
@@ -159,6 +197,7 @@ class RgwSoftware(Software):
 
     def _admin(self, argv: tuple[str, ...], stdin: str | None) -> Result:
         self._stdin = stdin or ""
+        self._pass(1)
         assert argv[1] == "-c"
         config = self._configured(argv[2])
         if not self.zone.reaches or not self.machine.read(config.get("keyring", "")):
@@ -273,16 +312,30 @@ class RgwSoftware(Software):
     def _do_key_rm(self, options: dict[str, str]) -> None:
         del self.zone.users[options["--uid"]].keys[options["--access-key"]]
 
-    def _do_bucket_stats(self, options: dict[str, str]) -> list[dict[str, Any]]:
-        return [
-            {
-                "bucket": bucket, "tenant": "", "owner": owner,
-                "usage": {"rgw.main": {"size_actual": 4096 * count, "num_objects": count}} if count else {},
-            }
-            for bucket, owner in self.zone.buckets.items()
-            for count in [self.zone.objects.get(bucket, 0)]
-            if options.get("--uid", owner) == owner
-        ]  # fmt: skip
+    def _pass(self, times: float) -> None:
+        if self.zone.seconds:
+            self.machine.sleep(times * self.zone.seconds)
+
+    def _do_bucket_list(self, options: dict[str, str]) -> Any:
+        if options.get("--uid", KEEPER) not in {*self.zone.users, KEEPER}:
+            return _failed(MISSING, f"ERROR: could not find user: {options['--uid']}")
+        return [name for name, owner in self.zone.buckets.items() if options.get("--uid", owner) == owner]
+
+    def _do_bucket_stats(self, options: dict[str, str]) -> Any:
+        if "--bucket" in options:
+            if options["--bucket"] not in self.zone.buckets:
+                return _failed(MISSING, "failure: (2002) Unknown error 2002: ")
+            return self._stats(options["--bucket"])
+        found = self._do_bucket_list(options)
+        if isinstance(found, Result):
+            return found
+        self._pass(len(found) / 1000)
+        return [self._stats(bucket) for bucket in found]
+
+    def _stats(self, bucket: str) -> dict[str, Any]:
+        count = self.zone.objects.get(bucket, 0)
+        used = {"rgw.main": {"size_actual": 4096 * count, "num_objects": count}} if count else {}
+        return {"bucket": bucket, "tenant": "", "owner": self.zone.buckets[bucket], "usage": used}
 
     def _do_quota_set(self, options: dict[str, str]) -> None:
         self.zone.users[options["--uid"]].max_size = int(options["--max-size"].removesuffix("B"))

@@ -44,6 +44,13 @@ class Twin(testing.Twin):
             if user.name == "openinfra-health" and user.keys:
                 yield "somebody has a key of the owner of what health checks read"
 
+    def served(self) -> Iterator[tuple[str, str]]:
+        """Yield what the gateways present."""
+        for gateway in self.gateways:
+            if gateway.serves:
+                chain = gateway.certificate.partition("-----BEGIN PRIVATE KEY")[0]
+                yield f"the gateway of {gateway.machine.name}", chain
+
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator makes users, and deletes one."""
         yield from super().usual(units)

@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+import re
 
+import authority
 import monitors
 import ops
+import programs
 import pytest
 from cryptography import x509
 from play import CEPH, CERTIFICATES, GATEWAY, IDENTITY, Model
 
-from admin import PURGE_SECONDS
+from admin import PURGE_SECONDS, Admin
 from openinfra_charm.machine import Machine
 
-UNIT = "ceph-radosgw@rgw.machine-0.service"
+UNIT, FRONT = "ceph-radosgw@rgw.machine-0.service", "ceph-rgw-front.service"
 
 
 def restarts(model):
@@ -170,16 +173,169 @@ def test_another_option_restarts_every_unit_once_in_its_turn(deploy):
     assert model.shared.get("turn-holder") is None
 
 
-def test_a_renewed_certificate_is_taken_up_and_then_acknowledged(deploy):
+def test_a_renewed_certificate_is_taken_up_without_a_restart_and_then_acknowledged(deploy, keystone):
     model = deploy(1)
+    model.integrate(IDENTITY, **keystone(model))
     machine = model.machines[0]
-    old = machine.rgw.certificate
+    old, acknowledged, before = machine.rgw.certificate, served(model, 0), restarts(model)
     machine.clock += 25 * 86400
     model.update_status()
     model.settle()
     assert machine.rgw.certificate not in {"", old}
-    assert restarts(model) == [1]
+    assert machine.rgw.certificate.startswith(machine.read("/etc/ceph-rgw/tls/certificate.pem"))
+    assert served(model, 0) != acknowledged
+    assert (restarts(model), machine.log.count(f"reload {FRONT}")) == (before, 1)
     assert model.statuses[0] == ops.ActiveStatus("")
+
+
+def served(model, number):
+    """What a unit has told the CA that it serves."""
+    return {key: value for key, value in model.local[CERTIFICATES, number].items() if "serves" in value}
+
+
+def test_who_asks_is_told_by_the_front_alone(deploy):
+    """What clients say of themselves does not reach the daemon, which nobody else reaches."""
+    model = deploy(1)
+    machine = model.machines[0]
+    assert machine.rgw.options["rgw_frontends"] == "beast endpoint=127.0.0.1:17481 tcp_nodelay=1"
+    assert machine.rgw.options["rgw_remote_addr_param"] == "HTTP_X_FORWARDED_FOR"
+    assert machine.rgw.options["rgw_trust_forwarded_https"] == "true"
+    assert machine.rgw.options["debug_rgw_access"] == "0/0"
+    front = machine.read("/etc/ceph-rgw/front.cfg")
+    assert "bind 10.0.0.10:17480 ssl crt /etc/ceph-rgw/tls/combined.pem " in front
+    assert "server local 127.0.0.1:17481\n" in front
+    key = machine.nodes["/etc/ceph-rgw/tls/combined.pem"]
+    assert (key.mode, key.owner) == (0o600, ("ceph", "ceph"))
+    assert "User=ceph\n" in machine.read(f"/etc/systemd/system/{FRONT}")
+
+
+def test_the_packages_own_service_does_not_start(deploy):
+    model = Model(0)
+    machine = model.add_unit()
+    assert "haproxy.service" not in machine.enabled
+    assert machine.services.get("haproxy.service") != "active"
+    assert FRONT in machine.enabled
+
+
+def test_large_bodies_have_hours(deploy):
+    front = deploy(1).machines[0].read("/etc/ceph-rgw/front.cfg")
+    for line in ("timeout client 3600s", "timeout server 3600s", "hard-stop-after 86400s"):
+        assert f" {line}\n" in front
+    assert "http-server-close" not in front
+    assert "http-buffer-request" not in front
+
+
+def test_the_gateway_begins_connections_with_the_clients_address(deploy):
+    model = deploy(2)
+    model.integrate(GATEWAY)
+    model.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})
+    model.update_status()
+    model.update_status()
+    front = model.machines[1].read("/etc/ceph-rgw/front.cfg")
+    assert "bind 10.0.0.11:27480 accept-proxy ssl " in front
+    (rule,) = re.findall(r"tcp-request connection reject if \{ dst_port 27480 \} !\{ src (.+) \}", front)
+    assert "10.0.0.7" in rule.split()
+    asked = model.local[GATEWAY, "app"]
+    assert (asked["backend_port"], asked["proxy_protocol"]) == ("27480", "true")
+
+
+def as_before_there_were_fronts(machine):
+    """Leave a machine as the charm's last version without a front did."""
+    path, records = machine.rgw.config_path, "/var/lib/openinfra/ceph-rgw/services"
+    old = (
+        "rgw_frontends = beast ssl_endpoint={0}:17480 ssl_certificate={1}/chain.pem "
+        "ssl_private_key={1}/key.pem tcp_nodelay=1".format(machine.address, "/etc/ceph-rgw/tls")
+    )
+    text = machine.read(path)
+    machine.stop_services(FRONT)
+    for left in (f"{records}/{FRONT}", "/etc/ceph-rgw/front.cfg", "/etc/ceph-rgw/tls/combined.pem"):
+        machine.remove(left)
+    lines = [line for line in text.splitlines() if "forwarded" not in line.lower()]
+    machine.write(path, "\n".join(old if "rgw_frontends" in line else line for line in lines))
+    machine.restart_services(machine.rgw.unit)
+    machine.write(f"{records}/{machine.rgw.unit}", "as it was")
+    machine.log.clear()
+
+
+@pytest.fixture
+def refreshed(deploy):
+    """Three units as an older version of the charm left them, behind a gateway; the charm has just been refreshed."""
+    model = deploy(3)
+    model.integrate(GATEWAY)
+    model.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})
+    for number, machine in model.machines.items():
+        as_before_there_were_fronts(machine)
+        assert machine.rgw.serves
+        model.unit_data[number].pop("takes_proxied")
+    model.local[GATEWAY, "app"] |= {"backend_port": "17480", "proxy_protocol": ""}
+    return model
+
+
+def test_a_refresh_moves_the_port_from_one_daemon_to_its_front_after_the_other(refreshed):
+    model = refreshed
+    model.held = {0}
+    model.run(1, model.on.upgrade_charm())
+    # Not its turn yet: it serves as before, and the gateway goes on asking it there.
+    assert model.machines[1].rgw.serves
+    assert FRONT not in model.machines[1].enabled
+    assert "takes_proxied" not in model.unit_data[1]
+    assert model.local[GATEWAY, "app"]["backend_port"] == "17480"
+    serving = []
+    for machine in model.machines.values():
+        restart = machine.restart_services
+
+        def watch(*units, restart=restart):
+            restart(*units)
+            serving.append(sum(one.rgw.serves for one in model.machines.values()))
+
+        machine.restart_services = watch
+    model.held = set()
+    for number in model.machines:
+        model.run(number, model.on.upgrade_charm())
+    for _ in range(4):
+        model.update_status()
+    assert restarts(model) == [1, 1, 1]
+    assert min(serving) == 2
+    assert all(machine.rgw.serves and not machine.rgw.outdated for machine in model.machines.values())
+    assert [machine.services[FRONT] for machine in model.machines.values()] == ["active"] * 3
+    assert model.local[GATEWAY, "app"]["backend_port"] == "27480"
+    assert list(model.statuses.values()) == [ops.ActiveStatus("")] * 3
+
+
+def test_a_refresh_goes_on_after_a_power_loss(refreshed):
+    """The daemon starts with what is on the disk: with the port of the new version, before the unit has its turn."""
+    model = refreshed
+    model.held = {0}
+    model.run(1, model.on.upgrade_charm())
+    model.machines[1].power_off()
+    model.machines[1].power_on()
+    model.held = set()
+    for _ in range(4):
+        model.update_status()
+    assert all(machine.rgw.serves and not machine.rgw.outdated for machine in model.machines.values())
+
+
+def test_a_front_that_died_is_told(deploy):
+    model = deploy(2)
+    model.machines[0].services[FRONT] = "failed"
+    model.run(0, lambda peers: model.on.relation_joined(peers, remote_unit=1))
+    assert model.statuses[0] == ops.BlockedStatus(
+        f"haproxy does not run; see juju ssh ceph-rgw/0 journalctl -u {FRONT}"
+    )
+
+
+def test_a_new_ca_restarts_the_daemon_only_where_it_asks_keystone(deploy, keystone):
+    model = deploy(1)
+    machine = model.machines[0]
+    for ca, times in (("another CA", 0), ("a third CA", 1)):
+        if times:
+            model.integrate(IDENTITY, **keystone(model))
+        machine.log.clear()
+        model.ca = authority.make(ca, 1_000_000)
+        model.tell(CERTIFICATES, {"certificates": "[]"})
+        model.sign(CERTIFICATES, model.ca)
+        model.update_status()
+        assert restarts(model) == [times]
 
 
 def test_certificates_name_buckets_and_the_gateway(deploy):
@@ -362,6 +518,97 @@ def test_users_and_buckets_are_listed(deploy):
     assert "there is no user nobody" in model.refuse(0, "list-buckets", user="nobody")
 
 
+@pytest.fixture
+def crowded(deploy):
+    """A unit of a zone with three thousand users; each command of radosgw-admin takes as long as it really does."""
+    model = deploy(1)
+    names = [f"user-{number:04}" for number in range(3000)]
+    # Ceph lists them by the hashes of their names.
+    for name in sorted(names, key=lambda name: name[::-1]):
+        model.zone.users[name] = programs.User(name=name, display_name="d" * 50)
+        model.zone.buckets[f"{name}-data"], model.zone.objects[f"{name}-data"] = name, 2
+    model.zone.seconds = 0.3
+    return model
+
+
+def pages_of(model, action, **params):
+    """All pages of a list; each is an action of its own, which has a minute."""
+    marker, found = "", []
+    while True:
+        done = model.action(0, action, marker=marker, **params)
+        assert len(json.dumps(done["result"])) < 128 << 10
+        found.append(done)
+        marker = done.get("marker", "")
+        if not marker:
+            return found
+
+
+def test_thousands_of_users_are_listed_page_by_page(crowded):
+    first = crowded.action(0, "list-users")
+    shown = len(first["result"])
+    assert 20 < shown < 100
+    last = first["result"][-1]["name"]
+    assert first["marker"] == last == f"user-{shown - 1:04}"
+    assert first["summary"] == (
+        f"{shown} of 3000 users; go on with: juju run ceph-rgw/0 list-users marker={last}"
+    )
+    assert crowded.action(0, "list-users", marker=last, limit=5)["result"][0]["name"] == f"user-{shown:04}"
+    assert len(crowded.action(0, "list-users", limit=5)["result"]) == 5
+    crowded.zone.seconds = 0
+    found = pages_of(crowded, "list-users", limit=1000)
+    names = [one["name"] for page in found for one in page["result"]]
+    assert names == [f"user-{number:04}" for number in range(3000)]
+    assert "marker" not in found[-1]
+
+
+def test_thousands_of_buckets_are_listed_page_by_page(crowded):
+    first = crowded.action(0, "list-buckets")
+    assert 20 < len(first["result"]) < 100
+    assert "of 3000 buckets; go on with: juju run ceph-rgw/0 list-buckets marker=" in first["summary"]
+    assert crowded.action(0, "list-buckets", user="user-0007")["result"] == [
+        {"name": "user-0007-data", "owner": "user-0007", "bytes": 8192, "objects": 2}
+    ]
+    crowded.zone.seconds = 0
+    names = [one["name"] for page in pages_of(crowded, "list-buckets", limit=1000) for one in page["result"]]
+    assert names == [f"user-{number:04}-data" for number in range(3000)]
+
+
+def test_the_command_for_the_next_page_can_be_pasted(crowded):
+    """A project's user has a dollar in the name."""
+    crowded.zone.users["0ab$0ab"] = programs.User(name="0ab$0ab", display_name="project")
+    told = crowded.action(0, "list-users", limit=1)
+    assert told["summary"].endswith("list-users 'marker=0ab$0ab'")
+    assert told["marker"] == "0ab$0ab"
+
+
+def test_long_entries_end_a_page(crowded):
+    crowded.zone.seconds = 0
+    for user in crowded.zone.users.values():
+        user.display_name = "d" * 1000
+    assert 50 < len(crowded.action(0, "list-users", limit=1000)["result"]) < 70
+
+
+def test_a_user_with_thousands_of_buckets(crowded):
+    """Their bytes are not counted: that takes longer than an action."""
+    crowded.zone.users["user-0000"].max_buckets = 0
+    crowded.zone.buckets |= {f"more-{number:04}": "user-0000" for number in range(5000)}
+    (first,) = crowded.action(0, "list-users", limit=1)["result"]
+    assert (first["buckets"], first["bytes"]) == (5001, None)
+    told = crowded.action(0, "delete-user", name="user-0000", purge=True)
+    assert "user-0000 and 5001 buckets would be lost" in told["summary"]
+    assert "the first 200 are shown, list-buckets user=user-0000 has all" in told["summary"]
+    assert len(told["result"]) == 200
+    shown = crowded.action(0, "list-buckets", user="user-0000")
+    assert "list-buckets user=user-0000 marker=" in shown["summary"]
+
+
+def test_who_is_gone_by_now_is_passed_over(crowded, monkeypatch):
+    crowded.zone.seconds = 0
+    users = Admin.users
+    monkeypatch.setattr(Admin, "users", lambda admin: sorted([*users(admin), "a-user-of-before"]))
+    assert crowded.action(0, "list-users", limit=1)["result"][0]["name"] == "user-0000"
+
+
 def test_deleting_a_user_says_first_what_would_be_lost(deploy):
     model = deploy(1)
     model.action(0, "create-user", name="backup")
@@ -446,9 +693,8 @@ def test_all_names_that_clients_use_are_ceph_s(deploy):
     model.integrate(GATEWAY, endpoints='["cloud.example.com:7480"]')
     assert model.zone.host_names == ["cloud.example.com", "s3.example.org"]
     assert model.zone.committed
-    assert restarts(model)[0] >= 1
-    config = model.machines[1].read(model.machines[1].rgw.config_path)
-    assert "# Names of the zone group: cloud.example.com, s3.example.org\n" in config
+    assert restarts(model) == [1, 1]
+    assert model.machines[1].read("/etc/ceph-rgw/host-names") == "cloud.example.com\ns3.example.org\n"
     model.configure(public_hostname="")
     assert model.zone.host_names == []
 

@@ -18,8 +18,9 @@ from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openinfra_charm.machine import Machine
-    from openinfra_charm.tls import Certificate
 
 
 def options_at_start(config: str) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ class Daemon:
     """The daemon of one application on this machine."""
 
     def __init__(
-        self, machine: Machine, application: str, *, unit: str, user: str, tls: Certificate | None = None
+        self, machine: Machine, application: str, *, unit: str, user: str, files: Sequence[str] = ()
     ) -> None:
         """Name what there is of it.
 
@@ -43,11 +44,11 @@ class Daemon:
             application: The application's name.
             unit: The packaged systemd unit, an instance of a template.
             user: The Ceph user that the key is for, with its type: `mds.machine-0`.
-            tls: The certificate for which it has to be restarted, if it has one.
+            files: More files that it reads only when it starts; they need not be there.
         """
         self._machine = machine
         self._user = user
-        self._tls = tls
+        self._files = tuple(files)
         self.unit = unit
         self.folder = f"/etc/{application}"
         self.config = f"{self.folder}/ceph.conf"
@@ -128,5 +129,6 @@ class Daemon:
     def _service(self) -> Service:
         """The unit and what it takes up at its start only."""
         options = options_at_start(self._machine.read(self.config) or "")
-        files = (self._machine.read(path) or "" for path in (self.keyring, self._drop_in))
-        return Service(unit=self.unit, inputs=(*options, *files, *(self._tls.inputs if self._tls else ())))
+        paths = (self.keyring, self._drop_in, *self._files)
+        files = (self._machine.read(path) or "" for path in paths)
+        return Service(unit=self.unit, inputs=(*options, *files))

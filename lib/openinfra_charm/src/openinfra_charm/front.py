@@ -1,10 +1,12 @@
-"""A TLS front of one unit: HAProxy's program before a daemon that listens on a unix socket of its machine.
+"""A TLS front of one unit: HAProxy's program before a daemon that listens on its machine only.
 
 It ends TLS on the unit's address, and takes a new certificate without losing a connection. In a charm:
 
     self.front = Front(self.machine, self.app.name, user=user, tls=self.tls)    # packages: front.PACKAGES
 
-    self.front.render(address=address, port=15000, socket="/run/keystone/api.sock", health="/openinfra/health")
+    self.front.render(
+        address=address, port=15000, daemon="unix@/run/keystone/api.sock", health="/openinfra/health"
+    )
     self.front.apply()                   # starts it, and reloads it when there is something new
 
 The program is the distribution's; its packaged service belongs to the charm `gateway` and is kept from starting here.
@@ -12,6 +14,7 @@ The program is the distribution's; its packaged service belongs to the charm `ga
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openinfra_charm import registry, render
@@ -29,6 +32,29 @@ PACKAGES = ("haproxy",)
 PACKAGED = "haproxy.service"
 DAEMON = "haproxy"
 """What the machine's owner of the packaged service has claimed in `openinfra_charm.registry`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How long a front waits, in seconds, and what it takes. As they are, these fit an API with short answers."""
+
+    client: int = 60
+    """How long a client may send nothing, or take nothing."""
+    server: int = 120
+    """How long the daemon may."""
+    drain: int = 60
+    """How long a process that a reload has replaced goes on with the connections that it has."""
+    buffer: int = 16 << 10
+    """Bytes of a connection's buffer; a request's head has to fit into one, but for 1 KiB."""
+    headers: int = 101
+    """The most header fields of a request."""
+    reuses: bool = False
+    """Whether connections to the daemon serve more than one request."""
+
+
+API = Limits()
+TRANSFERS = Limits(client=3600, server=3600, drain=24 * 3600, buffer=32 << 10, headers=512, reuses=True)
+"""Large bodies, for hours: what moves is never cut, and an hour may go by in silence, as at the gateway."""
 
 
 class Front:
@@ -64,28 +90,37 @@ class Front:
         *,
         address: str,
         port: int,
-        socket: str,
+        daemon: str,
         health: str,
         proxied: int = 0,
         sources: Sequence[str] = (),
+        limits: Limits = API,
+        who: Sequence[str] = (),
     ) -> None:
         """Write its configuration and its unit.
 
         Args:
             address: The unit's address, IPv4 or IPv6.
             port: Where it listens.
-            socket: The daemon's unix socket, which speaks HTTP/1.
+            daemon: Where the daemon listens and speaks HTTP/1: `unix@` and its socket's path, or an address and port.
             health: The path of health checks, which are not logged.
             proxied: A second port, for connections that begin with the client's address (PROXY protocol); 0 for none.
             sources: The addresses from which connections to that port are accepted.
+            limits: How long it waits, and what it takes.
+            who: Rules (`http-request set-var(txn.who) ...`) that find whom a request names as its sender, for the log. What they
+                find must not be secret.
         """
         bind = f"{bracketed(address)}:{proxied}"
         allowed = f" !{{ src {' '.join(sources)} }}" if sources else ""
         config = _CONFIG.format(
             application=self._application,
             bind=f"{bracketed(address)}:{port}",
-            socket=socket,
+            daemon=daemon,
             health=health,
+            limits=limits,
+            reuse="" if limits.reuses else "    option http-server-close\n",
+            log=_LOG_WITH_SENDER if who else _LOG,
+            who="".join(f"    {rule}\n" for rule in who),
             proxied=_PROXIED.format(
                 bind=bind, certificate=self._tls.combined_path, port=proxied, allowed=allowed
             )
@@ -101,6 +136,11 @@ class Front:
         )
         if self._unit_path in changed:
             self._machine.reload_systemd()
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it has been started, be it well or not, and not stopped since."""
+        return self.unit in self._services.units
 
     @property
     def takes_proxied(self) -> bool:
@@ -134,12 +174,18 @@ class Front:
         return Service(unit=self.unit, inputs=tuple(self._machine.read(path) or "" for path in paths))
 
 
+_LOG = "%ci:%cp %HM %HP %ST, %B bytes in %Ta ms"
+_LOG_WITH_SENDER = "%ci:%cp %[var(txn.who)] %HM %HP %ST, %U bytes up, %B bytes down in %Ta ms"
+
 _CONFIG = """\
 # Written by openinfra for the application {application}; will be lost.
 global
-    log stdout format raw daemon info
+    # A line has room for the longest path that there is.
+    log stdout len 4096 format raw daemon info
     maxconn 4096
-    hard-stop-after 60s
+    hard-stop-after {limits.drain}s
+    tune.bufsize {limits.buffer}
+    tune.http.maxhdr {limits.headers}
     ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
 
 defaults
@@ -147,27 +193,28 @@ defaults
     log global
     option dontlognull
     option forwardfor
-    option http-server-close
-    timeout connect 5s
+{reuse}    timeout connect 5s
     timeout http-request 10s
     timeout http-keep-alive 30s
-    timeout client 60s
-    timeout server 120s
+    timeout client {limits.client}s
+    timeout server {limits.server}s
+    # A machine that is lost says nothing.
+    option clitcpka
 
 frontend api
     bind {bind} ssl crt {certificate} alpn http/1.1
 {proxied}    # Who asks, from where, for what: no query and no header, as these may hold credentials.
-    log-format "%ci:%cp %HM %HP %ST, %B bytes in %Ta ms"
+    log-format "{log}"
     http-request set-log-level silent if {{ path {health} }}
-    # What a client says of itself here would be taken for the truth.
-    http-request del-header X-Forwarded- -m beg
-    http-request del-header Forwarded
-    http-request del-header X-Real-IP
+{who}    # What a client says of itself here would be taken for the truth. To some daemons a dash and an underscore are the same.
+    http-request del-header ^x[-_]forwarded -m reg
+    http-request del-header ^forwarded$ -m reg
+    http-request del-header ^x[-_]real[-_]ip$ -m reg
     http-request set-header X-Forwarded-Proto https
     default_backend api
 
 backend api
-    server local unix@{socket}
+    server local {daemon}
 """
 
 _PROXIED = """\
@@ -195,6 +242,8 @@ KillMode=mixed
 SuccessExitStatus=143
 Restart=always
 RestartSec=1
+# Each request is a line, however many there are.
+LogRateLimitIntervalSec=0
 OOMScoreAdjust=-200
 NoNewPrivileges=yes
 ProtectSystem=strict

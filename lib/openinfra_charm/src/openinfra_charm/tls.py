@@ -132,9 +132,9 @@ class Certificate:
     @property
     def ready(self) -> bool:
         """Whether a daemon can start with what is on the machine, be it current or not."""
-        return bool(self._known.get("ends")) and all(
-            self._machine.exists(path) for path in (self.key_path, self.chain_path, self.ca_path)
-        )
+        combined = (self.combined_path,) if self._combined else ()
+        paths = (self.key_path, self.chain_path, self.ca_path, *combined)
+        return bool(self._known.get("ends")) and all(self._machine.exists(path) for path in paths)
 
     @property
     def current(self) -> bool:
