@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import ops
 
 import endpoints
@@ -10,7 +12,7 @@ from admin import UnreachableError
 from ceph_rgw import DAEMON, Rgw
 from openinfra_charm import actions, hook, leftovers, registry, status, tls
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
+from openinfra_charm.addresses import Addresses, Place
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from openinfra_charm.job import Jobs
@@ -89,7 +91,7 @@ class CephRgwCharm(ops.CharmBase):
         self._restart_outdated()
         self.jobs.resume()
         self._check_health()
-        endpoints.publish(self, settings, state.address)
+        endpoints.publish(self, settings)
 
     def _record_site(self, site: Site) -> bool:
         """As the leader record under which names objects are kept, once; return whether that is known."""
@@ -105,19 +107,18 @@ class CephRgwCharm(ops.CharmBase):
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
-        address = self._address("internal")
         access = self._access(settings.site)
-        ready = self._has_certificate(settings, address)
+        ready = self._has_certificate(settings)
         identity = self.model.get_relation("identity-service")
         answer = identity and keystone.read_access(self.model, identity, take_up=False)
         if identity and not answer:
-            endpoints.request_identity(self, settings, address)
+            endpoints.request_identity(self, settings)
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
         if not (access and ready) or (identity and not answer):
             return None
         return State(
             settings=settings,
-            address=address,
+            address=self.place.address,
             access=access,
             keystone=answer and _keystone(answer),
             host_names=tuple(self.cluster.shared.get("host-names", ())),
@@ -151,10 +152,10 @@ class CephRgwCharm(ops.CharmBase):
             self.missing.append(ops.WaitingStatus(f"for {relation.app.name} to make pools and a key"))
         return access
 
-    def _has_certificate(self, settings: Settings, address: str) -> bool:
+    def _has_certificate(self, settings: Settings) -> bool:
         """Ask for a certificate, take what has come, and return whether the front can start with what is there."""
         relation = self.model.get_relation("certificates")
-        self.tls.update(relation, self.unit, endpoints.subject(self, settings, address))
+        self.tls.update(relation, self.unit, endpoints.subject(self, settings))
         if problem := self.tls.problem(relation):
             kind = ops.WaitingStatus if relation else ops.BlockedStatus
             self.missing.append(kind(problem))
@@ -199,11 +200,19 @@ class CephRgwCharm(ops.CharmBase):
         else:
             self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
 
-    def _address(self, binding: str) -> str:
-        place = Addresses(self.model, self.machine, self.app.name).find(binding)
+    @cached_property
+    def place(self) -> Place:
+        """Where this unit is, as the gateway sees it, or all clients where there is none.
+
+        Raises:
+            NeedsOperatorError: Juju has no address for it.
+        """
+        gateway = self.model.get_relation("gateway")
+        seen_from = gateway if gateway and gateway.active else None
+        place = Addresses(self.model, self.machine, self.app.name).find("internal", relation=seen_from)
         if place is None:
-            raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
-        return place.address
+            raise status.NeedsOperatorError("the binding internal has no address: see juju bind")
+        return place
 
     # The other events
 

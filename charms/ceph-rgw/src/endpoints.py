@@ -22,9 +22,9 @@ SERVED_AT = 7480
 """The well-known port, at the gateway."""
 
 
-def subject(charm: CephRgwCharm, settings: Settings, address: str) -> Subject:
+def subject(charm: CephRgwCharm, settings: Settings) -> Subject:
     """Return all names and addresses under which clients reach this unit, those of the gateway among them."""
-    hosts = {address, *_gateway_hosts(charm)}
+    hosts = {charm.place.address, charm.place.ingress, *_gateway_hosts(charm)}
     host = charm.machine.hostname()
     names = {host, *(one for one in hosts if not _is_address(one))}
     if settings.public_hostname:
@@ -43,19 +43,19 @@ def host_names(charm: CephRgwCharm, settings: Settings) -> list[str]:
     return sorted({settings.public_hostname, *others}) if settings.public_hostname and others else []
 
 
-def publish(charm: CephRgwCharm, settings: Settings, address: str) -> None:
+def publish(charm: CephRgwCharm, settings: Settings) -> None:
     """Tell the others where this unit is, and as the leader ask for the route and the place in the catalogue."""
-    charm.cluster.publish(address=address)
+    charm.cluster.publish(address=charm.place.ingress)
     if charm.rgw.front.was_started:
         charm.cluster.publish(takes_proxied=True)
     relation = charm.model.get_relation("gateway")
     if relation:
-        haproxy_route_tcp.publish_address(relation, charm.unit, address)
+        haproxy_route_tcp.publish_address(relation, charm.unit, charm.place.ingress)
         if charm.unit.is_leader() and charm.cluster.shared.get("checked"):
             # This list is read from the disks each time: who cannot reach the cluster has no answer.
             health = Health(path=f"/{charm.rgw.health_bucket}")
             haproxy_route_tcp.request(relation, charm.app, _route(charm, relation, health))
-    request_identity(charm, settings, address)
+    request_identity(charm, settings)
 
 
 def sources(charm: CephRgwCharm) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _route(charm: CephRgwCharm, relation: ops.Relation, health: Health) -> Route
     return Route(port=SERVED_AT, backend_port=port, health=health, proxy_protocol=proxied)
 
 
-def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> None:
+def request_identity(charm: CephRgwCharm, settings: Settings) -> None:
     """As the leader ask for a user, and for a place in the catalogue as soon as it is known where clients go."""
     relation = charm.model.get_relation("identity-service")
     if relation is None or not charm.unit.is_leader():
@@ -85,7 +85,7 @@ def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> N
             internal_url=f"{inner}{path}",
             admin_url=f"{inner}{path}",
         )
-        for url, inner in [(public_url(charm, settings, address), internal_url(charm, settings, address))]
+        for url, inner in [(public_url(charm, settings), internal_url(charm, settings))]
         if url
         for name, kind, description, path in (
             ("swift", "object-store", "Object storage (Swift)", "/swift/v1/AUTH_%(project_id)s"),
@@ -97,25 +97,27 @@ def request_identity(charm: CephRgwCharm, settings: Settings, address: str) -> N
     )
 
 
-def public_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:
+def public_url(charm: CephRgwCharm, settings: Settings) -> str:
     """Return where clients go: the gateway, or without one the first unit; empty while the gateway has not said."""
     relation = charm.model.get_relation("gateway")
     served = haproxy_route_tcp.read_endpoints(relation) if relation else ()
     if relation and not served:
         return ""
     host, _, port = (
-        served[0].rpartition(":") if served else (_first_address(charm) or address, "", str(LISTENS_ON))
+        served[0].rpartition(":")
+        if served
+        else (_first_address(charm) or charm.place.ingress, "", str(LISTENS_ON))
     )
     host = settings.public_hostname or host.strip("[]")
     return f"https://{bracketed(host)}:{port}"
 
 
-def internal_url(charm: CephRgwCharm, settings: Settings, address: str) -> str:
+def internal_url(charm: CephRgwCharm, settings: Settings) -> str:
     """Return where services go: an address of the gateway's in their network, if it has one there, else where all do."""
     relation = charm.model.get_relation("gateway")
     inner = haproxy_route_tcp.read_internal(relation) if relation else ()
     if not (relation and inner) or inner == haproxy_route_tcp.read_endpoints(relation):
-        return public_url(charm, settings, address)
+        return public_url(charm, settings)
     return f"https://{inner[0]}"
 
 

@@ -22,7 +22,7 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
         ActionError: It is not known yet.
     """
     settings = Settings.parse(charm.load_config(Config))
-    url = endpoints.public_url(charm, settings, charm.cluster.facts(charm.unit.name).get("address", ""))
+    url = endpoints.public_url(charm, settings)
     if not url or not charm.cluster.shared.get("checked"):
         raise ActionError("nothing is served yet; wait until the units are active")
     result = {

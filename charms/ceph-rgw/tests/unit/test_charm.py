@@ -228,7 +228,7 @@ def test_large_bodies_have_hours(deploy):
 def test_the_gateway_begins_connections_with_the_clients_address(deploy):
     model = deploy(2)
     model.integrate(GATEWAY)
-    model.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})
+    model.tell(GATEWAY, unit={"sources": '["10.0.0.7"]', "egress-subnets": "10.0.0.7/32"})
     model.update_status()
     model.update_status()
     front = model.machines[1].read("/etc/ceph-rgw/front.cfg")
@@ -262,7 +262,7 @@ def refreshed(deploy):
     """Three units as an older version of the charm left them, behind a gateway; the charm has just been refreshed."""
     model = deploy(3)
     model.integrate(GATEWAY)
-    model.tell(GATEWAY, unit={"sources": '["10.0.0.7"]'})
+    model.tell(GATEWAY, unit={"sources": '["10.0.0.7"]', "egress-subnets": "10.0.0.7/32"})
     for number, machine in model.machines.items():
         as_before_there_were_fronts(machine)
         assert machine.rgw.serves
@@ -344,6 +344,21 @@ def test_certificates_name_buckets_and_the_gateway(deploy):
     dns, addresses = names_in(model, 0)
     assert {"s3.example.org", "*.s3.example.org", "machine-0"} == dns
     assert addresses == {"10.0.0.10", "10.0.0.100"}
+
+
+def test_others_are_told_where_a_translation_leads_here(deploy, keystone):
+    model = deploy(1)
+    model.translated = {0: "203.0.113.10"}
+    model.integrate(IDENTITY, **keystone(model))
+    (url,) = {
+        entry["public_url"]
+        for entry in json.loads(model.local[IDENTITY, "app"]["service-endpoints"])
+        if entry["type"] == "s3"
+    }
+    assert url == "https://203.0.113.10:17480"
+    assert names_in(model, 0)[1] == {"10.0.0.10", "203.0.113.10"}
+    model.integrate(GATEWAY)
+    assert json.loads(model.local[GATEWAY, 0]["address"]) == "203.0.113.10"
 
 
 def test_the_gateway_checks_what_only_the_cluster_can_answer(deploy):
