@@ -43,6 +43,8 @@ class Twin(testing.Twin):
         self.cluster.check_monitors()
         for sentence in self.cluster.careless:
             yield f"a monitor goes when the quorum outlasts it: {sentence}"
+        for sentence in self.cluster.disorder:
+            yield f"monitors before managers before OSDs: {sentence}"
 
     def unfinished(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what a cluster of so many units lacks."""

@@ -33,8 +33,9 @@ NO_START = "/usr/sbin/policy-rc.d"
 """Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
 _POLICY = "#!/bin/sh\n# Written by openinfra while it installs packages.\nexit 101\n"
 _APT_LOCK = "/var/lib/dpkg/lock-frontend"
-APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-"""What keeps apt-get and dpkg from asking, and from restarting services."""
+APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "PYTHONPATH": ""}
+"""What keeps apt-get and dpkg from asking, and from restarting services; and a new Python from the old one's modules, which
+a hook's and a job's own path may name."""
 
 _ADDED = ("secondary", "deprecated", "temporary")
 """What ip-address(8) says, in JSON, of an address that is not its interface's own; keepalived's for IPv6 are deprecated."""
@@ -509,14 +510,20 @@ class Machine:
         rows = (line.split("\t") for line in asked.stdout.splitlines())
         return {name: version for name, status, version in rows if status == "installed"}
 
-    def install_packages(self, names: Iterable[str]) -> None:
-        """Install packages without their recommendations; none of them starts a service.
+    def install_packages(self, names: Iterable[str], *, release: str = "") -> None:
+        """Install packages without their recommendations, or newer versions of them; none of them starts a service.
+
+        Args:
+            names: The packages.
+            release: Where they, and what they need, are taken from rather than from elsewhere, as apt_preferences(5) has
+                it: `o=Debian,n=forky`. Empty: as apt is configured.
 
         Raises:
             CommandError: apt could not install them.
         """
         wanted = tuple(names)
         options = (
+            *(("--target-release", release) if release else ()),
             "-q",
             "-y",
             "--no-install-recommends",
@@ -527,8 +534,12 @@ class Machine:
         )
         with self._services_held():
             if self.run("dpkg", "--audit", check=False).stdout:
-                # An interrupted dpkg (a power loss) refuses all work until it has been finished.
-                self.run("dpkg", "--force-confold", "--configure", "-a", env=APT_ENVIRONMENT, timeout=600)
+                # An interrupted dpkg (a power loss) refuses all work until it has been finished. What cannot be configured yet
+                # needs packages that had not been unpacked.
+                self.run(
+                    "dpkg", "--force-confold", "--configure", "-a", env=APT_ENVIRONMENT, timeout=600, check=False
+                )  # fmt: skip
+                self.run("apt-get", "--fix-broken", "install", *options, env=APT_ENVIRONMENT, timeout=900)
             done = self.run(
                 "apt-get", "install", *options, *wanted, env=APT_ENVIRONMENT, timeout=900, check=False
             )
@@ -609,6 +620,22 @@ class Machine:
             return {}
         shown = self.run("systemctl", "show", "--property=ActiveState", "--value", *units)
         return dict(zip(units, (line for line in shown.stdout.splitlines() if line), strict=True))
+
+    def outdated_programs(self, *units: str) -> set[str]:
+        """Return those units that run a program whose file a newer package has replaced since they started."""
+        if not units:
+            return set()
+        shown = self.run("systemctl", "show", "--property=MainPID", "--value", *units)
+        numbers = (line for line in shown.stdout.splitlines() if line)
+        return {unit for unit, number in zip(units, numbers, strict=True) if self._is_replaced(number)}
+
+    @staticmethod
+    def _is_replaced(process: str) -> bool:
+        """Return whether the file that a process runs is there no more; a process that has ended runs none."""
+        try:
+            return str(Path(f"/proc/{process}/exe").readlink()).endswith(" (deleted)")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     def enabled_services(self, *units: str) -> set[str]:
         """Return those units that start with the machine."""
