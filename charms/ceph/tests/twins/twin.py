@@ -241,7 +241,11 @@ class Cluster:
         }
 
     def _check_order(self) -> None:
-        """Note daemons that run a newer release than those of a kind that is upgraded before theirs."""
+        """Note daemons that run a newer release than those of a kind that is upgraded before theirs.
+
+        Not those of machines that are new, or have started anew meanwhile: they run what is installed.
+        """
+        charmed = {machine.name for machine in self._hosts if machine.upgraded_in == machine.machine.boots}
         least: list[tuple[str, tuple[int, ...]]] = []
         for kind, daemons in self.versions.items():
             numbers = {
@@ -249,7 +253,8 @@ class Cluster:
             }
             for name, version in numbers.items():
                 for earlier, oldest in least:
-                    if version > oldest:
+                    host = self.osds[int(name)].host if kind == "osd" else name
+                    if version > oldest and host in charmed:
                         sentence = f"{kind}.{name} runs {version}, and a {earlier} still {oldest}"
                         self.disorder += [sentence] if sentence not in self.disorder else []
             if numbers:

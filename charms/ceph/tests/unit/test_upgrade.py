@@ -5,7 +5,6 @@ import re
 import ops
 import pytest
 
-import upgrade
 from upgrade import Daemon, Running
 
 SOURCE = "deb http://deb.example.org/debian forky main"
@@ -295,12 +294,18 @@ def test_an_osd_that_is_down_keeps_the_cluster_from_requiring_the_new_release(fo
     assert four.ceph.required == "tentacle"
 
 
-def test_a_unit_that_is_behind_says_so(full):
-    running = Running(daemons=daemons(mon=f"{NEW} {OLD}"))
-    part = upgrade.Upgrade.__new__(upgrade.Upgrade)
-    part._ceph = type("Ceph", (), {"version": lambda _self: OLD})()
-    assert part._is_behind(running) == ops.WaitingStatus(
-        "for Ceph 20.2.4, which others run: 18.2.7 is installed on this machine"
+def test_a_unit_that_is_behind_says_so_and_others_say_what_they_wait_for(four):
+    for number in range(3):
+        machine = four.machines[number]
+        machine.ceph.version = "18.2.8+ds-1"
+        machine.install_packages(machine.packages)
+    four.every()
+    four.settle(6)
+    assert four.statuses[3] == ops.WaitingStatus(
+        "for Ceph 18.2.8, which others run: 18.2.7 is installed on this machine"
+    )
+    assert four.statuses[0] == ops.MaintenanceStatus(
+        "upgrading Ceph 18.2.7 to 18.2.8: 3 of 4 OSDs restarted; next osd.3 on machine-3"
     )
 
 
