@@ -117,6 +117,8 @@ def why_not_ready(ceph: Ceph) -> str | None:
     try:
         if ceph.monitor.exists and not ceph.monitor.in_quorum():
             return "the monitor is not in quorum"
+        if ceph.monitor.has_manager and not ceph.monitor.manager_serves():
+            return "the manager is not known to the monitors yet"
         numbers = {osd.number for osd in ceph.osds.all()}
         dump = ceph.admin.command("osd dump")["osds"]
         status = ceph.admin.command("status")

@@ -166,7 +166,9 @@ class Packages:
         self._machine.write(self._mark, json.dumps({"required": required}) + "\n")
         self._configure(source, release)
         try:
-            self._machine.install_packages(NAMES, release=release)
+            # What others here need of Ceph (ceph-mds, radosgw) goes along: it is of one version.
+            others = set(self._machine.installed_from("ceph")) & self._machine.kept_packages()
+            self._machine.install_packages(sorted({*NAMES, *others}), release=release, keep_all=True)
         except (CommandError, TimeoutError) as error:
             raise PackagesError(f"{source.words}: {_brief(error)}") from error
         self._keep(source, release)

@@ -35,8 +35,7 @@ DAEMON = re.compile(r"ceph-(mon|mgr|osd)@(.+)\.service")
 class CephSoftware(Software):
     """Ceph's programs and daemons on one machine of the cluster, and the disk tools; `version` is the packages'.
 
-    `archives` are those that can be reached beside the distribution's own: the version of Ceph by `URL SUITE`. `upgraded_in`
-    is the start of the machine in which packages were upgraded: with the next all daemons run what is installed.
+    `archives` are those that can be reached beside the distribution's own: the version of Ceph by `URL SUITE`.
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class CephSoftware(Software):
         self.address = address
         self.version = version
         self.archives: dict[str, str] = {}
-        self.upgraded_in = 0
         self.has_daemons = False
         self.shows_parts = True
         self.tables: dict[int, dict[int, dict[str, Any]]] = {}
@@ -119,11 +117,9 @@ class CephSoftware(Software):
 
     def version_of(self, package: str) -> str | None:
         """Return the version of Ceph's packages and the library's; of others too, it is as good as any."""
+        del package
         releases = {_release(place): version for place, version in self.archives.items()}
-        version = releases.get(self.machine.installing_from, self.version)
-        if self.machine.packages.get(package, version) != version:
-            self.upgraded_in = self.machine.boots
-        return version
+        return releases.get(self.machine.installing_from, self.version)
 
     def program_of(self, unit: str) -> str:
         """Return the version of a daemon's program."""

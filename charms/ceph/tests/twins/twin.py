@@ -243,9 +243,11 @@ class Cluster:
     def _check_order(self) -> None:
         """Note daemons that run a newer release than those of a kind that is upgraded before theirs.
 
-        Not those of machines that are new, or have started anew meanwhile: they run what is installed.
+        Only those that were restarted while they ran: one that was down runs what is installed when it starts.
         """
-        charmed = {machine.name for machine in self._hosts if machine.upgraded_in == machine.machine.boots}
+        exchanged = {
+            f"{machine.name} {unit}" for machine in self._hosts for unit in machine.machine.exchanged
+        }
         least: list[tuple[str, tuple[int, ...]]] = []
         for kind, daemons in self.versions.items():
             numbers = {
@@ -254,7 +256,7 @@ class Cluster:
             for name, version in numbers.items():
                 for earlier, oldest in least:
                     host = self.osds[int(name)].host if kind == "osd" else name
-                    if version > oldest and host in charmed:
+                    if version > oldest and f"{host} ceph-{kind}@{name}.service" in exchanged:
                         sentence = f"{kind}.{name} runs {version}, and a {earlier} still {oldest}"
                         self.disorder += [sentence] if sentence not in self.disorder else []
             if numbers:

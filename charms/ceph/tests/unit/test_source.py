@@ -119,6 +119,16 @@ def test_apt_takes_nothing_from_the_archive_by_itself(machine):
     assert pinned < listed
 
 
+def test_what_others_need_of_ceph_goes_along(machine):
+    machine.ceph.archives["http://deb.example.org/debian forky"] = "20.2.4+ds-2"
+    machine.install_packages(["ceph-mds", "chrony"])
+    machine.packages["ceph-base"] = "18.2.7+ds-1"
+    Packages(machine, "ceph").upgrade(Source(line=FORKY), 18, lambda _: None)
+    assert machine.packages["ceph-mds"] == "20.2.4+ds-2"
+    # apt brings what these depend on, and shall not take it for asked for.
+    assert "ceph-base" not in machine.kept
+
+
 def test_what_is_refused_changes_nothing(machine):
     machine.ceph.archives["http://deb.example.org/debian forky"] = "16.2.15+ds-0"
     machine.log.clear()

@@ -510,13 +510,21 @@ class Machine:
         rows = (line.split("\t") for line in asked.stdout.splitlines())
         return {name: version for name, status, version in rows if status == "installed"}
 
-    def install_packages(self, names: Iterable[str], *, release: str = "") -> None:
+    def installed_from(self, source: str) -> list[str]:
+        """Return the packages that are installed and were made of this source package, sorted."""
+        form = "${db:Status-Status}\t${source:Package}\t${Package}\n"
+        rows = self.run("dpkg-query", "-W", "-f", form).stdout.splitlines()
+        found = (row.split("\t") for row in rows)
+        return sorted(name for status, made_of, name in found if (status, made_of) == ("installed", source))
+
+    def install_packages(self, names: Iterable[str], *, release: str = "", keep_all: bool = False) -> None:
         """Install packages without their recommendations, or newer versions of them; none of them starts a service.
 
         Args:
             names: The packages.
             release: Where they, and what they need, are taken from rather than from elsewhere, as apt_preferences(5) has
                 it: `o=Debian,n=forky`. Empty: as apt is configured.
+            keep_all: Whether it fails where others would have to be removed for them.
 
         Raises:
             CommandError: apt could not install them.
@@ -524,6 +532,7 @@ class Machine:
         wanted = tuple(names)
         options = (
             *(("--target-release", release) if release else ()),
+            *(("--no-remove",) if keep_all else ()),
             "-q",
             "-y",
             "--no-install-recommends",
@@ -534,12 +543,13 @@ class Machine:
         )
         with self._services_held():
             if self.run("dpkg", "--audit", check=False).stdout:
-                # An interrupted dpkg (a power loss) refuses all work until it has been finished. What cannot be configured yet
-                # needs packages that had not been unpacked.
-                self.run(
+                # An interrupted dpkg (a power loss) refuses all work until it has been finished.
+                finished = self.run(
                     "dpkg", "--force-confold", "--configure", "-a", env=APT_ENVIRONMENT, timeout=600, check=False
                 )  # fmt: skip
-                self.run("apt-get", "--fix-broken", "install", *options, env=APT_ENVIRONMENT, timeout=900)
+                if finished.code:
+                    # What cannot be configured needs others that had not been unpacked.
+                    self.run("apt-get", "--fix-broken", "install", *options, env=APT_ENVIRONMENT, timeout=900)
             done = self.run(
                 "apt-get", "install", *options, *wanted, env=APT_ENVIRONMENT, timeout=900, check=False
             )

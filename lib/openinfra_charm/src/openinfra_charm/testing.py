@@ -277,8 +277,9 @@ class MemoryMachine(Machine):
     knows.
 
     To be looked at: `needless` are the services that were restarted though neither their program nor a file below /etc
-    was other than at their last start, `programs` which program each service runs, `installing_from` the release that
-    packages were installed from last, `torn` the files that a power loss has left empty, `argv` all command lines, `env`
+    was other than at their last start, `programs` which program each service runs, `exchanged` those services that run
+    another one because somebody has restarted them while they ran, `installing_from` the release that packages were
+    installed from last, `torn` the files that a power loss has left empty, `argv` all command lines, `env`
     the variables that the program was given that runs now.
     """
 
@@ -326,6 +327,7 @@ class MemoryMachine(Machine):
         self._ready_at: dict[str, float] = {}
         self._started_with: dict[str, int] = {}
         self.programs: dict[str, str] = {}
+        self.exchanged: set[str] = set()
         self.installing_from = ""
         self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run, "env": self._env}
 
@@ -889,8 +891,13 @@ class MemoryMachine(Machine):
         """Return the versions of those packages that are installed."""
         return {name: self.packages[name] for name in names if name in self.packages}
 
-    def install_packages(self, names: Iterable[str], *, release: str = "") -> None:
-        """Install packages, in version 1.0 where their twin does not know better."""
+    def installed_from(self, source: str) -> list[str]:
+        """Return the installed packages whose names begin like that of the source package."""
+        return sorted(name for name in self.packages if name.startswith(source))
+
+    def install_packages(self, names: Iterable[str], *, release: str = "", keep_all: bool = False) -> None:
+        """Install packages, in version 1.0 where their twin does not know better; none pushes another one out."""
+        del keep_all
         self.installing_from = release
         for name in names:
             self._change(f"install {name}")
@@ -949,11 +956,12 @@ class MemoryMachine(Machine):
         self._change(f"restart {' '.join(units)}")
         same = [unit for unit in units if self._started_with.get(unit) == self._configuration()]
         self.needless += [unit for unit in same if self.programs.get(unit) == self._program(unit)]
+        changed = self.outdated_programs(*units)
         # What the machine itself brought, such as journald, interrupts nobody.
         self._restarted |= {unit for unit in units if self.serves(unit) and unit in self.enabled}
         self.services.update(dict.fromkeys(units, "inactive"))
         self._services_changed()
-        self._start(*units)
+        self._start(*units, exchanged=changed)
 
     def serves(self, unit: str) -> bool:
         """Return whether a service runs and has done so for long enough to serve."""
@@ -965,7 +973,8 @@ class MemoryMachine(Machine):
         self._restarted = {unit for unit in self._restarted if not self.serves(unit)}
         return self._restarted
 
-    def _start(self, *units: str) -> None:
+    def _start(self, *units: str, exchanged: Iterable[str] = ()) -> None:
+        self.exchanged = (self.exchanged - set(units)) | set(exchanged)
         for unit in units:
             able = all(software.can_run(unit) for software in self.software)
             self.services[unit] = "active" if able else "failed"
