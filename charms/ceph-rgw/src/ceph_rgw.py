@@ -98,7 +98,8 @@ class Rgw:
             render.write(self.machine, self.daemon.private(self._password, f"{state.keystone.password}\n"))
         else:
             self.machine.remove(self._password)
-        self.daemon.render(key=state.access.key, config=config, drop_in=drop_in)
+        access = state.access
+        self.daemon.render(key=access.key, config=config, drop_in=drop_in, cluster_version=access.version)
         # It may always stop: others serve the same objects. So there is a check after the start only.
         registry.leave_check(self.machine, "after-start", self._application, *self._question("get", "/"))
 

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from openinfra_charm import registry
+from openinfra_charm.ceph import number
 from openinfra_charm.machine import APT_ENVIRONMENT, CommandError
 from source import Source
 
@@ -42,11 +43,6 @@ MOST_RELEASES = 2
 
 class PackagesError(Exception):
     """The packages cannot come from there; the message says why, and what to do."""
-
-
-def number(version: str) -> tuple[int, ...]:
-    """Return a version as what can be compared: (18, 2, 7)."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def major(version: str) -> int:

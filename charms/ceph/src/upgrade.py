@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 import health
+from openinfra_charm.ceph import number
 from openinfra_charm.job import FIRST_PAUSE
 from osd import is_ok_to_stop
-from packages import RELEASES, major, number
+from packages import RELEASES, major
 
 if TYPE_CHECKING:
     from admin import Admin
@@ -219,7 +220,7 @@ class Upgrade:
         if not replaced:
             next_ones = ops.MaintenanceStatus(f"{progress}; next {running.left(installed)}")
             return outdated, next_ones if progress else self._is_behind(running)
-        turn = ops.MaintenanceStatus(f"{progress}; {self._cluster.turn_holder or 'the leader'} is at it")
+        turn = ops.MaintenanceStatus(f"{progress}; {self._cluster.waits_for_turn('restart').message}")
         kind = next(kind for kind in WORDS if any(_kind(service) == kind for service in replaced))
         why = self._why_no_monitor_yet(running) or running.why_not_yet(
             kind, self._ceph.monitor.name, installed
@@ -245,6 +246,14 @@ class Upgrade:
         """Return all OSDs of this machine, or one of them where their data are on no other machine."""
         numbers = [_number(service) for service in osds]
         return osds if is_ok_to_stop(self._ceph.admin, numbers) else osds[:1]
+
+    def cluster_version(self) -> str:
+        """Return the version that all monitors, managers and OSDs run at least.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        return min(self._versions(), key=number, default="")
 
     def _versions(self) -> set[str]:
         """Return the versions that the cluster's monitors, managers and OSDs run."""

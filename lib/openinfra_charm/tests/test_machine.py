@@ -513,6 +513,17 @@ def test_what_a_killed_installation_left_is_taken_away(real, tmp_path, monkeypat
     assert not real.let_services_start()
 
 
+def test_systemd_is_asked_again_when_it_starts_anew(monkeypatch):
+    refused = Result(code=1, stdout="", stderr="Failed to connect to system scope bus: Connection refused")
+    machine = Recorded(show=refused)
+    monkeypatch.setattr(machine, "sleep", lambda _: machine.answers.update(show="active\n"))
+    assert machine.service_states("a.service") == {"a.service": "active"}
+    machine.answers["show"] = refused
+    monkeypatch.setattr(machine, "sleep", lambda _: None)
+    with pytest.raises(CommandError, match="Connection refused"):
+        machine.service_states("a.service")
+
+
 def test_services_are_asked_in_one_call():
     machine = Recorded(show="active\n\ninactive\n", **{"is-enabled": "enabled\ndisabled\n"})
     assert machine.service_states("a.service", "b.service") == {

@@ -4,6 +4,7 @@ import re
 
 import ops
 import pytest
+from ops import testing
 
 from upgrade import Daemon, Running
 
@@ -307,6 +308,21 @@ def test_a_unit_that_is_behind_says_so_and_others_say_what_they_wait_for(four):
     assert four.statuses[0] == ops.MaintenanceStatus(
         "upgrading Ceph 18.2.7 to 18.2.8: 3 of 4 OSDs restarted; next osd.3 on machine-3"
     )
+
+
+def test_daemons_of_other_applications_are_told_what_the_whole_cluster_runs(full):
+    relation = testing.Relation(
+        "mds", remote_app_name="ceph-fs", remote_units_data={0: {"mds-name": "host-a"}}
+    )
+    full.relate(relation)
+    assert full.local[relation.id, 1]["ceph-version"] == OLD
+    offer(full)
+    full.configure(source=SOURCE)
+    full.settle(3)
+    told = {full.local[relation.id, number]["ceph-version"] for number in range(3)}
+    assert told <= {OLD, NEW}
+    full.settle(6)
+    assert {full.local[relation.id, number]["ceph-version"] for number in range(3)} == {NEW}
 
 
 def test_needrestart_is_told_where_it_is(full):

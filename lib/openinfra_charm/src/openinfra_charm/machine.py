@@ -37,6 +37,9 @@ APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "
 """What keeps apt-get and dpkg from asking, and from restarting services; and a new Python from the old one's modules, which
 a hook's and a job's own path may name."""
 
+_REEXEC_SECONDS = 3
+"""How long systemd takes to start anew (systemctl daemon-reexec), and more."""
+
 _ADDED = ("secondary", "deprecated", "temporary")
 """What ip-address(8) says, in JSON, of an address that is not its interface's own; keepalived's for IPv6 are deprecated."""
 
@@ -628,16 +631,23 @@ class Machine:
         """Return each unit's ActiveState (active, activating, inactive, failed, ...)."""
         if not units:
             return {}
-        shown = self.run("systemctl", "show", "--property=ActiveState", "--value", *units)
-        return dict(zip(units, (line for line in shown.stdout.splitlines() if line), strict=True))
+        return dict(zip(units, self._show("ActiveState", *units), strict=True))
+
+    def _show(self, name: str, *units: str) -> list[str]:
+        """Return a property of each unit. systemd answers nobody for a moment when it starts anew, as for a newer libc."""
+        argv = ("systemctl", "show", f"--property={name}", "--value", *units)
+        shown = self.run(*argv, check=False)
+        if shown.code:
+            self.sleep(_REEXEC_SECONDS)
+            shown = self.run(*argv)
+        return [line for line in shown.stdout.splitlines() if line]
 
     def outdated_programs(self, *units: str) -> set[str]:
         """Return those units that run a program whose file a newer package has replaced since they started."""
         if not units:
             return set()
-        shown = self.run("systemctl", "show", "--property=MainPID", "--value", *units)
-        numbers = (line for line in shown.stdout.splitlines() if line)
-        return {unit for unit, number in zip(units, numbers, strict=True) if self._is_replaced(number)}
+        numbers = zip(units, self._show("MainPID", *units), strict=True)
+        return {unit for unit, number in numbers if self._is_replaced(number)}
 
     @staticmethod
     def _is_replaced(process: str) -> bool:
