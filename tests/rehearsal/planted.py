@@ -89,7 +89,7 @@ PLANTED = (
     ),
     _planted(
         "two units restart at once", f"{CEPH}/upgrade.py",
-        'if not self._cluster.request_turn("restart"):\n                return self._cluster.waits_for_turn("restart")\n            if why := self._why_not(due):',
+        'if not self._cluster.request_turn("restart"):\n                return waits or self._cluster.waits_for_turn("restart")\n            if why := self._why_not(due):',
         "if why := ():", "one-at-a-time", RESTART,
     ),
     _planted(
