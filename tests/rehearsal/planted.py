@@ -56,8 +56,8 @@ PLANTED = (
         "founds_cluster=self.unit.is_leader()", "software converges",
     ),
     _planted(
-        "a restart in every hook", f"{CEPH}/charm.py",
-        "outdated = self.ceph.outdated()", "outdated = self.ceph._services()", "needed-restarts silent converges",
+        "a restart in every hook", f"{CEPH}/ceph.py",
+        "return self.services.outdated(self._services())", "return self._services()", "needed-restarts silent converges",
     ),
     _planted(
         "a relation write is lost", f"{CEPH}/charm.py",
@@ -88,9 +88,9 @@ PLANTED = (
         "silent same-files converges",
     ),
     _planted(
-        "two units restart at once", f"{CEPH}/charm.py",
-        'if outdated and self.cluster.request_turn("restart"):\n            if reason := health.why_not_to_stop(self.ceph):',
-        "if outdated:\n            if reason := ():", "one-at-a-time", RESTART,
+        "two units restart at once", f"{CEPH}/upgrade.py",
+        'if not self._cluster.request_turn("restart"):\n                return waits or self._cluster.waits_for_turn("restart")\n            if why := self._why_not(due):',
+        "if why := ():", "one-at-a-time", RESTART,
     ),
     _planted(
         "a key in relation data", f"{CEPH}/charm.py",

@@ -44,6 +44,8 @@ PARTS = {
             "replaced": (
                 "run ceph/1 replace-disk osd-id=1 device=/dev/sdc", "run ceph/1 replace-disk osd-id=1 device=/dev/sdd",
             ),
+            # A major upgrade of Ceph: monitors before managers before OSDs, whatever comes between.
+            "upgraded": ('config ceph "source=deb http://ceph.example.org/debian forky main"',),
         },
         schedules=8,
         # What stops a roll is for the operator: it is played where all goes well.

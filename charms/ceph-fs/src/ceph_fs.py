@@ -65,7 +65,8 @@ class Mds:
         drop_in = self._templates.fill(
             "ceph-mds.service.j2", application=self._application, config=self.daemon.config
         )
-        self.daemon.render(key=state.access.key, config=config, drop_in=drop_in)
+        access = state.access
+        self.daemon.render(key=access.key, config=config, drop_in=drop_in, cluster_version=access.version)
         path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         for kind in registry.CHECKS:
             check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self._application)

@@ -128,7 +128,8 @@ class Rgw:
                 self.machine.write(path, text)
             else:
                 self.machine.remove(path)
-        self.daemon.render(key=state.access.key, config=config, drop_in=drop_in)
+        access = state.access
+        self.daemon.render(key=access.key, config=config, drop_in=drop_in, cluster_version=access.version)
         self.front.render(
             address=state.address, port=LISTENS_ON, daemon=LOOPBACK, health=f"/{self.health_bucket}",
             proxied=PROXIED_PORT, sources=state.sources, limits=front.TRANSFERS, who=WHO,

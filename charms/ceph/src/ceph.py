@@ -17,26 +17,25 @@ from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 from osd import Osds
+from packages import RELEASES, Packages, major
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openinfra_charm.machine import Machine
+    from packages import Release
+    from source import Source
     from state import State
 
 HERE = Path(__file__).parent
 DAEMON = "ceph"
-PACKAGES = ("ceph-common", "ceph-mgr", "ceph-mon", "ceph-osd", "ceph-volume", "fdisk", "python3-rados")
-RELEASES = {18: "reef", 19: "squid", 20: "tentacle"}
-"""Ceph's releases by major version, as `monmaptool` names them."""
-NO_BCRYPT = frozenset({18})
-"""Releases whose manager loads its modules in sub-interpreters, where bcrypt (PyO3) cannot be loaded."""
 SHIM = "/usr/lib/openinfra/ceph-mgr"
 OSD_DEVICE = "/usr/lib/openinfra/ceph-osd-device"
 NVME, NVME_SERVICE = "nvme-cli", "nvmf-autoconnect.service"
 CRASH = "/usr/lib/openinfra/ceph-crash"
 CRASH_KEYRING = "/etc/ceph/ceph.client.crash.keyring"
 CRASH_SERVICE = "ceph-crash.service"
+NEEDRESTART = "/etc/needrestart"
 
 
 class Ceph:
@@ -49,6 +48,7 @@ class Ceph:
         self.monitor = Monitor(machine, self.admin)
         self.osds = Osds(machine, self.admin, application)
         self.services = Services(machine, application)
+        self.packages = Packages(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
         self._mask_mark = f"/var/lib/openinfra/{application}/masked"
@@ -60,14 +60,26 @@ class Ceph:
         return Footprint(
             daemon=DAEMON,
             does="runs Ceph on this machine",
-            paths=(CONFIG, KEYRING, SHIM, OSD_DEVICE, *drop_ins),
+            paths=(
+                CONFIG,
+                KEYRING,
+                SHIM,
+                OSD_DEVICE,
+                *drop_ins,
+                *self.packages.paths,
+                _needrestart(self.application),
+            ),
             data=("/var/lib/ceph/mon", osd.FOLDER, disk.FILE_FOLDER),
         )
 
-    def install(self) -> None:
-        """Install the packages; nothing starts."""
+    def install(self, source: Source) -> None:
+        """Install the packages where there are none yet; nothing starts.
+
+        Raises:
+            PackagesError: They cannot come from this source.
+        """
         had_nvme = self.machine.package_versions((NVME,))
-        if registry.install(self.machine, self.application, PACKAGES) and not had_nvme:
+        if self.packages.install(source) and not had_nvme:
             # It comes with these packages and fails in every machine without NVMe over fabrics; Ceph does not use it.
             self.machine.mask_services(NVME_SERVICE)
             self.machine.write(self._mask_mark, "")
@@ -78,7 +90,7 @@ class Ceph:
 
     @cached_property
     def _version(self) -> str:
-        return registry.version(self.machine, "ceph-common")
+        return self.packages.installed
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""
@@ -98,14 +110,16 @@ class Ceph:
             File(path=OSD_DEVICE, content=_text("files/osd-device"), mode=0o755),
             File(path=_drop_in("ceph-osd@"), content=_text("files/ceph-osd.conf")),
             File(path=_drop_in("ceph-mon@"), content=_text("files/ceph-mon.conf")),
+            File(path=_drop_in("ceph-mgr@"), content=_text("files/ceph-mgr.conf")),
             File(path=CRASH, content=_text("files/ceph-crash"), mode=0o755),
             File(path=_drop_in("ceph-crash"), content=_text("files/ceph-crash.conf")),
         ]
-        if self._major() in NO_BCRYPT:
-            files += [
-                File(path=f"{SHIM}/bcrypt.py", content=_text("files/bcrypt.py")),
-                File(path=_drop_in("ceph-mgr@"), content=_text("files/ceph-mgr.conf")),
-            ]
+        if self._release.loads_bcrypt:
+            self.machine.remove(SHIM)
+        else:
+            files.append(File(path=f"{SHIM}/bcrypt.py", content=_text("files/bcrypt.py")))
+        if self.machine.exists(NEEDRESTART):
+            files.append(File(path=_needrestart(self.application), content=_text("files/needrestart.conf")))
         changed = render.write(self.machine, *files)
         if any(path.startswith("/etc/systemd/") for path in changed):
             self.machine.reload_systemd()
@@ -128,7 +142,7 @@ class Ceph:
         """
         if self.monitor.has_manager and self.monitor.in_quorum():
             return True
-        self.monitor.prepare(state, RELEASES[self._major()])
+        self.monitor.prepare(state, self._release.name)
         self.services.ensure_running([Service(unit=self.monitor.unit, inputs=self._options())])
         if not self.monitor.wait_for_quorum():
             return False
@@ -205,6 +219,12 @@ class Ceph:
         """Return the services that run with an older configuration and have to be restarted."""
         return self.services.outdated(self._services())
 
+    def replaced(self) -> list[Service]:
+        """Return the monitor, the manager and the OSDs that run a program which a newer package has replaced."""
+        services = [service for service in self._services() if service.unit != CRASH_SERVICE]
+        units = self.machine.outdated_programs(*(service.unit for service in services))
+        return [service for service in services if service.unit in units]
+
     def stop(self) -> None:
         """Stop all daemons, and keep them stopped."""
         self.services.stop(*self.services.units)
@@ -222,7 +242,7 @@ class Ceph:
         """Take everything of ours off the machine; packages that others need stay."""
         self.stop()
         # Others may have files of their own in /etc/ceph: clients of another cluster, a backup's key.
-        for path in (CONFIG, KEYRING, CRASH_KEYRING, SHIM, OSD_DEVICE, CRASH):
+        for path in (CONFIG, KEYRING, CRASH_KEYRING, SHIM, OSD_DEVICE, CRASH, _needrestart(self.application)):
             self.machine.remove(path)
         for path in ("/var/lib/ceph/mon", "/var/lib/ceph/mgr", "/var/lib/ceph/osd"):
             for name in self.machine.list_folder(path):
@@ -233,6 +253,7 @@ class Ceph:
             self.machine.unmask_services(NVME_SERVICE)
         registry.remove_checks(self.machine, self.application)
         registry.uninstall(self.machine, self.application)
+        self.packages.remove()
         self.machine.remove(f"/var/lib/openinfra/{self.application}")
 
     def _services(self) -> list[Service]:
@@ -251,8 +272,13 @@ class Ceph:
     def _options(self) -> tuple[str, ...]:
         return options_at_start(self.machine.read(CONFIG) or "")
 
-    def _major(self) -> int:
-        return int(self.version().split(".")[0])
+    @property
+    def _release(self) -> Release:
+        return RELEASES[major(self.version())]
+
+
+def _needrestart(application: str) -> str:
+    return f"{NEEDRESTART}/conf.d/90-openinfra-{application}.conf"
 
 
 def _drop_in(unit: str) -> str:

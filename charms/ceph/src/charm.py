@@ -23,15 +23,15 @@ from openinfra_charm import machine as machines
 from openinfra_charm.addresses import Addresses
 from openinfra_charm.cluster import Cluster
 from openinfra_charm.job import Jobs
+from packages import PackagesError
 from quorum import Quorum
 from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State
+from upgrade import Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
-RESTART_SECONDS = 40
-"""How long a hook waits for restarted daemons; the next hook goes on where this one gives up."""
 STOP_SECONDS = 45
 """How long a hook waits for data to be safe before it fails, for Juju to try again."""
 
@@ -51,6 +51,7 @@ class CephCharm(ops.CharmBase):
             self.unit, cluster=self.cluster, members=self.members, ceph=self.ceph, jobs=self.jobs,
             keep_keys=secrets.Own(self.model, self.app, CLUSTER_KEYS).put,
         )  # fmt: skip
+        self.upgrade = Upgrade(self.unit, ceph=self.ceph, cluster=self.cluster, jobs=self.jobs)
         self._missing: list[ops.StatusBase] = []
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
@@ -79,7 +80,7 @@ class CephCharm(ops.CharmBase):
             return
         try:
             self._reconcile(event)
-        except status.NeedsOperatorError as error:
+        except (status.NeedsOperatorError, PackagesError) as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except QuorumError as error:
             self._missing.append(ops.WaitingStatus(f"for the quorum: {error}"))
@@ -90,7 +91,10 @@ class CephCharm(ops.CharmBase):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         settings = Settings.parse(self.load_config(Config))
         leftovers.occupy(self.machine, self.unit.name, self.ceph.footprint)
-        self.ceph.install()
+        if installing := self.upgrade.await_packages(settings.source):
+            self._missing.append(installing)
+            return
+        self.ceph.install(settings.source)
         if not self.cluster.formed:
             return
         self._publish_member()
@@ -124,9 +128,11 @@ class CephCharm(ops.CharmBase):
         self.jobs.resume()
         self.quorum.go_on_alone()
         self._lead(settings, event)
-        self._restart_outdated()
         clients.serve(self, settings)
         daemons.serve(self, settings)
+        self._await(self.upgrade.restart_outdated())
+        self._await(self.upgrade.finish())
+        self._await(self.upgrade.bring_packages(settings.source))
 
     def _lead(self, settings: Settings, event: ops.EventBase) -> None:
         """Do what only the leader does, also one whose daemons are paused."""
@@ -181,8 +187,9 @@ class CephCharm(ops.CharmBase):
             )
             here = told
         self.cluster.publish(
-            hostname=self.machine.hostname(), public_address=here, cluster_address=internal.address
-        )
+            hostname=self.machine.hostname(), public_address=here, cluster_address=internal.address,
+            ceph_version=self.ceph.version(),
+        )  # fmt: skip
 
     def _add_disks(self, settings: Settings) -> None:
         """Make OSDs of the devices that the configuration and Juju's storage name."""
@@ -192,21 +199,6 @@ class CephCharm(ops.CharmBase):
         attached = [str(storage.location) for storage in self.model.storages["osd-devices"]]
         for error in self.ceph.osds.provide((*settings.osd_devices, *attached)):
             self._missing.append(ops.BlockedStatus(f"{error}; see list-disks"))
-
-    def _restart_outdated(self) -> None:
-        """Restart what runs with an older configuration, one unit of the application at a time."""
-        outdated = self.ceph.outdated()
-        if outdated and self.cluster.request_turn("restart"):
-            if reason := health.why_not_to_stop(self.ceph):
-                self._missing.append(ops.WaitingStatus(f"to restart for a new configuration: {reason}"))
-                return
-            for service in outdated:
-                self.ceph.services.restart(service)
-        elif outdated:
-            self._missing.append(self.cluster.waits_for_turn("restart"))
-            return
-        if self.cluster.turn_reason and health.wait_until_ready(self.ceph, RESTART_SECONDS):
-            self.cluster.release_turn()
 
     # The other events
 

@@ -75,7 +75,8 @@ def serve(charm: CephCharm, settings: Settings) -> None:
         _take_back(charm)
     for kind, relation in _relations(charm):
         address = me.public_address if me.monitor else None
-        ceph_daemons.publish_cluster(relation, charm.unit, fsid=fsid, address=address)
+        version = charm.upgrade.cluster_version()
+        ceph_daemons.publish_cluster(relation, charm.unit, fsid=fsid, address=address, version=version)
         for daemon, request in _waiting(charm, kind, relation) if charm.unit.is_leader() else ():
             if not daemon.takes_secret and not settings.allow_plain_credentials:
                 continue

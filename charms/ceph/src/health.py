@@ -8,9 +8,17 @@ from admin import CommandRefusedError, UnreachableError
 from osd import is_ok_to_stop, is_safe_to_destroy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from admin import Admin
     from ceph import Ceph
 
+OLD_KEYS = "AUTH_INSECURE_"
+"""How the names of checks begin that tell of keys of an older type (AES), from Ceph 19.2.6 and 20.2.4 on."""
+HOLDING = frozenset({
+    "full", "nobackfill", "nodown", "noin", "noout", "norebalance", "norecover", "noup", "pauserd", "pausewr",
+})  # fmt: skip
+"""Flags of the whole cluster that keep it from looking after its data."""
 GOOD = frozenset({"active", "clean", "scrubbing", "deep", "snaptrim", "snaptrim_wait"})
 """Words in a placement group's state that tell of nothing amiss."""
 
@@ -19,6 +27,18 @@ def reasons(status: dict[str, Any]) -> list[str]:
     """Return the summaries of those health checks that are not muted, from the answer to `status`."""
     checks = status["health"]["checks"]
     return [check["summary"]["message"] for _, check in sorted(checks.items()) if not check["muted"]]
+
+
+def errors(status: dict[str, Any]) -> list[str]:
+    """Return the summaries of those checks that are errors of the cluster as it runs, from the answer to `status`.
+
+    What later versions say of keys that earlier ones made (CVE-2025-30156) is none: data and daemons are as before.
+    """
+    return [
+        check["summary"]["message"]
+        for name, check in sorted(status["health"]["checks"].items())
+        if check["severity"] == "HEALTH_ERR" and not check["muted"] and not name.startswith(OLD_KEYS)
+    ]
 
 
 def is_clean(status: dict[str, Any]) -> bool:
@@ -40,12 +60,22 @@ def idle_groups(admin: Admin) -> dict[str, int]:
     return {pool: idle.count(pool) for pool in idle}
 
 
-def why_not_to_stop(ceph: Ceph) -> str | None:
-    """Return why this machine's daemons must not stop now; None if clients would not notice."""
+def why_not_to_stop(
+    ceph: Ceph, numbers: Sequence[int] | None = None, *, with_monitor: bool = True
+) -> str | None:
+    """Return why daemons of this machine must not stop now; None if clients would not notice.
+
+    Args:
+        ceph: This machine's Ceph.
+        numbers: The OSDs that would stop together; None: all that are here.
+        with_monitor: Whether the monitor would stop too, if there is one.
+    """
     try:
-        numbers = [osd.number for osd in ceph.osds.all()]
-        if numbers and not is_ok_to_stop(ceph.admin, numbers):
+        stopping = [osd.number for osd in ceph.osds.all()] if numbers is None else list(numbers)
+        if stopping and not is_ok_to_stop(ceph.admin, stopping):
             return "data would be unavailable without this machine's OSDs; see get-health"
+        if not with_monitor:
+            return None
         quorum = ceph.admin.command("quorum_status")
     except UnreachableError as error:
         return f"{error}: it must be mended first"
@@ -56,6 +86,30 @@ def why_not_to_stop(ceph: Ceph) -> str | None:
     return None
 
 
+def why_not_to_upgrade(admin: Admin) -> str | None:
+    """Return why this is no time to begin an upgrade; None if the cluster serves in full and nobody works on it.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    status, quorum, dump = (admin.command(words) for words in ("status", "quorum_status", "osd dump"))
+    if wrong := errors(status):
+        return f"HEALTH_ERR: {'; '.join(wrong)}; see get-health"
+    names = {monitor["name"] for monitor in quorum["monmap"]["mons"]} - set(quorum["quorum_names"])
+    if names:
+        return (
+            f"monitors that are not in quorum: {', '.join(sorted(names))}: start them, see get-quorum-status"
+        )
+    groups = status["pgmap"].get("pgs_by_state", [])
+    if idle := sum(group["count"] for group in groups if "active" not in group["state_name"].split("+")):
+        return f"{idle} placement groups are not active, see get-health"
+    if flags := HOLDING & set(dump["flags_set"]):
+        return f"the cluster has the flags {', '.join(sorted(flags))}: ceph osd unset each, or unset-noout"
+    if hosts := sorted(dump["crush_node_flags"]):
+        return f"work goes on at {', '.join(hosts)}, which has {dump['crush_node_flags'][hosts[0]][0]} set"
+    return None
+
+
 def why_not_ready(ceph: Ceph) -> str | None:
     """Return why this machine does not serve in full yet; None if it does and nothing is being repaired."""
     if dead := ceph.dead():
@@ -63,6 +117,8 @@ def why_not_ready(ceph: Ceph) -> str | None:
     try:
         if ceph.monitor.exists and not ceph.monitor.in_quorum():
             return "the monitor is not in quorum"
+        if ceph.monitor.has_manager and not ceph.monitor.manager_serves():
+            return "the manager is not known to the monitors yet"
         numbers = {osd.number for osd in ceph.osds.all()}
         dump = ceph.admin.command("osd dump")["osds"]
         status = ceph.admin.command("status")

@@ -140,6 +140,15 @@ class Monitor:
         except UnreachableError:
             return False
 
+    def manager_serves(self) -> bool:
+        """Return whether this machine's manager is active or a standby.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        known = self._admin.command("mgr dump")
+        return self.name in {known["active_name"], *(standby["name"] for standby in known["standbys"])}
+
     def _tell(self, *words: str) -> bool:
         """Give this machine's monitor itself a command; return whether it answered."""
         told = self._machine.run("ceph", "--admin-daemon", self._socket, *words, timeout=10, check=False)

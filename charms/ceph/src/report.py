@@ -49,7 +49,7 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
         yield ops.BlockedStatus(
             f"{name} wants its key in plain relation data: set allow-plain-credentials=true, or use a client with secrets"
         )
-    if status["health"]["status"] == "HEALTH_ERR":
+    if health.errors(status):
         yield ops.BlockedStatus(f"HEALTH_ERR: {'; '.join(words)}; see get-health")
     notes = [f"{status['health']['status']}: {'; '.join(words)}"] if words else []
     if not status["osdmap"]["num_osds"]:

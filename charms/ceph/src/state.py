@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.status import ConfigError
 from openinfra_charm.values import parse_size, split
+from source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,8 @@ class Config:
     osd_memory_target: str
     osd_benchmark: bool
     allow_plain_credentials: bool
+    source: str
+    key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +51,7 @@ class Settings:
     osd_memory_target: int
     osd_benchmark: bool
     allow_plain_credentials: bool
+    source: Source
 
     @classmethod
     def parse(cls, config: Config) -> Settings:
@@ -91,6 +95,7 @@ class Settings:
             osd_memory_target=memory,
             osd_benchmark=config.osd_benchmark,
             allow_plain_credentials=config.allow_plain_credentials,
+            source=Source.parse(config.source, config.key),
         )
 
     def at_run_time(self) -> dict[str, str]:

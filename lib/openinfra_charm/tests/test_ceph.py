@@ -3,6 +3,7 @@
 import pytest
 
 from openinfra_charm.ceph import Daemon
+from openinfra_charm.testing import Software
 
 UNIT = "ceph-mds@machine-0.service"
 
@@ -52,6 +53,37 @@ def test_it_is_restarted_for_all_but_other_monitors(daemon, changed, outdated):
         "drop_in": "[Service]\n",
     }
     daemon.render(**content | changed)
+    assert daemon.outdated() == outdated
+    daemon.restart()
+    assert not daemon.outdated()
+
+
+class Programs(Software):
+    """Packages of Ceph: each service runs what was installed when it started."""
+
+    version = "18.2.7+ds-1"
+
+    def version_of(self, package):
+        del package
+        return self.version
+
+    def program_of(self, unit):
+        del unit
+        return self.version
+
+
+@pytest.mark.parametrize(
+    ("cluster", "outdated"), [("", False), ("18.2.7", False), ("20.2.4", True), ("20.2.5", True)]
+)
+def test_it_takes_newer_packages_up_after_the_cluster(machine, daemon, cluster, outdated):
+    programs = Programs()
+    machine.bring(programs)
+    machine.install_packages(["ceph-common"])
+    daemon.restart()
+    programs.version = "20.2.4+ds-2"
+    machine.install_packages(["ceph-common"])
+    config = "mon_host = 10.0.0.1\nmds_join_fs = files\n"
+    daemon.render(key="secret", config=config, drop_in="[Service]\n", cluster_version=cluster)
     assert daemon.outdated() == outdated
     daemon.restart()
     assert not daemon.outdated()

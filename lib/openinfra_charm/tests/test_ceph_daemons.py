@@ -139,6 +139,19 @@ def test_the_key_comes_as_a_secret_to_who_asks_for_it(parties, provider, require
     assert "the-key" not in str(provider.data)
 
 
+def test_the_latest_version_counts_that_a_unit_has_seen_the_whole_cluster_run(parties, provider, requirer):
+    _, rgw0, _, mon0 = parties
+    requirer.data[mon0].update(
+        {"fsid": "f-1", "ceph-public-address": "10.0.0.1", "juju-1_mds_key": "the-key",
+         "broker-rsp-ceph-rgw-0": '{"exit-code": 0, "request-id": "a1"}'}
+    )  # fmt: skip
+    ceph_daemons.publish_cluster(provider, mon0, fsid="f-1", address="10.0.0.1", version="18.2.10")
+    read = {"unit": rgw0, "request_id": "a1"}
+    access = ceph_daemons.read_access(model(), requirer, ceph_mds.FORMAT, "juju-1", **read)
+    assert access is not None
+    assert access.version == "18.2.10"
+
+
 def test_a_refusal_is_told_in_the_providers_words(parties, provider, requirer):
     _, rgw0, _, mon0 = parties
     request = ceph_client.Request(unit="ceph-rgw/0", request_id="r-1", operations=())

@@ -5,6 +5,7 @@ import http.server
 import ipaddress
 import os
 import pwd
+import shutil
 import socket
 import ssl
 import stat
@@ -390,6 +391,52 @@ def test_what_a_power_loss_interrupted_is_finished_first(real, tmp_path, monkeyp
     assert [call.split()[1] for call in machine.calls] == ["--audit", "--force-confold", "install"]
 
 
+def test_what_had_not_been_unpacked_is_brought(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    failed = Result(code=1, stdout="", stderr="dependency problems")
+    machine = Recorded(**{"--audit": "unpacked but not configured", "--force-confold": failed})
+    machine.install_packages(["chrony"], release="n=forky")
+    assert [call.split()[1] for call in machine.calls] == [
+        "--audit",
+        "--force-confold",
+        "--fix-broken",
+        "install",
+    ]
+    assert "--target-release n=forky" in machine.calls[2]
+
+
+def test_packages_come_from_a_release_and_push_nobody_out(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    machine = Recorded()
+    machine.install_packages(["ceph-osd"], release="o=Debian,n=forky", keep_all=True)
+    assert "--target-release o=Debian,n=forky --no-remove" in machine.calls[-1]
+    machine.install_packages(["chrony"])
+    assert "--target-release" not in machine.calls[-1]
+    assert "--no-remove" not in machine.calls[-1]
+
+
+def test_packages_of_a_source():
+    rows = "installed\tceph\tceph-osd\nconfig-files\tceph\tceph-mds\ninstalled\tglibc\tlibc6\ninstalled\tceph\tceph-base\n"
+    assert Recorded(**{"-W": rows}).installed_from("ceph") == ["ceph-base", "ceph-osd"]
+
+
+def test_a_program_that_was_replaced_is_outdated(tmp_path):
+    program = tmp_path / "daemon"
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "60"]) as old, subprocess.Popen(["/bin/sleep", "60"]) as other:
+        try:
+            machine = Recorded(show=f"{old.pid}\n\n{other.pid}\n\n0\n")
+            units = ("old.service", "other.service", "none.service")
+            assert machine.outdated_programs(*units) == set()
+            shutil.copy("/bin/sleep", tmp_path / "new")
+            (tmp_path / "new").rename(program)
+            assert machine.outdated_programs(*units) == {"old.service"}
+        finally:
+            old.kill()
+            other.kill()
+    assert machine.outdated_programs(*units) == set()
+
+
 def test_package_lists_are_renewed_only_when_a_package_is_not_to_be_had(real, tmp_path, monkeypatch):
     monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
     machine = Recorded(install=Result(code=100, stdout="", stderr="E: 404"))
@@ -464,6 +511,17 @@ def test_what_a_killed_installation_left_is_taken_away(real, tmp_path, monkeypat
     assert real.let_services_start()
     assert (policy.read_text() if own else policy.exists()) == (own or False)
     assert not real.let_services_start()
+
+
+def test_systemd_is_asked_again_when_it_starts_anew(monkeypatch):
+    refused = Result(code=1, stdout="", stderr="Failed to connect to system scope bus: Connection refused")
+    machine = Recorded(show=refused)
+    monkeypatch.setattr(machine, "sleep", lambda _: machine.answers.update(show="active\n"))
+    assert machine.service_states("a.service") == {"a.service": "active"}
+    machine.answers["show"] = refused
+    monkeypatch.setattr(machine, "sleep", lambda _: None)
+    with pytest.raises(CommandError, match="Connection refused"):
+        machine.service_states("a.service")
 
 
 def test_services_are_asked_in_one_call():

@@ -32,7 +32,7 @@ def test_only_missing_packages_are_installed(machine):
 
 
 def test_packages_are_on_record_before_they_are_installed(machine, monkeypatch):
-    def fail(_names):
+    def fail(_names, **_options):
         raise OSError("the disk is full")
 
     monkeypatch.setattr(machine, "install_packages", fail)

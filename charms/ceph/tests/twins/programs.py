@@ -13,6 +13,7 @@ from typing import Any
 
 import twin
 
+from openinfra_charm import registry
 from openinfra_charm.machine import Result
 from openinfra_charm.testing import Disk, MemoryMachine, Software
 
@@ -32,7 +33,10 @@ DAEMON = re.compile(r"ceph-(mon|mgr|osd)@(.+)\.service")
 
 
 class CephSoftware(Software):
-    """Ceph's programs and daemons on one machine of the cluster, and the disk tools; `version` is the packages'."""
+    """Ceph's programs and daemons on one machine of the cluster, and the disk tools; `version` is the packages'.
+
+    `archives` are those that can be reached beside the distribution's own: the version of Ceph by `URL SUITE`.
+    """
 
     def __init__(
         self, cluster: twin.Cluster, machine: MemoryMachine, address: str, version: str = "18.2.7+ds-1"
@@ -43,12 +47,14 @@ class CephSoftware(Software):
         self.name = machine.name
         self.address = address
         self.version = version
+        self.archives: dict[str, str] = {}
         self.has_daemons = False
         self.shows_parts = True
         self.tables: dict[int, dict[int, dict[str, Any]]] = {}
         cluster.members.append(self)
         self.libraries = {"rados": twin.Library(cluster, self)}
         self.programs = {
+            "apt-cache": self._apt_cache, "apt-get": self._apt_get,
             "blkdiscard": self._blkdiscard, "blkid": self._blkid, "ceph": self._ceph, "ceph-mon": self._ceph_mon,
             "ceph-osd": self._ceph_osd, "crushtool": self._crushtool, "lsblk": self._lsblk,
             "monmaptool": self._monmaptool, "partx": self._partx, "sfdisk": self._sfdisk, "wipefs": self._wipefs,
@@ -112,7 +118,16 @@ class CephSoftware(Software):
     def version_of(self, package: str) -> str | None:
         """Return the version of Ceph's packages and the library's; of others too, it is as good as any."""
         del package
-        return self.version
+        releases = {_release(place): version for place, version in self.archives.items()}
+        return releases.get(self.machine.installing_from, self.version)
+
+    def program_of(self, unit: str) -> str:
+        """Return the version of a daemon's program."""
+        return self.machine.packages.get("ceph-common", "") if DAEMON.fullmatch(unit) else ""
+
+    def running_version(self, daemon: str) -> str:
+        """Return the version that a daemon runs, or ran last, as Ceph has it."""
+        return registry.upstream(self.machine.programs.get(f"{daemon}.service", ""))
 
     def can_run(self, unit: str) -> bool:
         """Return whether a daemon has its data."""
@@ -154,6 +169,35 @@ class CephSoftware(Software):
         """Let data move."""
         self.cluster.tick()
         self.cluster.recover()
+
+    # Apt
+
+    def _apt_get(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
+        assert argv[-1] == "update"
+        missing = [place for place in self._places(argv) if place not in self.archives]
+        stderr = "".join(f"E: Failed to fetch {place}: 404  Not Found\n" for place in missing)
+        return Result(code=100, stdout="", stderr=stderr) if missing else None
+
+    def _apt_cache(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        places = self._places(argv)
+        if argv[-1] == "policy":
+            rows = (
+                f" 500 {place}/main amd64 Packages\n     release {_release(place)},c=main\n"
+                for place in places
+            )
+            return "Package files:\n 100 /var/lib/dpkg/status\n     release a=now\n" + "".join(rows)
+        found = {place: self.archives[place] for place in places if self.archives[place]}
+        if not _sources(argv):
+            found["http://archive.example.org stable"] = self.version
+        return "".join(f"ceph-common | {v} | {place}/main amd64 Packages\n" for place, v in found.items())
+
+    def _places(self, argv: tuple[str, ...]) -> list[str]:
+        """Return the archives that apt knows beside the distribution's own, by its options or its folder."""
+        folder = "/etc/apt/sources.list.d"
+        paths = _sources(argv) or [f"{folder}/{name}" for name in self.machine.list_folder(folder)]
+        lines = [line for path in paths for line in (self.machine.read(path) or "").splitlines()]
+        words = [re.sub(r"^deb (\[.*\] )?", "", line).split() for line in lines if line.startswith("deb ")]
+        return [" ".join(one[:2]) for one in words]
 
     # Ceph's programs
 
@@ -389,6 +433,16 @@ class CephSoftware(Software):
             and not self.machine.exists(f"/sys/class/block/{path.removeprefix('/dev/')}/partition")
         ]
         return json.dumps({"blockdevices": devices})
+
+
+def _sources(argv: tuple[str, ...]) -> list[str]:
+    """Return the one list of sources that apt's options name, if they do."""
+    return [word.partition("=")[2] for word in argv if word.startswith("Dir::Etc::sourcelist=")]
+
+
+def _release(place: str) -> str:
+    """Return how an archive is named in apt's preferences."""
+    return f"o=Example,n={place.split()[1]},l=Example"
 
 
 def _broken(program: str, disk: Disk) -> Result:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DISKS = ("sdb", "sdc", "sdd")
 """What each machine has for OSDs."""
+ARCHIVE = "http://ceph.example.org/debian forky"
+"""Where a later version of Ceph is."""
 
 
 class Twin(testing.Twin):
@@ -27,7 +29,9 @@ class Twin(testing.Twin):
         """Give a machine Ceph's programs, and disks whose names change with each start."""
         for name in DISKS:
             machine.plug_in(name, size=4 << 30)
-        machine.bring(programs.CephSoftware(self.cluster, machine, address))
+        software = programs.CephSoftware(self.cluster, machine, address)
+        software.archives[ARCHIVE] = "20.2.4+ds-2"
+        machine.bring(software)
 
     def violations(self) -> Iterator[str]:
         """Yield what no charm may ever do to a cluster."""
@@ -43,6 +47,8 @@ class Twin(testing.Twin):
         self.cluster.check_monitors()
         for sentence in self.cluster.careless:
             yield f"a monitor goes when the quorum outlasts it: {sentence}"
+        for sentence in self.cluster.disorder:
+            yield f"monitors before managers before OSDs: {sentence}"
 
     def unfinished(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what a cluster of so many units lacks."""
@@ -72,6 +78,7 @@ class Twin(testing.Twin):
             "osd-memory-target=1G",
             "osd-pool-default-pg-num=16",
             "allow-plain-credentials=true",
+            f"source=deb {ARCHIVE} main",
         )
 
     def fill(self) -> None:

@@ -3,7 +3,7 @@
 Played: the bootstrap of monitors from their stores and maps, quorum by majority, joining and removal; keys with
 pending ones; file systems, as far as the monitors know them; OSDs from `osd new` over `--mkfs` to their purge, with what the monitors refuse; placement of pools'
 groups on failure domains, their copies, and recovery while time passes; whether OSDs may stop or be destroyed; the
-commands that only a manager answers.
+commands that only a manager answers; the version that each daemon runs from its start on, and what the cluster requires.
 
 Left out: the network between machines (each running daemon reaches all others), elections and clocks (a majority
 that runs agrees at once), capabilities, placement by Ceph's own hash (groups go where a simpler hash puts them),
@@ -33,6 +33,7 @@ PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop", "pg du
 """Commands that the monitors pass on to the active manager."""
 WANTED = 3
 """How many monitors there are wherever there are machines for them."""
+RELEASES = {"18": "reef", "19": "squid", "20": "tentacle"}
 MANAGERS = PASSED_ON | {"osd purge"}
 """Commands that the active manager takes from clients itself (Ceph: src/mgr/MgrCommands.h)."""
 
@@ -70,6 +71,7 @@ class Osd:
     inside: bool = True
     destroyed: bool = False
     device_class: str = "hdd"
+    version: str = ""
 
 
 @dataclass
@@ -111,10 +113,11 @@ class Cluster:
     """One Ceph cluster, shared by the machines that run its daemons.
 
     What tests turn: `stuck` names monitors that never get into quorum, `recovers` whether data move at all,
-    `checks` are health checks to show. What tests read: `founders`, the monitors that began a cluster (more than
+    `checks` are health checks to show, and `errors` those of them that are errors. What tests read: `founders`, the monitors that began a cluster (more than
     one would be two clusters), `lost`, the groups whose last copy went with an OSD, `hasty`, the groups that had too
     few copies elsewhere when an OSD was purged with one, `overwritten`, the OSDs whose devices were erased while the
-    cluster had them, and `careless`, what was done to monitors that could have cost the quorum, a sentence each. `eager`
+    cluster had them, `careless`, what was done to monitors that could have cost the quorum, a sentence each, and `disorder`,
+    daemons that ran a new version before those that have to come first. `eager`
     names monitors that try without long pauses: another
     one at an address where there was one before does not get in within a test's time.
     """
@@ -134,11 +137,14 @@ class Cluster:
         self.flags: set[str] = set()
         self.host_flags: dict[str, list[str]] = {}
         self.checks: dict[str, str] = {}
+        self.errors: set[str] = set()
         self.recovers = True
         self.lost: list[str] = []
         self.hasty: list[str] = []
         self.overwritten: list[str] = []
         self.careless: list[str] = []
+        self.disorder: list[str] = []
+        self.required = ""
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
@@ -150,6 +156,7 @@ class Cluster:
         self._hosts_once: set[str] = set()
         self._keys = 0
         self._sender = ""
+        self._failed: list[str] = []
 
     # Daemons
 
@@ -173,12 +180,15 @@ class Cluster:
                 machine = running[osd.number]
                 osd.host = machine.name
                 osd.weight = osd.weight or machine.osd_disk(osd.number).size / (1 << 40)
+            if osd.up:
+                osd.version = running[osd.number].running_version(f"ceph-osd@{osd.number}")
         if self.has_manager and self.osds and not any(pool.name == ".mgr" for pool in self.pools):
             self._add_pool(".mgr", groups=1)
         for pool in self.pools:
             for index, holders in enumerate(pool.groups):
                 if not holders:
                     holders.update(self._live(self._placed(pool, index)))
+        self._check_order()
 
     def recover(self) -> None:
         """Let data move to where they belong, as far as OSDs are up."""
@@ -202,10 +212,55 @@ class Cluster:
     @property
     def has_manager(self) -> bool:
         """Whether a manager serves: its key is known and its service runs."""
-        managers = (
-            f"mgr.{machine.name}" for machine in self._hosts if machine.runs(f"ceph-mgr@{machine.name}")
-        )
-        return bool(self.quorum) and any(entity in self.auth for entity in managers)
+        return bool(self.quorum) and bool(self.managers)
+
+    @property
+    def managers(self) -> dict[str, str]:
+        """The managers that run, with their versions; the active one is the first."""
+        found = [
+            machine.name
+            for machine in self._hosts
+            if machine.runs(f"ceph-mgr@{machine.name}") and f"mgr.{machine.name}" in self.auth
+        ]
+        found.sort(key=lambda name: (self._failed.count(name), name))
+        return {name: self._version(f"ceph-mgr@{name}") for name in found}
+
+    def _version(self, daemon: str) -> str:
+        """Return the version that a monitor or a manager runs, or ran last."""
+        name = daemon.partition("@")[2]
+        return next((m.running_version(daemon) for m in self._hosts if m.name == name), "")
+
+    @property
+    def versions(self) -> dict[str, dict[str, str]]:
+        """The versions of all daemons by kind and name, as far as the cluster has them."""
+        osds = {str(osd.number): osd.version for osd in self.osds.values() if osd.version}
+        return {
+            "mon": {name: self._version(f"ceph-mon@{name}") for name in self.monitors},
+            "mgr": self.managers,
+            "osd": osds,
+        }
+
+    def _check_order(self) -> None:
+        """Note daemons that run a newer release than those of a kind that is upgraded before theirs.
+
+        Only those that were restarted while they ran: one that was down runs what is installed when it starts.
+        """
+        exchanged = {
+            f"{machine.name} {unit}" for machine in self._hosts for unit in machine.machine.exchanged
+        }
+        least: list[tuple[str, tuple[int, ...]]] = []
+        for kind, daemons in self.versions.items():
+            numbers = {
+                name: tuple(map(int, version.split("."))) for name, version in daemons.items() if version
+            }
+            for name, version in numbers.items():
+                for earlier, oldest in least:
+                    host = self.osds[int(name)].host if kind == "osd" else name
+                    if version > oldest and f"{host} ceph-{kind}@{name}.service" in exchanged:
+                        sentence = f"{kind}.{name} runs {version}, and a {earlier} still {oldest}"
+                        self.disorder += [sentence] if sentence not in self.disorder else []
+            if numbers:
+                least.append((kind, min(numbers.values())))
 
     def _running_stores(self) -> dict[str, dict[str, Any]]:
         stores = {
@@ -236,6 +291,7 @@ class Cluster:
                 self.fsid = store["fsid"]
                 self.auth = {"mon.": Auth(key=store["key"]), "client.admin": Auth(key=store["admin-key"])}
                 self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
+                self.required = RELEASES[self._version(f"ceph-mon@{name}").partition(".")[0]]
 
     def _is_gone(self) -> bool:
         """Return whether all monitors were on machines that will never come back."""
@@ -356,6 +412,64 @@ class Cluster:
             raise Refused(errno.ENOENT, f"unrecognized pool '{name}'")
         return found
 
+    # Versions
+
+    def _do_versions(self) -> Any:
+        told = {kind: list(found.values()) for kind, found in self.versions.items()}
+        told["overall"] = [version for found in told.values() for version in found]
+        return {
+            kind: {_banner(version): found.count(version) for version in sorted(set(found))}
+            for kind, found in told.items()
+            if found
+        }
+
+    def _do_mon_metadata(self) -> Any:
+        return self._metadata("mon")
+
+    def _do_mgr_metadata(self) -> Any:
+        return self._metadata("mgr")
+
+    def _metadata(self, kind: str) -> Any:
+        found = self.versions[kind].items()
+        return [{"name": name, "ceph_version": _banner(version), "hostname": name} for name, version in found]
+
+    def _do_osd_metadata(self) -> Any:
+        """An OSD that was never up has a number, and nothing else."""
+        return [
+            {"id": osd.number}
+            | ({"ceph_version": _banner(osd.version), "hostname": osd.host} if osd.version else {})
+            for osd in self.osds.values()
+        ]
+
+    def _do_mgr_dump(self) -> Any:
+        active, *standbys = self.managers or [""]
+        return {
+            "active_name": active,
+            "available": bool(active),
+            "standbys": [{"name": name} for name in standbys],
+        }
+
+    def _do_mgr_fail(self, who: str) -> None:
+        if next(iter(self.managers), "") == who:
+            self._failed.append(who)
+
+    def _do_osd_require_osd_release(self, release: str, yes_i_really_mean_it: bool = False) -> None:
+        major = next(found for found, name in RELEASES.items() if name == release)
+        up = [osd for osd in self.osds.values() if osd.up]
+        if int(major) < int(self._required_major):
+            raise Refused(errno.EPERM, "require_osd_release cannot be lowered once it has been set")
+        if any(int(version.partition(".")[0]) < int(major) for version in self.versions["mon"].values()):
+            raise Refused(errno.EPERM, f"not all mons are {release}")
+        if not up and not yes_i_really_mean_it:
+            raise Refused(errno.EPERM, "Not advisable to continue since no OSDs are up.")
+        if any(int(osd.version.partition(".")[0]) < int(major) for osd in up):
+            raise Refused(errno.EPERM, f"not all up OSDs have CEPH_FEATURE_SERVER_{release.upper()} feature")
+        self.required = release
+
+    @property
+    def _required_major(self) -> str:
+        return next((found for found, name in RELEASES.items() if name == self.required), "0")
+
     # Monitors
 
     def _do_quorum_status(self) -> Any:
@@ -454,11 +568,22 @@ class Cluster:
             checks["MON_DOWN"] = f"{missing}/{len(self.monitors)} mons down"
         if degraded := sum(count for state, count in states.items() if "degraded" in state):
             checks["PG_DEGRADED"] = f"Degraded data redundancy: {degraded} pgs undersized"
+        up = [int(osd.version.partition(".")[0]) for osd in self.osds.values() if osd.up]
+        if up and min(up) > int(self._required_major):
+            name = RELEASES[str(min(up))]
+            checks["OSD_UPGRADE_FINISHED"] = (
+                f"all OSDs are running {name} or later but require_osd_release < {name}"
+            )
         words = {
-            name: {"severity": "HEALTH_WARN", "summary": {"message": text, "count": 1}, "muted": False}
+            name: {
+                "severity": "HEALTH_ERR" if name in self.errors else "HEALTH_WARN",
+                "summary": {"message": text, "count": 1},
+                "muted": False,
+            }
             for name, text in checks.items()
         }
-        return {"status": "HEALTH_WARN" if words else "HEALTH_OK", "checks": words, "mutes": []}
+        worst = "HEALTH_ERR" if self.errors & words.keys() else "HEALTH_WARN"
+        return {"status": worst if words else "HEALTH_OK", "checks": words, "mutes": []}
 
     def _do_config_set(self, who: str, name: str, value: str) -> None:
         self.config[who, name] = value
@@ -556,6 +681,8 @@ class Cluster:
                 for o in entries
             ],
             "crush_node_flags": dict(self.host_flags),
+            "flags_set": sorted({"sortbitwise", *self.flags}),
+            "require_osd_release": self.required,
         }
 
     def _do_osd_tree(self) -> Any:
@@ -829,6 +956,11 @@ class Cluster:
                 for pool in self.pools
             ]
         }  # fmt: skip
+
+
+def _banner(version: str) -> str:
+    release = RELEASES.get(version.partition(".")[0], "dev")
+    return f"ceph version {version} (6b0e988052ec84cf2d4a54ff9bbbc5e720b621ad) {release} (stable)"
 
 
 class Library:

@@ -9,9 +9,11 @@ from twin import CONFIG, Cluster
 
 import health
 from admin import CommandRefusedError, UnreachableError
-from ceph import NO_BCRYPT, SHIM, Ceph
+from ceph import SHIM, Ceph
 from monitor import endpoint, new_key
 from openinfra_charm.machine import CommandError
+from packages import RELEASES, major
+from source import Source
 from state import Config, Identity, Member, Settings, State
 
 MEMBER = Member(unit="ceph/0", hostname="machine-0", public_address="10.0.0.10", cluster_address="10.0.0.10")
@@ -37,7 +39,7 @@ def machine():
 @pytest.fixture
 def ceph(machine):
     ceph = Ceph(machine, "ceph")
-    ceph.install()
+    ceph.install(Source())
     machine.log.clear()
     return ceph
 
@@ -133,15 +135,15 @@ def test_keys_are_for_root_alone_and_in_no_other_file(running):
 def test_the_managers_shim_is_there_where_the_release_needs_it(state, version, shimmed):
     machine = CephMachine(Cluster(), 0, version)
     ceph = Ceph(machine, "ceph")
-    ceph.install()
+    ceph.install(Source())
     ceph.render(state)
     assert ceph.version() == re.split(r"[+-]", version)[0]
     assert machine.exists(f"{SHIM}/bcrypt.py") == shimmed
-    assert (int(version.split(".")[0]) in NO_BCRYPT) == shimmed
+    assert RELEASES[major(version)].loads_bcrypt != shimmed
 
 
 def test_the_second_time_is_silent(running, state):
-    running.install()
+    running.install(Source())
     assert not running.render(state)
     assert running.run_monitor(state)
     running.osds.clean_up()

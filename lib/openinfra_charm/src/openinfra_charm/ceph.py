@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import render
+from openinfra_charm import registry, render
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openinfra_charm.machine import Machine
+
+
+def number(version: str) -> tuple[int, ...]:
+    """Return a version of Ceph as what can be compared: (18, 2, 7); an empty one comes before all."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def options_at_start(config: str) -> tuple[str, ...]:
@@ -56,9 +62,18 @@ class Daemon:
         self._drop_in = f"/etc/systemd/system/{unit.partition('@')[0]}@.service.d/openinfra.conf"
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
         self._services = Services(machine, application)
+        self._cluster_version = ""
 
-    def render(self, *, key: str, config: str, drop_in: str) -> None:
-        """Write what it starts with."""
+    def render(self, *, key: str, config: str, drop_in: str, cluster_version: str = "") -> None:
+        """Write what it starts with.
+
+        Args:
+            key: Its Ceph user's key.
+            config: Its ceph.conf.
+            drop_in: What is added to its systemd unit.
+            cluster_version: What the cluster's own daemons run at least: it takes newer packages up after these.
+        """
+        self._cluster_version = cluster_version
         changed = render.write(
             self._machine,
             self.private(self.keyring, f"[{self._user}]\n\tkey = {key}\n"),
@@ -78,8 +93,14 @@ class Daemon:
         self._services.ensure_running([self._service])
 
     def outdated(self) -> bool:
-        """Return whether it runs with an older configuration and has to be restarted."""
-        return bool(self._services.outdated([self._service]))
+        """Return whether it runs with an older configuration, or an older program than it may, and has to be restarted."""
+        return bool(self._services.outdated([self._service])) or self._is_behind()
+
+    def _is_behind(self) -> bool:
+        """Return whether newer packages have replaced its program, and the cluster runs these already."""
+        if not self._cluster_version or not self._machine.outdated_programs(self.unit):
+            return False
+        return number(self._cluster_version) >= number(registry.version(self._machine, "ceph-common"))
 
     def restart(self) -> None:
         """Restart it with what is there now."""

@@ -33,8 +33,12 @@ NO_START = "/usr/sbin/policy-rc.d"
 """Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
 _POLICY = "#!/bin/sh\n# Written by openinfra while it installs packages.\nexit 101\n"
 _APT_LOCK = "/var/lib/dpkg/lock-frontend"
-APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-"""What keeps apt-get and dpkg from asking, and from restarting services."""
+APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "PYTHONPATH": ""}
+"""What keeps apt-get and dpkg from asking, and from restarting services; and a new Python from the old one's modules, which
+a hook's and a job's own path may name."""
+
+_REEXEC_SECONDS = 3
+"""How long systemd takes to start anew (systemctl daemon-reexec), and more."""
 
 _ADDED = ("secondary", "deprecated", "temporary")
 """What ip-address(8) says, in JSON, of an address that is not its interface's own; keepalived's for IPv6 are deprecated."""
@@ -509,14 +513,29 @@ class Machine:
         rows = (line.split("\t") for line in asked.stdout.splitlines())
         return {name: version for name, status, version in rows if status == "installed"}
 
-    def install_packages(self, names: Iterable[str]) -> None:
-        """Install packages without their recommendations; none of them starts a service.
+    def installed_from(self, source: str) -> list[str]:
+        """Return the packages that are installed and were made of this source package, sorted."""
+        form = "${db:Status-Status}\t${source:Package}\t${Package}\n"
+        rows = self.run("dpkg-query", "-W", "-f", form).stdout.splitlines()
+        found = (row.split("\t") for row in rows)
+        return sorted(name for status, made_of, name in found if (status, made_of) == ("installed", source))
+
+    def install_packages(self, names: Iterable[str], *, release: str = "", keep_all: bool = False) -> None:
+        """Install packages without their recommendations, or newer versions of them; none of them starts a service.
+
+        Args:
+            names: The packages.
+            release: Where they, and what they need, are taken from rather than from elsewhere, as apt_preferences(5) has
+                it: `o=Debian,n=forky`. Empty: as apt is configured.
+            keep_all: Whether it fails where others would have to be removed for them.
 
         Raises:
             CommandError: apt could not install them.
         """
         wanted = tuple(names)
         options = (
+            *(("--target-release", release) if release else ()),
+            *(("--no-remove",) if keep_all else ()),
             "-q",
             "-y",
             "--no-install-recommends",
@@ -528,7 +547,12 @@ class Machine:
         with self._services_held():
             if self.run("dpkg", "--audit", check=False).stdout:
                 # An interrupted dpkg (a power loss) refuses all work until it has been finished.
-                self.run("dpkg", "--force-confold", "--configure", "-a", env=APT_ENVIRONMENT, timeout=600)
+                finished = self.run(
+                    "dpkg", "--force-confold", "--configure", "-a", env=APT_ENVIRONMENT, timeout=600, check=False
+                )  # fmt: skip
+                if finished.code:
+                    # What cannot be configured needs others that had not been unpacked.
+                    self.run("apt-get", "--fix-broken", "install", *options, env=APT_ENVIRONMENT, timeout=900)
             done = self.run(
                 "apt-get", "install", *options, *wanted, env=APT_ENVIRONMENT, timeout=900, check=False
             )
@@ -607,8 +631,31 @@ class Machine:
         """Return each unit's ActiveState (active, activating, inactive, failed, ...)."""
         if not units:
             return {}
-        shown = self.run("systemctl", "show", "--property=ActiveState", "--value", *units)
-        return dict(zip(units, (line for line in shown.stdout.splitlines() if line), strict=True))
+        return dict(zip(units, self._show("ActiveState", *units), strict=True))
+
+    def _show(self, name: str, *units: str) -> list[str]:
+        """Return a property of each unit. systemd answers nobody for a moment when it starts anew, as for a newer libc."""
+        argv = ("systemctl", "show", f"--property={name}", "--value", *units)
+        shown = self.run(*argv, check=False)
+        if shown.code:
+            self.sleep(_REEXEC_SECONDS)
+            shown = self.run(*argv)
+        return [line for line in shown.stdout.splitlines() if line]
+
+    def outdated_programs(self, *units: str) -> set[str]:
+        """Return those units that run a program whose file a newer package has replaced since they started."""
+        if not units:
+            return set()
+        numbers = zip(units, self._show("MainPID", *units), strict=True)
+        return {unit for unit, number in numbers if self._is_replaced(number)}
+
+    @staticmethod
+    def _is_replaced(process: str) -> bool:
+        """Return whether the file that a process runs is there no more; a process that has ended runs none."""
+        try:
+            return str(Path(f"/proc/{process}/exe").readlink()).endswith(" (deleted)")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     def enabled_services(self, *units: str) -> set[str]:
         """Return those units that start with the machine."""

@@ -61,8 +61,15 @@ def disclaim(machine: Machine, thing: str, unit: str) -> None:
         machine.remove(f"{OWNERS}/{thing}")
 
 
-def install(machine: Machine, application: str, packages: Iterable[str]) -> bool:
-    """Install what is missing of an application's packages, and record them as needed; return whether it did."""
+def install(machine: Machine, application: str, packages: Iterable[str], *, release: str = "") -> bool:
+    """Install what is missing of an application's packages, and record them as needed; return whether it did.
+
+    Args:
+        machine: Where.
+        application: The application.
+        packages: All that it needs.
+        release: Where apt takes them from, as `Machine.install_packages` has it.
+    """
     machine.let_services_start()
     wanted = sorted(packages)
     installed = machine.package_versions(wanted)
@@ -74,7 +81,7 @@ def install(machine: Machine, application: str, packages: Iterable[str]) -> bool
         _write_lines(machine, f"{PACKAGES}/{application}", wanted)
     missing = [name for name in wanted if name not in installed]
     if missing:
-        machine.install_packages(missing)
+        machine.install_packages(missing, release=release)
     return bool(missing)
 
 
@@ -103,8 +110,12 @@ def leave(machine: Machine, application: str) -> None:
 
 def version(machine: Machine, package: str) -> str:
     """Return the version of a package as its makers call it, such as `18.2.7`; empty before it is installed."""
-    installed = machine.package_versions((package,)).get(package, "")
-    return re.split(r"[+~-]", installed.rpartition(":")[2])[0]
+    return upstream(machine.package_versions((package,)).get(package, ""))
+
+
+def upstream(version: str) -> str:
+    """Return what a package's version (`2:18.2.7+ds-1`) is called by its makers: `18.2.7`."""
+    return re.split(r"[+~-]", version.rpartition(":")[2])[0]
 
 
 def leave_check(machine: Machine, kind: str, application: str, *command: str) -> None:

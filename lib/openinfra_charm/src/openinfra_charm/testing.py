@@ -167,6 +167,11 @@ class Software:
         """Return the version in which a package of this software is installed."""
         del package
 
+    def program_of(self, unit: str) -> str:
+        """Return which program a service would run that starts now: another word for each version of its package."""
+        del unit
+        return ""
+
     def can_run(self, unit: str) -> bool:
         """Return whether a service that is started keeps running."""
         del unit
@@ -271,9 +276,11 @@ class MemoryMachine(Machine):
     `held` are the addresses of its interfaces (`hold`), `taken` the ports that a program listens on of which nothing here
     knows.
 
-    To be looked at: `needless` are the services that were restarted though no file below /etc was other than at their
-    last start, `torn` the files that a power loss has left empty, `argv` all command lines, `env` the variables that the
-    program was given that runs now.
+    To be looked at: `needless` are the services that were restarted though neither their program nor a file below /etc
+    was other than at their last start, `programs` which program each service runs, `exchanged` those services that run
+    another one because somebody has restarted them while they ran, `installing_from` the release that packages were
+    installed from last, `torn` the files that a power loss has left empty, `argv` all command lines, `env`
+    the variables that the program was given that runs now.
     """
 
     def __init__(self, hostname: str = "machine-0", time: Clock | None = None) -> None:
@@ -319,6 +326,9 @@ class MemoryMachine(Machine):
         self._children: dict[str, set[str]] = {}
         self._ready_at: dict[str, float] = {}
         self._started_with: dict[str, int] = {}
+        self.programs: dict[str, str] = {}
+        self.exchanged: set[str] = set()
+        self.installing_from = ""
         self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run, "env": self._env}
 
     @property
@@ -881,8 +891,14 @@ class MemoryMachine(Machine):
         """Return the versions of those packages that are installed."""
         return {name: self.packages[name] for name in names if name in self.packages}
 
-    def install_packages(self, names: Iterable[str]) -> None:
-        """Install packages, in version 1.0 where their twin does not know better."""
+    def installed_from(self, source: str) -> list[str]:
+        """Return the installed packages whose names begin like that of the source package."""
+        return sorted(name for name in self.packages if name.startswith(source))
+
+    def install_packages(self, names: Iterable[str], *, release: str = "", keep_all: bool = False) -> None:
+        """Install packages, in version 1.0 where their twin does not know better; none pushes another one out."""
+        del keep_all
+        self.installing_from = release
         for name in names:
             self._change(f"install {name}")
             versions = (software.version_of(name) for software in self.software)
@@ -938,12 +954,14 @@ class MemoryMachine(Machine):
     def restart_services(self, *units: str) -> None:
         """Restart units; one without what it needs fails."""
         self._change(f"restart {' '.join(units)}")
-        self.needless += [unit for unit in units if self._started_with.get(unit) == self._configuration()]
+        same = [unit for unit in units if self._started_with.get(unit) == self._configuration()]
+        self.needless += [unit for unit in same if self.programs.get(unit) == self._program(unit)]
+        changed = self.outdated_programs(*units)
         # What the machine itself brought, such as journald, interrupts nobody.
         self._restarted |= {unit for unit in units if self.serves(unit) and unit in self.enabled}
         self.services.update(dict.fromkeys(units, "inactive"))
         self._services_changed()
-        self._start(*units)
+        self._start(*units, exchanged=changed)
 
     def serves(self, unit: str) -> bool:
         """Return whether a service runs and has done so for long enough to serve."""
@@ -955,14 +973,24 @@ class MemoryMachine(Machine):
         self._restarted = {unit for unit in self._restarted if not self.serves(unit)}
         return self._restarted
 
-    def _start(self, *units: str) -> None:
+    def _start(self, *units: str, exchanged: Iterable[str] = ()) -> None:
+        self.exchanged = (self.exchanged - set(units)) | set(exchanged)
         for unit in units:
             able = all(software.can_run(unit) for software in self.software)
             self.services[unit] = "active" if able else "failed"
             self.starts[unit] = self.starts.get(unit, 0) + able
             self._ready_at[unit] = self.time.now + self.start_seconds
             self._started_with[unit] = self._configuration()
+            self.programs[unit] = self._program(unit)
         self._services_changed()
+
+    def _program(self, unit: str) -> str:
+        return "".join(software.program_of(unit) for software in self.software)
+
+    def outdated_programs(self, *units: str) -> set[str]:
+        """Return those units that run an older program than they would start with now."""
+        running = (unit for unit in units if self.services.get(unit) == "active")
+        return {unit for unit in running if self.programs.get(unit) != self._program(unit)}
 
     def _configuration(self) -> int:
         files = ((path, node.content) for path, node in self.nodes.items() if path.startswith("/etc/"))

@@ -25,6 +25,7 @@ def setup(device: str) -> None:
     from ceph import Ceph
     from monitor import new_key
     from pools import create_pool
+    from source import Source
     from state import Config, Identity, Member, Settings, State
 
     options = yaml.safe_load(pathlib.Path("/srv/payload/charms/ceph/config.yaml").read_text())["options"]
@@ -49,7 +50,7 @@ def setup(device: str) -> None:
     )
     ceph = Ceph(SlowMachine(), "ceph")
     ceph.admin._timeout *= TIMES
-    ceph.install()
+    ceph.install(Source())
     ceph.render(state)
     # As one hook after the other would.
     assert any(ceph.run_monitor(state) for _ in range(TIMES)), "the monitor is not in quorum"

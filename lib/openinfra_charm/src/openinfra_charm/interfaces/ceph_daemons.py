@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import databag, secrets
+from openinfra_charm.ceph import number
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.status import NeedsOperatorError
 from openinfra_charm.values import bracketed
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import ops
+
+_VERSION = "ceph-version"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,8 @@ class Access:
     fsid: str
     key: str
     monitors: tuple[str, ...]
+    version: str = ""
+    """The version that all monitors, managers and OSDs of the cluster run at least; empty where the provider does not tell."""
 
     @property
     def mon_host(self) -> str:
@@ -77,9 +82,15 @@ def read_daemons(relation: ops.Relation, form: Format) -> list[Daemon]:
     ]
 
 
-def publish_cluster(relation: ops.Relation, unit: ops.Unit, *, fsid: str, address: str | None) -> None:
-    """Tell daemons which cluster this is and the address of this unit's monitor, if it has one."""
+def publish_cluster(
+    relation: ops.Relation, unit: ops.Unit, *, fsid: str, address: str | None, version: str = ""
+) -> None:
+    """Tell daemons which cluster this is and the address of this unit's monitor, if it has one.
+
+    `version` is what all monitors, managers and OSDs run at least: other daemons run no later one before.
+    """
     databag.put(relation.data[unit], "fsid", fsid)
+    databag.put(relation.data[unit], _VERSION, version)
     ceph_client.publish_monitor(relation, unit, address)
 
 
@@ -146,10 +157,12 @@ def read_access(
     content = secrets.find(model, relation.data[relation.app].get(_secret(unit.name)))
     key, fsid = content["key"] if content else "", ""
     monitors: list[str] = []
+    versions = [""]
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
         key = key or data.get(f"{daemon}{form.key_suffix}", "")
         fsid = fsid or data.get("fsid", "")
+        versions.append(data.get(_VERSION, ""))
         if address := data.get("ceph-public-address"):
             monitors.append(address)
     answered = ceph_client.read_answer(relation, unit, request_id)
@@ -157,7 +170,8 @@ def read_access(
         return None
     databag.check(relation, databag.NAME, {"fsid": fsid})
     ceph_client.check_access(relation, key, monitors)
-    return Access(fsid=fsid, key=key, monitors=tuple(monitors))
+    # Versions never go back: a unit that is away has seen an earlier one.
+    return Access(fsid=fsid, key=key, monitors=tuple(monitors), version=max(versions, key=number))
 
 
 def _secret(unit: str) -> str:

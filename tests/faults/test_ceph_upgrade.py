@@ -1,0 +1,146 @@
+"""A major upgrade of a Ceph cluster in use, to the version that Debian's next release has.
+
+It has a model of its own: there is no way back from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import models
+from tests.integration.conftest import ROOT
+from tests.integration.site import Site, load
+
+MODEL = "ceph-upgrade"
+SOURCE = os.environ.get(
+    "OPENINFRA_CEPH_SOURCE", "deb [check-valid-until=no] http://deb.debian.org/debian testing main"
+)
+"""Where the later version is. What a mirror has may have been there for long."""
+OPTIONS = {
+    "osd-devices": "file:6G",
+    "osd-memory-target": "896M",
+    "osd-pool-default-pg-num": 8,
+    "osd-benchmark": False,
+}
+RELEASES = {19: "squid", 20: "tentacle"}
+UPGRADE_SECONDS = 900
+GAP_SECONDS = 10
+"""How long a client may wait for one write while daemons are restarted."""
+LOOK = """\
+printf '%s\\n' "$0" > /root/look.list
+set -- -o Dir::Etc::sourcelist=/root/look.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 -o Acquire::Languages=none
+apt-get "$@" -q update >&2 && apt-cache "$@" madison ceph-osd
+"""
+WATCH = """\
+while :; do ceph --connect-timeout 5 versions -f json 2>/dev/null | tr -d '\\n' && echo; sleep 0.5; done >> /root/versions.log
+"""
+
+
+@pytest.fixture(scope="module")
+def site(request):
+    """Three machines with an OSD each."""
+    juju = request.config.getoption("--juju")
+    subprocess.run([ROOT / "openinfra", "pack", "ceph"], check=True)
+    with models.model(MODEL, juju) as model:
+        site = Site(model, Path(request.config.getoption("--lxd-dir")))
+        archive = ROOT / "build/openinfra-ceph.charm"
+        model.deploy(archive, "ceph", num_units=3, base="ubuntu@24.04", config=OPTIONS)
+        site.settle()
+        model.model_config({"update-status-hook-interval": "1m"})
+        site.run("ceph/0", "create-pool", name="probe", app_name="test")
+        site.wait_for_health("ceph/0")
+        yield site
+
+
+@pytest.fixture(scope="module")
+def versions(site) -> tuple[int, int]:
+    """The major versions of Ceph that are installed and that the source has."""
+    told = site.shell("ceph/0", f"sh -c {shlex.quote(LOOK)} {shlex.quote(SOURCE)}", check=False)
+    offered = [int(row.split("|")[1].strip().split(".")[0]) for row in told.splitlines() if row.count("|")]
+    here = _major(site.ceph("ceph/0", "version")["version"])
+    if not offered or max(offered) <= here:
+        pytest.skip(f"NOT RUN: Ceph {here} is installed, and {SOURCE} has {offered or 'none'}")
+    return here, max(offered)
+
+
+def test_a_cluster_in_use_is_upgraded_in_ceph_s_order(site, versions):
+    _, new = versions
+    base = site.shell("ceph/0", "dpkg-query -W -f '${Version}' base-files")
+    site.shell("ceph/1", f"systemd-run --quiet --unit=watch sh -c {shlex.quote(WATCH)}")
+    with load(site, "ceph/0", "probe") as running:
+        site.juju.config("ceph", {"source": SOURCE})
+        limit = time.monotonic() + UPGRADE_SECONDS
+        seen = set()
+        while _required(site) != RELEASES[new]:
+            assert time.monotonic() < limit, site.unsettled()
+            seen |= {unit.workload_status.message for unit in site.juju.status().get_units("ceph").values()}
+            time.sleep(1)
+        site.settle()
+        summary = running.stop()
+    site.shell("ceph/1", "systemctl stop watch")
+    samples = [
+        json.loads(line) for line in site.shell("ceph/1", "cat /root/versions.log").splitlines() if line
+    ]
+    told = [{kind: _majors(sample.get(kind, {})) for kind in ("mon", "mgr", "osd")} for sample in samples]
+    sys.stdout.write(f"{summary}; said: {sorted(seen)}\n")
+    for sample in told:
+        # Managers start anew by themselves when the leading monitor, the last one, gives its place to a later version.
+        if new in sample["mgr"]:
+            assert len([major for major in sample["mon"] if major < new]) <= 1, sample
+        if new in sample["osd"]:
+            assert {*sample["mon"], *sample["mgr"]} == {new}, sample
+    assert {major for majors in told[-1].values() for major in majors} == {new}
+    assert running.verify() == summary["writes"] > 0
+    assert summary["longest-gap"] < GAP_SECONDS, summary
+    assert site.shell("ceph/0", "dpkg-query -W -f '${Version}' base-files") == base
+    assert any("monitors restarted" in message for message in seen)
+    dump = site.ceph("ceph/0", "osd dump")
+    assert (dump["crush_node_flags"], dump["flags_set"]) == (
+        {},
+        [flag for flag in dump["flags_set"] if flag != "noout"],
+    )
+
+
+def test_two_more_hooks_of_each_unit_restart_nothing(site, versions):
+    def starts():
+        return {unit: site.invocations(unit, "ceph-*@*.service") for unit in site.units("ceph")}
+
+    before = starts()
+    for unit in [*site.units("ceph")] * 2:
+        site.poke(unit)
+    assert starts() == before
+
+
+def test_ceph_does_not_go_back(site, versions):
+    site.juju.config("ceph", {"source": ""})
+    try:
+        site.juju.wait(
+            lambda status: (
+                "Ceph cannot go back" in status.apps["ceph"].units["ceph/0"].workload_status.message
+            ),
+            timeout=180,
+        )
+    finally:
+        site.juju.config("ceph", {"source": SOURCE})
+    site.settle()
+
+
+def _required(site) -> str:
+    """What the cluster requires of its OSDs; nothing while the program that asks is being replaced."""
+    return (site.ceph("ceph/2", "osd dump") or {}).get("require_osd_release", "")
+
+
+def _major(version: str) -> int:
+    return int(version.split()[2].split(".", maxsplit=1)[0])
+
+
+def _majors(counted: dict[str, int]) -> list[int]:
+    return [_major(version) for version, count in counted.items() for _ in range(count)]
