@@ -150,9 +150,12 @@ PARTS = {
                 "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "remove-unit ceph/2",
             ),
             "a unit is to go": ("run ceph/1 prepare-removal",),
+            "a machine goes": (
+                "remove-machine 1 --force", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G",
+            ),
         },
         faults=("away",),
-        schedules=12,
+        schedules=8,
     ),
     "ceph, host names come back": Part(
         charms=("ceph",),

@@ -36,6 +36,14 @@ class Twin(testing.Twin):
             if server.serves and server.options != server.configured():
                 yield f"the metadata server of {server.machine.name} runs with an older configuration"
 
+    def users(self) -> Iterator[tuple[str, str]]:
+        """Yield who mounts which volume, and why that does not work."""
+        active = "up:active" in self.filesystem.states().values()
+        for name, volume in self.filesystem.volumes.items():
+            for user in volume.users:
+                why = "" if active else "no metadata server is active"
+                yield f"{user} with {name}", why if user in self.filesystem.keys else "there is no key of it"
+
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator makes a volume and a key to it."""
         yield from super().usual(units)

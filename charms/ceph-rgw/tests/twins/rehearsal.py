@@ -51,6 +51,14 @@ class Twin(testing.Twin):
                 chain = gateway.certificate.partition("-----BEGIN PRIVATE KEY")[0]
                 yield f"the gateway of {gateway.machine.name}", chain
 
+    def users(self) -> Iterator[tuple[str, str]]:
+        """Yield the users that have keys, and why they do not get in."""
+        serves = any(gateway.serves for gateway in self.gateways)
+        for user in self.zone.users.values():
+            if user.keys:
+                why = "" if serves else "no gateway answers"
+                yield f"the user {user.name}", "it is suspended" if user.suspended else why
+
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator makes users, and deletes one."""
         yield from super().usual(units)

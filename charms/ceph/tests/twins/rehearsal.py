@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import programs
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+KEYS = {
+    "client": ("client.", "application-name", "secret-key"),
+    "radosgw": ("client.", "key_name", "secret-key-{unit}"),
+    "mds": ("mds.", "mds-name", "secret-key-{unit}"),
+}
+"""By endpoint: how Ceph users begin, under what a client says the rest, and under what it is told its key."""
 DISKS = ("sdb", "sdc", "sdd")
 """What each machine has for OSDs."""
 ARCHIVE = "http://ceph.example.org/debian forky"
@@ -24,6 +32,8 @@ class Twin(testing.Twin):
 
     def __init__(self) -> None:
         self.cluster = twin.Cluster()
+        self._asked_for: set[str] = set()
+        self.cluster.asked_for = self._asked_for
 
     def join(self, machine: testing.MemoryMachine, address: str) -> None:
         """Give a machine Ceph's programs, and disks whose names change with each start."""
@@ -41,6 +51,8 @@ class Twin(testing.Twin):
             yield f"the last copy stays: {group} has lost it"
         for osd in self.cluster.overwritten:
             yield f"nothing is erased that bears another's label: {osd} was"
+        for osd in self.cluster.unasked:
+            yield f"an OSD goes where an operator has asked for it: nobody has for {osd}"
         for group in self.cluster.hasty:
             yield f"an OSD goes when it is safe to destroy: {group} had too few copies elsewhere"
 
@@ -67,6 +79,45 @@ class Twin(testing.Twin):
         """Yield how a unit gets a disk."""
         yield f"run {unit} add-disk osd-devices=/dev/{DISKS[0]}"
 
+    def why_not_served(self, client: testing.Client) -> str:
+        """Return why a client does not reach the cluster by the monitors and with the key that it was given, or not its pools."""
+        if client.endpoint not in KEYS:
+            return ""
+        told = {data.get("ceph-public-address") for data in client.providers.values()}
+        quorum = {self.cluster.monitors[name] for name in self.cluster.quorum}
+        if not told & quorum:
+            return (
+                f"it knows no monitor that is in quorum: of {', '.join(sorted(filter(None, told))) or 'none'}"
+            )
+        entity, key = _credentials(client)
+        known = self.cluster.auth.get(entity)
+        if not known or key not in {known.key, known.pending}:
+            return f"the monitors do not let {entity} in with its key"
+        wanted = {
+            name
+            for operation in json.loads(client.says.get("broker_req", "{}")).get("ops", [])
+            for word in ("name", "metadata_pool", "data_pool")
+            if (name := operation.get(word)) and operation["op"] in {"create-pool", "create-cephfs"}
+        }
+        return next((why for pool in sorted(wanted) if (why := self.cluster.why_not_served(pool))), "")
+
+    def asked(self, command: str, machines: Sequence[testing.MemoryMachine]) -> None:
+        """Note which OSDs may go now: those that a command names, or all of a unit that is to go."""
+        hosts = {machine.name for machine in machines}
+        if re.search(r"remove-disk|replace-disk", command):
+            numbers = {int(number) for number in re.findall(r"(?:osd\.|osd-ids?=)(\d+)", command)}
+            self._asked_for |= {
+                self.cluster.osds[number].uuid for number in numbers & self.cluster.osds.keys()
+            }
+        elif re.search(r"remove|prepare-removal", command):
+            self._asked_for |= {osd.uuid for osd in self.cluster.osds.values() if osd.host in hosts}
+
+    def swapped(self, unit: str, machine: testing.MemoryMachine, path: str) -> Iterator[str]:
+        """Yield how an OSD is made anew whose disk has died."""
+        for number, osd in self.cluster.osds.items():
+            if osd.host == machine.name and not osd.up:
+                yield f"run {unit} replace-disk osd-id={number} device={path}"
+
     def rotations(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how the administrator's key is replaced."""
         yield f"run {units[0].partition('/')[0]}/leader rotate-key entity=client.admin"
@@ -85,3 +136,10 @@ class Twin(testing.Twin):
         """Have clients write to all pools."""
         for pool in self.cluster.pools:
             pool.stored = max(pool.stored, 100 << 20)
+
+
+def _credentials(client: testing.Client) -> tuple[str, str]:
+    """Return a client's Ceph user and the key that it was given; only secrets count, as charms of ours take them."""
+    kind, name, place = KEYS[client.endpoint]
+    key = f"{place.format(unit=client.unit.replace('/', '-'))}.key"
+    return f"{kind}{client.says.get(name, '')}", client.told.get(key, "")

@@ -145,6 +145,8 @@ class Cluster:
         self.careless: list[str] = []
         self.disorder: list[str] = []
         self.required = ""
+        self.asked_for: set[str] | None = None
+        self.unasked: list[str] = []
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
@@ -339,6 +341,15 @@ class Cluster:
         if live >= target and len(target) == pool.size:
             return "active+clean"
         return "active+remapped+backfilling" if len(live) >= pool.size else "active+undersized+degraded"
+
+    def why_not_served(self, name: str) -> str:
+        """Return why clients cannot use a pool; empty if they can."""
+        pool = next((known for known in self.pools if known.name == name), None)
+        if pool is None:
+            return f"there is no pool {name}"
+        states = (self._state(pool, index) for index in range(len(pool.groups)))
+        down = [state for state in states if not state.startswith("active")]
+        return f"{len(down)} groups of pool {name} are {down[0]}" if down else ""
 
     def states(self) -> dict[str, int]:
         """Return how many groups are in each state."""
@@ -827,6 +838,15 @@ class Cluster:
 
     def _drop_copies(self, number: int, *, sure: bool) -> None:
         osd = self._osd(number)
+        # One that never had a place is half made.
+        if (
+            sure
+            and osd.host
+            and not osd.destroyed
+            and self.asked_for is not None
+            and osd.uuid not in self.asked_for
+        ):
+            self.unasked.append(f"osd.{number} ({osd.uuid})")
         if not sure:
             raise Refused(errno.EPERM, "this is irreversible; pass --yes-i-really-mean-it")
         if osd.up:

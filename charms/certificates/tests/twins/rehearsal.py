@@ -6,6 +6,7 @@ version of it a distribution has.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import certificates
@@ -22,6 +23,16 @@ class Twin(testing.Twin):
         """Give a machine the library."""
         del address
         machine.bring(testing.Cryptography(*certificates.LIBRARIES))
+
+    def why_not_served(self, client: testing.Client) -> str:
+        """Return why a unit has no certificate for what it asks."""
+        if client.endpoint != "certificates":
+            return ""
+        asked = json.loads(client.says.get("certificate_signing_requests", "[]"))
+        issued = json.loads(client.told.get("certificates", "[]"))
+        known = {one["certificate_signing_request"].strip() for one in issued}
+        missing = [one for one in asked if one["certificate_signing_request"].strip() not in known]
+        return f"{len(missing)} of its {len(asked)} requests are not signed" if missing else ""
 
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield what replaces a CA, as time does."""

@@ -163,6 +163,13 @@ class GatewaySoftware(Software):
             return set()
         return _ports([section for section in self.sections if section.name != "health"])
 
+    def backends_at(self, port: int) -> list[str]:
+        """Return the backends to which what comes to a port is led."""
+        fronts = [one for one in self.sections if one.kind == "frontend" and port in _ports([one])]
+        return [
+            words[0] for one in fronts for words in one.values("default_backend") + one.values("use_backend")
+        ]
+
     def servers(self, backend: str) -> list[tuple[str, str]]:
         """Return the servers of a backend: name and address."""
         section = next(one for one in self.sections if (one.kind, one.name) == ("backend", backend))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import programs
@@ -53,6 +54,28 @@ class Twin(testing.Twin):
             if len(holders) != 1:
                 yield f"{vip} is on one machine: it is on {holders}"
 
+    def why_not_served(self, client: testing.Client) -> str:
+        """Return why nobody reaches a backend's route where the gateway says that it is served."""
+        if client.endpoint != "haproxy-route-tcp" or not client.says.get("address"):
+            return ""
+        port, address = int(client.asks.get("port", "0")), json.loads(client.says["address"])
+        endpoints: list[str] = json.loads(client.told.get("endpoints", "[]"))
+        hosts = {endpoint.rpartition(":")[0].strip("[]") for endpoint in endpoints}
+        if not hosts or {endpoint.rpartition(":")[2] for endpoint in endpoints} != {str(port)}:
+            return f"it is told that its port {port} is served at {endpoints}"
+        for one in self._serving:
+            backends = one.backends_at(port)
+            if not backends:
+                return f"{one.machine.name} does not serve its port {port}"
+            if not any(address in {place for _, place in one.servers(name)} for name in backends):
+                return f"{one.machine.name} does not lead to {address}"
+            if not any(map(one.reached, backends)):
+                return f"{one.machine.name} leads to no backend that is up"
+        # A name is another's business.
+        places = {place for one in self._serving for place in (one.address, *_hosts(one.vips))}
+        lost = {host for host in hosts if host.replace(".", "").isdecimal()} - places
+        return f"nobody answers at {', '.join(sorted(lost))}" if lost else ""
+
     def settings(self) -> Sequence[str]:
         """Return what operators change."""
         return (
@@ -72,3 +95,7 @@ def _backends(serving: list[programs.GatewaySoftware]) -> set[str]:
     sections = [section for one in serving for section in one.sections if section.kind == "backend"]
     common = {section.name for section in sections}
     return {name for name in common if all(any(s.name == name for s in one.sections) for one in serving)}
+
+
+def _hosts(vips: frozenset[str]) -> set[str]:
+    return {vip.partition("/")[0] for vip in vips}

@@ -91,7 +91,7 @@ class Keystone(Software):
 
     def log_in(self, username: str, password: str) -> twin.Token | None:
         """Have a user ask this process for a token; None where it does not serve or does not know him."""
-        found = self.api.database.find("users", name=username)
+        found = self.api.database.find("users", name=username, enabled=True)
         if not self.serves or not self.keys() or not found or found[0]["password"] != password:
             return None
         now, keys = self.machine.now(), self.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import programs
@@ -12,6 +13,10 @@ from openinfra_charm.release_testing import Packaging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+SECRETS = {"identity-service": "service-credentials", "identity-credentials": "credentials"}
+"""Where those related to an endpoint find their user."""
 
 
 class Twin(testing.Twin):
@@ -70,6 +75,21 @@ class Twin(testing.Twin):
     def accepts(self) -> Iterator[str]:
         """Yield the passwords of all users."""
         yield from (user["password"] for user in self.database.find("users"))
+
+    def why_not_served(self, client: testing.Client) -> str:
+        """Return why a service does not get in as its user, or is not where the catalogue says."""
+        field = SECRETS.get(client.endpoint, "")
+        name, password = (client.told.get(f"{field}.{key}", "") for key in ("username", "password"))
+        if not any(node.serves for node in self.nodes):
+            return "no process answers"
+        if not any(node.log_in(name, password) for node in self.nodes):
+            return f"nobody lets its user {name!r} in"
+        for endpoint in json.loads(client.asks.get("service-endpoints", "[]")):
+            services = {one["id"] for one in self.database.find("services", type=endpoint["type"])}
+            places = self.database.find("endpoints", interface="public", url=endpoint["public_url"])
+            if not any(one["service_id"] in services and one["enabled"] for one in places):
+                return f"the catalogue does not have {endpoint['type']} at {endpoint['public_url']}"
+        return ""
 
     def settings(self) -> Sequence[str]:
         """Return what restarts the processes, and what changes how keys are rotated."""

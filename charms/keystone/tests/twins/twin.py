@@ -138,7 +138,8 @@ class Api:
     def _log_in(
         self, wanted: dict[str, Any], keys: dict[int, str], lifetime: float, now: float
     ) -> tuple[Answer, Token | None]:
-        found = self.database.find("users", name=wanted["name"], domain_id=wanted["domain"]["id"])
+        domain = wanted["domain"]["id"]
+        found = self.database.find("users", name=wanted["name"], domain_id=domain, enabled=True)
         if not found or found[0]["password"] != wanted["password"]:
             return _error(401, "The request you have made requires authentication."), None
         token = Token(keys[max(keys)], found[0]["id"], self.database.stamp(found[0]), now, now + lifetime)

@@ -43,6 +43,16 @@ class Twin(testing.Twin):
             if cache.serves and cache.certificate:
                 yield f"the cache of {cache.machine.name}", cache.certificate
 
+    def why_not_served(self, client: testing.Client) -> str:
+        """Return which caches a client has in its ring that do not answer."""
+        if client.endpoint != "cache":
+            return ""
+        told = {data["host"] for data in client.providers.values() if data.get("host")}
+        silent = told - {cache.address for cache in self.caches if cache.serves}
+        if told and not silent:
+            return ""
+        return f"no cache answers at {', '.join(sorted(silent))}" if silent else "it knows no cache"
+
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator looks at each cache, and empties one."""
         yield from super().usual(units)

@@ -59,6 +59,27 @@ class Twin(testing.Twin):
             users = self.galera.servers[min(component)].load().users
             yield from (json.loads(user)["password"] for user in users.values())
 
+    def why_not_served(self, client: testing.Client) -> str:
+        """Return why a client does not reach its database where it was told to, as the user that it was given."""
+        if client.endpoint != "database":
+            return ""
+        told = client.told
+        places = {one.rpartition(":")[0].strip("[]") for one in told.get("endpoints", "").split(",")}
+        serving = [self.galera.servers[name] for component in self.galera.components for name in component]
+        # What is no server's address is a gateway's, which leads to one that serves.
+        behind = places - {server.address for server in self.galera.servers.values()}
+        reached = [server for server in serving if behind or server.address in places]
+        if not reached:
+            return f"no server serves at {', '.join(sorted(places))}"
+        store = reached[0].load()
+        user, password = (
+            told.get(f"secret-user.{key}") or told.get(key, "") for key in ("username", "password")
+        )
+        if user not in store.users or json.loads(store.users[user])["password"] != password:
+            return f"nobody lets its user {user!r} in"
+        database = told.get("database", "")
+        return "" if database in store.databases else f"there is no database {database!r}"
+
     def settings(self) -> Sequence[str]:
         """Return what restarts servers, and what does not."""
         return ("buffer-pool-size=1G", "max-connections=200", "allow-plain-credentials=true")

@@ -57,7 +57,11 @@ class Fuse:
 
 
 class OutOfPatienceError(Exception):
-    """A hook has waited for longer than a hook may, or a job for longer than anything takes here."""
+    """A hook has waited for longer than a hook may."""
+
+
+class StillWaiting(BaseException):
+    """A job has waited for longer than anything takes here, unless others do something first; its process goes on waiting."""
 
 
 class Disk:
@@ -200,6 +204,28 @@ class Cryptography(Software):
         self.libraries = {name: importlib.import_module(name) for name in (*tls.LIBRARIES, *modules)}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """A unit that uses an application over a relation, and what both sides have said there.
+
+    Attributes:
+        unit: Its name.
+        endpoint: The provider's.
+        asks: What its application has said.
+        says: What the unit has said.
+        told: What the provider has said. The content of a secret whose id is under `key` is under `key.field`, of the
+            revision that the unit follows; nothing of one that it may not read.
+        providers: What each of the provider's units has said.
+    """
+
+    unit: str
+    endpoint: str
+    asks: Mapping[str, str]
+    says: Mapping[str, str]
+    told: Mapping[str, str]
+    providers: Mapping[str, Mapping[str, str]]
+
+
 class Twin:
     """The twin of what an application manages, over all of its machines: one for each application of a rehearsal.
 
@@ -229,6 +255,14 @@ class Twin:
         del unit
         return iter(())
 
+    def asked(self, command: str, machines: Sequence[MemoryMachine]) -> None:
+        """Note what an operator asks for of units of the application, in the words of the command line, and on which machines they are."""
+
+    def swapped(self, unit: str, machine: MemoryMachine, path: str) -> Iterator[str]:
+        """Yield what an operator does with a unit on whose machine a dead disk was swapped for an empty one."""
+        del unit, machine, path
+        return iter(())
+
     def settings(self) -> Sequence[str]:
         """Return values that an operator may set in operation, as `option=value`."""
         return ()
@@ -240,6 +274,18 @@ class Twin:
 
     def accepts(self) -> Iterator[str]:
         """Yield the passwords with which the software lets somebody in now."""
+        return iter(())
+
+    def why_not_served(self, client: Client) -> str:
+        """Return why a client is not served now, with all that it knows from its relation; empty if it is."""
+        del client
+        return ""
+
+    def users(self) -> Iterator[tuple[str, str]]:
+        """Yield who uses the software over no relation, and why he is not served now; empty if he is.
+
+        Who is not named any more is not served.
+        """
         return iter(())
 
     staying: Sequence[str] = ()
@@ -319,6 +365,7 @@ class MemoryMachine(Machine):
         self.argv: list[str] = []
         self.env: dict[str, str] = {}
         self.patience = math.inf
+        self._patience_ends: type[BaseException] = OutOfPatienceError
         self.fuse: Fuse | None = None
         self._serials: dict[str, Disk] = {}
         self._durable: dict[str, Node] = {}
@@ -439,13 +486,13 @@ class MemoryMachine(Machine):
         self.start_services(*sorted(self.enabled))
 
     @contextmanager
-    def waiting(self, seconds: float) -> Generator[None]:
-        """Let nobody wait for longer than this."""
-        before, self.patience = self.patience, seconds
+    def waiting(self, seconds: float, end: type[BaseException] = OutOfPatienceError) -> Generator[None]:
+        """Let nobody wait for longer than this; `end` is what is raised then."""
+        before, self.patience, self._patience_ends = (self.patience, self._patience_ends), seconds, end
         try:
             yield
         finally:
-            self.patience = before
+            self.patience, self._patience_ends = before
 
     @contextmanager
     def fused(self, fuse: Fuse | None) -> Generator[None]:
@@ -1062,11 +1109,12 @@ class MemoryMachine(Machine):
 
         Raises:
             OutOfPatienceError: Nobody may wait for so long.
+            StillWaiting: So it is, and who waits is a job.
         """
         self.clock += seconds
         self.patience -= seconds
         if self.patience < 0:
-            raise OutOfPatienceError
+            raise self._patience_ends
         for software in self.software:
             software.time_passed()
 

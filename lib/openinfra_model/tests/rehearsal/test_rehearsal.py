@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_charm.testing import MemoryMachine, Twin
-from openinfra_model.rehearsal import credentials, operator
+from openinfra_charm.job import Jobs
+from openinfra_charm.testing import Disk, MemoryMachine, Twin
+from openinfra_model.rehearsal import credentials, operator, served
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.play import CALM, Listed, Play, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal
+from openinfra_model.rehearsal.served import Served
 from openinfra_model.rehearsal.world import NotPlayedError, Stage
 
 ALONE = Plot(faults=())
@@ -355,3 +357,132 @@ def test_an_interrupt_keeps_what_was_seen(stage):
 
     report = Rehearsal(stage(), ALONE, enough).run(50, seed=1)
     assert (report.interrupted, report.schedules) == (True, 3)
+
+
+class Door(Twin):
+    """It serves until it is shut, or an operator asks for anything of the application."""
+
+    def __init__(self):
+        self.shut = False
+        self.known = ["a user"]
+
+    def join(self, machine, address):
+        pass
+
+    def asked(self, command, machines):
+        self.shut = True
+
+    def why_not_served(self, client):
+        return "the door is shut" if self.shut else ""
+
+    def users(self):
+        return ((user, "") for user in self.known)
+
+
+def behind_a_door(stage, *operations):
+    """Return a play in which beta has a door, before which alpha stands."""
+    played = Play(stage, Plot(operations=operations, faults=()), Listed())
+    played.world.twins["beta"] = Door()
+    return played
+
+
+def test_who_is_not_served_any_more_is_found(stage):
+    with pytest.raises(Violation) as violation:
+        behind_a_door(stage(related=True), "add-unit alpha", "add-unit beta").run()
+    assert violation.value.what.startswith(
+        "beta does not serve alpha/0 over relation 2 any more: the door is shut; it did after 'add-unit alpha', and "
+        "beta/0, beta/1, beta/2, alpha/0 are active"
+    )
+
+
+def test_who_was_never_served_or_uses_nothing_any_more_is_no_matter(stage):
+    shut = behind_a_door(stage(related=True))
+    door = shut.world.twins["beta"] = Door()
+    door.shut = True
+    shut.run()
+    for goes in (
+        "remove-application alpha",
+        "remove-relation alpha:one beta:first; remove-relation alpha:two beta:second",
+    ):
+        behind_a_door(stage(related=True), goes, "add-unit beta").run()
+    with pytest.raises(Violation, match="beta does not serve alpha/1 "):
+        behind_a_door(stage(related=True), "remove-unit alpha/0", "add-unit beta").run()
+
+
+def test_who_is_not_served_and_told_so_is_no_matter(stage):
+    world = play(stage(related=True)).world
+    door = world.twins["beta"] = Door()
+    seen = Served()
+    seen.note(world, "nothing")
+    door.shut = True
+    assert len(seen.unserved(world)) == 4  # two units over two relations each
+    world.power_off(world.state.units["alpha/0"].machine)
+    assert len(seen.unserved(world)) == 2
+    world.power_off(world.state.units["beta/1"].machine)
+    assert not seen.unserved(world)
+
+
+def test_a_user_whom_nobody_knows_any_more_is_not_served(stage):
+    world = play(stage()).world
+    door = world.twins["beta"] = Door()
+    seen = Served()
+    seen.note(world, "nothing")
+    door.known = []
+    seen.note(world, "add-unit beta")  # a rest at which nobody has looked makes nobody forgotten
+    assert seen.unserved(world) == [
+        "beta does not serve a user any more: nobody there knows it; it did after 'nothing', and beta/0, beta/1 are active"
+    ]
+
+
+def test_a_client_knows_the_secrets_that_it_may_read(stage):
+    world = play(stage(ADD)).world
+    (secret,) = world.state.secrets
+    told = {"key": f"secret:{secret.id}", "place": "here"}
+    assert served._with_secrets(world, "beta/0", told) == told
+    assert served._with_secrets(world, "alpha/1", told).keys() == {"key", "key.private-key", "place"}
+
+
+def test_a_job_that_waits_goes_on_later(stage):
+    charms = stage()
+    world = play(charms).world
+    machine, come = world.machines["0"], []
+    charms.codes["alpha"].module("word").run = lambda job: (
+        machine.wait_until(lambda: bool(come), 10_000) and "it has come"
+    )
+    jobs = Jobs(machine, "alpha")
+    jobs.start("word")
+    (job,) = world.jobs()
+    assert world.play_job(*job).error == "the job waits"
+    assert world.jobs() == []
+    assert world.waiting_jobs() == [job]
+    assert [(one.state, one.errors) for one in jobs.all()] == [("running", 0)]
+    come.append(True)
+    before = world.now
+    while not world.jobs():
+        assert world.wait()
+    assert world.now - before <= 300
+    assert not world.play_job(*job).error
+    assert [(one.state, one.progress) for one in jobs.all()] == [("done", "it has come")]
+    assert world.waiting_jobs() == []
+
+
+def test_a_dead_disk_is_swapped_for_an_empty_one_of_its_name(stage):
+    class Disks(Twin):
+        def join(self, machine, address):
+            pass
+
+        def swapped(self, unit, machine, path):
+            yield f"run {unit} show path={path} there={machine.disk(path).read(0, 4)!r}"
+
+    world = play(stage()).world
+    world.twins["alpha"] = Disks()
+    machine = world.machines[world.state.units["alpha/0"].machine]
+    old = Disk(1 << 20)
+    old.write(0, b"data")
+    machine.add_disk("/dev/sdb", old)
+    assert world.used_disks() == []
+    old.holder = "osd.1"
+    assert world.used_disks() == [("0", "/dev/sdb")]
+    zeros = bytes(4)
+    assert world.swap_disk("0", "/dev/sdb") == [f"run alpha/0 show path=/dev/sdb there={zeros!r}"]
+    assert machine.disk("/dev/sdb").size == 1 << 20

@@ -63,6 +63,11 @@ _CHANGES_SHOWN = 3
         help="before that, what an operator usually does first, such as adding disks (played unless told otherwise)",
     ),
     argument(
+        "--hasty",
+        action="store_true",
+        help="do what --do says amid what goes on, without waiting for what was done before",
+    ),
+    argument(
         "--operations",
         type=int,
         default=1,
@@ -104,6 +109,7 @@ def rehearse(_: Client, arguments: argparse.Namespace) -> int:
         "units": _counts(arguments.units),
         "do": list(arguments.do),
         "usual": arguments.usual,
+        "hasty": arguments.hasty,
         "operations": arguments.operations,
         "faults": _faults(arguments.faults),
         "shrink": not arguments.no_shrink,
@@ -180,6 +186,7 @@ def _plot(asked: Mapping[str, Any]) -> Plot:
     return Plot(
         operations=tuple(asked["do"]),
         usual=asked["usual"],
+        hasty=asked.get("hasty", False),
         undertakings=asked["operations"],
         faults=tuple(asked["faults"]),
     )

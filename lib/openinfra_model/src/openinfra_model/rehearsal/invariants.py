@@ -49,10 +49,11 @@ CERTIFICATES = Invariant(
 ROTATED = Invariant(
     "rotated", "a credential that was replaced is nowhere on a machine in the end, and lets nobody in"
 )
+SERVED = Invariant("served", "nobody who was served before is unserved at rest without a status that says so")
 
 ALL = (
     CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
-    REFUSED, ROOTS_OWN, WHOLE_FILES, SAME_FILES, SOFTWARE, CERTIFICATES, ROTATED,
+    REFUSED, ROOTS_OWN, WHOLE_FILES, SAME_FILES, SOFTWARE, CERTIFICATES, ROTATED, SERVED,
 )  # fmt: skip
 
 _GENERATED = (

@@ -15,6 +15,7 @@ from openinfra_model.core.errors import ModelError
 from openinfra_model.rehearsal import credentials, invariants, operator
 from openinfra_model.rehearsal.guard import unguarded
 from openinfra_model.rehearsal.invariants import Violation
+from openinfra_model.rehearsal.served import Served
 from openinfra_model.rehearsal.world import Fault, Ran, World
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ FAULTS = (
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
 or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
 read, until it works again. Links that services plant in their own folders, to what is root's."""
-HARD = ("lose", "away")
+HARD = ("lose", "away", "swap")
 """Faults that not every bundle bears, and that strike only where they are named: a machine that dies for good amid all and
-is replaced, and one that has no power while the operator does something else."""
+is replaced, one that has no power while the operator does something else, and a disk that dies and is swapped for an empty one
+of the same name."""
 SLOW = ("clock", "age", "outage", "rotate", "disk")
 """Those of them that strike at rest too, between operations: there most of them happen."""
-AT_REST = (*SLOW, "away")
-ONLY_AT_REST = ("disk",)
+AT_REST = (*SLOW, "away", "swap")
+ONLY_AT_REST = ("disk", "swap")
 """Those that strike only there. What an operator does next she does with disks that work: a dead one stops it, as it should."""
 REST = 4
 """Of so many rests and one for each of these kinds, one has a fault."""
@@ -137,6 +139,9 @@ class Play:
         self.world = World(
             self.stage, start_seconds=STARTS[self._pick(len(STARTS))], names_return=bool(self._pick(2))
         )
+        self._served = Served()
+        self._operation = "deploy the bundle"
+        """What the operator did last."""
         self._away = ""
         self._faults_left = self.plot.most_faults if self.plot.faults else 0
         self._delayed: Violation | None = None
@@ -148,9 +153,10 @@ class Play:
             Violation: An invariant does not hold.
         """
         self.world.deploy()
-        self._tell("deploy the bundle")
-        if not self.plot.hasty:
+        self._tell(self._operation)
+        if self.plot.usual or not self.plot.hasty:
             self._settle()
+            self._look_who_is_served()
             self._rest()
         for operation in self._usual():
             if not self._operate(operation):
@@ -176,8 +182,9 @@ class Play:
         self._settle(WAITS)
         if self.disturbances > 1:
             # Juju tells peers of some changes by no event; what they do then comes with their next update-status.
-            self._let_update_status_pass()
+            self._let_update_status_pass(WAITS)
         self._second_round()
+        self._look_who_is_served()
         invariants.check_end(self.world)
         credentials.check_end(self.world)
         return self.world
@@ -237,11 +244,18 @@ class Play:
             elif not self.world.wait():
                 return
 
-    def _let_update_status_pass(self) -> None:
+    def _let_update_status_pass(self, most_waits: int = 0) -> None:
         """Let each unit look twice: what one starts when it looks first, such as a daemon on a mended disk, others see then."""
         end = self.world.now + 2 * UPDATE_STATUS
         while self.world.now < end and self.world.wait():
-            self._settle(WAITS)
+            self._settle(most_waits)
+
+    def _look_who_is_served(self) -> None:
+        """See that all are served who were, or are told why not; units may have to look first."""
+        if self._served.unserved(self.world):
+            self._let_update_status_pass()
+        self._served.check(self.world)
+        self._served.note(self.world, self._operation)
 
     def _limit(self) -> int:
         units = max(len(self.world.state.units), 1)
@@ -319,6 +333,7 @@ class Play:
             "links": self._plant_links,
             "lose": self._lose,
             "away": self._send_away,
+            "swap": self._swap_disk,
         }
         if kind not in strikes:
             raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(strikes)}")
@@ -390,6 +405,7 @@ class Play:
             self.disturbances += 1
             self._strike(kinds[strike - REST])
             self._settle()
+            self._look_who_is_served()
 
     def _disturb_clock(self) -> None:
         """Have a machine's clock jump; one that is wrong is set, as by the first answer of a time server."""
@@ -411,6 +427,18 @@ class Play:
             name, path = working[self._pick(len(working))]
             self.world.break_disk(name, path, errno.EIO)
             self._tell(f"{path} of machine {name} cannot be read any more")
+
+    def _swap_disk(self) -> None:
+        """Have a disk die for good, and an operator put another one in its place."""
+        if used := self.world.used_disks():
+            name, path = used[self._pick(len(used))]
+            commands = self.world.swap_disk(name, path)
+            self._tell(f"{path} of machine {name} is swapped for an empty disk")
+            self._settle()
+            for command in commands:
+                if not self._operate(command):
+                    # A fault has struck; the operator sees that it is not done.
+                    self._operate(command)
 
     def _mend_disks(self) -> None:
         for name, path in self.world.broken_disks():
@@ -459,21 +487,38 @@ class Play:
     # Operations
 
     def _operate(self, operation: str) -> bool:
-        """Do what an operator does, several things at once where `;` is between them, and settle; return whether it is done."""
+        """Do what an operator does, several things at once where `;` is between them, and settle; return whether it is done.
+
+        What has failed when a fault struck is done again, as an operator does who sees it.
+        """
+        commands = operation.split(";")
+        while True:
+            before, was_away = self.disturbances, bool(self._away)
+            failed = self._do(commands)
+            if not failed:
+                return True
+            if not self.plot.faults:
+                raise Violation(invariants.DONE, f"{operation}: {next(iter(failed.values()))}")
+            if self.disturbances == before + 1 and not was_away:
+                return False
+            commands = list(failed)
+
+    def _do(self, commands: list[str]) -> dict[str, str]:
+        """Do things at once, settle, and look who is served; return what has failed, and why."""
         self.disturbances += 1
-        self._tell(f"the operator: {_first(operation)}")
+        self._operation = _first(";".join(commands))
+        self._tell(f"the operator: {self._operation}")
         try:
-            tasks = [task for command in operation.split(";") if (task := self.world.do(command))]
+            tasks = {command: task for command in commands if (task := self.world.do(command))}
         except ModelError as error:
-            raise Violation(invariants.DONE, f"{operation}: {error}") from error
+            raise Violation(invariants.DONE, f"{self._operation}: {error}") from error
         self._settle()
         if self._away:
             self._bring_back()
         self.world.pass_time(OPERATOR)
-        failed = [one for task in tasks if (one := self.world.state.tasks[task]).status != "completed"]
-        if failed and not self.plot.faults:
-            raise Violation(invariants.DONE, f"{operation}: {failed[0].message}")
-        return not failed
+        self._look_who_is_served()
+        done = {command: self.world.state.tasks[task] for command, task in tasks.items()}
+        return {command: task.message for command, task in done.items() if task.status != "completed"}
 
     def _undertake(self) -> None:
         """Do what an operator may do to a healthy model, or nothing."""

@@ -17,7 +17,7 @@ import yaml
 from openinfra_charm import job as jobs
 from openinfra_charm import leftovers
 from openinfra_charm.machine import Result, use
-from openinfra_charm.testing import Clock, Fuse, Killed, MemoryMachine, OutOfPatienceError
+from openinfra_charm.testing import Clock, Disk, Fuse, Killed, MemoryMachine, StillWaiting
 from openinfra_model.controller import deployment
 from openinfra_model.core import Core, Ids, State, secrets
 from openinfra_model.core.entities import Network
@@ -40,7 +40,9 @@ HOOK_SECONDS = 60
 ROOTS_OWN = "/root/key"
 """A file that no service has anything to do with; it holds its own name."""
 JOB_SECONDS = 120
-"""No job that is not waiting for something that never comes takes longer here, where data move at once."""
+"""What takes a job longer here, where data move at once, waits for something that others have to do."""
+JOB_PAUSE = 300
+"""Seconds after which such a job looks again. It begins anew then, as every job may at any point."""
 
 
 class NotPlayedError(Exception):
@@ -147,6 +149,8 @@ class World:
         self._joined: set[tuple[str, str]] = set()
         self._agents: dict[str, MemoryMachine] = {}
         """The machines on which Juju has a folder of a unit, by unit."""
+        self._waiting: dict[tuple[str, str, str], float] = {}
+        """Until when jobs wait that could not go on."""
         self._free_names: list[str] = []
         self._addresses: dict[str, tuple[str, ...]] = {}
 
@@ -172,6 +176,7 @@ class World:
 
     def _do(self, command: str) -> str:
         verb, *words = (word for word in shlex.split(command) if not word.startswith("--"))
+        self._tell_twins(command, words[:1])
         match verb, words:
             case "run", [unit, action, *parameters]:
                 return self._run_action(unit, action, parameters)
@@ -198,6 +203,16 @@ class World:
                     "add-secret NAME KEY=VALUE, update-secret NAME KEY=VALUE, grant-secret NAME APPLICATION"
                 )
         return ""
+
+    def _tell_twins(self, command: str, names: Sequence[str]) -> None:
+        """Tell twins what an operator asks of units: of one, of those of an application, or of those on a machine."""
+        for application, twin in self.twins.items():
+            units = [unit for unit in self.state.units if unit.application == application]
+            meant = [unit for unit in units if {unit.name, application, unit.machine} & {*names}]
+            if meant:
+                twin.asked(
+                    command, [self.machines[unit.machine] for unit in meant if unit.machine in self.machines]
+                )
 
     def _remove(self, verb: str, name: str, *, forced: bool) -> None:
         match verb:
@@ -305,12 +320,22 @@ class World:
 
     def jobs(self) -> list[tuple[str, str, str]]:
         """Return the jobs that machines are about to run: machine, application, id."""
-        return [
+        return [job for job in self._started_jobs() if self._waiting.get(job, 0) <= self.now]
+
+    def waiting_jobs(self) -> list[tuple[str, str, str]]:
+        """Return the jobs that wait for something: machine, application, id."""
+        return [job for job in self._started_jobs() if job in self._waiting]
+
+    def _started_jobs(self) -> list[tuple[str, str, str]]:
+        """Return the jobs whose processes are there, and forget the waits of others."""
+        started = [
             (name, application, job_id)
             for name, machine in self.machines.items()
             if machine.powered
             for application, job_id in machine.jobs()
         ]
+        self._waiting = {job: until for job, until in self._waiting.items() if job in started}
+        return started
 
     def power_off(self, *machines: str) -> None:
         """Cut machines' power at once."""
@@ -366,6 +391,27 @@ class World:
         machine.disk(path).errno = error
         for software in machine.software:
             software.services_changed()
+
+    def used_disks(self) -> list[tuple[str, str]]:
+        """Return the disks that daemons hold, on machines that are on: the machine's name and the disk's."""
+        return [
+            (name, path)
+            for name, path in self.working_disks()
+            if self.machines[name].powered and self.machines[name].disk(path).holder
+        ]
+
+    def swap_disk(self, name: str, path: str) -> list[str]:
+        """Let a disk die for good and an empty one be there under its name; return what an operator does about it."""
+        machine = self.machines[name]
+        machine.add_disk(path, Disk(machine.disk(path).size))
+        for software in machine.software:
+            software.services_changed()
+        units = [unit for unit in self.state.units if unit.machine == name and unit.application in self.twins]
+        return [
+            command
+            for unit in units
+            for command in self.twins[unit.application].swapped(unit.name, machine, path)
+        ]
 
     # Hooks, actions and jobs
 
@@ -440,14 +486,16 @@ class World:
             with (
                 self.stage.codes[self._charm(application)].active(),
                 use(machine),
-                machine.waiting(JOB_SECONDS),
+                machine.waiting(JOB_SECONDS, StillWaiting),
                 machine.fused(fault.fuse if fault else None),
             ):
                 jobs.main(application, job_id)
         except Killed:
             error = "the job was killed"
-        except OutOfPatienceError:
-            error = "the job waits without end"
+        except StillWaiting:
+            self._waiting[name, application, job_id] = self.now + JOB_PAUSE
+            changes = tuple(machine.log[begun:])
+            return Ran(unit=name, what=f"job {job_id}", changes=changes, error="the job waits")
         except Exception as problem:  # noqa: BLE001  the traceback goes to the journal, and systemd forgets the unit
             error = f"{type(problem).__name__}: {problem}"
         machine.job_ended(application, job_id)
@@ -501,12 +549,12 @@ class World:
     # Time
 
     def wait(self) -> bool:
-        """Go on to the next timer of the model; return whether there is one."""
+        """Go on to the next timer of the model or the end of a job's pause; return whether there is one."""
         wake = self.core.wake_at(self.now)
-        if wake is None:
-            return False
-        self.pass_time(max(wake - self.now, 0))
-        return True
+        timers = [*([] if wake is None else [wake]), *(self._waiting[job] for job in self.waiting_jobs())]
+        if timers:
+            self.pass_time(max(min(timers) - self.now, 0))
+        return bool(timers)
 
     def pass_time(self, seconds: float) -> None:
         """Let nothing happen for a while but what daemons do by themselves."""
