@@ -162,6 +162,22 @@ def test_the_distribution_again(machine):
     assert not [path for path in packages.paths if machine.exists(path)]
 
 
+def test_a_unit_that_goes_takes_its_source_along(four):
+    machine = four.machines[3]
+    machine.have("/etc/needrestart/needrestart.conf", "")
+    for each in four.machines.values():
+        each.ceph.archives["http://deb.example.org/debian forky"] = "20.2.4+ds-2"
+    four.configure(source=FORKY)
+    four.settle(8)
+    assert machine.exists("/etc/apt/sources.list.d/openinfra-ceph.list")
+    assert machine.exists("/etc/needrestart/conf.d/90-openinfra-ceph.conf")
+    four.action(3, "prepare-removal")
+    four.settle(3)
+    four.remove_unit(3)
+    assert not [path for path in machine.nodes if path.startswith(("/etc/apt/", "/etc/needrestart/conf.d/9"))
+                and machine.nodes[path].is_file]  # fmt: skip
+
+
 def test_a_new_unit_installs_from_the_source_at_once(deploy):
     model = deploy(0)
     model.config["source"] = FORKY
