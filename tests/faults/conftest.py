@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["cloud", "controller", "juju", "pytest_addoption", "site"]
 
 BACK_SECONDS = 60
+LAST = ("test_removal", "test_ceph_upgrade")
+"""What comes after all others: it takes applications away; and one with a model of its own, when this one needs little."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,11 @@ def kill(cloud, users) -> Callable[[str, str], None]:
         users.verify()
 
     return kill
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have those of `LAST` run in their order, after all others."""
+    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
