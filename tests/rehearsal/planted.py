@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from openinfra_model.rehearsal.play import FAULTS
 
 CEPH = "charms/ceph/src"
 HOST = "charms/host/src"
 MEMCACHED = "charms/memcached/src"
+GATEWAY = "charms/gateway/src"
+KEYSTONE = "charms/keystone/src"
 LIB = "lib/openinfra_charm/src/openinfra_charm"
 
 
@@ -22,10 +25,13 @@ class Planted:
     new: str
     told_by: frozenset[str]
     do: tuple[str, ...] = ()
+    bundle: str = "bundles/openinfra.yaml"
     charms: tuple[str, ...] = ("ceph", "host")
-    """Those that the bundle has, related to each other."""
+    """Those of the bundle's applications that are played; none: all."""
     faults: str = ",".join(FAULTS)
     """Those that may strike."""
+    deployed_only: bool = False
+    """Whether nobody does anything after the deployment."""
 
 
 def _planted(name: str, file: str, old: str, new: str, told_by: str, *do: str) -> Planted:
@@ -47,6 +53,14 @@ def _in_tls(
     return replace(planted, charms=("memcached", "certificates"), faults=faults)
 
 
+def _in_bundle(name: str, file: str, old: str, new: str, told_by: str, *do: str, **more: Any) -> Planted:
+    """Return a fault that is looked for in another bundle, or another part of it, or where only some faults strike."""
+    return replace(_planted(name, file, old, new, told_by, *do), **more)
+
+
+ALONE = ("ceph",)
+PARTS = "tests/rehearsal/bundles"
+REPLACED = "remove-machine 1 --force; add-unit ceph"
 RESTART = "config ceph osd-benchmark=false"
 
 PLANTED = (
@@ -153,5 +167,72 @@ PLANTED = (
         "a certificate that is not valid yet", f"{LIB}/tls.py",
         "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges",
         faults="clock", do="add-unit memcached",
+    ),
+    # Whom nobody serves any more
+    _in_bundle(
+        "the keys of all daemons go with one of them", f"{CEPH}/daemons.py",
+        '        charm.ceph.admin.command("auth rm", entity=entity)\n',
+        '        for _, _, user in _recorded(charm):\n            charm.ceph.admin.command("auth rm", entity=user)\n',
+        "served", "remove-unit ceph-fs/0", charms=("ceph", "ceph-fs"), faults="leader,delay",
+    ),
+    _in_bundle(
+        "a live user is disabled with a retired one", f"{KEYSTONE}/clients.py",
+        """        for found in self._admin.find("users", name=user, domain_id=self._domain):
+            self._admin.delete("users", found["id"])
+""",
+        """        for found in self._admin.find("users", domain_id=self._domain):
+            self._admin.update("users", found["id"], enabled=False)
+""",
+        "served", "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+        bundle=f"{PARTS}/keystone.yaml", charms=(), faults="leader,delay",
+    ),
+    _in_bundle(
+        "the new user is dropped, and not the old one", f"{LIB}/granted.py",
+        "self._save(self.users[-1:], [*self.retired, *self.users[:-1]])",
+        "self._save(self.users[:1], [*self.retired, *self.users[1:]])",
+        "served", "run mysql/leader rotate-password relation-id=relation:database",
+        bundle=f"{PARTS}/keystone.yaml", charms=("mysql", "keystone", "certificates"), faults="leader,delay",
+    ),
+    _in_bundle(
+        "a route with one backend is dropped", f"{GATEWAY}/routes.py",
+        "    for asked in state.routes:", "    for asked in (one for one in state.routes if len(one.backends) > 1):",
+        "served", "remove-unit web/0", bundle=f"{PARTS}/gateway.yaml", charms=(), faults="leader,delay",
+    ),
+    # What is known by a name that is given again
+    _in_bundle(
+        "a disk of the dead one's name is taken for the dead one", f"{CEPH}/jobs/replace_disk.py",
+        "        osd = ceph.osds.get(new)\n",
+        """        osd = ceph.osds.get(old)
+        if osd and osd.device == device:
+            return f"osd.{osd.number} is on {device} now"
+        osd = ceph.osds.get(new)
+""",
+        "software converges", charms=ALONE, faults="swap",
+    ),
+    _in_bundle(
+        "the OSDs of a machine that is gone are those below its name", f"{CEPH}/drain.py",
+        "    uuids = claimed(admin, unit)\n",
+        """    below = [node["children"] for node in admin.command("osd tree")["nodes"] if node["name"] == host]
+    uuids = [osd["uuid"] for osd in admin.command("osd dump")["osds"] if osd["osd"] in sum(below, [])]
+""",
+        "software converges", REPLACED, "run ceph/3 add-disk osd-devices=file:3G", charms=ALONE, faults="leader,delay",
+    ),
+    _in_bundle(
+        "what was done for a host is done for the next of its name", f"{LIB}/job.py",
+        "(record.module, record.arguments) == (module, arguments)]",
+        'record.module == module and record.arguments.get("host") == arguments.get("host")]',
+        "software", REPLACED, "run ceph/3 add-disk osd-devices=file:3G",
+        "remove-machine 3 --force; add-unit ceph", "run ceph/4 add-disk osd-devices=file:3G", charms=ALONE, faults="leader,delay",
+    ),
+    # Who is gone
+    _in_bundle(
+        "who was not met is gone", f"{LIB}/cluster.py",
+        "return [unit for unit in unseen if unit not in self.planned]", "return unseen",
+        "software converges", "add-unit ceph", charms=ALONE, faults="leader,delay",
+    ),
+    _in_bundle(
+        "a founder that died is waited for", f"{CEPH}/quorum.py",
+        'return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)',
+        'return "fsid" in shared', "converges", charms=ALONE, faults="lose,kill", deployed_only=True,
     ),
 )  # fmt: skip

@@ -51,6 +51,13 @@ PARTS = {
         # What stops a roll is for the operator: it is played where all goes well.
         faults=("kill", "power", "blackout", "disk"),
     ),
+    "disks that die": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={"and are swapped": ("config ceph osd-memory-target=1G",)},
+        faults=("swap", "kill", "power"),
+        schedules=6,
+    ),
     "disks, and all goes well": Part(
         charms=("ceph", "host"),
         bundle=ROOT / "tests/rehearsal/bundles/disks.yaml",

@@ -112,6 +112,15 @@ class Twin(testing.Twin):
         elif re.search(r"remove|prepare-removal", command):
             self._asked_for |= {osd.uuid for osd in self.cluster.osds.values() if osd.host in hosts}
 
+    def spare_disks(self) -> Iterator[tuple[testing.MemoryMachine, str]]:
+        """Yield the OSDs' disks while all data have all their copies."""
+        if self.cluster.quorum and self.cluster.states().keys() <= {"active+clean"}:
+            for member in self.cluster.members:
+                for number in member.running_osds():
+                    path = member.machine.resolve(f"/var/lib/ceph/osd/ceph-{number}/block")
+                    if member.machine.is_block_device(path):
+                        yield member.machine, path
+
     def swapped(self, unit: str, machine: testing.MemoryMachine, path: str) -> Iterator[str]:
         """Yield how an OSD is made anew whose disk has died."""
         for number, osd in self.cluster.osds.items():

@@ -258,6 +258,10 @@ class Twin:
     def asked(self, command: str, machines: Sequence[MemoryMachine]) -> None:
         """Note what an operator asks for of units of the application, in the words of the command line, and on which machines they are."""
 
+    def spare_disks(self) -> Iterator[tuple[MemoryMachine, str]]:
+        """Yield the disks any one of which may die without the loss of anything: the machine, and where the disk is."""
+        return iter(())
+
     def swapped(self, unit: str, machine: MemoryMachine, path: str) -> Iterator[str]:
         """Yield what an operator does with a unit on whose machine a dead disk was swapped for an empty one."""
         del unit, machine, path

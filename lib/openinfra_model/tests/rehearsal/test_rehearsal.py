@@ -471,18 +471,21 @@ def test_a_dead_disk_is_swapped_for_an_empty_one_of_its_name(stage):
         def join(self, machine, address):
             pass
 
+        def spare_disks(self):
+            yield machine, "/dev/sdb"
+
         def swapped(self, unit, machine, path):
             yield f"run {unit} show path={path} there={machine.disk(path).read(0, 4)!r}"
 
     world = play(stage()).world
     world.twins["alpha"] = Disks()
-    machine = world.machines[world.state.units["alpha/0"].machine]
+    machine = world.machines["0"]
     old = Disk(1 << 20)
     old.write(0, b"data")
     machine.add_disk("/dev/sdb", old)
-    assert world.used_disks() == []
-    old.holder = "osd.1"
-    assert world.used_disks() == [("0", "/dev/sdb")]
+    assert world.spare_disks() == [("0", "/dev/sdb")]
     zeros = bytes(4)
     assert world.swap_disk("0", "/dev/sdb") == [f"run alpha/0 show path=/dev/sdb there={zeros!r}"]
     assert machine.disk("/dev/sdb").size == 1 << 20
+    world.power_off("0")
+    assert world.spare_disks() == []

@@ -430,8 +430,8 @@ class Play:
 
     def _swap_disk(self) -> None:
         """Have a disk die for good, and an operator put another one in its place."""
-        if used := self.world.used_disks():
-            name, path = used[self._pick(len(used))]
+        if spare := self.world.spare_disks():
+            name, path = spare[self._pick(len(spare))]
             commands = self.world.swap_disk(name, path)
             self._tell(f"{path} of machine {name} is swapped for an empty disk")
             self._settle()

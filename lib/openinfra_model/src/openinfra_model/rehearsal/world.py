@@ -392,13 +392,11 @@ class World:
         for software in machine.software:
             software.services_changed()
 
-    def used_disks(self) -> list[tuple[str, str]]:
-        """Return the disks that daemons hold, on machines that are on: the machine's name and the disk's."""
-        return [
-            (name, path)
-            for name, path in self.working_disks()
-            if self.machines[name].powered and self.machines[name].disk(path).holder
-        ]
+    def spare_disks(self) -> list[tuple[str, str]]:
+        """Return the disks any one of which may die: the machine's name and the disk's."""
+        spare = [disk for twin in self.twins.values() for disk in twin.spare_disks()]
+        names = {id(machine): name for name, machine in self.machines.items() if machine.powered}
+        return [(names[id(machine)], path) for machine, path in spare if id(machine) in names]
 
     def swap_disk(self, name: str, path: str) -> list[str]:
         """Let a disk die for good and an empty one be there under its name; return what an operator does about it."""
