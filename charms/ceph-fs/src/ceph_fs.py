@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin import Admin, UnreachableError
-from openinfra_charm import registry, render
+from openinfra_charm import program, registry, render
 from openinfra_charm.ceph import Daemon
 from openinfra_charm.registry import Footprint
 
@@ -67,9 +66,8 @@ class Mds:
         )
         access = state.access
         self.daemon.render(key=access.key, config=config, drop_in=drop_in, cluster_version=access.version)
-        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         for kind in registry.CHECKS:
-            check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self._application)
+            check = program.command(HERE / "check.py", kind, self._application)
             registry.leave_check(self.machine, kind, self._application, *check)
 
     def is_ready(self) -> bool:

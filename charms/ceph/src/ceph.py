@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import disk
 import osd
 from admin import CONFIG, KEYRING, Admin
 from monitor import Monitor, endpoint, forget_monitor
-from openinfra_charm import registry, render
+from openinfra_charm import program, registry, render
 from openinfra_charm.ceph import options_at_start
 from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
@@ -127,9 +126,8 @@ class Ceph:
             self.machine.restart_services(
                 CRASH_SERVICE
             )  # it came with its package, and runs the packaged program
-        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         for kind in (*registry.CHECKS, registry.BEFORE_STOP):
-            check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self.application)
+            check = program.command(HERE / "check.py", kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
         return bool(changed)
 

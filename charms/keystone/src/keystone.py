@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyset import EXPIRED_WINDOW, KINDS
-from openinfra_charm import front, registry, release, render, tls
+from openinfra_charm import front, program, registry, release, render, tls
 from openinfra_charm.front import Front
 from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import HEALTH, Api, Description
@@ -103,12 +102,9 @@ class Keystone:
             address=state.address, port=BACKEND_PORT, daemon=f"unix@{self.api.socket}", health=HEALTH,
             proxied=PROXIED_PORT, sources=state.sources,
         )  # fmt: skip
-        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
-        check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"))
         for kind in registry.CHECKS:
-            registry.leave_check(
-                self.machine, kind, self.application, *check, kind, self.application, *state.others
-            )
+            check = program.command(HERE / "check.py", kind, self.application, *state.others)
+            registry.leave_check(self.machine, kind, self.application, *check)
 
     def _trust(self, whom: str, *cas: str) -> str:
         """Have a file of the CAs with which others are verified; return its path, empty where they speak no TLS."""

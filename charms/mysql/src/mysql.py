@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry, render, tls
+from openinfra_charm import program, registry, render, tls
 from openinfra_charm.registry import Footprint
 from openinfra_charm.render import File
 from openinfra_charm.service import Service, Services
@@ -137,9 +136,8 @@ class MySql:
         )
         if DROP_IN in changed:
             self.machine.reload_systemd()
-        path = ":".join(str(Path(folder).resolve()) for folder in sys.path if folder)
         for kind in registry.CHECKS:
-            check = ("env", f"PYTHONPATH={path}", "python3", str(HERE / "check.py"), kind, self.application)
+            check = program.command(HERE / "check.py", kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
         return bool(changed)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import backup
 import store
-from openinfra_charm import registry, render
+from openinfra_charm import program, registry, render
 from openinfra_charm.interfaces import s3
 from openinfra_charm.render import File
 from openinfra_charm.service import Service
@@ -130,7 +129,7 @@ def _service(charm: MySqlCharm) -> str:
         "backup.service.j2",
         application=charm.app.name,
         program=str(HERE / "scheduled.py"),
-        path=":".join(str(Path(folder).resolve()) for folder in sys.path if folder),
+        path=program.search_path(),
         unit=charm.unit.name,
         retention=charm.settings.backup_retention,
         **arguments(charm),

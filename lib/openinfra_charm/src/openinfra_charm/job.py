@@ -15,13 +15,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-import os
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import machine as machines
+from openinfra_charm import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,10 +187,9 @@ class Jobs:
         return f"{self._application}-job-{record.id}.service"
 
     def _launch(self, record: Record) -> None:
-        path = os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path if folder)
         self._machine.run(
             "systemd-run", "--quiet", "--collect", f"--unit={self._unit(record)}",
-            f"--setenv=PYTHONPATH={path}", "--setenv=PYTHONDONTWRITEBYTECODE=1",
+            f"--setenv=PYTHONPATH={program.search_path()}", "--setenv=PYTHONDONTWRITEBYTECODE=1",
             "python3", "-m", "openinfra_charm.job", self._application, record.id,
         )  # fmt: skip
 
