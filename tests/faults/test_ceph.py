@@ -52,6 +52,25 @@ def test_a_killed_daemon_comes_back_under_load(cloud, pool, daemon):
     cloud.wait_for_health("ceph/0")
 
 
+def test_a_crash_reaches_the_operator(cloud):
+    """Reports of what is known to do no harm do not: there is this one alone."""
+    unit = cloud.units("ceph")[1]
+    osd = cloud.osds_of(unit)[0]
+    cloud.shell(unit, f"systemctl kill --signal=SEGV ceph-osd@{osd}.service")
+    folder = "/var/lib/ceph/crash"
+    cloud.shell(unit, f"for _ in $(seq 60); do ls {folder}/2*/done 2>/dev/null && break; sleep 1; done")
+    cloud.shell(unit, "systemctl restart ceph-crash.service")
+    limit = time.monotonic() + 60
+    while not (crashes := cloud.ceph(unit, "crash", "ls-new")):
+        assert time.monotonic() < limit, "nobody has told the cluster"
+        time.sleep(2)
+    assert [crash["entity_name"] for crash in crashes] == [f"osd.{osd}"]
+    cloud.poke(unit)
+    assert "recently crashed" in cloud.juju.status().get_units("ceph")[unit].workload_status.message
+    cloud.shell(unit, "ceph crash archive-all")
+    cloud.wait_for_health("ceph/0")
+
+
 def test_a_restart_goes_from_unit_to_unit(cloud, pool):
     before = {unit: cloud.invocations(unit, *DAEMONS) for unit in cloud.units("ceph")}
     with load(cloud, "ceph/0", pool) as clients, Watch(cloud, "ceph/0") as watch:
