@@ -164,6 +164,27 @@ PARTS = {
         faults=("away",),
         schedules=8,
     ),
+    # Data that are not safe hold a unit that goes, as its monitor does: without them only the quorum can.
+    "ceph without disks, a machine is away": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={"units go": ("remove-unit ceph/2", "add-unit ceph", "remove-unit ceph/1")},
+        usual=False,
+        faults=("away",),
+        schedules=8,
+    ),
+    "ceph, the end of a job is not on record": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={
+            "disks go": (
+                "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
+                "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 replace-disk osd-id=3 device=/dev/sdc",
+            ),
+        },
+        faults=("record", "kill"),
+        schedules=6,
+    ),
     "ceph, host names come back": Part(
         charms=("ceph",),
         bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",

@@ -79,6 +79,10 @@ class Twin(testing.Twin):
         """Yield how a unit gets a disk."""
         yield f"run {unit} add-disk osd-devices=/dev/{DISKS[0]}"
 
+    def meanwhile(self, unit: str) -> Iterator[str]:
+        """Yield how a unit gets another OSD, whose number is the lowest that is free."""
+        yield f"run {unit} add-disk osd-devices=file:3G"
+
     def why_not_served(self, client: testing.Client) -> str:
         """Return why a client does not reach the cluster by the monitors and with the key that it was given, or not its pools."""
         if client.endpoint not in KEYS:

@@ -516,20 +516,21 @@ class Cluster:
             raise Refused(errno.EINVAL, f"error: removal of last monitor mon.{name} refused")
         if name not in self.monitors:
             return
+        before = self.quorum
+        left = [other for other in before if other != name]
+        if 2 * len(left) < len(self.monitors):
+            self.careless.append(
+                f"without mon.{name} there is no quorum: of {', '.join(before)} too few are left"
+            )
         if self._may_go != (name, frozenset(self.monitors)):
             self.careless.append(
                 f"mon.{name} was removed, and nobody had asked whether it may (mon ok-to-rm)"
             )
         if self._sender != name and name in self.quorum:
             self.careless.append(f"mon.{name} was in quorum when {self._sender} removed it")
-        before = self.quorum
         del self.monitors[name]
         self._left.add(name)
         self._dropped.add(name)
-        if not self.quorum:
-            self.careless.append(
-                f"without mon.{name} there is no quorum: of {', '.join(before)} too few are left"
-            )
 
     def check_monitors(self) -> None:
         """Note a monitor that was given up on a machine that serves on while too few are left.

@@ -267,6 +267,11 @@ class Twin:
         del unit, machine, path
         return iter(())
 
+    def meanwhile(self, unit: str) -> Iterator[str]:
+        """Yield what an operator may do with a unit at any moment, whatever else goes on, in the words of the command line."""
+        del unit
+        return iter(())
+
     def settings(self) -> Sequence[str]:
         """Return values that an operator may set in operation, as `option=value`."""
         return ()

@@ -466,6 +466,29 @@ def test_a_job_that_waits_goes_on_later(stage):
     assert world.waiting_jobs() == []
 
 
+def test_a_job_whose_end_is_not_on_record_begins_anew_while_an_operator_goes_on(stage):
+    class Busy(Twin):
+        def join(self, machine, address):
+            pass
+
+        def meanwhile(self, unit):
+            yield f"run {unit} show"
+            yield f"run {unit} dance"  # which is refused
+
+    works = "from openinfra_charm import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
+    charms, runs = stage(works), []
+    charms.codes["alpha"].module("word").run = lambda job: runs.append(job.machine.name)
+    played = Play(charms, Plot(faults=("record",), most_faults=1), Storm())
+    played.world.twins["alpha"] = Busy()
+    played.run()
+    assert len(runs) == len(set(runs)) + 1 == 3  # alpha is on two machines
+    lines = [step.what for step in played.timeline]
+    end = next(index for index, line in enumerate(lines) if line.endswith("job word-1: the power went away"))
+    assert lines[end + 1].endswith("has power again")
+    assert lines[end + 2].startswith("the operator, meanwhile: run ")
+    assert len([line for line in lines if "meanwhile" in line]) == 1
+
+
 def test_a_dead_disk_is_swapped_for_an_empty_one_of_its_name(stage):
     class Disks(Twin):
         def join(self, machine, address):

@@ -10,7 +10,8 @@ import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import yaml
 
@@ -29,6 +30,7 @@ from openinfra_model.rehearsal.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from openinfra_charm.testing import Twin
     from openinfra_model.bundle import Bundle
@@ -104,10 +106,14 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What befalls a hook or a job at one of its changes; with `power` its machine goes with it."""
+    """What befalls a hook or a job at one of its changes; with `power` its machine goes with it.
+
+    With `at_end` it is a job's last change, the record of its end, whatever the fuse says.
+    """
 
     fuse: Fuse
     power: bool = False
+    at_end: bool = False
 
 
 @dataclass
@@ -411,6 +417,11 @@ class World:
             for command in self.twins[unit.application].swapped(unit.name, machine, path)
         ]
 
+    def meanwhile(self, name: str) -> list[str]:
+        """Return what an operator may do with the units of a machine at any moment."""
+        units = [unit for unit in self.state.units if unit.machine == name and unit.application in self.twins]
+        return [command for unit in units for command in self.twins[unit.application].meanwhile(unit.name)]
+
     # Hooks, actions and jobs
 
     def play(self, run: HookRun, fault: Fault | None = None, *, relation_gone: bool = False) -> Ran:
@@ -485,7 +496,8 @@ class World:
                 self.stage.codes[self._charm(application)].active(),
                 use(machine),
                 machine.waiting(JOB_SECONDS, StillWaiting),
-                machine.fused(fault.fuse if fault else None),
+                machine.fused(fault.fuse if fault and not fault.at_end else None),
+                _without_end() if fault and fault.at_end else contextlib.nullcontext(),
             ):
                 jobs.main(application, job_id)
         except Killed:
@@ -615,6 +627,11 @@ class World:
     def statuses(self) -> Mapping[str, tuple[str, str]]:
         """Return each unit's status and message."""
         return {unit.name: (unit.workload.current, unit.workload.message) for unit in self.state.units}
+
+
+def _without_end() -> AbstractContextManager[Any]:
+    """Have jobs killed when they are about to record how they have ended."""
+    return mock.patch.object(jobs.Job, "end", side_effect=Killed)
 
 
 def _agent_folder(unit: str) -> str:
