@@ -106,8 +106,10 @@ class Twin(testing.Twin):
         return next((why for pool in sorted(wanted) if (why := self.cluster.why_not_served(pool))), "")
 
     def asked(self, command: str, machines: Sequence[testing.MemoryMachine]) -> None:
-        """Note which OSDs may go now: those that a command names, or all of a unit that is to go."""
+        """Note which OSDs may go now: those that a command names, or all of a unit that is to go; and which monitors of others."""
         hosts = {machine.name for machine in machines}
+        if "--force" in command:
+            self.cluster.give_up_monitors(hosts)
         if re.search(r"remove-disk|replace-disk", command):
             numbers = {int(number) for number in re.findall(r"(?:osd\.|osd-ids?=)(\d+)", command)}
             self._asked_for |= {

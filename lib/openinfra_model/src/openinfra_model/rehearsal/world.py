@@ -155,6 +155,8 @@ class World:
         self._joined: set[tuple[str, str]] = set()
         self._agents: dict[str, MemoryMachine] = {}
         """The machines on which Juju has a folder of a unit, by unit."""
+        self.given_up: dict[str, str] = {}
+        """Units that were removed by force, which runs none of their hooks, and the machine of each."""
         self._waiting: dict[tuple[str, str, str], float] = {}
         """Until when jobs wait that could not go on."""
         self._free_names: list[str] = []
@@ -221,6 +223,11 @@ class World:
                 )
 
     def _remove(self, verb: str, name: str, *, forced: bool) -> None:
+        if forced:
+            meant = [
+                unit for unit in self.state.units if name in {unit.name, unit.principal, unit.application}
+            ]
+            self.given_up |= {unit.name: unit.machine for unit in meant}
         match verb:
             case "remove-unit":
                 self.core.remove_unit([name], now=self.now, force=forced)
