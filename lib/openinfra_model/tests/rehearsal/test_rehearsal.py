@@ -330,12 +330,28 @@ def test_hooks_that_charms_bring_on_are_not_forced(stage):
 
 
 def test_an_operator_keeps_what_a_quorum_needs(stage):
-    two, three = (operator.undertakings(play(stage(units=units)).world) for units in (2, 3))
+    two, three = (
+        operator.undertakings(play(stage(units=units)).world, lambda _options: 0) for units in (2, 3)
+    )
     lost = [[next(iter(undertaking())) for undertaking in known] for known in (two, three)]
     assert not [command for command in lost[0] if "remove-machine" in command]
     assert [command for command in lost[1] if "remove-machine" in command] == [
         f"remove-machine {number} --force" for number in range(6)
     ]
+    # Each unit has a machine of its own here: with the unit it goes.
+    assert [command for known in lost for command in known if "lose-machine" in command] == ["lose-machine 0"]
+    assert not [
+        command for known in lost for command in known if "remove-unit" in command and "--force" in command
+    ]
+
+
+def test_a_machine_that_never_comes_back_goes_with_the_last_of_its_units(stage):
+    played = play(stage(units=3), Plot(operations=("lose-machine 1", "add-unit beta"), faults=()))
+    assert not played.world.machines["1"].powered
+    played.world.do("remove-unit alpha/1 --force")
+    played.world.make()
+    assert "1" not in played.world.machines
+    assert played.world.given_up == {"alpha/1": "1"}
 
 
 def test_undertakings_are_carried_out(stage):

@@ -280,7 +280,11 @@ class Play:
         moves: list[Callable[[], None]] = [partial(self._hook, run) for run in self.world.due()]
         moves += [partial(self._job, *job) for job in self.world.jobs()]
         machines = self.world.machines.items()
-        off = [name for name, machine in machines if not machine.powered and name != self._away]
+        off = [
+            name
+            for name, machine in machines
+            if not machine.powered and not machine.scrapped and name != self._away
+        ]
         return [*moves, *(partial(self._power_on, name) for name in off)]
 
     def _step(self, moves: list[Callable[[], None]]) -> None:
@@ -505,7 +509,7 @@ class Play:
     def _bring_back(self) -> None:
         """Give the machine its power again that was away."""
         name, self._away = self._away, ""
-        if name in self.world.machines:
+        if name in self.world.machines and not self.world.machines[name].scrapped:
             self._power_on(name)
             self._settle()
 
@@ -549,7 +553,7 @@ class Play:
         """Do what an operator may do to a healthy model, or nothing."""
         if not self._is_settled() or any(self.world.unfinished()):
             return
-        possible = operator.undertakings(self.world)
+        possible = operator.undertakings(self.world, self._pick)
         if chosen := self._pick(len(possible) + 1):
             for command in possible[chosen - 1]():
                 self._operate(command)
@@ -557,7 +561,9 @@ class Play:
     def _second_round(self) -> None:
         """Run one more config-changed and update-status on every unit: nothing may come of it."""
         for kind in ("config-changed", "update-status"):
-            for unit in list(self.world.state.units):
+            for unit in [
+                unit for unit in self.world.state.units if self.world.machines[unit.machine].powered
+            ]:
                 before = invariants.fingerprint(self.world)
                 run = HookRun(
                     unit=unit.name, machine=unit.machine, name=kind, kind="hook", hook=Hook(kind=kind)

@@ -194,6 +194,8 @@ class World:
                 self.core.add_unit(application, to=machines, now=self.now)
             case "remove-unit" | "remove-application" | "remove-machine", [name]:
                 self._remove(verb, name, forced="--force" in shlex.split(command))
+            case "lose-machine", [name]:
+                self._lose_machine(name)
             case "integrate", [first, second]:
                 self.core.integrate(first, second, now=self.now)
             case "remove-relation", [first, second]:
@@ -207,7 +209,7 @@ class World:
             case _:
                 raise NotPlayedError(
                     f"a rehearsal does not play {command!r}; it plays run UNIT ACTION, config APPLICATION NAME=VALUE, "
-                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh, "
+                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh, lose-machine, "
                     "add-secret NAME KEY=VALUE, update-secret NAME KEY=VALUE, grant-secret NAME APPLICATION"
                 )
         return ""
@@ -235,6 +237,17 @@ class World:
                 self.core.remove_application(name, now=self.now, force=forced)
             case _:
                 self.core.remove_machine(name, now=self.now, force=forced)
+
+    def _lose_machine(self, name: str) -> None:
+        """Have a machine die for good, of which the model knows no more than that it is down.
+
+        Raises:
+            ModelError: There is none of this name.
+        """
+        if name not in self.machines:
+            raise ModelError(f"machine {name} does not exist")
+        self.machines[name].scrap()
+        self.core.machine_down(name, self.now)
 
     def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
         given = {
