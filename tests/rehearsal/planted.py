@@ -244,6 +244,13 @@ PLANTED = (
         'return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)',
         'return "fsid" in shared', "converges", charms=ALONE, faults="lose,kill", deployed_only=True,
     ),
+    # What a unit leaves that was given up
+    _in_bundle(
+        "an OSD of a unit that was given up comes up again", f"{CEPH}/drain.py",
+        """        admin.command("osd set-group", flags="noup", who=[f"osd.{number}"])
+""", "",
+        "converges", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",
+    ),
     # What must not go now. Without disks: data that are not safe hold a unit that goes as well.
     _in_bundle(
         "a monitor goes though the cluster refuses it", f"{CEPH}/monitor.py",

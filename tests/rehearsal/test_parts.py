@@ -173,6 +173,18 @@ PARTS = {
         faults=("away",),
         schedules=8,
     ),
+    "ceph beside others, units are given up": Part(
+        charms=("ceph", "memcached"),
+        bundle=ROOT / "tests/rehearsal/bundles/shared.yaml",
+        undertakings={
+            "on machines that stay": ("remove-unit ceph/1 --force", "add-unit ceph", "remove-unit memcached/2 --force"),
+            "on a machine that never comes back": (
+                "lose-machine 1", "remove-unit ceph/1 --force", "remove-unit memcached/1 --force", "add-unit ceph",
+            ),
+        },
+        faults=("kill", "power", "leader", "delay", "away"),
+        schedules=4,
+    ),
     "ceph, the end of a job is not on record": Part(
         charms=("ceph",),
         bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",

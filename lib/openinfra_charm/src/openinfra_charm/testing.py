@@ -297,6 +297,9 @@ class Twin:
         """
         return iter(())
 
+    bears_leftovers: bool = True
+    """Whether all others go on as if a unit were not there that was given up by force, while what it has started runs on."""
+
     staying: Sequence[str] = ()
     """The application's units that are not on their way out; a rehearsal keeps it current."""
 

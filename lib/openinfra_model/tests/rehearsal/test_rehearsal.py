@@ -345,6 +345,17 @@ def test_an_operator_keeps_what_a_quorum_needs(stage):
     ]
 
 
+def test_a_unit_is_given_up_where_its_machine_stays_and_the_others_bear_it(stage):
+    world = play(stage(units=3)).world
+    world.do("add-unit beta --to 0")
+    rare = operator.undertakings(world, lambda options: options - 1)[-2]
+    assert next(rare()) == "remove-unit beta/3 --force"
+    door = world.twins["beta"] = Door()
+    door.bears_leftovers = False
+    rare = operator.undertakings(world, lambda options: options - 1)[-2]
+    assert next(rare()) == "remove-unit alpha/0 --force"
+
+
 def test_a_machine_that_never_comes_back_goes_with_the_last_of_its_units(stage):
     played = play(stage(units=3), Plot(operations=("lose-machine 1", "add-unit beta"), faults=()))
     assert not played.world.machines["1"].powered

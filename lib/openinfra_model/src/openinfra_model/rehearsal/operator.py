@@ -97,7 +97,9 @@ def _sharing(world: World) -> list[str]:
     return [
         unit.name
         for unit in principals
-        if machines.count(unit.machine) > 1 and len(world.units_of(unit.application)) >= SPARE
+        if machines.count(unit.machine) > 1
+        and len(world.units_of(unit.application)) >= SPARE
+        and (unit.application not in world.twins or world.twins[unit.application].bears_leftovers)
     ]
 
 
