@@ -30,6 +30,8 @@ class Planted:
     """Those of the bundle's applications that are played; none: all."""
     faults: str = ",".join(FAULTS)
     """Those that may strike."""
+    usual: bool = True
+    """Whether operators have done what is usual, such as adding disks, before."""
     deployed_only: bool = False
     """Whether nobody does anything after the deployment."""
 
@@ -224,6 +226,13 @@ PLANTED = (
         "software", REPLACED, "run ceph/3 add-disk osd-devices=file:3G",
         "remove-machine 3 --force; add-unit ceph", "run ceph/4 add-disk osd-devices=file:3G", charms=ALONE, faults="leader,delay",
     ),
+    _in_bundle(
+        "a job knows its OSD by number", f"{CEPH}/jobs/remove_disk.py",
+        'osds.split(",")',
+        '[osd.uuid for name in names.split(",") if (osd := ceph.osds.find(int(name)))]',
+        "software", "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
+        charms=ALONE, faults="record",
+    ),
     # Who is gone
     _in_bundle(
         "who was not met is gone", f"{LIB}/cluster.py",
@@ -234,5 +243,24 @@ PLANTED = (
         "a founder that died is waited for", f"{CEPH}/quorum.py",
         'return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)',
         'return "fsid" in shared', "converges", charms=ALONE, faults="lose,kill", deployed_only=True,
+    ),
+    # What a unit leaves that was given up
+    _in_bundle(
+        "an OSD of a unit that was given up comes up again", f"{CEPH}/drain.py",
+        """        admin.command("osd set-group", flags="noup", who=[f"osd.{number}"])
+""", "",
+        "converges", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",
+    ),
+    # What must not go now. Without disks: data that are not safe hold a unit that goes as well.
+    _in_bundle(
+        "a monitor goes though the cluster refuses it", f"{CEPH}/monitor.py",
+        "    except CommandRefusedError:\n        others = [other for",
+        "    except CommandRefusedError:\n        return None\n        others = [other for",
+        "software", "remove-unit ceph/2", charms=ALONE, faults="away", usual=False,
+    ),
+    _in_bundle(
+        "a monitor goes and the cluster is not asked", f"{CEPH}/monitor.py",
+        '        admin.command("mon ok-to-rm", id=name)\n', "        pass\n",
+        "software", "remove-unit ceph/2", charms=ALONE, faults="leader,delay", usual=False,
     ),
 )  # fmt: skip

@@ -164,6 +164,39 @@ PARTS = {
         faults=("away",),
         schedules=8,
     ),
+    # Data that are not safe hold a unit that goes, as its monitor does: without them only the quorum can.
+    "ceph without disks, a machine is away": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={"units go": ("remove-unit ceph/2", "add-unit ceph", "remove-unit ceph/1")},
+        usual=False,
+        faults=("away",),
+        schedules=8,
+    ),
+    "ceph beside others, units are given up": Part(
+        charms=("ceph", "memcached"),
+        bundle=ROOT / "tests/rehearsal/bundles/shared.yaml",
+        undertakings={
+            "on machines that stay": ("remove-unit ceph/1 --force", "add-unit ceph", "remove-unit memcached/2 --force"),
+            "on a machine that never comes back": (
+                "lose-machine 1", "remove-unit ceph/1 --force", "remove-unit memcached/1 --force", "add-unit ceph",
+            ),
+        },
+        faults=("kill", "power", "leader", "delay", "away"),
+        schedules=4,
+    ),
+    "ceph, the end of a job is not on record": Part(
+        charms=("ceph",),
+        bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",
+        undertakings={
+            "disks go": (
+                "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
+                "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 replace-disk osd-id=3 device=/dev/sdc",
+            ),
+        },
+        faults=("record", "kill"),
+        schedules=6,
+    ),
     "ceph, host names come back": Part(
         charms=("ceph",),
         bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",

@@ -85,7 +85,8 @@ def rehearse(planted, folder: Path) -> dict | None:
     command = [
         sys.executable, "-m", "openinfra_model.cli", "rehearse", str(folder / "bundles/openinfra.yaml"),
         "--schedules", str(SCHEDULES), "--no-shrink", "--save", str(save), "--faults", planted.faults,
-        *(["--no-usual", "--operations", "0"] if planted.deployed_only else ["--usual"]),
+        "--usual" if planted.usual and not planted.deployed_only else "--no-usual",
+        *(["--operations", "0"] if planted.deployed_only else []),
         *(word for operation in planted.do for word in ("--do", operation)),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(folder / "lib/openinfra_charm/src")}

@@ -249,7 +249,12 @@ def draining(session: Session) -> None:
         session.wait("it may go", lambda: is_safe(session, first))
         session.wait("all groups are clean without it", session.is_clean)
         session.note("empty, up", "osd purge-actual", id=first, yes_i_really_mean_it=True)
+        session.note("it may not come up", "osd set-group", flags="noup", who=[name])
+        session.note("it is down", "osd down", ids=[str(first)], definitely_dead=True)
+        session.wait("it stays down", lambda: not session.is_up(first))
     finally:
+        session.note("it may come up", "osd unset-group", flags="noup", who=[name])
+        session.wait("the OSD is up", lambda: session.is_up(first))
         session.note("filled again", "osd crush reweight", name=name, weight=weight)
     session.wait("it holds something", lambda: not is_safe(session, first))
     session.wait("all groups are clean with it", session.is_clean)

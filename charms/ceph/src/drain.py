@@ -118,7 +118,7 @@ def forget_osds(machine: Machine, admin: Admin, unit: str, host: str, report: Ca
     """Take the OSDs of a unit whose machine is gone for good out of the cluster, and the machine's place in CRUSH.
 
     They are those that the cluster has on record as the unit's. They are purged only when what they held is elsewhere in
-    full again. A new machine may have the old one's name by then: its OSDs stay, and so does the place.
+    full again, running ones too: an operator may have given a unit up whose machine stays. A new machine may have the old one's name by then: its OSDs stay, and so does the place.
 
     Raises:
         UnreachableError: The monitors do not answer.
@@ -131,6 +131,9 @@ def forget_osds(machine: Machine, admin: Admin, unit: str, host: str, report: Ca
         empty(machine, admin, numbers, lambda progress: report(f"{needs}; {progress}"))
     # In the meantime somebody else may have taken them out, and a number be another OSD's.
     for number in _numbers(admin, uuids):
+        # Where the unit was given up, and not its machine, it runs on, and would be up again before it is purged.
+        admin.command("osd set-group", flags="noup", who=[f"osd.{number}"])
+        admin.command("osd down", ids=[str(number)], definitely_dead=True)
         # Where nobody says that it is really meant, the manager asks once more whether it is safe.
         admin.manager_command("osd purge", id=number)
     nodes = admin.command("osd tree")["nodes"]

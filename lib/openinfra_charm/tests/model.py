@@ -109,6 +109,10 @@ class Model:
         self.machines[number].scrap()
         self._forget(number)
 
+    def give_up_unit(self, number):
+        """Remove a unit by force: no hook of it runs, and its machine stays, with all that runs there."""
+        self._forget(number)
+
     def _forget(self, number):
         del self.unit_data[number]
         if self.leader == number and self.unit_data:

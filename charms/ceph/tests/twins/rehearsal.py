@@ -79,6 +79,10 @@ class Twin(testing.Twin):
         """Yield how a unit gets a disk."""
         yield f"run {unit} add-disk osd-devices=/dev/{DISKS[0]}"
 
+    def meanwhile(self, unit: str) -> Iterator[str]:
+        """Yield how a unit gets another OSD, whose number is the lowest that is free."""
+        yield f"run {unit} add-disk osd-devices=file:3G"
+
     def why_not_served(self, client: testing.Client) -> str:
         """Return why a client does not reach the cluster by the monitors and with the key that it was given, or not its pools."""
         if client.endpoint not in KEYS:
@@ -102,8 +106,10 @@ class Twin(testing.Twin):
         return next((why for pool in sorted(wanted) if (why := self.cluster.why_not_served(pool))), "")
 
     def asked(self, command: str, machines: Sequence[testing.MemoryMachine]) -> None:
-        """Note which OSDs may go now: those that a command names, or all of a unit that is to go."""
+        """Note which OSDs may go now: those that a command names, or all of a unit that is to go; and which monitors of others."""
         hosts = {machine.name for machine in machines}
+        if "--force" in command:
+            self.cluster.give_up_monitors(hosts)
         if re.search(r"remove-disk|replace-disk", command):
             numbers = {int(number) for number in re.findall(r"(?:osd\.|osd-ids?=)(\d+)", command)}
             self._asked_for |= {

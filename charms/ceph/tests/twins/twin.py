@@ -70,6 +70,7 @@ class Osd:
     up: bool = False
     inside: bool = True
     destroyed: bool = False
+    noup: bool = False
     device_class: str = "hdd"
     version: str = ""
 
@@ -117,7 +118,8 @@ class Cluster:
     one would be two clusters), `lost`, the groups whose last copy went with an OSD, `hasty`, the groups that had too
     few copies elsewhere when an OSD was purged with one, `overwritten`, the OSDs whose devices were erased while the
     cluster had them, `careless`, what was done to monitors that could have cost the quorum, a sentence each, and `disorder`,
-    daemons that ran a new version before those that have to come first. `eager`
+    daemons that ran a new version before those that have to come first. `given_up` are the stores of monitors that others may
+    remove while they are in quorum: their units were removed by force. `eager`
     names monitors that try without long pauses: another
     one at an address where there was one before does not get in within a test's time.
     """
@@ -147,6 +149,7 @@ class Cluster:
         self.required = ""
         self.asked_for: set[str] | None = None
         self.unasked: list[str] = []
+        self.given_up: set[str] = set()
         self.commands: list[str] = []
         self.fsid = ""
         self._joined: set[str] = set()
@@ -177,7 +180,7 @@ class Cluster:
                 self._joined.add(store["id"])
         running = {osd.number: machine for machine in self._hosts for osd in self._bootable(machine)}
         for osd in self.osds.values():
-            osd.up = bool(self.quorum) and osd.number in running
+            osd.up = bool(self.quorum) and osd.number in running and (osd.up or not osd.noup)
             if osd.up and not osd.host:
                 machine = running[osd.number]
                 osd.host = machine.name
@@ -516,20 +519,28 @@ class Cluster:
             raise Refused(errno.EINVAL, f"error: removal of last monitor mon.{name} refused")
         if name not in self.monitors:
             return
+        before = self.quorum
+        left = [other for other in before if other != name]
+        if 2 * len(left) < len(self.monitors):
+            self.careless.append(
+                f"without mon.{name} there is no quorum: of {', '.join(before)} too few are left"
+            )
         if self._may_go != (name, frozenset(self.monitors)):
             self.careless.append(
                 f"mon.{name} was removed, and nobody had asked whether it may (mon ok-to-rm)"
             )
-        if self._sender != name and name in self.quorum:
+        is_given_up = self._stores[name] in self.given_up
+        if self._sender != name and name in self.quorum and not is_given_up:
             self.careless.append(f"mon.{name} was in quorum when {self._sender} removed it")
-        before = self.quorum
         del self.monitors[name]
         self._left.add(name)
-        self._dropped.add(name)
-        if not self.quorum:
-            self.careless.append(
-                f"without mon.{name} there is no quorum: of {', '.join(before)} too few are left"
-            )
+        self._dropped |= set() if is_given_up else {name}
+
+    def give_up_monitors(self, hosts: set[str]) -> None:
+        """Let others remove the monitors that these machines have now, though they run."""
+        self.given_up |= {
+            store for name, store in self._stores.items() if name in hosts & self.monitors.keys()
+        }
 
     def check_monitors(self) -> None:
         """Note a monitor that was given up on a machine that serves on while too few are left.
@@ -744,12 +755,15 @@ class Cluster:
             self._osd(int(number)).inside = False
 
     def _do_osd_down(self, ids: list[str], definitely_dead: bool = False) -> None:
-        """An OSD that runs says at once that it is not down."""
+        """An OSD that runs says at once that it is not down, and is up again unless its flag noup is set."""
         for number in ids:
             self._osd(int(number)).up = False
 
     def _do_osd_set_group(self, flags: str, who: list[str]) -> None:
         for name in who:
+            if flags == "noup" and name in {f"osd.{number}" for number in self.osds}:
+                self._osd(int(name.removeprefix("osd."))).noup = True
+                continue
             if name not in {osd.host for osd in self.osds.values()}:
                 raise Refused(
                     errno.EINVAL, f'unable to parse osd id or crush node or device class: "{name}". '
@@ -757,8 +771,10 @@ class Cluster:
             self.host_flags.setdefault(name, []).append(flags)
 
     def _do_osd_unset_group(self, flags: str, who: list[str]) -> None:
-        assert flags == "noout"
         for name in who:
+            if flags == "noup":
+                self._osd(int(name.removeprefix("osd."))).noup = False
+                continue
             self.host_flags.pop(name, None)
 
     def _do_osd_set(self, key: str) -> None:

@@ -749,6 +749,18 @@ def test_a_job_that_forgets_a_machine_takes_nothing_of_a_later_one(four):
     assert 3 not in four.ceph.osds
 
 
+def test_the_osds_of_a_unit_that_was_given_up_go_though_they_run(four):
+    left = four.machines[3]
+    four.ceph.give_up_monitors({"machine-3"})
+    four.give_up_unit(3)
+    four.settle()
+    assert sorted(osd.host for osd in four.ceph.osds.values()) == ["machine-0", "machine-1", "machine-2"]
+    assert left.services["ceph-osd@3.service"] == "active"
+    assert four.ceph.lost == four.ceph.hasty == four.ceph.careless == []
+    assert four.shared.get("draining") is None
+    assert four.statuses[0] == ops.ActiveStatus()
+
+
 # Options that daemons take while they run
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class Twin(testing.Twin):
     """The gateways of one application."""
 
+    bears_leftovers = False
+    """One that runs on still competes for the virtual address, until the `host` charm or the next unit on its machine stops it."""
+
     def __init__(self) -> None:
         self.network = programs.Network()
 

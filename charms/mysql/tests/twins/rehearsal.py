@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Twin(testing.Twin):
     """One Galera cluster on the machines of one application."""
 
+    bears_leftovers = False
+    """A server that runs on stays a member, until the `host` charm or the next unit on its machine stops it."""
+
     def __init__(self) -> None:
         self.galera = twin.Galera()
 

@@ -267,6 +267,11 @@ class Twin:
         del unit, machine, path
         return iter(())
 
+    def meanwhile(self, unit: str) -> Iterator[str]:
+        """Yield what an operator may do with a unit at any moment, whatever else goes on, in the words of the command line."""
+        del unit
+        return iter(())
+
     def settings(self) -> Sequence[str]:
         """Return values that an operator may set in operation, as `option=value`."""
         return ()
@@ -291,6 +296,9 @@ class Twin:
         Who is not named any more is not served.
         """
         return iter(())
+
+    bears_leftovers: bool = True
+    """Whether all others go on as if a unit were not there that was given up by force, while what it has started runs on."""
 
     staying: Sequence[str] = ()
     """The application's units that are not on their way out; a rehearsal keeps it current."""

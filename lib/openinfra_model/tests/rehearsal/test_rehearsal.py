@@ -330,12 +330,39 @@ def test_hooks_that_charms_bring_on_are_not_forced(stage):
 
 
 def test_an_operator_keeps_what_a_quorum_needs(stage):
-    two, three = (operator.undertakings(play(stage(units=units)).world) for units in (2, 3))
+    two, three = (
+        operator.undertakings(play(stage(units=units)).world, lambda _options: 0) for units in (2, 3)
+    )
     lost = [[next(iter(undertaking())) for undertaking in known] for known in (two, three)]
     assert not [command for command in lost[0] if "remove-machine" in command]
     assert [command for command in lost[1] if "remove-machine" in command] == [
         f"remove-machine {number} --force" for number in range(6)
     ]
+    # Each unit has a machine of its own here: with the unit it goes.
+    assert [command for known in lost for command in known if "lose-machine" in command] == ["lose-machine 0"]
+    assert not [
+        command for known in lost for command in known if "remove-unit" in command and "--force" in command
+    ]
+
+
+def test_a_unit_is_given_up_where_its_machine_stays_and_the_others_bear_it(stage):
+    world = play(stage(units=3)).world
+    world.do("add-unit beta --to 0")
+    rare = operator.undertakings(world, lambda options: options - 1)[-2]
+    assert next(rare()) == "remove-unit beta/3 --force"
+    door = world.twins["beta"] = Door()
+    door.bears_leftovers = False
+    rare = operator.undertakings(world, lambda options: options - 1)[-2]
+    assert next(rare()) == "remove-unit alpha/0 --force"
+
+
+def test_a_machine_that_never_comes_back_goes_with_the_last_of_its_units(stage):
+    played = play(stage(units=3), Plot(operations=("lose-machine 1", "add-unit beta"), faults=()))
+    assert not played.world.machines["1"].powered
+    played.world.do("remove-unit alpha/1 --force")
+    played.world.make()
+    assert "1" not in played.world.machines
+    assert played.world.given_up == {"alpha/1": "1"}
 
 
 def test_undertakings_are_carried_out(stage):
@@ -464,6 +491,29 @@ def test_a_job_that_waits_goes_on_later(stage):
     assert not world.play_job(*job).error
     assert [(one.state, one.progress) for one in jobs.all()] == [("done", "it has come")]
     assert world.waiting_jobs() == []
+
+
+def test_a_job_whose_end_is_not_on_record_begins_anew_while_an_operator_goes_on(stage):
+    class Busy(Twin):
+        def join(self, machine, address):
+            pass
+
+        def meanwhile(self, unit):
+            yield f"run {unit} show"
+            yield f"run {unit} dance"  # which is refused
+
+    works = "from openinfra_charm import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
+    charms, runs = stage(works), []
+    charms.codes["alpha"].module("word").run = lambda job: runs.append(job.machine.name)
+    played = Play(charms, Plot(faults=("record",), most_faults=1), Storm())
+    played.world.twins["alpha"] = Busy()
+    played.run()
+    assert len(runs) == len(set(runs)) + 1 == 3  # alpha is on two machines
+    lines = [step.what for step in played.timeline]
+    end = next(index for index, line in enumerate(lines) if line.endswith("job word-1: the power went away"))
+    assert lines[end + 1].endswith("has power again")
+    assert lines[end + 2].startswith("the operator, meanwhile: run ")
+    assert len([line for line in lines if "meanwhile" in line]) == 1
 
 
 def test_a_dead_disk_is_swapped_for_an_empty_one_of_its_name(stage):

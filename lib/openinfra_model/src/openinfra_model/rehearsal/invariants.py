@@ -127,13 +127,17 @@ def check_end(world: World) -> None:
 def _traces(world: World, machine: MemoryMachine) -> Iterator[str]:
     """Yield what is on a machine of applications that have no unit there any more."""
     here = {unit.application for unit in world.state.units if world.machines.get(unit.machine) is machine}
+    # One that was given up has run no hook in which it could take anything away.
+    here |= {
+        unit.partition("/")[0] for unit, name in world.given_up.items() if world.machines.get(name) is machine
+    }
     for application in set(world.stage.bundle.applications) - here:
         places = (
             f"/var/lib/openinfra/{application}", f"/etc/openinfra/packages.d/{application}",
             f"/usr/lib/openinfra/safe-to-stop.d/{application}", f"/usr/lib/openinfra/after-start.d/{application}",
         )  # fmt: skip
         yield from (place for place in places if machine.exists(place))
-    units = {unit.name for unit in world.state.units}
+    units = {unit.name for unit in world.state.units} | world.given_up.keys()
     for thing in machine.list_folder("/var/lib/openinfra/owners"):
         owner = (machine.read(f"/var/lib/openinfra/owners/{thing}") or "").strip()
         if owner not in units:

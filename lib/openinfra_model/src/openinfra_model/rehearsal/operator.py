@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from openinfra_model.core.entities import Relation
     from openinfra_model.rehearsal.world import World
@@ -19,8 +19,13 @@ SPARE = 3
 """Of fewer machines none is given up: neither a quorum nor the copies of data outlast it."""
 
 
-def undertakings(world: World) -> list[Undertaking]:
-    """Return what could be done to the model as it is now."""
+def undertakings(world: World, pick: Callable[[int], int]) -> list[Undertaking]:
+    """Return what could be done to the model as it is now.
+
+    Args:
+        world: The model and its machines.
+        pick: What draws one of so many, where an undertaking has to choose.
+    """
     applications = sorted(application.name for application in world.state.applications)
     return [
         *(partial(_configure, name, value) for name in applications for value in _settings(world, name)),
@@ -30,6 +35,9 @@ def undertakings(world: World) -> list[Undertaking]:
         *(partial(_replace_unit, world, unit) for unit in _replaceable(world)),
         *(partial(lose_machine, world, machine) for machine in expendable(world)),
         *(partial(_relate_again, relation) for relation in _removable(world)),
+        # One entry each, whatever there is to choose from: it is rare.
+        *([partial(_give_unit_up, world, sorted(spare), pick)] if (spare := _sharing(world)) else []),
+        *([partial(_give_machine_up, world, there, pick)] if (there := expendable(world)) else []),
     ]
 
 
@@ -78,6 +86,37 @@ def lose_machine(world: World, machine: str) -> Iterator[str]:
     """Yield what an operator does about a machine that died: the model forgets it, and others take its units' places."""
     gone = [unit for unit in world.state.units if unit.machine == machine and not unit.principal]
     yield f"remove-machine {machine} --force"
+    for unit in gone:
+        yield from _add_unit(world, unit.application)
+
+
+def _sharing(world: World) -> list[str]:
+    """Return the units without which their applications go on, and whose machines stay: others are there too."""
+    principals = [unit for unit in world.state.units if not unit.principal]
+    machines = [unit.machine for unit in principals]
+    return [
+        unit.name
+        for unit in principals
+        if machines.count(unit.machine) > 1
+        and len(world.units_of(unit.application)) >= SPARE
+        and (unit.application not in world.twins or world.twins[unit.application].bears_leftovers)
+    ]
+
+
+def _give_unit_up(world: World, units: Sequence[str], pick: Callable[[int], int]) -> Iterator[str]:
+    """Yield how a unit is given up whose machine stays: none of its hooks runs, and what it has started runs on."""
+    unit = units[pick(len(units))]
+    yield f"remove-unit {unit} --force"
+    yield from _add_unit(world, unit.partition("/")[0])
+
+
+def _give_machine_up(world: World, machines: Sequence[str], pick: Callable[[int], int]) -> Iterator[str]:
+    """Yield how the units of a machine are given up that never comes back; when the last has gone, it does."""
+    machine = machines[pick(len(machines))]
+    gone = [unit for unit in world.state.units if unit.machine == machine and not unit.principal]
+    yield f"lose-machine {machine}"
+    for unit in gone:
+        yield f"remove-unit {unit.name} --force"
     for unit in gone:
         yield from _add_unit(world, unit.application)
 

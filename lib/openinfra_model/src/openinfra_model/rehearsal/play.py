@@ -41,10 +41,11 @@ FAULTS = (
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
 or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
 read, until it works again. Links that services plant in their own folders, to what is root's."""
-HARD = ("lose", "away", "swap")
+HARD = ("lose", "away", "swap", "record")
 """Faults that not every bundle bears, and that strike only where they are named: a machine that dies for good amid all and
-is replaced, one that has no power while the operator does something else, and a disk that dies and is swapped for an empty one
-of the same name."""
+is replaced, one that has no power while the operator does something else, a disk that dies and is swapped for an empty one
+of the same name, and a machine that loses its power when its next job has done its work, before that is on record, while the
+operator goes on."""
 SLOW = ("clock", "age", "outage", "rotate", "disk")
 """Those of them that strike at rest too, between operations: there most of them happen."""
 AT_REST = (*SLOW, "away", "swap")
@@ -143,6 +144,8 @@ class Play:
         self._operation = "deploy the bundle"
         """What the operator did last."""
         self._away = ""
+        self._is_record_lost = False
+        """Whether the next job that does its work comes to no record of it."""
         self._faults_left = self.plot.most_faults if self.plot.faults else 0
         self._delayed: Violation | None = None
 
@@ -277,7 +280,11 @@ class Play:
         moves: list[Callable[[], None]] = [partial(self._hook, run) for run in self.world.due()]
         moves += [partial(self._job, *job) for job in self.world.jobs()]
         machines = self.world.machines.items()
-        off = [name for name, machine in machines if not machine.powered and name != self._away]
+        off = [
+            name
+            for name, machine in machines
+            if not machine.powered and not machine.scrapped and name != self._away
+        ]
         return [*moves, *(partial(self._power_on, name) for name in off)]
 
     def _step(self, moves: list[Callable[[], None]]) -> None:
@@ -302,17 +309,33 @@ class Play:
         if "OutOfPatienceError" in ran.error:
             raise Violation(invariants.PATIENT, f"{ran.unit} {ran.what} waits for longer than a minute")
         if ran.error and not fault and not _is_refusal(ran):
+            # What has come of it tells more than the traceback.
+            invariants.check_step(self.world)
             raise Violation(invariants.NO_TRACEBACK, f"{ran.unit} {ran.what}: {_short(ran.error)}")
         if before is not None and ran.message and not fault:
             invariants.check_refused(self.world, ran, before)
 
     def _job(self, machine: str, application: str, job_id: str, fault: Fault | None = None) -> None:
+        lost = self._is_record_lost and not fault
+        if lost:
+            fault = Fault(fuse=Fuse(0), power=True, at_end=True)
         ran = self.world.play_job(machine, application, job_id, fault)
         words = _short(ran.error or ran.message)
         self._tell(f"machine {machine} {ran.what}" + (f": {words}" if words else ""), ran)
         self._raise_delayed()
         if ran.message and not self.plot.faults:
             raise Violation(invariants.DONE, f"{ran.what}: {ran.message}")
+        if lost and not self.world.machines[machine].powered:
+            self._is_record_lost = False
+            self._go_on_meanwhile(machine)
+
+    def _go_on_meanwhile(self, machine: str) -> None:
+        """Give a machine its power again, and have an operator go on with it at once."""
+        self._power_on(machine)
+        for command in self.world.meanwhile(machine):
+            with contextlib.suppress(ModelError):
+                self.world.do(command)
+                self._tell(f"the operator, meanwhile: {_first(command)}")
 
     def _power_on(self, machine: str) -> None:
         self.world.power_on(machine)
@@ -334,6 +357,7 @@ class Play:
             "lose": self._lose,
             "away": self._send_away,
             "swap": self._swap_disk,
+            "record": self._lose_record,
         }
         if kind not in strikes:
             raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(strikes)}")
@@ -440,6 +464,11 @@ class Play:
                     # A fault has struck; the operator sees that it is not done.
                     self._operate(command)
 
+    def _lose_record(self) -> None:
+        """Have the next job that does its work come to no record of it."""
+        self._is_record_lost = True
+        self._tell("the next job's machine will lose its power at the job's end")
+
     def _mend_disks(self) -> None:
         for name, path in self.world.broken_disks():
             self.world.break_disk(name, path, 0)
@@ -480,7 +509,7 @@ class Play:
     def _bring_back(self) -> None:
         """Give the machine its power again that was away."""
         name, self._away = self._away, ""
-        if name in self.world.machines:
+        if name in self.world.machines and not self.world.machines[name].scrapped:
             self._power_on(name)
             self._settle()
 
@@ -524,7 +553,7 @@ class Play:
         """Do what an operator may do to a healthy model, or nothing."""
         if not self._is_settled() or any(self.world.unfinished()):
             return
-        possible = operator.undertakings(self.world)
+        possible = operator.undertakings(self.world, self._pick)
         if chosen := self._pick(len(possible) + 1):
             for command in possible[chosen - 1]():
                 self._operate(command)
@@ -532,7 +561,9 @@ class Play:
     def _second_round(self) -> None:
         """Run one more config-changed and update-status on every unit: nothing may come of it."""
         for kind in ("config-changed", "update-status"):
-            for unit in list(self.world.state.units):
+            for unit in [
+                unit for unit in self.world.state.units if self.world.machines[unit.machine].powered
+            ]:
                 before = invariants.fingerprint(self.world)
                 run = HookRun(
                     unit=unit.name, machine=unit.machine, name=kind, kind="hook", hook=Hook(kind=kind)

@@ -10,7 +10,8 @@ import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import yaml
 
@@ -29,6 +30,7 @@ from openinfra_model.rehearsal.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from openinfra_charm.testing import Twin
     from openinfra_model.bundle import Bundle
@@ -104,10 +106,14 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What befalls a hook or a job at one of its changes; with `power` its machine goes with it."""
+    """What befalls a hook or a job at one of its changes; with `power` its machine goes with it.
+
+    With `at_end` it is a job's last change, the record of its end, whatever the fuse says.
+    """
 
     fuse: Fuse
     power: bool = False
+    at_end: bool = False
 
 
 @dataclass
@@ -149,6 +155,8 @@ class World:
         self._joined: set[tuple[str, str]] = set()
         self._agents: dict[str, MemoryMachine] = {}
         """The machines on which Juju has a folder of a unit, by unit."""
+        self.given_up: dict[str, str] = {}
+        """Units that were removed by force, which runs none of their hooks, and the machine of each."""
         self._waiting: dict[tuple[str, str, str], float] = {}
         """Until when jobs wait that could not go on."""
         self._free_names: list[str] = []
@@ -186,6 +194,8 @@ class World:
                 self.core.add_unit(application, to=machines, now=self.now)
             case "remove-unit" | "remove-application" | "remove-machine", [name]:
                 self._remove(verb, name, forced="--force" in shlex.split(command))
+            case "lose-machine", [name]:
+                self._lose_machine(name)
             case "integrate", [first, second]:
                 self.core.integrate(first, second, now=self.now)
             case "remove-relation", [first, second]:
@@ -199,7 +209,7 @@ class World:
             case _:
                 raise NotPlayedError(
                     f"a rehearsal does not play {command!r}; it plays run UNIT ACTION, config APPLICATION NAME=VALUE, "
-                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh, "
+                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh, lose-machine, "
                     "add-secret NAME KEY=VALUE, update-secret NAME KEY=VALUE, grant-secret NAME APPLICATION"
                 )
         return ""
@@ -215,6 +225,11 @@ class World:
                 )
 
     def _remove(self, verb: str, name: str, *, forced: bool) -> None:
+        if forced:
+            meant = [
+                unit for unit in self.state.units if name in {unit.name, unit.principal, unit.application}
+            ]
+            self.given_up |= {unit.name: unit.machine for unit in meant}
         match verb:
             case "remove-unit":
                 self.core.remove_unit([name], now=self.now, force=forced)
@@ -222,6 +237,17 @@ class World:
                 self.core.remove_application(name, now=self.now, force=forced)
             case _:
                 self.core.remove_machine(name, now=self.now, force=forced)
+
+    def _lose_machine(self, name: str) -> None:
+        """Have a machine die for good, of which the model knows no more than that it is down.
+
+        Raises:
+            ModelError: There is none of this name.
+        """
+        if name not in self.machines:
+            raise ModelError(f"machine {name} does not exist")
+        self.machines[name].scrap()
+        self.core.machine_down(name, self.now)
 
     def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
         given = {
@@ -411,6 +437,11 @@ class World:
             for command in self.twins[unit.application].swapped(unit.name, machine, path)
         ]
 
+    def meanwhile(self, name: str) -> list[str]:
+        """Return what an operator may do with the units of a machine at any moment."""
+        units = [unit for unit in self.state.units if unit.machine == name and unit.application in self.twins]
+        return [command for unit in units for command in self.twins[unit.application].meanwhile(unit.name)]
+
     # Hooks, actions and jobs
 
     def play(self, run: HookRun, fault: Fault | None = None, *, relation_gone: bool = False) -> Ran:
@@ -485,7 +516,8 @@ class World:
                 self.stage.codes[self._charm(application)].active(),
                 use(machine),
                 machine.waiting(JOB_SECONDS, StillWaiting),
-                machine.fused(fault.fuse if fault else None),
+                machine.fused(fault.fuse if fault and not fault.at_end else None),
+                _without_end() if fault and fault.at_end else contextlib.nullcontext(),
             ):
                 jobs.main(application, job_id)
         except Killed:
@@ -615,6 +647,11 @@ class World:
     def statuses(self) -> Mapping[str, tuple[str, str]]:
         """Return each unit's status and message."""
         return {unit.name: (unit.workload.current, unit.workload.message) for unit in self.state.units}
+
+
+def _without_end() -> AbstractContextManager[Any]:
+    """Have jobs killed when they are about to record how they have ended."""
+    return mock.patch.object(jobs.Job, "end", side_effect=Killed)
 
 
 def _agent_folder(unit: str) -> str:
