@@ -182,7 +182,7 @@ PARTS = {
                 "lose-machine 1", "remove-unit ceph/1 --force", "remove-unit memcached/1 --force", "add-unit ceph",
             ),
         },
-        faults=("kill", "power", "leader", "delay", "away"),
+        faults=("kill", "power", "leader", "delay", "away", "give-up"),
         schedules=4,
     ),
     "ceph, the end of a job is not on record": Part(

@@ -19,15 +19,15 @@ SPARE = 3
 """Of fewer machines none is given up: neither a quorum nor the copies of data outlast it."""
 
 
-def undertakings(world: World, pick: Callable[[int], int]) -> list[Undertaking]:
+def undertakings(world: World, pick: Callable[[int], int] | None = None) -> list[Undertaking]:
     """Return what could be done to the model as it is now.
 
     Args:
         world: The model and its machines.
-        pick: What draws one of so many, where an undertaking has to choose.
+        pick: What draws one of so many units or machines to be given up by force; None: none is.
     """
     applications = sorted(application.name for application in world.state.applications)
-    return [
+    usual = [
         *(partial(_configure, name, value) for name in applications for value in _settings(world, name)),
         *(partial(_commands, f"refresh {name}") for name in applications),
         *(partial(_commands, command) for command in world.rotations()),
@@ -35,9 +35,15 @@ def undertakings(world: World, pick: Callable[[int], int]) -> list[Undertaking]:
         *(partial(_replace_unit, world, unit) for unit in _replaceable(world)),
         *(partial(lose_machine, world, machine) for machine in expendable(world)),
         *(partial(_relate_again, relation) for relation in _removable(world)),
-        # One entry each, whatever there is to choose from: it is rare.
-        *([partial(_give_unit_up, world, sorted(spare), pick)] if (spare := _sharing(world)) else []),
-        *([partial(_give_machine_up, world, there, pick)] if (there := expendable(world)) else []),
+    ]
+    if pick is None:
+        return usual
+    # One entry each, whatever there is to choose from: it is rare.
+    spare, there = sorted(_sharing(world)), expendable(world)
+    return [
+        *usual,
+        *([partial(_give_unit_up, world, spare, pick)] if spare else []),
+        *([partial(_give_machine_up, world, there, pick)] if there else []),
     ]
 
 

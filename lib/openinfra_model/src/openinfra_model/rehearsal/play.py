@@ -41,11 +41,12 @@ FAULTS = (
 beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
 or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
 read, until it works again. Links that services plant in their own folders, to what is root's."""
-HARD = ("lose", "away", "swap", "record")
+GIVE_UP = "give-up"
+HARD = ("lose", "away", "swap", "record", GIVE_UP)
 """Faults that not every bundle bears, and that strike only where they are named: a machine that dies for good amid all and
 is replaced, one that has no power while the operator does something else, a disk that dies and is swapped for an empty one
 of the same name, and a machine that loses its power when its next job has done its work, before that is on record, while the
-operator goes on."""
+operator goes on. With the last the operator may also give units up by force, among all that she undertakes."""
 SLOW = ("clock", "age", "outage", "rotate", "disk")
 """Those of them that strike at rest too, between operations: there most of them happen."""
 AT_REST = (*SLOW, "away", "swap")
@@ -288,7 +289,7 @@ class Play:
         return [*moves, *(partial(self._power_on, name) for name in off)]
 
     def _step(self, moves: list[Callable[[], None]]) -> None:
-        kinds = [kind for kind in self.plot.faults if kind not in ONLY_AT_REST]
+        kinds = [kind for kind in self.plot.faults if kind not in (*ONLY_AT_REST, GIVE_UP)]
         if self._faults_left and kinds and (strike := self._pick(CALM + len(kinds))) >= CALM:
             self._faults_left -= 1
             self.disturbances += 1
@@ -553,7 +554,7 @@ class Play:
         """Do what an operator may do to a healthy model, or nothing."""
         if not self._is_settled() or any(self.world.unfinished()):
             return
-        possible = operator.undertakings(self.world, self._pick)
+        possible = operator.undertakings(self.world, self._pick if GIVE_UP in self.plot.faults else None)
         if chosen := self._pick(len(possible) + 1):
             for command in possible[chosen - 1]():
                 self._operate(command)
