@@ -127,8 +127,8 @@ PLANTED = (
         '            File(path=CONFIG, content=f"# {self.machine.now()}\\n{config}"),', "silent same-files converges",
     ),
     _planted(
-        "a turn that is never given back", f"{CEPH}/charm.py",
-        "            self.cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
+        "a turn that is never given back", f"{CEPH}/upgrade.py",
+        "            self._cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
     ),
     _planted(
         "a peer that has said nothing yet", f"{CEPH}/state.py",
