@@ -129,8 +129,8 @@ class MySqlCharm(ops.CharmBase):
         if "cluster-id" not in shared:
             self._found_cluster()
             return None
-        chosen = [unit for unit, _ in shared["members"]]
         me, members = self.unit.name, dict(shared["members"])
+        chosen = [unit for unit in members if unit not in self.cluster.gone(members)]
         joins = may_join(me, chosen, self.members) and ("founded" in shared or shared["founder"] == me)
         if me not in chosen and "founded" in shared:
             successors = heirs(chosen, self.cluster.staying, self.members, shared.get("left-behind", []))

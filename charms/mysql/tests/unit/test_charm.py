@@ -316,6 +316,21 @@ def test_certificates_name_the_gateway_too(secure):
     assert json.loads(secure.local[GATEWAY, "app"]["openinfra"])["health"]["tls"]
 
 
+def test_a_unit_that_has_the_data_goes_on_though_all_before_it_left_before_it_could_say_so(three):
+    three.unit_data[2].pop("joined")
+    three.leader = 2
+    three.held.add(2)
+    three.remove_unit(0)
+    three.remove_unit(1)
+    three.held.clear()
+    for _ in range(3):
+        three.machines[2].sleep(5)
+        three.run(2, three.on.update_status())
+    assert three.statuses[2].name == "active"
+    assert [unit for unit, _ in three.shared["members"]] == ["mysql/2"]
+    assert three.galera.lost() == []
+
+
 # After a power loss
 
 

@@ -178,8 +178,8 @@ class Play:
         for _ in range(self.plot.undertakings):
             self._undertake()
         self._rest()
-        self._bring_back()
         self._faults_left = 0
+        self._bring_back()
         for name in self.world.wrong_clocks():
             self._set_clock(name)
         self._mend_disks()
