@@ -65,8 +65,11 @@ def test_a_crash_reaches_the_operator(cloud):
         assert time.monotonic() < limit, "nobody has told the cluster"
         time.sleep(2)
     assert [crash["entity_name"] for crash in crashes] == [f"osd.{osd}"]
-    cloud.poke(unit)
-    assert "recently crashed" in cloud.juju.status().get_units("ceph")[unit].workload_status.message
+    # Until systemd has started it again, its unit's status says that it does not run.
+    while "recently crashed" not in cloud.juju.status().get_units("ceph")[unit].workload_status.message:
+        assert time.monotonic() < limit, "no status tells of it"
+        time.sleep(3)
+        cloud.poke(unit)
     cloud.shell(unit, "ceph crash archive-all")
     cloud.wait_for_health("ceph/0")
 
