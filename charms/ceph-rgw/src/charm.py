@@ -208,8 +208,7 @@ class CephRgwCharm(ops.CharmBase):
             NeedsOperatorError: Juju has no address for it.
         """
         gateway = self.model.get_relation("gateway")
-        seen_from = gateway if gateway and gateway.active else None
-        place = Addresses(self.model, self.machine, self.app.name).find("internal", relation=seen_from)
+        place = Addresses(self.model, self.machine, self.app.name).find("internal", relation=gateway)
         if place is None:
             raise status.NeedsOperatorError("the binding internal has no address: see juju bind")
         return place

@@ -250,10 +250,7 @@ class KeystoneCharm(ops.CharmBase):
     def place(self) -> addresses.Place | None:
         """Where this unit is, as the gateway sees it, or all clients where there is none; None while Juju does not say."""
         gateway = self.model.get_relation("gateway")
-        seen_from = gateway if gateway and gateway.active else None
-        return addresses.Addresses(self.model, self.machine, self.app.name).find(
-            "internal", relation=seen_from
-        )
+        return addresses.Addresses(self.model, self.machine, self.app.name).find("internal", relation=gateway)
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class MemcachedCharm(ops.CharmBase):
         if place is None:
             self._missing.append(ops.WaitingStatus("for Juju to give the binding cache an address"))
             return
-        seen = {client: addresses.find("cache", relation=client) or place for client in self._clients}
+        seen = {client: addresses.seen_from(client, place) for client in self._clients}
         tls = self._update_certificate((place.address, *(one.ingress for one in seen.values())))
         if self._authority and not tls and not self.memcached.was_started:
             return

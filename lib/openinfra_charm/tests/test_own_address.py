@@ -162,6 +162,19 @@ def test_a_relation_may_see_the_unit_elsewhere(told, seen):
         assert again.ingress == "10.0.0.33"
 
 
+def test_a_relation_that_is_about_to_end_sees_nothing_special():
+    gateway = testing.Relation("gateway", local_unit_data={"ingress-address": "198.51.100.9"})
+    context = testing.Context(Probe, meta=META)
+    faces = [testing.BindAddress([testing.Address("10.0.0.33")], interface_name="eth7")]
+    networks = {testing.Network("internal", bind_addresses=faces, ingress_addresses=["10.0.0.33"])}
+    state = testing.State(networks=networks, relations={gateway})
+    with context(context.on.relation_broken(gateway), state) as manager:
+        model = manager.charm.model
+        place = Addresses(model, machine(), "probe").find("internal", relation=model.get_relation("gateway"))
+        assert place
+        assert place.ingress == "10.0.0.33"
+
+
 def test_what_an_earlier_version_recorded_is_read(monkeypatch):
     here = machine("10.0.0.33/24")
     record = {"internal": {"address": "10.0.0.33", "interface": "eth7", "subnets": []}}

@@ -68,7 +68,7 @@ class Addresses:
         before = known.get(binding)
         network = self._network(binding)
         if network is None:
-            return self._seen_from(relation, _place(before)) if before else None
+            return self.seen_from(relation, _place(before)) if before else None
         faces = {str(one.address): one.name for one in network.interfaces}
         kept = [one for one in (published, before and before["address"]) if one in faces]
         address = str(kept[0]) if kept else self._own(tuple(faces))
@@ -82,12 +82,17 @@ class Addresses:
         )
         text = json.dumps(known | {binding: asdict(place)}, indent=1, sort_keys=True)
         self._machine.write(self._record, f"{text}\n")
-        return self._seen_from(relation, place)
+        return self.seen_from(relation, place)
 
-    def _seen_from(self, relation: ops.Relation | None, place: Place) -> Place:
-        """Return the place with the ingress that Juju has for this relation, which it writes into the unit's data."""
-        told = relation and relation.data[self._model.unit].get("ingress-address")
-        if relation is None or not told or told in {place.address, place.ingress}:
+    def seen_from(self, relation: ops.Relation | None, place: Place) -> Place:
+        """Return the place with the ingress that Juju has for this relation, which it writes into the unit's data.
+
+        A relation that is about to end has none any more.
+        """
+        if relation is None or not relation.active:
+            return place
+        told = relation.data[self._model.unit].get("ingress-address")
+        if not told or told in {place.address, place.ingress}:
             return replace(place, ingress=told or place.ingress)
         network = self._network(relation)
         return replace(place, ingress=_ingress(network, place.address)) if network else place
