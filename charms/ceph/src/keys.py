@@ -65,7 +65,9 @@ class Keys:
         checks = self._ceph.admin.command("status")["health"]["checks"]
         if FINISHED in checks or number(cluster_version) < number(self._ceph.version()):
             return None
-        if not checks.keys() & {SERVICES, TICKETS, CLIENTS} or not cephx.takes(self._ceph.admin, cephx.AES256K):
+        if not checks.keys() & {SERVICES, TICKETS, CLIENTS} or not cephx.takes(
+            self._ceph.admin, cephx.AES256K
+        ):
             return None
         if SERVICES in checks:
             self._replace_own()
