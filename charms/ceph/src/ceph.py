@@ -143,7 +143,7 @@ class Ceph:
         if self.monitor.has_manager and self.monitor.in_quorum():
             return True
         self.monitor.prepare(state, self._release.name)
-        self.services.ensure_running([Service(unit=self.monitor.unit, inputs=self._options())])
+        self.services.ensure_running([self._monitor_service()])
         if not self.monitor.wait_for_quorum():
             return False
         self.monitor.prepare_manager()
@@ -277,13 +277,16 @@ class Ceph:
             for osd in self.osds.all()
         ]
         if self.monitor.exists:
-            inputs = (*options, *self._newer_key(self.monitor.keyring))
-            services.insert(0, Service(unit=self.monitor.unit, inputs=inputs))
+            services.insert(0, self._monitor_service())
         if self.monitor.has_manager:
             inputs = self._newer_key(self.monitor.manager_keyring)
             services.insert(1, Service(unit=self.monitor.manager_unit, inputs=inputs))
         # It says nothing of a machine that has no daemons, and runs another program than the packaged one.
         return [*services, Service(unit=CRASH_SERVICE, inputs=(self.machine.read(CRASH) or "",))]
+
+    def _monitor_service(self) -> Service:
+        inputs = (*self._options(), *self._newer_key(self.monitor.keyring))
+        return Service(unit=self.monitor.unit, inputs=inputs)
 
     def _newer_key(self, keyring: str) -> tuple[str, ...]:
         """Return a daemon's key where it may have taken another's place: one of the older type never does."""
