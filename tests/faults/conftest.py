@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["cloud", "controller", "juju", "pytest_addoption", "site"]
 
 BACK_SECONDS = 60
-LAST = ("test_removal", "test_ceph_upgrade")
+LAST = ("test_removal", "test_ceph_keys", "test_ceph_upgrade")
 """What comes after all others: it takes applications away; and one with a model of its own, when this one needs little."""
 
 

@@ -30,6 +30,8 @@ OPTIONS = {
     "osd-pool-default-pg-num": 8,
     "osd-benchmark": False,
 }
+ERRORS = {"AUTH_INSECURE_SERVICE_KEY_TYPE", "AUTH_INSECURE_SERVICE_TICKETS"}
+"""What a version that has keys of a newer type calls those that the cluster's own daemons had before: they are replaced."""
 RELEASES = {19: "squid", 20: "tentacle"}
 UPGRADE_SECONDS = 900
 GAP_SECONDS = 10
@@ -79,7 +81,7 @@ def test_a_cluster_in_use_is_upgraded_in_ceph_s_order(site, versions):
         site.juju.config("ceph", {"source": SOURCE})
         limit = time.monotonic() + UPGRADE_SECONDS
         seen = set()
-        while _required(site) != RELEASES[new]:
+        while _required(site) != RELEASES[new] or _insecure(site) & ERRORS:
             assert time.monotonic() < limit, site.unsettled()
             seen |= {unit.workload_status.message for unit in site.juju.status().get_units("ceph").values()}
             time.sleep(1)
@@ -109,6 +111,47 @@ def test_a_cluster_in_use_is_upgraded_in_ceph_s_order(site, versions):
     )
 
 
+def test_the_cluster_s_own_daemons_have_keys_of_the_newer_type(site, versions):
+    dump = site.ceph("ceph/0", "mon dump")
+    if "auth_allowed_ciphers" not in dump:
+        pytest.skip("NOT RUN: this version of Ceph knows keys of one type")
+    assert dump["auth_service_cipher"]["name"] == "aes256k"
+    assert _old_keys(site) == {"client.admin"}
+    keyring = "sed -n 's/.*key = //p' /var/lib/ceph/mon/ceph-*/keyring"
+    assert len({site.shell(unit, f"sh -c {shlex.quote(keyring)}") for unit in site.units("ceph")}) == 1
+    daemons = {f"mgr.{site.hostname_of(unit)}" for unit in site.units("ceph")} | {
+        "osd.0",
+        "osd.1",
+        "osd.2",
+        "mon.",
+    }
+    assert daemons <= {entry["entity"] for entry in site.ceph("ceph/0", "auth ls")["auth_dump"]}
+
+
+def test_a_disk_is_added_to_it(site, versions):
+    added = site.run("ceph/0", "add-disk", **{"osd-devices": "file:4G"})
+    site.wait_for_health("ceph/0", besides=_insecure(site) - ERRORS)
+    assert _old_keys(site) <= {"client.admin"}, added
+
+
+def test_the_older_type_goes_when_nobody_has_it_any_more(site, versions):
+    if "auth_allowed_ciphers" not in site.ceph("ceph/0", "mon dump"):
+        pytest.skip("NOT RUN: this version of Ceph knows keys of one type")
+    assert "client.admin would be locked out" in site.refused(
+        "ceph/0", "set-allowed-ciphers", ciphers="aes256k"
+    )
+    site.run(site.leader("ceph"), "rotate-key", **{"entity": "client.admin", "key-type": "aes256k"})
+    site.settle()
+    site.run("ceph/1", "set-allowed-ciphers", ciphers="aes256k")
+    for unit in site.units("ceph"):
+        site.poke(unit)
+    site.settle()
+    assert _insecure(site) <= {"AUTH_INSECURE_ROTATING_SERVICE_KEY_TYPE"}
+    with load(site, "ceph/0", "probe") as running:
+        time.sleep(5)
+        assert running.stop()["writes"] > 0
+
+
 def test_two_more_hooks_of_each_unit_restart_nothing(site, versions):
     def starts():
         return {unit: site.invocations(unit, "ceph-*@*.service") for unit in site.units("ceph")}
@@ -136,6 +179,18 @@ def test_ceph_does_not_go_back(site, versions):
 def _required(site) -> str:
     """What the cluster requires of its OSDs; nothing while the program that asks is being replaced."""
     return (site.ceph("ceph/2", "osd dump") or {}).get("require_osd_release", "")
+
+
+def _insecure(site) -> set[str]:
+    """What the cluster says of keys of the older type."""
+    checks = (site.ceph("ceph/2", "health") or {}).get("checks", {})
+    return {name for name in checks if name.startswith("AUTH_")}
+
+
+def _old_keys(site) -> set[str]:
+    """Who has a key of the older type, which is the first number in it."""
+    entries = site.ceph("ceph/0", "auth ls")["auth_dump"]
+    return {entry["entity"] for entry in entries if entry["key"].startswith("AQ")}
 
 
 def _major(version: str) -> int:

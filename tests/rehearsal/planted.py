@@ -157,6 +157,11 @@ PLANTED = (
         "            *([] if self.machine.exists(KEYRING) else [File(path=KEYRING, content=keyring, mode=0o600)]),",
         "rotated software converges", "run ceph/leader rotate-key entity=client.admin",
     ),
+    _in_bundle(
+        "a monitor that keeps the key which another took the place of", f"{CEPH}/keys.py",
+        "        self._ceph.monitor.keep_key(identity.monitor_key)\n", "",
+        "rotated", 'config ceph "source=deb http://ceph.example.org/debian forky main"', charms=ALONE, faults="leader",
+    ),
     _in_tls(
         "a renewed certificate that is not read", f"{MEMCACHED}/memcached.py",
         '            self._ask("refresh_certs")\n', "", "certificates", faults="age",

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cephx
 import disk
 import osd
 from admin import CONFIG, KEYRING, Admin
@@ -33,6 +34,7 @@ OSD_DEVICE = "/usr/lib/openinfra/ceph-osd-device"
 NVME, NVME_SERVICE = "nvme-cli", "nvmf-autoconnect.service"
 CRASH = "/usr/lib/openinfra/ceph-crash"
 CRASH_KEYRING = "/etc/ceph/ceph.client.crash.keyring"
+CRASH_USER = "client.crash"
 CRASH_SERVICE = "ceph-crash.service"
 NEEDRESTART = "/etc/needrestart"
 
@@ -141,7 +143,7 @@ class Ceph:
         if self.monitor.has_manager and self.monitor.in_quorum():
             return True
         self.monitor.prepare(state, self._release.name)
-        self.services.ensure_running([Service(unit=self.monitor.unit, inputs=self._options())])
+        self.services.ensure_running([self._monitor_service()])
         if not self.monitor.wait_for_quorum():
             return False
         self.monitor.prepare_manager()
@@ -184,12 +186,26 @@ class Ceph:
         Raises:
             UnreachableError: The monitors do not answer.
         """
-        if self.machine.exists(CRASH_KEYRING):
-            return
+        if not self.machine.exists(CRASH_KEYRING):
+            self.fetch_crash_key()
+
+    def fetch_crash_key(self) -> None:
+        """Write the key of ceph-crash, which all machines share, as the cluster has it.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
         caps = ["mon", "profile crash", "mgr", "profile crash"]
-        key = self.admin.command("auth get-or-create", entity="client.crash", caps=caps)[0]["key"]
-        text = f"[client.crash]\n\tkey = {key}\n"
-        self.machine.write(CRASH_KEYRING, text, mode=0o600, user="ceph", group="ceph")
+        key = self.admin.command("auth get-or-create", entity=CRASH_USER, caps=caps)[0]["key"]
+        if key != cephx.read(self.machine, CRASH_KEYRING):
+            cephx.write(self.machine, CRASH_KEYRING, CRASH_USER, key)
+
+    def keyrings(self) -> dict[str, str]:
+        """Return where this machine's manager and OSDs find their keys, by their Ceph users."""
+        found = {osd.entity: osd.keyring for osd in self.osds.all()}
+        if self.monitor.has_manager:
+            found[self.monitor.manager] = self.monitor.manager_keyring
+        return found
 
     def apply(self) -> None:
         """Start what should run; what runs with an older configuration is left for `outdated`."""
@@ -256,13 +272,26 @@ class Ceph:
 
     def _services(self) -> list[Service]:
         options = self._options()
-        services = [Service(unit=osd.unit, inputs=options) for osd in self.osds.all()]
+        services = [
+            Service(unit=osd.unit, inputs=(*options, *self._newer_key(osd.keyring)))
+            for osd in self.osds.all()
+        ]
         if self.monitor.exists:
-            services.insert(0, Service(unit=self.monitor.unit, inputs=options))
+            services.insert(0, self._monitor_service())
         if self.monitor.has_manager:
-            services.insert(1, Service(unit=self.monitor.manager_unit))
+            inputs = self._newer_key(self.monitor.manager_keyring)
+            services.insert(1, Service(unit=self.monitor.manager_unit, inputs=inputs))
         # It says nothing of a machine that has no daemons, and runs another program than the packaged one.
         return [*services, Service(unit=CRASH_SERVICE, inputs=(self.machine.read(CRASH) or "",))]
+
+    def _monitor_service(self) -> Service:
+        inputs = (*self._options(), *self._newer_key(self.monitor.keyring))
+        return Service(unit=self.monitor.unit, inputs=inputs)
+
+    def _newer_key(self, keyring: str) -> tuple[str, ...]:
+        """Return a daemon's key where it may have taken another's place: one of the older type never does."""
+        key = cephx.read(self.machine, keyring)
+        return () if not key or cephx.is_old(key) else (key,)
 
     def _runs(self, unit: str) -> bool:
         return self.machine.service_states(unit)[unit] == "active"

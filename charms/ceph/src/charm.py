@@ -17,6 +17,7 @@ import health
 import report
 from admin import UnreachableError
 from ceph import DAEMON, Ceph
+from keys import Keys
 from monitor import QuorumError
 from openinfra_charm import actions, hook, leftovers, registry, secrets, status
 from openinfra_charm import machine as machines
@@ -47,10 +48,11 @@ class CephCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.members = Members(self.cluster)
         self.secrets = secrets.Owner(self)
+        kept = secrets.Own(self.model, self.app, CLUSTER_KEYS)
         self.quorum = Quorum(
-            self.unit, cluster=self.cluster, members=self.members, ceph=self.ceph, jobs=self.jobs,
-            keep_keys=secrets.Own(self.model, self.app, CLUSTER_KEYS).put,
+            self.unit, cluster=self.cluster, members=self.members, ceph=self.ceph, jobs=self.jobs, keep_keys=kept.put
         )  # fmt: skip
+        self.keys = Keys(self.unit, ceph=self.ceph, kept=kept)
         self.upgrade = Upgrade(self.unit, ceph=self.ceph, cluster=self.cluster, jobs=self.jobs)
         self._missing: list[ops.StatusBase] = []
         for event in (
@@ -130,6 +132,7 @@ class CephCharm(ops.CharmBase):
         self._lead(settings, event)
         clients.serve(self, settings)
         daemons.serve(self, settings)
+        self._await(self.keys.replace(state.identity, self.upgrade.cluster_version()))
         self._await(self.upgrade.restart_outdated())
         self._await(self.upgrade.finish())
         self._await(self.upgrade.bring_packages(settings.source))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import broker
+import cephx
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.secrets import Own
 
@@ -60,11 +61,11 @@ def refused(charm: CephCharm) -> list[str]:
     ]
 
 
-def rotate(charm: CephCharm, relation: ops.Relation) -> None:
+def rotate(charm: CephCharm, relation: ops.Relation, key_type: str) -> None:
     """Hand out a new key to a client; Ceph takes the old one until the client has used the new one."""
     client = ceph_client.read_client(relation)
-    answer = charm.ceph.admin.command("auth get-or-create-pending", entity=f"client.{client.name}")
-    _publish(charm, relation, client, answer[0]["pending_key"])
+    key = cephx.pending_key(charm.ceph.admin, f"client.{client.name}", key_type)
+    _publish(charm, relation, client, key)
 
 
 def _user_key(relation: ops.Relation) -> str:

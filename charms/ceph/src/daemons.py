@@ -10,10 +10,14 @@ import ops
 import ops.hookcmds
 
 import broker
+import cephx
 import drain
 import filesystems
+import keys
+from openinfra_charm.ceph import number
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
 from openinfra_charm.secrets import Own
+from upgrade import version_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +77,7 @@ def serve(charm: CephCharm, settings: Settings) -> None:
         charm.cluster.publish(osds=uuids)
     if charm.unit.is_leader():
         _take_back(charm)
+        _replace_old_keys(charm)
     for kind, relation in _relations(charm):
         address = me.public_address if me.monitor else None
         version = charm.upgrade.cluster_version()
@@ -129,10 +134,7 @@ def _answer(
         entity = _entity(kind, daemon.name)
         _record(charm, relation.id, daemon.unit, entity)
         key = broker.make_user(admin, entity, list(kind.caps))
-        if daemon.takes_secret:
-            _publish_secret(charm, relation, daemon, key)
-        else:
-            ceph_daemons.publish_key(relation, charm.unit, kind.form, daemon, key)
+        _publish(charm, kind, relation, daemon, key)
     ceph_client.answer(relation, charm.unit, request, why)
 
 
@@ -147,7 +149,41 @@ def _objection(charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Dae
     return None
 
 
-def _publish_secret(charm: CephCharm, relation: ops.Relation, daemon: Daemon, key: str) -> None:
+def known(charm: CephCharm) -> list[str]:
+    """Return the Ceph users of the daemons that have keys from here."""
+    return sorted(entity for _, _, entity in _recorded(charm))
+
+
+def rotate(charm: CephCharm, entity: str, key_type: str) -> None:
+    """Hand out a new key to a daemon; Ceph takes the old one until the daemon has started with the new one."""
+    for kind, relation in _relations(charm):
+        for daemon in ceph_daemons.read_daemons(relation, kind.form):
+            if (relation.id, daemon.unit, entity) in _recorded(charm):
+                key = cephx.pending_key(charm.ceph.admin, entity, key_type)
+                _publish(charm, kind, relation, daemon, key)
+
+
+def _replace_old_keys(charm: CephCharm) -> None:
+    """Give metadata servers keys of the newer type as soon as they run a version that reads them.
+
+    The cluster has an error as long as one has not (`keys`); gateways are clients to it, and theirs are the operator's choice.
+    """
+    servers = [entity for entity in known(charm) if entity.startswith("mds.")]
+    if not servers or keys.SERVICES not in charm.ceph.admin.command("status")["health"]["checks"]:
+        return
+    found = charm.ceph.admin.command("mds metadata")
+    running = {f"mds.{entry['name']}": version_in(entry.get("ceph_version", "")) for entry in found}
+    for entity in servers:
+        if number(running.get(entity, "")) < number(charm.ceph.version()):
+            continue
+        if cephx.is_old(charm.ceph.admin.command("auth get", entity=entity)[0]["key"]):
+            rotate(charm, entity, cephx.AES256K)
+
+
+def _publish(charm: CephCharm, kind: Kind, relation: ops.Relation, daemon: Daemon, key: str) -> None:
+    if not daemon.takes_secret:
+        ceph_daemons.publish_key(relation, charm.unit, kind.form, daemon, key)
+        return
     unit = charm.model.get_unit(daemon.unit)
     secret = Own(charm.model, charm.app, _label(relation.id, daemon.unit), relation, unit)
     ceph_daemons.publish_secret(relation, charm.app, daemon.unit, secret.put({"key": key}))
@@ -157,15 +193,15 @@ def _take_back(charm: CephCharm) -> None:
     """Take away the keys of daemons whose units or relations are gone."""
     served = _serve_files(charm)
     relations = {relation.id: (kind, relation) for kind, relation in _relations(charm)}
-    for number, unit, entity in _recorded(charm):
-        kind, relation = relations.get(number, (None, None))
+    for relation_id, unit, entity in _recorded(charm):
+        kind, relation = relations.get(relation_id, (None, None))
         if kind and relation and not _is_gone(relation, kind, unit):
             continue
         charm.ceph.admin.command("auth rm", entity=entity)
         if relation:
             ceph_daemons.publish_secret(relation, charm.app, unit, "")
-        Own(charm.model, charm.app, _label(number, unit)).remove()
-        _record(charm, number, unit, None)
+        Own(charm.model, charm.app, _label(relation_id, unit)).remove()
+        _record(charm, relation_id, unit, None)
     if served and not _serve_files(charm):
         filesystems.rest(charm.ceph.admin)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import re
-import struct
-import time
 from typing import TYPE_CHECKING
 
+import cephx
 from admin import CommandRefusedError, UnreachableError
 from openinfra_charm.values import bracketed
 
@@ -24,11 +21,6 @@ QUORUM_SECONDS = 35
 JOIN_PAUSE = "0.05"
 """How long, in seconds, a monitor that is out of quorum pauses at most between its attempts to reach the others."""
 MANAGER_CAPS = ["mon", "allow profile mgr", "osd", "allow *", "mds", "allow *"]
-
-
-def new_key() -> str:
-    """Return a new cephx key: type 1 (AES), time of creation, length, 16 random bytes (Ceph: src/auth/Crypto.cc)."""
-    return base64.b64encode(struct.pack("<HIIH", 1, int(time.time()), 0, 16) + os.urandom(16)).decode()
 
 
 def endpoint(address: str) -> str:
@@ -49,10 +41,13 @@ class Monitor:
         self._admin = admin
         self.name = machine.hostname()
         self.unit = f"ceph-mon@{self.name}.service"
+        self.manager = f"mgr.{self.name}"
         self.manager_unit = f"ceph-mgr@{self.name}.service"
         self._folder = f"/var/lib/ceph/mon/ceph-{self.name}"
         self._socket = f"/run/ceph/ceph-mon.{self.name}.asok"
         self._manager_folder = f"/var/lib/ceph/mgr/ceph-{self.name}"
+        self.keyring = f"{self._folder}/keyring"
+        self.manager_keyring = f"{self._manager_folder}/keyring"
 
     @property
     def exists(self) -> bool:
@@ -62,7 +57,7 @@ class Monitor:
     @property
     def has_manager(self) -> bool:
         """Whether this machine holds a manager's key."""
-        return self._machine.exists(f"{self._manager_folder}/keyring")
+        return self._machine.exists(self.manager_keyring)
 
     def prepare(self, state: State, release: str) -> None:
         """Make the monitor's store, of a new cluster or of the one that is there; what is there is left alone.
@@ -115,10 +110,14 @@ class Monitor:
         if self.has_manager:
             return
         self._machine.make_folder(self._manager_folder, mode=0o750, user="ceph", group="ceph")
-        entity = f"mgr.{self.name}"
-        answer = self._admin.command("auth get-or-create", entity=entity, caps=MANAGER_CAPS)
-        text = f"[{entity}]\n\tkey = {answer[0]['key']}\n"
-        self._machine.write(f"{self._manager_folder}/keyring", text, mode=0o600, user="ceph", group="ceph")
+        kind = cephx.service_type(self._admin)
+        answer = self._admin.command("auth get-or-create", entity=self.manager, caps=MANAGER_CAPS, **kind)
+        cephx.write(self._machine, self.manager_keyring, self.manager, answer[0]["key"])
+
+    def keep_key(self, key: str) -> None:
+        """Have this machine's monitor keep the key that all monitors share; a restart takes it up."""
+        if self.exists and cephx.read(self._machine, self.keyring) != key:
+            cephx.write(self._machine, self.keyring, "mon.", key, {"mon": "allow *"})
 
     def wait_for_quorum(self) -> bool:
         """Return whether this machine's monitor, which has started, is in quorum, waiting for it if need be.

@@ -9,10 +9,10 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cephx
 import disk
 import parts
 from admin import CommandRefusedError
-from monitor import new_key
 from openinfra_charm.machine import CommandError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ FOLDER = "/var/lib/ceph/osd"
 SCRATCH = "/run/openinfra/ceph"
 
 
+CAPS = ["osd", "allow *", "mon", "allow profile osd", "mgr", "allow profile osd"]
+"""What an OSD may do (Ceph: src/mon/AuthMonitor.cc, validate_osd_new)."""
 LINKS = ("block", "block.db", "block.wal")
 """An OSD's links to its devices in its folder: the main one, that of its database, and of its write-ahead log."""
 
@@ -59,8 +61,18 @@ class Osd:
 
     @property
     def folder(self) -> str:
-        """Where its daemon finds its key, and its devices behind links."""
+        """Where its daemon finds what is its own, and its devices behind links."""
         return f"{FOLDER}/ceph-{self.number}"
+
+    @property
+    def entity(self) -> str:
+        """Its Ceph user."""
+        return f"osd.{self.number}"
+
+    @property
+    def keyring(self) -> str:
+        """Where its daemon finds its key."""
+        return f"{self.folder}/keyring"
 
     @property
     def names(self) -> dict[str, str]:
@@ -325,18 +337,17 @@ class Osds:
         return self._machine.exists(osd.folder) and owner in {"", osd.uuid}
 
     def _make(self, osd: Osd, device_class: str, number: int | None) -> Osd:
-        key = new_key()
-        params = {"cephx_secret": key} | ({"crush_device_class": device_class} if device_class else {})
         wanted: dict[str, Any] = {} if number is None else {"id": number}
-        data = json.dumps(params).encode()
+        data = json.dumps({"crush_device_class": device_class}).encode() if device_class else b""
         answer = self._admin.command("osd new", data, uuid=osd.uuid, **wanted)
         osd = dataclasses.replace(osd, number=int(answer["osdid"]))
         self._save(osd)
         folder = osd.folder
         self._machine.remove(folder)
         self._machine.make_folder(folder, mode=0o750, user="ceph", group="ceph")
-        keyring = f"[osd.{osd.number}]\n\tkey = {key}\n"
-        self._machine.write(f"{folder}/keyring", keyring, mode=0o600, user="ceph", group="ceph")
+        kind = cephx.service_type(self._admin)
+        made = self._admin.command("auth get-or-create", entity=osd.entity, caps=CAPS, **kind)
+        cephx.write(self._machine, osd.keyring, osd.entity, made[0]["key"])
         for link, name in osd.names.items():
             self._machine.change_owner(name, user="ceph", group="ceph")
             self._machine.link(f"{folder}/{link}", name)

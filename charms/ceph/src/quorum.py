@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import ops
 
 from admin import UnreachableError
-from monitor import QuorumError, addresses, forget_monitor, new_key, why_not_to_remove
+from cephx import new_key
+from monitor import QuorumError, addresses, forget_monitor, why_not_to_remove
 from openinfra_charm.status import NeedsOperatorError
 from state import next_monitors, runs_monitor
 
@@ -94,10 +95,10 @@ class Quorum:
                 f"{shared['founder']} is gone, and with it the only monitor of this cluster, of which {', '.join(holders)} "
                 "have disks: bring its machine back, or remove the application"
             )
-        if "keys" not in shared:
-            keys = {"monitor-key": new_key(), "admin-key": new_key()}
-            self._cluster.publish_shared(keys=self._keep_keys(keys))
+        # Also where there were keys for an earlier one: this version of Ceph may take others.
+        keys = {name: new_key(self._ceph.machine) for name in ("monitor-key", "admin-key")}
         self._cluster.publish_shared(
+            keys=self._keep_keys(keys),
             fsid=str(uuid.uuid4()),
             founder=self._unit.name,
             monitors=[self._unit.name],

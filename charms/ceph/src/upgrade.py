@@ -211,7 +211,7 @@ class Upgrade:
     def _due(self) -> tuple[list[Service], ops.StatusBase | None]:
         """Return what can be restarted now as far as the order goes, and what is to be waited for with the rest."""
         replaced = self._ceph.replaced()
-        outdated = [service for service in self._ceph.outdated() if service not in replaced]
+        outdated = self._possible([service for service in self._ceph.outdated() if service not in replaced])
         installed = self._ceph.version()
         if not replaced and self._versions() <= {installed}:
             return outdated, None
@@ -242,6 +242,12 @@ class Upgrade:
         ]
         return f"for {installed} on {', '.join(missing)}" if missing else ""
 
+    def _possible(self, services: list[Service]) -> list[Service]:
+        """Return those services of this machine that can be restarted at once: not OSDs that would take data away together."""
+        osds = [service for service in services if _kind(service) == "osd"]
+        others = [service for service in services if service not in osds]
+        return [*others, *(self._together(osds) if osds else ())]
+
     def _together(self, osds: list[Service]) -> list[Service]:
         """Return all OSDs of this machine, or one of them where their data are on no other machine."""
         numbers = [_number(service) for service in osds]
@@ -258,7 +264,7 @@ class Upgrade:
     def _versions(self) -> set[str]:
         """Return the versions that the cluster's monitors, managers and OSDs run."""
         told = self._ceph.admin.command("versions")
-        return {_version(words) for kind in WORDS for words in told.get(kind, {})}
+        return {version_in(words) for kind in WORDS for words in told.get(kind, {})}
 
     def _is_behind(self, running: Running) -> ops.StatusBase | None:
         """Return what is to be waited for where daemons of other machines run a later version than is installed here."""
@@ -344,10 +350,10 @@ def _daemon(kind: str, entry: dict[str, Any]) -> Daemon:
     # One that has never been up has no more than its name.
     name = str(entry["id"] if "id" in entry else entry["name"])
     host = entry.get("hostname", "")
-    return Daemon(kind=kind, name=name, version=_version(entry.get("ceph_version", "")), host=host)
+    return Daemon(kind=kind, name=name, version=version_in(entry.get("ceph_version", "")), host=host)
 
 
-def _version(words: str) -> str:
+def version_in(words: str) -> str:
     """Return the version in `ceph version 18.2.7 (6b0e9880...) reef (stable)`."""
     found = re.search(r"ceph version (\d+\.\d+\.\d+)", words)
     return found[1] if found else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cephx
 import disk
 import health
 import parts
@@ -36,6 +37,25 @@ def cluster() -> Generator[None]:
         yield
     except (UnreachableError, CommandRefusedError) as error:
         raise ActionError(str(error)) from error
+
+
+def check_key_type(admin: Admin, key_type: str, *, allowed: bool = True) -> dict[str, Any]:
+    """See that the cluster knows keys of a type (empty: any will do), and `allowed`: takes them; return its monitor map.
+
+    Raises:
+        ActionError: It does not.
+    """
+    found: dict[str, Any] = admin.command("mon dump")
+    if not key_type:
+        return found
+    if "auth_allowed_ciphers" not in found and key_type != cephx.AES:
+        raise ActionError(f"{key_type}: this version of Ceph knows no keys but those of the type {cephx.AES}")
+    taken = [cipher["name"] for cipher in found.get("auth_allowed_ciphers", [{"name": cephx.AES}])]
+    if allowed and key_type not in taken:
+        raise ActionError(
+            f"key-type={key_type}: the cluster takes {', '.join(taken)}; see set-allowed-ciphers"
+        )
+    return found
 
 
 def osd_numbers(text: str) -> list[int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cephx
 import clients
-from actions import cluster
+import daemons
+from actions import check_key_type, cluster
 from openinfra_charm.actions import ActionError, Outcome, require_leader
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.secrets import Own
@@ -21,31 +23,35 @@ class Params:
     """The action's parameters."""
 
     entity: str
+    key_type: str = ""
 
 
 def run(charm: CephCharm, params: Params) -> Outcome:
     """Hand a new key out. Ceph takes the old one too until the new one has been used.
 
     Raises:
-        ActionError: This is not the leader, or nobody here uses that user.
+        ActionError: This is not the leader, nobody here uses that user, or the cluster takes no keys of that type.
     """
     require_leader(charm, f"rotate-key entity={params.entity}")
     related = {f"client.{ceph_client.read_client(r).name}": r for r in charm.model.relations["client"]}
     with cluster():
+        check_key_type(charm.ceph.admin, params.key_type)
         if params.entity == "client.admin":
-            _rotate_admin(charm)
+            _rotate_admin(charm, params.key_type)
         elif params.entity in related:
-            clients.rotate(charm, related[params.entity])
+            clients.rotate(charm, related[params.entity], params.key_type)
+        elif params.entity in daemons.known(charm):
+            daemons.rotate(charm, params.entity, params.key_type)
         else:
-            known = ", ".join(["client.admin", *sorted(related)])
+            known = ", ".join(["client.admin", *sorted(related), *daemons.known(charm)])
             raise ActionError(
                 f"entity={params.entity}: not handed out by this application; known are {known}"
             )
     return Outcome(summary=f"{params.entity} has a new key")
 
 
-def _rotate_admin(charm: CephCharm) -> None:
+def _rotate_admin(charm: CephCharm, key_type: str) -> None:
     """Put the administrator's new key into the units' common secret; each takes it up in its next hook."""
-    answer = charm.ceph.admin.command("auth get-or-create-pending", entity="client.admin")
+    key = cephx.pending_key(charm.ceph.admin, "client.admin", key_type)
     secret = Own(charm.model, charm.app, CLUSTER_KEYS)
-    secret.put({**secret.read(), "admin-key": answer[0]["pending_key"]})
+    secret.put({**secret.read(), "admin-key": key})

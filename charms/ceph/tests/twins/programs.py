@@ -51,10 +51,11 @@ class CephSoftware(Software):
         self.has_daemons = False
         self.shows_parts = True
         self.tables: dict[int, dict[int, dict[str, Any]]] = {}
+        self._started_keys: dict[str, str | None] = {}
         cluster.members.append(self)
         self.libraries = {"rados": twin.Library(cluster, self)}
         self.programs = {
-            "apt-cache": self._apt_cache, "apt-get": self._apt_get,
+            "apt-cache": self._apt_cache, "apt-get": self._apt_get, "ceph-authtool": self._ceph_authtool,
             "blkdiscard": self._blkdiscard, "blkid": self._blkid, "ceph": self._ceph, "ceph-mon": self._ceph_mon,
             "ceph-osd": self._ceph_osd, "crushtool": self._crushtool, "lsblk": self._lsblk,
             "monmaptool": self._monmaptool, "partx": self._partx, "sfdisk": self._sfdisk, "wipefs": self._wipefs,
@@ -101,12 +102,26 @@ class CephSoftware(Software):
         text = self.machine.read(f"/var/lib/ceph/mon/ceph-{self.name}/store.db")
         return json.loads(text) if text else None
 
-    def keep_admin_key(self, key: str) -> None:
-        """Have the monitor that began the cluster keep another key of the administrator."""
+    def keep_in_store(self, name: str, key: str) -> None:
+        """Have the machine's monitor keep another key of those that its store began with."""
         store = self.monitor_store()
-        if store and store["admin-key"]:
+        if store and store[name]:
             path = f"/var/lib/ceph/mon/ceph-{self.name}/store.db"
-            self.machine.have(path, json.dumps({**store, "admin-key": key}))
+            self.machine.have(path, json.dumps({**store, name: key}))
+
+    def started_key(self, entity: str) -> str | None:
+        """Return the key that a manager or an OSD has started with."""
+        return self._started_keys.get(entity)
+
+    def shown_keys(self) -> list[tuple[str, str | None]]:
+        """Return the keys of the managers and OSDs that run, with their Ceph users."""
+        known = self._started_keys.items()
+        return [(entity, key) for entity, key in known if self.runs(f"ceph-{entity.replace('.', '@', 1)}")]
+
+    @property
+    def installed_version(self) -> str:
+        """The version of Ceph's packages that are installed."""
+        return registry.upstream(self.machine.packages.get("ceph-common", ""))
 
     def keyring_key(self, path: str) -> str | None:
         """Return the key in a keyring of one user."""
@@ -136,6 +151,10 @@ class CephSoftware(Software):
             return True
         needed = {"mon": "store.db", "mgr": "keyring", "osd": "fsid"}[match[1]]
         folder = f"/var/lib/ceph/{match[1]}/ceph-{match[2]}"
+        key = self.keyring_key(f"{folder}/keyring")
+        self._started_keys[f"{match[1]}.{match[2]}"] = key if match[1] != "mon" else None
+        if key and twin.kind_of(key) == twin.AES256K and not twin.knows_aes256k(self.installed_version):
+            return False
         if match[1] != "osd" or not self.machine.exists(f"{folder}/{needed}"):
             return self.machine.exists(f"{folder}/{needed}")
         uuid = (self.machine.read(f"{folder}/fsid") or "").strip()
@@ -206,7 +225,7 @@ class CephSoftware(Software):
         if "--create" in argv:
             fsid = argv[argv.index("--fsid") + 1]
             name, endpoints = argv[argv.index("--addv") + 1 : argv.index("--addv") + 3]
-            self._save_map(path, fsid, {name: _host(endpoints)})
+            self._save_map(path, fsid, {name: _host(endpoints)}, ciphers=self._first_ciphers())
             return None
         fsid, monitors = self._load_map(path)
         if "--rm" in argv:
@@ -216,10 +235,29 @@ class CephSoftware(Software):
         rows = (f"[v2:{host}:3300/0,v1:{host}:6789/0] mon.{name}" for name, host in sorted(monitors.items()))
         return "".join(f"{rank}: {row}\n" for rank, row in enumerate(rows))
 
-    def _save_map(self, path: str, fsid: str, monitors: dict[str, str], *, as_ceph: bool = False) -> None:
+    def _ceph_authtool(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        assert argv[1:] == ("--gen-print-key",)
+        knows = twin.knows_aes256k(self.installed_version)
+        return f"{self.cluster.new_key(twin.AES256K if knows else twin.AES)}\n"
+
+    def _first_ciphers(self) -> dict[str, Any]:
+        """Return what a new cluster allows."""
+        if not twin.knows_aes256k(self.installed_version):
+            return {}
+        return {"allowed": [twin.AES256K], "preferred": twin.AES256K, "service": twin.AES256K}
+
+    def _save_map(
+        self,
+        path: str,
+        fsid: str,
+        monitors: dict[str, str],
+        *,
+        as_ceph: bool = False,
+        ciphers: dict[str, Any] | None = None,
+    ) -> None:
         # The real programs follow a link that Ceph's user has put there.
         assert as_ceph or self.machine.is_roots(posixpath.dirname(path)), f"root writes {path} through links"
-        self.machine.write(path, json.dumps({"fsid": fsid, "monitors": monitors}))
+        self.machine.write(path, json.dumps({"fsid": fsid, "monitors": monitors, "ciphers": ciphers or {}}))
 
     def _load_map(self, path: str) -> tuple[str, dict[str, str]]:
         content = json.loads(self.machine.read(path) or "")
@@ -243,7 +281,12 @@ class CephSoftware(Software):
                 code=0, stdout="", stderr="already exists and is not empty: monitor may already exist"
             )
         else:
-            self.machine.write(path, json.dumps(self._new_store(options)))
+            store = self._new_store(options)
+            self.machine.write(path, json.dumps(store))
+            keyring = f'[mon.]\n\tkey = {store["key"]}\n\tcaps mon = "allow *"\n'
+            self.machine.write(
+                f"{posixpath.dirname(path)}/keyring", keyring, mode=0o600, user="ceph", group="ceph"
+            )
         return None
 
     def _new_store(self, options: dict[str, str]) -> dict[str, Any]:
@@ -253,6 +296,7 @@ class CephSoftware(Software):
         assert f"fsid = {fsid}" in config
         return {
             "id": self.cluster.new_key(),
+            "ciphers": json.loads(self.machine.read(options["--monmap"]) or "")["ciphers"],
             "fsid": fsid,
             "monitors": monitors,
             "address": (re.findall(r"^public_addr = (\S+)$", config, re.MULTILINE) or [self.address])[0],

@@ -1,7 +1,7 @@
 """A software twin of Ceph: monitors, OSDs and their data as far as the charm can tell them from the real ones.
 
 Played: the bootstrap of monitors from their stores and maps, quorum by majority, joining and removal; keys with
-pending ones; file systems, as far as the monitors know them; OSDs from `osd new` over `--mkfs` to their purge, with what the monitors refuse; placement of pools'
+pending ones, of the types that versions know and a cluster allows; file systems, as far as the monitors know them; OSDs from `osd new` over `--mkfs` to their purge, with what the monitors refuse; placement of pools'
 groups on failure domains, their copies, and recovery while time passes; whether OSDs may stop or be destroyed; the
 commands that only a manager answers; the version that each daemon runs from its start on, and what the cluster requires.
 
@@ -13,9 +13,11 @@ are marked out because they were down for long.
 
 from __future__ import annotations
 
+import base64
 import errno
 import json
 import re
+import struct
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -34,12 +36,34 @@ PASSED_ON = frozenset({"osd df", "osd safe-to-destroy", "osd ok-to-stop", "pg du
 WANTED = 3
 """How many monitors there are wherever there are machines for them."""
 RELEASES = {"18": "reef", "19": "squid", "20": "tentacle"}
+AES, AES256K = "aes", "aes256k"
+KINDS = {AES: (1, 16), AES256K: (2, 32)}
+"""Types of keys: their numbers, and the bytes of a secret."""
+KNOW_AES256K = {"19": "19.2.6", "20": "20.2.4"}
+"""From which version of a release on keys of the newer type are known."""
 MANAGERS = PASSED_ON | {"osd purge"}
 """Commands that the active manager takes from clients itself (Ceph: src/mgr/MgrCommands.h)."""
 
 
 class RadosError(Exception):
     """As `rados.Error`."""
+
+
+def knows_aes256k(version: str) -> bool:
+    """Return whether a version of Ceph knows keys of the newer type."""
+    first = KNOW_AES256K.get(version.partition(".")[0], "")
+    return bool(first) and [int(part) for part in version.split(".")] >= [int(p) for p in first.split(".")]
+
+
+def make_key(serial: int, kind: str) -> str:
+    """Return a key like Ceph's; its time of creation is a serial number."""
+    number, length = KINDS[kind]
+    return base64.b64encode(struct.pack("<HIIH", number, serial, 0, length) + bytes(length)).decode()
+
+
+def kind_of(key: str) -> str:
+    """Return the type of a key."""
+    return AES256K if key.startswith("Ag") else AES
 
 
 class Refused(Exception):  # noqa: N818  it is the monitors' answer
@@ -147,6 +171,9 @@ class Cluster:
         self.careless: list[str] = []
         self.disorder: list[str] = []
         self.required = ""
+        self.ciphers: dict[str, Any] = {}
+        self.has_monitors_key = False
+        self.metadata_servers: dict[str, str] = {}
         self.asked_for: set[str] | None = None
         self.unasked: list[str] = []
         self.given_up: set[str] = set()
@@ -178,6 +205,7 @@ class Cluster:
                 self.monitors[name] = store["address"]
                 self._stores[name] = store["id"]
                 self._joined.add(store["id"])
+        self._take_pending_keys()
         running = {osd.number: machine for machine in self._hosts for osd in self._bootable(machine)}
         for osd in self.osds.values():
             osd.up = bool(self.quorum) and osd.number in running and (osd.up or not osd.noup)
@@ -194,6 +222,16 @@ class Cluster:
                 if not holders:
                     holders.update(self._live(self._placed(pool, index)))
         self._check_order()
+
+    def _take_pending_keys(self) -> None:
+        """Have keys of the newer type known once all monitors know them, and the keys taken that daemons have started with."""
+        if not self.quorum:
+            return
+        if not self.ciphers and self._all_know:
+            self.ciphers = {"allowed": [AES, AES256K], "preferred": AES, "service": AES}
+        for machine in self._hosts:
+            for entity, key in machine.shown_keys():
+                self.admits(entity, key)
 
     def recover(self) -> None:
         """Let data move to where they belong, as far as OSDs are up."""
@@ -225,7 +263,8 @@ class Cluster:
         found = [
             machine.name
             for machine in self._hosts
-            if machine.runs(f"ceph-mgr@{machine.name}") and f"mgr.{machine.name}" in self.auth
+            if machine.runs(f"ceph-mgr@{machine.name}")
+            and self._lets_in(f"mgr.{machine.name}", machine.started_key(f"mgr.{machine.name}"))
         ]
         found.sort(key=lambda name: (self._failed.count(name), name))
         return {name: self._version(f"ceph-mgr@{name}") for name in found}
@@ -294,6 +333,7 @@ class Cluster:
                     continue
                 self.monitors, self._stores = {name: store["address"]}, {name: store["id"]}
                 self.fsid = store["fsid"]
+                self.ciphers, self.has_monitors_key = store["ciphers"], False
                 self.auth = {"mon.": Auth(key=store["key"]), "client.admin": Auth(key=store["admin-key"])}
                 self.rules = [Rule(number=0, name="replicated_rule", kind=store["domain"])]
                 self.required = RELEASES[self._version(f"ceph-mon@{name}").partition(".")[0]]
@@ -311,7 +351,7 @@ class Cluster:
             for osd in found
             if not osd.destroyed
             and machine.has_media(osd.number, osd.uuid)
-            and machine.keyring_key(f"/var/lib/ceph/osd/ceph-{osd.number}/keyring") == self.auth[f"osd.{osd.number}"].key
+            and self._lets_in(f"osd.{osd.number}", machine.started_key(f"osd.{osd.number}"))
         ]  # fmt: skip
 
     # Placement
@@ -410,10 +450,10 @@ class Cluster:
         self.tick()
         return 0, b"" if answer is None else json.dumps(answer).encode(), ""
 
-    def new_key(self) -> str:
+    def new_key(self, kind: str = AES) -> str:
         """Return a key that is like no other."""
         self._keys += 1
-        return f"twin-key-{self._keys}=="
+        return make_key(self._keys, kind)
 
     def _osd(self, number: int) -> Osd:
         if number not in self.osds:
@@ -494,7 +534,12 @@ class Cluster:
         }
 
     def _do_mon_dump(self) -> Any:
-        return {
+        ciphers = {
+            "auth_allowed_ciphers": [{"name": name} for name in self.ciphers["allowed"]],
+            "auth_preferred_cipher": {"name": self.ciphers["preferred"]},
+            "auth_service_cipher": {"name": self.ciphers["service"]},
+        } if self.ciphers else {}  # fmt: skip
+        return ciphers | {
             "fsid": self.fsid,
             "mons": [
                 {
@@ -506,6 +551,23 @@ class Cluster:
                 for name, address in sorted(self.monitors.items())
             ],
         }
+
+    def _do_mon_set(self, name: str, value: str) -> None:
+        if not self.ciphers:
+            raise Refused(errno.EINVAL, "command not known")
+        what = name.removeprefix("auth_").partition("_")[0]
+        if what == "allowed":
+            users = [
+                entity for entity, known in self.auth.items() if kind_of(known.key) not in value.split(",")
+            ]
+            self.careless += [f"{entity} was locked out: {name} became {value}" for entity in users]
+        self.ciphers[what] = value.split(",") if what == "allowed" else value
+
+    def _do_mds_metadata(self) -> Any:
+        return [
+            {"name": name, "ceph_version": _banner(version)}
+            for name, version in self.metadata_servers.items()
+        ]
 
     def _do_mon_ok_to_rm(self, id: str) -> None:  # noqa: A002  Ceph's name
         rest = self.monitors.keys() - {id}
@@ -596,16 +658,55 @@ class Cluster:
             checks["OSD_UPGRADE_FINISHED"] = (
                 f"all OSDs are running {name} or later but require_osd_release < {name}"
             )
+        wrong = self.errors | {"AUTH_INSECURE_SERVICE_KEY_TYPE", "AUTH_INSECURE_SERVICE_TICKETS"}
+        checks |= self._insecure()
         words = {
             name: {
-                "severity": "HEALTH_ERR" if name in self.errors else "HEALTH_WARN",
+                "severity": "HEALTH_ERR" if name in wrong else "HEALTH_WARN",
                 "summary": {"message": text, "count": 1},
                 "muted": False,
             }
             for name, text in checks.items()
         }
-        worst = "HEALTH_ERR" if self.errors & words.keys() else "HEALTH_WARN"
+        worst = "HEALTH_ERR" if wrong & words.keys() else "HEALTH_WARN"
         return {"status": worst if words else "HEALTH_OK", "checks": words, "mutes": []}
+
+    def _insecure(self) -> dict[str, str]:
+        """Return what is said of keys of the older type; rotating keys go too fast for this twin."""
+        if not self.ciphers:
+            return {}
+        old = [entity for entity in self._stored() if kind_of(self.auth[entity].key) == AES]
+        clients = [entity for entity in old if entity.startswith("client.")]
+        services = len(old) - len(clients)
+        checks = {
+            "SERVICE_KEY_TYPE": services and f"{services} auth service entities with insecure key types",
+            "CLIENT_KEY_TYPE": clients and f"{len(clients)} auth client entities with insecure key types",
+            "SERVICE_TICKETS": self.ciphers["service"] == AES
+            and "Monitors are configured to issue insecure service tickets",
+            "KEYS_ALLOWED": AES in self.ciphers["allowed"]
+            and "Monitors are configured to allow auth using insecure key types",
+        }
+        return {f"AUTH_INSECURE_{name}": str(words) for name, words in checks.items() if words}
+
+    def _stored(self) -> list[str]:
+        """Return the Ceph users that the monitors' database has; their own key is there once it was replaced."""
+        return [entity for entity in self.auth if entity != "mon." or self.has_monitors_key]
+
+    @property
+    def _all_know(self) -> bool:
+        """Whether all monitors in quorum know keys of the newer type."""
+        return all(knows_aes256k(self._version(f"ceph-mon@{name}")) for name in self.quorum)
+
+    def _kind(self, wanted: str) -> str:
+        """Return of which type a new key is to be."""
+        if not self.ciphers:
+            return AES
+        kind = wanted or self.ciphers["preferred"]
+        if kind not in self.ciphers["allowed"]:
+            raise Refused(errno.EINVAL, f'creating key with insecure key type ("{kind}") not allowed')
+        if kind == AES256K and not self._all_know:
+            raise Refused(errno.EINVAL, "all monitors must support FEATURE_CEPHX_AUTH_AES256K")
+        return kind
 
     def _do_config_set(self, who: str, name: str, value: str) -> None:
         self.config[who, name] = value
@@ -639,16 +740,38 @@ class Cluster:
     def _do_auth_get(self, entity: str) -> Any:
         return self._entry(entity)
 
-    def _do_auth_get_or_create(self, entity: str, caps: list[str]) -> Any:
-        known = self.auth.setdefault(entity, Auth(key=self.new_key(), caps=caps))
+    def _do_auth_ls(self) -> Any:
+        return {"auth_dump": [{"entity": entity, "key": self.auth[entity].key} for entity in self._stored()]}
+
+    def _do_auth_rotate(self, entity: str, key_type: str = "") -> Any:
+        self._entry(entity)
+        self.auth[entity].key = self.new_key(self._kind(key_type))
+        if entity == "mon.":
+            self.has_monitors_key = True
+            if missing := self.monitors.keys() - set(self.quorum):
+                self.careless.append(f"the monitors' key was replaced while {', '.join(missing)} were away")
+            for machine in self._hosts:
+                if machine.name in self.quorum:
+                    machine.keep_in_store("key", self.auth[entity].key)
+        return self._entry(entity)
+
+    def _do_auth_get_or_create(self, entity: str, caps: list[str], key_type: str = "") -> Any:
+        kind = self._kind(key_type)
+        known = self.auth.get(entity) or Auth(key=self.new_key(kind), caps=caps)
+        self.auth[entity] = known
         if known.caps != caps:
             raise Refused(errno.EINVAL, f"key for {entity} exists but cap {caps[0]} does not match")
         return self._entry(entity)
 
-    def _do_auth_get_or_create_pending(self, entity: str) -> Any:
+    def _do_auth_get_or_create_pending(self, entity: str, key_type: str = "") -> Any:
         self._entry(entity)
-        self.auth[entity].pending = self.auth[entity].pending or self.new_key()
+        kind = self._kind(key_type)
+        self.auth[entity].pending = self.auth[entity].pending or self.new_key(kind)
         return self._entry(entity)
+
+    def _do_auth_clear_pending(self, entity: str) -> None:
+        self._entry(entity)
+        self.auth[entity].pending = ""
 
     def _do_auth_caps(self, entity: str, caps: list[str]) -> None:
         self._entry(entity)
@@ -660,16 +783,23 @@ class Cluster:
     def admits(self, entity: str, key: str | None) -> bool:
         """Return whether a client gets in; a pending key that is used takes the old one's place."""
         known = self.auth.get(entity)
-        if known and key and key == known.pending:
+        if known and key and key == known.pending and self._lets_in(entity, key):
             known.key, known.pending = known.pending, ""
             if entity == "client.admin":
                 for machine in self._hosts:
-                    machine.keep_admin_key(key)
-        return known is not None and key == known.key
+                    machine.keep_in_store("admin-key", key)
+        return known is not None and self._lets_in(entity, key)
+
+    def _lets_in(self, entity: str, key: str | None) -> bool:
+        """Return whether a key is a user's, or will be, and of a type that the cluster takes."""
+        known = self.auth.get(entity)
+        if not known or not key or key not in {known.key, known.pending}:
+            return False
+        return kind_of(known.key) in self.ciphers.get("allowed", [AES])
 
     # OSDs
 
-    def _do_osd_new(self, uuid: str, data: bytes, id: int | None = None) -> Any:  # noqa: A002  Ceph's name
+    def _do_osd_new(self, uuid: str, data: bytes = b"{}", id: int | None = None) -> Any:  # noqa: A002  Ceph's name
         same = next((osd for osd in self.osds.values() if osd.uuid == uuid), None)
         if same:
             return {"osdid": same.number}
@@ -680,7 +810,6 @@ class Cluster:
         # A destroyed OSD's place in CRUSH is kept for its successor.
         self.osds[number] = Osd(number=number, uuid=uuid, host=old.host, weight=old.weight, inside=old.inside)
         given = json.loads(data)
-        self.auth[f"osd.{number}"] = Auth(key=given["cephx_secret"])
         self.osds[number].device_class = given.get("crush_device_class", "hdd")
         return {"osdid": number}
 
@@ -1022,6 +1151,7 @@ class Client:
     ) -> None:
         self._cluster = cluster
         self._sender = member.name
+        self._reads_aes256k = knows_aes256k(member.installed_version)
         self._hosts = set(re.findall(r"v2:\[?([^],]+?)\]?:3300", config))
         self._name = name
         self._key = key
@@ -1030,6 +1160,8 @@ class Client:
         """Reach a monitor in quorum and be let in."""
         assert timeout > 0
         self._cluster.tick()
+        if self._key and kind_of(self._key) == AES256K and not self._reads_aes256k:
+            raise RadosError("[errno 22] error connecting to the cluster")
         if not self._hosts & {self._cluster.monitors[name] for name in self._cluster.quorum}:
             raise RadosError("[errno 110] error connecting to the cluster")
         if not self._cluster.admits(self._name, self._key):

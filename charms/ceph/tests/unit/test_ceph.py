@@ -5,12 +5,13 @@ import re
 
 import pytest
 from machines import CephMachine
-from twin import CONFIG, Cluster
+from twin import AES, AES256K, CONFIG, Cluster, kind_of, make_key
 
 import health
 from admin import CommandRefusedError, UnreachableError
 from ceph import SHIM, Ceph
-from monitor import endpoint, new_key
+from cephx import new_key, type_of
+from monitor import endpoint
 from openinfra_charm.machine import CommandError
 from packages import RELEASES, major
 from source import Source
@@ -18,7 +19,9 @@ from state import Config, Identity, Member, Settings, State
 
 MEMBER = Member(unit="ceph/0", hostname="machine-0", public_address="10.0.0.10", cluster_address="10.0.0.10")
 IDENTITY = Identity(
-    fsid="b8f1f0a0-0000-4000-8000-000000000001", monitor_key="mon-key==", admin_key="admin-key=="
+    fsid="b8f1f0a0-0000-4000-8000-000000000001",
+    monitor_key=make_key(1001, AES),
+    admin_key=make_key(1002, AES),
 )
 
 
@@ -124,8 +127,9 @@ def test_addresses_of_both_kinds_are_endpoints():
 
 def test_keys_are_for_root_alone_and_in_no_other_file(running):
     nodes = running.machine.nodes
+    key = IDENTITY.admin_key
     holders = [
-        path for path, node in nodes.items() if "key==" in (node.content or "") and path.startswith("/etc")
+        path for path, node in nodes.items() if key in (node.content or "") and path.startswith("/etc")
     ]
     assert holders == ["/etc/ceph/ceph.client.admin.keyring"]
     assert nodes[holders[0]].mode == 0o600
@@ -185,7 +189,8 @@ def test_all_is_gone_after_removal(running):
 def test_the_founder_begins_a_cluster_with_the_models_keys(running):
     cluster = running.machine.ceph.cluster
     assert cluster.founders == ["machine-0"]
-    assert (cluster.auth["mon."].key, cluster.auth["client.admin"].key) == ("mon-key==", "admin-key==")
+    assert cluster.auth["mon."].key == IDENTITY.monitor_key
+    assert cluster.auth["client.admin"].key == IDENTITY.admin_key
     assert not running.machine.exists("/run/openinfra/ceph-monitor")
 
 
@@ -223,9 +228,18 @@ def test_a_monitor_that_stays_out_of_quorum_is_waited_for_only_so_long(ceph, sta
     assert not ceph.monitor.has_manager
 
 
-def test_keys_are_new_each_time():
-    assert len({new_key() for _ in range(20)}) == 20
-    assert re.fullmatch(r"AQ[A-Za-z0-9+/]{36}==", new_key())
+@pytest.mark.parametrize(("version", "kind"), [("18.2.7+ds-1", AES), ("20.2.4+ds-2", AES256K)])
+def test_keys_are_of_the_type_of_the_version_and_new_each_time(version, kind):
+    machine = CephMachine(Cluster(), 0, version)
+    Ceph(machine, "ceph").install(Source())
+    keys = {new_key(machine) for _ in range(20)}
+    assert len(keys) == 20
+    assert {type_of(key) for key in keys} == {kind_of(key) for key in keys} == {kind}
+
+
+def test_the_types_of_real_keys():
+    assert type_of("AQBX1VpkAAAAABAAzQ8W0Lz5cK9s0b1Xk2vGqQ==") == "aes"
+    assert type_of("AgBX1VpkAAAAACAAAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=") == "aes256k"
 
 
 # Commands

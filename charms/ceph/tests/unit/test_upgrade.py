@@ -95,7 +95,7 @@ def test_a_source_upgrades_the_cluster_in_ceph_s_order(full, order):
     full.configure(source=SOURCE)
     full.settle(6)
     assert versions(full) == {"mon": {NEW}, "mgr": {NEW}, "osd": {NEW}}
-    assert [name.partition("@")[0] for name in order] == ["mon"] * 3 + ["mgr"] * 3 + ["osd"] * 3
+    assert [name.partition("@")[0] for name in order[:9]] == ["mon"] * 3 + ["mgr"] * 3 + ["osd"] * 3
     assert full.ceph.disorder == []
     assert full.ceph.required == "tentacle"
     assert (full.ceph.host_flags, full.ceph.careless, full.ceph.lost) == ({}, [], [])
@@ -139,7 +139,7 @@ def test_the_active_manager_is_the_last_and_hands_over(full, order):
     active = next(iter(full.ceph.managers))
     full.configure(source=SOURCE)
     full.settle(6)
-    assert [name for name in order if name.startswith("mgr")][-1] == f"mgr@{active}"
+    assert [name for name in order[:9] if name.startswith("mgr")][-1] == f"mgr@{active}"
     assert "mgr fail" in full.ceph.commands
 
 
@@ -274,7 +274,8 @@ def test_osds_that_share_a_machine_with_all_copies_go_one_by_one(one, monkeypatc
     one.configure(source=SOURCE)
     one.settle(6)
     assert versions(one) == {"mon": {NEW}, "mgr": {NEW}, "osd": {NEW}}
-    assert len([units for units in together if "osd" in units[0]]) == 3
+    # Once for the new version, and once for the new key.
+    assert len([units for units in together if "osd" in units[0]]) == 6
     assert one.ceph.required == "tentacle"
 
 

@@ -23,7 +23,7 @@ def setup(device: str) -> None:
     import yaml
 
     from ceph import Ceph
-    from monitor import new_key
+    from cephx import new_key
     from pools import create_pool
     from source import Source
     from state import Config, Identity, Member, Settings, State
@@ -40,17 +40,18 @@ def setup(device: str) -> None:
         "osd_benchmark": False,
     }
     member = Member(unit="ceph/0", hostname="guest", public_address="127.0.0.1", cluster_address="127.0.0.1")
+    ceph = Ceph(SlowMachine(), "ceph")
+    ceph.admin._timeout *= TIMES
+    ceph.install(Source())
+    keys = {name: new_key(ceph.machine) for name in ("monitor_key", "admin_key")}
     state = State(
         settings=Settings.parse(Config(**values)),
-        identity=Identity(fsid=str(uuid.uuid4()), monitor_key=new_key(), admin_key=new_key()),
+        identity=Identity(fsid=str(uuid.uuid4()), **keys),
         member=member,
         monitors=(member,),
         runs_monitor=True,
         founds_cluster=True,
     )
-    ceph = Ceph(SlowMachine(), "ceph")
-    ceph.admin._timeout *= TIMES
-    ceph.install(Source())
     ceph.render(state)
     # As one hook after the other would.
     assert any(ceph.run_monitor(state) for _ in range(TIMES)), "the monitor is not in quorum"

@@ -61,7 +61,7 @@ _GENERATED = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA-256"),
     (re.compile(r"\b\d{7,}\.\d+\b"), "TIME"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
-    (re.compile(r"\b[A-Za-z0-9+/]{38}==|twin-key-\d+=="), "KEY"),
+    (re.compile(r"\b[A-Za-z0-9+/]{38}==|\b[A-Za-z0-9+/]{59}="), "KEY"),
     (re.compile(r"(?<![\w-])[\w-]{32}(?![\w-])"), "PASSWORD"),
 )
 
