@@ -36,7 +36,12 @@ def test_holds_nothing_compiled_and_no_tests(packed):
     assert "dispatch" in names
     assert "src/charm.py" in names
     assert {"README.md", "LICENSE", "icon.svg"} <= set(names)
-    assert not [name for name in names if name.endswith((".pyc", ".so")) or "/tests/" in name]
+    unwanted = [
+        name
+        for name in names
+        if name.endswith((".pyc", ".so")) or {"tests", "testing"} & set(name.split("/")[:-1])
+    ]
+    assert [name for name in unwanted if "/ops/" not in name] == []
 
 
 def test_waits_for_no_unit_to_join(unpacked):
@@ -55,8 +60,14 @@ def test_runs_on(python, unpacked):
     paths = os.pathsep.join(str(unpacked / name) for name in ("lib", "src", "venv"))
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
 
+    src = unpacked / "src"
+    files = [
+        path for path in src.rglob("*.py") if path.parent == src or (path.parent / "__init__.py").exists()
+    ]
+    modules = sorted(".".join(path.relative_to(src).with_suffix("").parts) for path in files)
     script = (
-        "import charm, jinja2, yaml; print(yaml.__with_libyaml__, jinja2.Template('{{ 1 + 1 }}').render())"
+        f"import {', '.join(modules)}\n"
+        "import jinja2, yaml; print(yaml.__with_libyaml__, jinja2.Template('{{ 1 + 1 }}').render())"
     )
     done = subprocess.run(
         [found, "-S", "-c", script], env=environment, capture_output=True, text=True, check=False

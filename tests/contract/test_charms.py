@@ -222,10 +222,10 @@ def test_only_the_gateway_opens_ports(source):
 
 
 def test_results_have_legal_names(source):
-    """Results go through `openinfra_charm.actions`, which names them; none is named elsewhere."""
+    """Results go through `openinfra_charm.model.actions`, which names them; none is named elsewhere."""
     for path in source.path.glob("src/**/*.py"):
         assert ".set_results(" not in path.read_text(), path
-    perform = (ROOT / "lib/openinfra_charm/src/openinfra_charm/actions.py").read_text()
+    perform = (ROOT / "lib/openinfra_charm/src/openinfra_charm/model/actions.py").read_text()
     for key in re.findall(r"results\[\"(.*?)\"\]|results = \{\"(.*?)\"", perform):
         assert RESULT_KEY.fullmatch("".join(key))
 

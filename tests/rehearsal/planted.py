@@ -90,7 +90,7 @@ PLANTED = (
         "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
     ),
     _planted(
-        "a rename without fsync", f"{LIB}/machine.py",
+        "a rename without fsync", f"{LIB}/machine/__init__.py",
         "        self._sync(beside)\n", "", "whole-files",
     ),
     _planted(
@@ -167,11 +167,11 @@ PLANTED = (
         '            self._ask("refresh_certs")\n', "", "certificates", faults="age",
     ),
     _in_tls(
-        "a certificate that is not renewed", f"{LIB}/tls.py",
+        "a certificate that is not renewed", f"{LIB}/daemon/tls.py",
         "return now >= self.renew_at or not self._is_valid", "return False", "certificates converges", faults="age,outage",
     ),
     _in_tls(
-        "a certificate that is not valid yet", f"{LIB}/tls.py",
+        "a certificate that is not valid yet", f"{LIB}/daemon/tls.py",
         "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges",
         faults="clock", do="add-unit memcached",
     ),
@@ -194,7 +194,7 @@ PLANTED = (
         bundle=f"{PARTS}/keystone.yaml", charms=(), faults="leader,delay",
     ),
     _in_bundle(
-        "the new user is dropped, and not the old one", f"{LIB}/granted.py",
+        "the new user is dropped, and not the old one", f"{LIB}/model/granted.py",
         "self._save(self.users[-1:], [*self.retired, *self.users[:-1]])",
         "self._save(self.users[:1], [*self.retired, *self.users[1:]])",
         "served", "run mysql/leader rotate-password relation-id=relation:database",
@@ -225,7 +225,7 @@ PLANTED = (
         "software converges", REPLACED, "run ceph/3 add-disk osd-devices=file:3G", charms=ALONE, faults="leader,delay",
     ),
     _in_bundle(
-        "what was done for a host is done for the next of its name", f"{LIB}/job.py",
+        "what was done for a host is done for the next of its name", f"{LIB}/daemon/job.py",
         "(record.module, record.arguments) == (module, arguments)]",
         'record.module == module and record.arguments.get("host") == arguments.get("host")]',
         "software", REPLACED, "run ceph/3 add-disk osd-devices=file:3G",
@@ -240,7 +240,7 @@ PLANTED = (
     ),
     # Who is gone
     _in_bundle(
-        "who was not met is gone", f"{LIB}/cluster.py",
+        "who was not met is gone", f"{LIB}/model/cluster.py",
         "return [unit for unit in unseen if unit not in self.planned]", "return unseen",
         "software converges", "add-unit ceph", charms=ALONE, faults="leader,delay",
     ),

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin import Admin, UnreachableError
-from openinfra_charm import program, registry, render
-from openinfra_charm.ceph import Daemon
-from openinfra_charm.registry import Footprint
+from openinfra_charm.ceph.daemon import Daemon
+from openinfra_charm.daemon import registry, render
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.machine import program
 
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine

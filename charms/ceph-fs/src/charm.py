@@ -7,11 +7,12 @@ import ops
 
 from admin import UnreachableError
 from ceph_fs import DAEMON, Mds
-from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
-from openinfra_charm.cluster import Cluster
+from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.interfaces import ceph_daemons, ceph_mds
+from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model.addresses import Addresses
+from openinfra_charm.model.cluster import Cluster
 from state import Config, Settings, State
 
 RESTART_SECONDS = 30

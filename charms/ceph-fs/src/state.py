@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin import Admin
-from openinfra_charm import front, registry, render, tls
-from openinfra_charm.ceph import Daemon
-from openinfra_charm.front import Front
-from openinfra_charm.registry import Footprint
-from openinfra_charm.render import File
+from openinfra_charm.ceph.daemon import Daemon
+from openinfra_charm.daemon import front, registry, render, tls
+from openinfra_charm.daemon.front import Front
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
 from openinfra_charm.values import bracketed
 from state import DAEMON_PORT, LISTENS_ON, PROXIED_PORT
 

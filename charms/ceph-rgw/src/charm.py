@@ -10,12 +10,13 @@ import ops
 import endpoints
 from admin import UnreachableError
 from ceph_rgw import DAEMON, Rgw
-from openinfra_charm import actions, hook, leftovers, registry, status, tls
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses, Place
-from openinfra_charm.cluster import Cluster
+from openinfra_charm.daemon import leftovers, registry, tls
+from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
-from openinfra_charm.job import Jobs
+from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model.addresses import Addresses, Place
+from openinfra_charm.model.cluster import Cluster
 from state import Config, Keystone, Settings, Site, State, check_site
 
 RESTART_SECONDS = 30

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from openinfra_charm.cluster import unit_number
+from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import haproxy_route_tcp, keystone
 from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
-from openinfra_charm.tls import Subject
+from openinfra_charm.model.cluster import unit_number
 from openinfra_charm.values import bracketed
 from state import LISTENS_ON, PROXIED_PORT
 

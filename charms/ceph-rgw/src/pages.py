@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.actions import Outcome
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

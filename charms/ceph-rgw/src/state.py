@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.status import ConfigError, NeedsOperatorError
+from openinfra_charm.model.status import ConfigError, NeedsOperatorError
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:

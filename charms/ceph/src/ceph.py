@@ -11,11 +11,12 @@ import disk
 import osd
 from admin import CONFIG, KEYRING, Admin
 from monitor import Monitor, endpoint, forget_monitor
-from openinfra_charm import program, registry, render
-from openinfra_charm.ceph import options_at_start
-from openinfra_charm.registry import Footprint
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.ceph.daemon import options_at_start
+from openinfra_charm.daemon import registry, render
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.machine import program
 from osd import Osds
 from packages import RELEASES, Packages, major
 

@@ -19,11 +19,12 @@ from admin import UnreachableError
 from ceph import DAEMON, Ceph
 from keys import Keys
 from monitor import QuorumError
-from openinfra_charm import actions, hook, leftovers, registry, secrets, status
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
-from openinfra_charm.cluster import Cluster
-from openinfra_charm.job import Jobs
+from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.model import actions, hook, secrets, status
+from openinfra_charm.model.addresses import Addresses
+from openinfra_charm.model.cluster import Cluster
 from packages import PackagesError
 from quorum import Quorum
 from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State

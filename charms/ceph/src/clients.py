@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import broker
 import cephx
 from openinfra_charm.interfaces import ceph_client
-from openinfra_charm.secrets import Own
+from openinfra_charm.model.secrets import Own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,9 +14,9 @@ import cephx
 import drain
 import filesystems
 import keys
-from openinfra_charm.ceph import number
+from openinfra_charm.ceph.daemon import number
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
-from openinfra_charm.secrets import Own
+from openinfra_charm.model.secrets import Own
 from upgrade import version_in
 
 if TYPE_CHECKING:

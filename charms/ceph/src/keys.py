@@ -12,12 +12,12 @@ import ops
 
 import cephx
 from ceph import CRASH_KEYRING, CRASH_USER
-from openinfra_charm.ceph import number
+from openinfra_charm.ceph.daemon import number
 from upgrade import FINISHED
 
 if TYPE_CHECKING:
     from ceph import Ceph
-    from openinfra_charm.secrets import Own
+    from openinfra_charm.model.secrets import Own
     from state import Identity
 
 SERVICES = "AUTH_INSECURE_SERVICE_KEY_TYPE"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from admin import Admin
+    from openinfra_charm.daemon.services import Services
     from openinfra_charm.machine import Machine
-    from openinfra_charm.service import Services
 
 FOLDER = "/var/lib/ceph/osd"
 SCRATCH = "/run/openinfra/ceph"

@@ -7,8 +7,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry
-from openinfra_charm.ceph import number
+from openinfra_charm.ceph.daemon import number
+from openinfra_charm.daemon import registry
 from openinfra_charm.machine import APT_ENVIRONMENT, CommandError
 from source import Source
 

@@ -11,15 +11,15 @@ import ops
 from admin import UnreachableError
 from cephx import new_key
 from monitor import QuorumError, addresses, forget_monitor, why_not_to_remove
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.model.status import NeedsOperatorError
 from state import next_monitors, runs_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ceph import Ceph
-    from openinfra_charm.cluster import Cluster
-    from openinfra_charm.job import Jobs
+    from openinfra_charm.daemon.job import Jobs
+    from openinfra_charm.model.cluster import Cluster
     from state import Members
 
 

@@ -11,7 +11,7 @@ import crush
 import daemons
 import health
 from admin import UnreachableError
-from openinfra_charm.status import paused
+from openinfra_charm.model.status import paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

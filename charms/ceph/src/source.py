@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 
 _CLOUD = re.compile(
     r"cloud:(?P<series>[a-z]+)-(?P<name>[a-z0-9][a-z0-9.]*)(?:/(?P<pocket>updates|proposed))?"

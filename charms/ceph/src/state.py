@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import parse_size, split
 from source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from openinfra_charm.cluster import Cluster
+    from openinfra_charm.model.cluster import Cluster
 
 CLUSTER_KEYS = "cluster-keys"
 """The label of the secret with the keys of all units."""

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 import health
-from openinfra_charm.ceph import number
-from openinfra_charm.job import FIRST_PAUSE
+from openinfra_charm.ceph.daemon import number
+from openinfra_charm.daemon.job import FIRST_PAUSE
 from osd import is_ok_to_stop
 from packages import RELEASES, major
 
 if TYPE_CHECKING:
     from admin import Admin
     from ceph import Ceph
-    from openinfra_charm.cluster import Cluster
-    from openinfra_charm.job import Jobs
-    from openinfra_charm.service import Service
+    from openinfra_charm.daemon.job import Jobs
+    from openinfra_charm.daemon.services import Service
+    from openinfra_charm.model.cluster import Cluster
     from source import Source
 
 RESTART_SECONDS = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import registry, tls
+from openinfra_charm.daemon import registry, tls
 from state import Authority
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import ops
 
 import requirers
 from certificates import Signer, UnusableError
-from openinfra_charm import actions, hook, leftovers, secrets, status
 from openinfra_charm import machine as machines
-from openinfra_charm.cluster import Cluster
+from openinfra_charm.daemon import leftovers
+from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.interfaces.tls_certificates import fingerprint
-from openinfra_charm.registry import Footprint
+from openinfra_charm.model import actions, hook, secrets, status
+from openinfra_charm.model.cluster import Cluster
 from requirers import NoKeyError
 from state import Authority, Settings, Succession
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certificates import RefusedError
-from openinfra_charm import secrets
 from openinfra_charm.interfaces import certificate_transfer, tls_certificates
 from openinfra_charm.interfaces.tls_certificates import Acknowledgement, Issued, Refusal, Request, fingerprint
+from openinfra_charm.model import secrets
 from state import Holder
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.daemon.tls import RENEWAL
 from openinfra_charm.interfaces.tls_certificates import fingerprint
-from openinfra_charm.status import ConfigError
-from openinfra_charm.tls import RENEWAL
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,12 +10,13 @@ import ops
 import state as states
 from gateway import DAEMON, Gateway
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm import actions, hook, leftovers, registry, render, status
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
-from openinfra_charm.cluster import Cluster
+from openinfra_charm.daemon import leftovers, registry, render
+from openinfra_charm.daemon.tls import Certificate, Subject
 from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
-from openinfra_charm.tls import Certificate, Subject
+from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model.addresses import Addresses
+from openinfra_charm.model.cluster import Cluster
 from state import HEALTH_PORT, Config, Drain, Networks, State, Units
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import haproxy
 import routes
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm import registry, render, tls
-from openinfra_charm.cluster import unit_number
-from openinfra_charm.registry import Footprint
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import registry, render, tls
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.model.cluster import unit_number
 from state import HEALTH_PORT, Refusal, name
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from openinfra_charm.addresses import Place
     from openinfra_charm.interfaces.haproxy_route_tcp import Asked
+    from openinfra_charm.model.addresses import Place
 
 HEALTH_PORT = 8404
 """Where HAProxy tells its own health, on the loopback address, and its metrics, on that of the binding `internal`."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import ops
 
 from host import Host
-from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
-from openinfra_charm.cluster import Cluster
-from openinfra_charm.job import Jobs
-from openinfra_charm.status import ConfigError
+from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.status import ConfigError
 from roll import Request, Roll
 from state import Config
 

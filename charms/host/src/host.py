@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import registry, render
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import registry, render
+from openinfra_charm.daemon.services import Service, Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,9 +19,9 @@ import checks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from openinfra_charm.cluster import Cluster
-    from openinfra_charm.job import Jobs
+    from openinfra_charm.daemon.job import Jobs
     from openinfra_charm.machine import Machine
+    from openinfra_charm.model.cluster import Cluster
 
 Kind = Literal["reboot", "upgrade", "maintenance"]
 State = Literal["waiting", "restarting", "upgrading", "entered", "verifying", "failed"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import updates
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 from openinfra_charm.machine import APT_ENVIRONMENT, CommandError
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 _OPTIONS = ("--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold")
 _HOUR = 3600

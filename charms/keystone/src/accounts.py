@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from admin import DEFAULT_DOMAIN, Admin, RefusedError, UnauthorizedError, UnreachableError
-from openinfra_charm.actions import ActionError
-from openinfra_charm.granted import new_password
 from openinfra_charm.interfaces.keystone import Named
 from openinfra_charm.machine import CommandError
-from openinfra_charm.secrets import Own, find
+from openinfra_charm.model.actions import ActionError
+from openinfra_charm.model.granted import new_password
+from openinfra_charm.model.secrets import Own, find
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

@@ -16,12 +16,13 @@ import wishes
 from admin import Admin, RefusedError, UnreachableError
 from clients import Clients, Place
 from keystone import BACKEND_PORT, RELEASES, Keystone
-from openinfra_charm import actions, addresses, hook, leftovers, secrets, status
 from openinfra_charm import machine as machines
-from openinfra_charm.cluster import Cluster
+from openinfra_charm.daemon import leftovers
+from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.interfaces import haproxy_route_tcp, memcache, mysql_client
-from openinfra_charm.job import Jobs
-from openinfra_charm.upgrade import Service, Upgrade
+from openinfra_charm.model import actions, addresses, hook, secrets, status
+from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.openstack.upgrade import Service, Upgrade
 from openinfra_charm.values import bracketed
 from state import Settings, State
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from admin import RefusedError
-from openinfra_charm.granted import Granted
 from openinfra_charm.interfaces import keystone as identity_service
 from openinfra_charm.interfaces import keystone_credentials as identity_credentials
-from openinfra_charm.secrets import Own
+from openinfra_charm.model.granted import Granted
+from openinfra_charm.model.secrets import Own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import ops
 
     from admin import Admin
-    from openinfra_charm.cluster import Cluster
     from openinfra_charm.interfaces.keystone import Named
+    from openinfra_charm.model.cluster import Cluster
     from state import Settings
 
     Request = identity_service.Request | identity_credentials.Request

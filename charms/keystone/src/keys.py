@@ -21,8 +21,8 @@ import ops
 
 from keyset import KeySet, first, new_key
 from openinfra_charm.machine import CommandError
-from openinfra_charm.secrets import Own, find
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.model.secrets import Own, find
+from openinfra_charm.model.status import NeedsOperatorError
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

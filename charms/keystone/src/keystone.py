@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyset import EXPIRED_WINDOW, KINDS
-from openinfra_charm import front, program, registry, release, render, tls
-from openinfra_charm.front import Front
-from openinfra_charm.openstack import oslo
+from openinfra_charm.daemon import front, registry, render, tls
+from openinfra_charm.daemon.front import Front
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.tls import Certificate
+from openinfra_charm.machine import program
+from openinfra_charm.openstack import oslo, release
 from openinfra_charm.openstack.api import HEALTH, Api, Description
-from openinfra_charm.registry import Footprint
-from openinfra_charm.release import Releases
-from openinfra_charm.render import File
-from openinfra_charm.tls import Certificate
+from openinfra_charm.openstack.release import Releases
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:

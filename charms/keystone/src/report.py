@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ops
 
 import keys
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

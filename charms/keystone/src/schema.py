@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keystone import Keystone
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 from openinfra_charm.machine import CommandError
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, step: str, tree: str, number: str) -> str:

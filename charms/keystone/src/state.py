@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keyset import EXPIRED_WINDOW
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

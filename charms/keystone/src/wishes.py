@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keystone import BACKEND_PORT, GATEWAY, PROXIED_PORT
+from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import haproxy_route_tcp, mysql_client
 from openinfra_charm.openstack.api import HEALTH
-from openinfra_charm.tls import Subject
 
 if TYPE_CHECKING:
     import ops
 
     from charm import KeystoneCharm
-    from openinfra_charm.addresses import Place
+    from openinfra_charm.model.addresses import Place
 
 
 def ask(charm: KeystoneCharm) -> None:

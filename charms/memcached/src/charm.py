@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import ops
 
 from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
-from openinfra_charm import actions, hook, leftovers, registry, status
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
-from openinfra_charm.cluster import Cluster
+from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import memcache
-from openinfra_charm.tls import Subject
+from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model.addresses import Addresses
+from openinfra_charm.model.cluster import Cluster
 from state import Config, State
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry, render, tls
-from openinfra_charm.registry import Footprint
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
-from openinfra_charm.tls import Certificate
+from openinfra_charm.daemon import registry, render, tls
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:

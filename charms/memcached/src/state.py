@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import store
 from mysql import DATA, MySql
-from openinfra_charm import registry
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon import registry
+from openinfra_charm.daemon.job import JobError
 from openinfra_charm.machine import CommandError
 from sql import SOCKET, Sql, StatementError, UnreachableError
 from store import HOURS, Backup, StoreError
@@ -19,7 +19,7 @@ from store import HOURS, Backup, StoreError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 PACKAGES = ("rclone", "zstd")
 FULL = "full.mbstream.zst"

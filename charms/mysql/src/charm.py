@@ -19,11 +19,12 @@ import restore
 import schedule
 from health_service import HealthService
 from mysql import DAEMON, MySql
-from openinfra_charm import actions, hook, leftovers, registry, secrets, status
 from openinfra_charm import machine as machines
-from openinfra_charm.addresses import Addresses
-from openinfra_charm.cluster import Cluster
-from openinfra_charm.job import Jobs
+from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.model import actions, hook, secrets, status
+from openinfra_charm.model.addresses import Addresses
+from openinfra_charm.model.cluster import Cluster
 from sql import UnreachableError
 from state import Config, Members, Recovery, Settings, State, heirs, may_join, whereabouts
 from transport import Transport

@@ -21,7 +21,7 @@ from sql import StatementError, name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from openinfra_charm.job import Jobs
+    from openinfra_charm.daemon.job import Jobs
     from openinfra_charm.machine import Machine
     from sql import Sql
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import ops
 
 import databases
-from openinfra_charm.granted import Granted
 from openinfra_charm.interfaces import mysql_client
-from openinfra_charm.secrets import Own
+from openinfra_charm.model.granted import Granted
+from openinfra_charm.model.secrets import Own
 from sql import StatementError, name, pattern, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from charm import MySqlCharm
-    from openinfra_charm.granted import Store
     from openinfra_charm.interfaces.mysql_client import Request
+    from openinfra_charm.model.granted import Store
     from sql import Sql
     from state import Settings
 

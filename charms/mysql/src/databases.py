@@ -6,8 +6,8 @@ import dataclasses
 import itertools
 from typing import TYPE_CHECKING
 
-from openinfra_charm import databag
 from openinfra_charm.interfaces import mysql_client
+from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

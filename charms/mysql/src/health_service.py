@@ -6,9 +6,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import render
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import program, registry, render, tls
-from openinfra_charm.registry import Footprint
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import registry, render, tls
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.machine import program
 from openinfra_charm.values import bracketed
 from sql import Sql, StatementError, UnreachableError
 

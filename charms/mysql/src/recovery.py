@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import ops
 
 import restore
-from openinfra_charm.cluster import unit_number
+from openinfra_charm.model.cluster import unit_number
 from openinfra_charm.values import bracketed
 from state import Position, Recovery, decide, next_members
 

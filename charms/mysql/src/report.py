@@ -12,7 +12,7 @@ import restore
 import schedule
 from backup import NOT_SAVED
 from charset import LEFT
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

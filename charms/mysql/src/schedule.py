@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import backup
 import store
-from openinfra_charm import program, registry, render
+from openinfra_charm.daemon import registry, render
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service
 from openinfra_charm.interfaces import s3
-from openinfra_charm.render import File
-from openinfra_charm.service import Service
-from openinfra_charm.status import ConfigError, NeedsOperatorError
+from openinfra_charm.machine import program
+from openinfra_charm.model.status import ConfigError, NeedsOperatorError
 
 if TYPE_CHECKING:
     import ops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from openinfra_charm import machine
-from openinfra_charm.job import Jobs
+from openinfra_charm.daemon.job import Jobs
 
 if __name__ == "__main__":
     application, unit, folder, place, retention = sys.argv[1:]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from openinfra_charm.addresses import Place
-    from openinfra_charm.cluster import Cluster
+    from openinfra_charm.model.addresses import Place
+    from openinfra_charm.model.cluster import Cluster
 
 SIZES = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 LEAST_POOL = 64 << 20

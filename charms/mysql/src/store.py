@@ -11,8 +11,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import render
-from openinfra_charm.render import File
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.render import File
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

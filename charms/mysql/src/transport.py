@@ -12,7 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import endpoint
-from openinfra_charm.tls import Certificate, Subject
+from openinfra_charm.daemon.tls import Certificate, Subject
 from state import Tls
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm.actions import ActionError, NoParams, Outcome, perform, require_leader
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome, perform, require_leader
 
 META = {"name": "probe"}
 ACTIONS = {

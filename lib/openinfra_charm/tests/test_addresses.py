@@ -5,7 +5,7 @@ import pytest
 from ops import testing
 from scenario import mocking
 
-from openinfra_charm.addresses import Addresses, Place
+from openinfra_charm.model.addresses import Addresses, Place
 from openinfra_charm.testing import MemoryMachine
 
 RECORD = "/var/lib/openinfra/kept/addresses.json"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openinfra_charm.ceph import Daemon
+from openinfra_charm.ceph.daemon import Daemon
 from openinfra_charm.testing import Software
 
 UNIT = "ceph-mds@machine-0.service"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ops import testing
 
-from openinfra_charm.cluster import Cluster, unit_number
+from openinfra_charm.model.cluster import Cluster, unit_number
 
 META = {"name": "probe", "peers": {"cluster": {"interface": "probe-peers"}}}
 

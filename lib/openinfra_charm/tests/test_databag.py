@@ -4,7 +4,7 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm import databag
+from openinfra_charm.model import databag
 
 
 class Probe(ops.CharmBase):

@@ -6,7 +6,6 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm.databag import ENDPOINT, HOST, LINE, NAME, URL
 from openinfra_charm.interfaces import (
     ceph_client,
     ceph_daemons,
@@ -17,7 +16,8 @@ from openinfra_charm.interfaces import (
     memcache,
     mysql_client,
 )
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.model.databag import ENDPOINT, HOST, LINE, NAME, URL
+from openinfra_charm.model.status import NeedsOperatorError
 
 ANSWERED = json.dumps({"api-version": 1, "request-id": "mine", "exit-code": 0})
 MONITOR = {"ceph-public-address": "10.0.0.1", "fsid": "6e2b", "key": "AQ==", "mds.a_mds_key": "AQ=="}

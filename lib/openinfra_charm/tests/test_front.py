@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from openinfra_charm.front import TRANSFERS, Front, Limits
+from openinfra_charm.daemon.front import TRANSFERS, Front, Limits
+from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.testing import MemoryMachine
-from openinfra_charm.tls import Certificate
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openinfra_charm.granted import Granted, NotTakenUpError
+from openinfra_charm.model.granted import Granted, NotTakenUpError
 
 
 class Software:

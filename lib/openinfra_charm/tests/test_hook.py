@@ -9,7 +9,7 @@ import pytest
 CHARM = """\
 import logging
 import ops
-from openinfra_charm import hook
+from openinfra_charm.model import hook
 
 class Probe(ops.CharmBase):
     def __init__(self, framework):

@@ -6,11 +6,20 @@ import sys
 
 import pytest
 
-from openinfra_charm.job import FIRST_PAUSE, JUJU_EXEC, KEPT, LONGEST_PAUSE, MOST_ERRORS, Job, Jobs, main
+from openinfra_charm.daemon.job import (
+    FIRST_PAUSE,
+    JUJU_EXEC,
+    KEPT,
+    LONGEST_PAUSE,
+    MOST_ERRORS,
+    Job,
+    Jobs,
+    main,
+)
 from openinfra_charm.machine import CommandError
 
 DRAIN = '''
-from openinfra_charm.job import JobError, NotNowError
+from openinfra_charm.daemon.job import JobError, NotNowError
 
 def run(job, disks):
     """Drain disks."""
@@ -56,7 +65,7 @@ def test_a_job_is_a_unit_with_the_charms_search_path(jobs, launched, machine, tm
     assert (record.id, record.state, record.started) == ("drain-disks-1", "running", machine.now())
     assert machine.services == {"ceph-job-drain-disks-1.service": "active"}
     (argv,) = launched
-    assert argv[-5:] == ("python3", "-m", "openinfra_charm.job", "ceph", "drain-disks-1")
+    assert argv[-5:] == ("python3", "-m", "openinfra_charm.daemon.job", "ceph", "drain-disks-1")
     path = next(word for word in argv if "PYTHONPATH=" in word)
     assert str(tmp_path) in path
 
@@ -296,7 +305,7 @@ def test_the_module_is_the_program(jobs, machine, monkeypatch):
     jobs.start("drain_disks", disks="0")
     monkeypatch.setattr(sys, "argv", ["job", "ceph", "drain-disks-1"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("openinfra_charm.job", run_name="__main__")
+        runpy.run_module("openinfra_charm.daemon.job", run_name="__main__")
     assert ended.value.code == 0
     text = machine.read("/var/lib/openinfra/ceph/jobs/drain-disks-1.json")
     assert json.loads(text)["state"] == "done"

@@ -2,12 +2,12 @@
 
 import pytest
 
-from openinfra_charm import leftovers, registry
-from openinfra_charm.job import Jobs
-from openinfra_charm.leftovers import AGENTS
-from openinfra_charm.registry import Footprint
-from openinfra_charm.service import Service, Services
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.daemon.leftovers import AGENTS
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.model.status import NeedsOperatorError
 
 CACHE = Footprint(
     daemon="cache",

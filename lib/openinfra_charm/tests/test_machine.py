@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from openinfra_charm import machine as machines
+from openinfra_charm.machine import packages
 from openinfra_charm.machine import CommandError, LinkError, Machine, Result
 from openinfra_charm.testing import MemoryMachine, Node
 
@@ -371,7 +372,7 @@ def test_only_installed_packages_have_a_version():
 
 def test_packages_start_nothing_while_they_are_installed(real, tmp_path, monkeypatch):
     policy = tmp_path / "policy-rc.d"
-    monkeypatch.setattr(machines, "NO_START", str(policy))
+    monkeypatch.setattr(packages, "NO_START", str(policy))
     seen = []
 
     class Watched(Recorded):
@@ -385,14 +386,14 @@ def test_packages_start_nothing_while_they_are_installed(real, tmp_path, monkeyp
 
 
 def test_what_a_power_loss_interrupted_is_finished_first(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    monkeypatch.setattr(packages, "NO_START", str(tmp_path / "policy-rc.d"))
     machine = Recorded(**{"--audit": "The following packages are only half configured"})
     machine.install_packages(["chrony"])
     assert [call.split()[1] for call in machine.calls] == ["--audit", "--force-confold", "install"]
 
 
 def test_what_had_not_been_unpacked_is_brought(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    monkeypatch.setattr(packages, "NO_START", str(tmp_path / "policy-rc.d"))
     failed = Result(code=1, stdout="", stderr="dependency problems")
     machine = Recorded(**{"--audit": "unpacked but not configured", "--force-confold": failed})
     machine.install_packages(["chrony"], release="n=forky")
@@ -406,7 +407,7 @@ def test_what_had_not_been_unpacked_is_brought(real, tmp_path, monkeypatch):
 
 
 def test_packages_come_from_a_release_and_push_nobody_out(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    monkeypatch.setattr(packages, "NO_START", str(tmp_path / "policy-rc.d"))
     machine = Recorded()
     machine.install_packages(["ceph-osd"], release="o=Debian,n=forky", keep_all=True)
     assert "--target-release o=Debian,n=forky --no-remove" in machine.calls[-1]
@@ -438,7 +439,7 @@ def test_a_program_that_was_replaced_is_outdated(tmp_path):
 
 
 def test_package_lists_are_renewed_only_when_a_package_is_not_to_be_had(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(machines, "NO_START", str(tmp_path / "policy-rc.d"))
+    monkeypatch.setattr(packages, "NO_START", str(tmp_path / "policy-rc.d"))
     machine = Recorded(install=Result(code=100, stdout="", stderr="E: 404"))
     with pytest.raises(CommandError, match="E: 404"):
         machine.install_packages(["chrony"])
@@ -474,7 +475,7 @@ def test_packages_are_kept():
 @pytest.mark.parametrize("own", ["#!/bin/sh\nexit 101\n", "#!/bin/sh\nexit 0\n"])
 def test_an_operators_policy_has_its_place_again(real, tmp_path, monkeypatch, own):
     policy = tmp_path / "policy-rc.d"
-    monkeypatch.setattr(machines, "NO_START", str(policy))
+    monkeypatch.setattr(packages, "NO_START", str(policy))
     policy.write_text(own)
     Recorded().install_packages(["chrony"])
     assert policy.read_text() == own
@@ -485,8 +486,8 @@ def test_an_operators_policy_has_its_place_again(real, tmp_path, monkeypatch, ow
 @pytest.mark.parametrize("own", ["", "#!/bin/sh\nexit 0\n"])
 def test_what_a_killed_installation_left_is_taken_away(real, tmp_path, monkeypatch, own):
     policy = tmp_path / "policy-rc.d"
-    monkeypatch.setattr(machines, "NO_START", str(policy))
-    monkeypatch.setattr(machines, "_APT_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(packages, "NO_START", str(policy))
+    monkeypatch.setattr(packages, "_APT_LOCK", str(tmp_path / "lock"))
     if own:
         policy.write_text(own)
 

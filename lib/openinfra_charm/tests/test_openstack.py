@@ -11,7 +11,8 @@ import time
 import pytest
 from pymemcache.client import hash as ring
 
-from openinfra_charm.front import Front
+from openinfra_charm.daemon.front import Front
+from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
@@ -19,7 +20,6 @@ from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import Api, Description
 from openinfra_charm.openstack.files import openinfra_cache, openinfra_errors
 from openinfra_charm.testing import Software
-from openinfra_charm.tls import Certificate
 
 ACCESS = Access(
     endpoints=("10.0.0.5:3306", "10.0.0.6:3306"),

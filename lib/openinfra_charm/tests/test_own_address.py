@@ -6,8 +6,8 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm.addresses import Addresses
 from openinfra_charm.machine import InterfaceAddress, Machine, Result
+from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.testing import MemoryMachine
 
 META = {"name": "probe", "extra-bindings": {"internal": None}, "requires": {"gateway": {"interface": "x"}}}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from openinfra_charm import program
+from openinfra_charm.machine import program
 
 
 def test_a_program_finds_the_modules_of_its_charm(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openinfra_charm import registry
+from openinfra_charm.daemon import registry
 
 
 def test_the_first_unit_owns_a_daemon(machine):

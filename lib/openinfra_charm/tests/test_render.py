@@ -5,8 +5,8 @@ import sys
 import jinja2
 import pytest
 
-from openinfra_charm import render
-from openinfra_charm.render import File, Templates
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.render import File, Templates
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm import secrets, status
+from openinfra_charm.model import secrets, status
 
 
 class Probe(ops.CharmBase):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon.services import Service, Services
 
 
 @pytest.fixture

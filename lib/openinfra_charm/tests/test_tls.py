@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from ops import testing
 
 from openinfra_charm import machine as machines
+from openinfra_charm.daemon.tls import Certificate, Subject
 from openinfra_charm.interfaces import tls_certificates
 from openinfra_charm.testing import Cryptography
-from openinfra_charm.tls import Certificate, Subject
 
 SUBJECT = Subject(common_name="db.example", dns=("db.example", "db"), addresses=("10.0.0.5", "fd00::5"))
 FOLDER = "/etc/mysql/tls"

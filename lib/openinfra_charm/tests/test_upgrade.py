@@ -13,15 +13,15 @@ import ops.hookcmds
 import pytest
 from ops import testing
 
-from openinfra_charm import finish_upgrade, release, rollback_release, upgrade, upgrade_release
-from openinfra_charm.actions import ActionError
-from openinfra_charm.cluster import Cluster
-from openinfra_charm.job import FIRST_PAUSE, Jobs, main
+from openinfra_charm.daemon.job import FIRST_PAUSE, Jobs, main
 from openinfra_charm.machine import use
-from openinfra_charm.release import Releases
-from openinfra_charm.release_testing import Packaging
+from openinfra_charm.model.actions import ActionError
+from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.openstack import finish_upgrade, release, rollback_release, upgrade, upgrade_release
+from openinfra_charm.openstack.release import Releases
+from openinfra_charm.openstack.upgrade import Service, Upgrade
 from openinfra_charm.testing import Fuse, Killed, MemoryMachine, Software
-from openinfra_charm.upgrade import Service, Upgrade
+from openinfra_charm.testing.packaging import Packaging
 
 META = {"name": "probe", "peers": {"cluster": {"interface": "probe-peers"}}}
 OLD, NEW = "2025.2", "2026.1"
@@ -31,7 +31,7 @@ OLD, NEW = "2025.2", "2026.1"
 SCHEMA = '''
 import sqlite3
 
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 
 DATABASE = ""
 REFUSED = set()

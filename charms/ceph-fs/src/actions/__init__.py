@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
-from openinfra_charm.actions import ActionError
+from openinfra_charm.model.actions import ActionError
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actions import cluster
-from openinfra_charm.actions import ActionError, Outcome, size
+from openinfra_charm.model.actions import ActionError, Outcome, size
 
 if TYPE_CHECKING:
     from charm import CephFsCharm

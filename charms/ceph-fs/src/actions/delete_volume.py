@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actions import cluster, existing
-from openinfra_charm.actions import Outcome
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import CephFsCharm

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from admin import RefusedError, UnreachableError
 from ceph_rgw import KEEPER
-from openinfra_charm.actions import ActionError
+from openinfra_charm.model.actions import ActionError
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from actions import cluster, existing
 from admin import AT_ONCE
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm

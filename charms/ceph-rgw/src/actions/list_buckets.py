@@ -12,7 +12,7 @@ from pages import page
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm
-    from openinfra_charm.actions import Outcome
+    from openinfra_charm.model.actions import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

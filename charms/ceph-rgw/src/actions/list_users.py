@@ -13,7 +13,7 @@ from pages import page
 if TYPE_CHECKING:
     from admin import Admin
     from charm import CephRgwCharm
-    from openinfra_charm.actions import Outcome
+    from openinfra_charm.model.actions import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_charm.actions import ActionError, Outcome
-from openinfra_charm.actions import NoParams as Params
+from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import NoParams as Params
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm

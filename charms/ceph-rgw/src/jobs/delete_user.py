@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
 from ceph_rgw import Rgw
-from openinfra_charm.job import JobError, NotNowError
-from openinfra_charm.tls import Certificate
+from openinfra_charm.daemon.job import JobError, NotNowError
+from openinfra_charm.daemon.tls import Certificate
 
 if TYPE_CHECKING:
     from admin import Admin
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, user: str) -> str:

@@ -7,7 +7,7 @@ import programs
 from ops import testing
 
 from charm import CephRgwCharm
-from openinfra_charm import job
+from openinfra_charm.daemon import job
 from openinfra_charm.machine import use
 from openinfra_charm.testing import Cryptography, MemoryMachine
 

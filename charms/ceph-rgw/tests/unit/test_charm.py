@@ -435,7 +435,7 @@ def test_a_user_is_taken_up_when_the_daemon_runs_with_it(deploy, keystone, monke
     known = secret(model, secret_id)
     model.secrets = model.secrets - {known} | {dataclasses.replace(known, latest_content=newest)}
     with monkeypatch.context() as patched:
-        patched.setattr("openinfra_charm.cluster.Cluster.request_turn", lambda *_: False)
+        patched.setattr("openinfra_charm.model.cluster.Cluster.request_turn", lambda *_: False)
         model.update_status()
     assert model.machines[0].rgw.options["rgw_keystone_admin_user"] == "ceph-rgw"
     assert secret(model, secret_id).tracked_content["username"] == "ceph-rgw"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openinfra_charm.status import ConfigError, NeedsOperatorError
+from openinfra_charm.model.status import ConfigError, NeedsOperatorError
 from state import Config, Settings, Site, check_site
 
 

@@ -9,7 +9,7 @@ import disk
 import health
 import parts
 from admin import CommandRefusedError, UnreachableError
-from openinfra_charm.actions import ActionError
+from openinfra_charm.model.actions import ActionError
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:

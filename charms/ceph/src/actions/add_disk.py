@@ -10,7 +10,7 @@ import disk
 import parts
 from actions import check_unused, cluster
 from admin import UnreachableError
-from openinfra_charm.actions import ActionError, Outcome, size
+from openinfra_charm.model.actions import ActionError, Outcome, size
 from openinfra_charm.values import split
 from state import Config, Settings
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pools
 from actions import cluster
-from openinfra_charm.actions import NoParams as Params
-from openinfra_charm.actions import Outcome
+from openinfra_charm.model.actions import NoParams as Params
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import CephCharm

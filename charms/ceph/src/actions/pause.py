@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import health
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     from charm import CephCharm

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import disk
 from actions import check_groups, cluster, local, osd_numbers
-from openinfra_charm.actions import ActionError, Outcome
-from openinfra_charm.actions import size as parse_size
+from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import size as parse_size
 
 if TYPE_CHECKING:
     from charm import CephCharm

@@ -9,9 +9,9 @@ import cephx
 import clients
 import daemons
 from actions import check_key_type, cluster
-from openinfra_charm.actions import ActionError, Outcome, require_leader
 from openinfra_charm.interfaces import ceph_client
-from openinfra_charm.secrets import Own
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.secrets import Own
 from state import CLUSTER_KEYS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cephx
 import keys
 from actions import check_key_type, cluster
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:

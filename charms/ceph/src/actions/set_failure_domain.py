@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import crush
 from actions import cluster
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     from charm import CephCharm

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import disk
 from actions import check_unused
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:

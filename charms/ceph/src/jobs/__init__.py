@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from admin import CommandRefusedError, UnreachableError
 from disk import DiskError
-from openinfra_charm.job import JobError, NotNowError
+from openinfra_charm.daemon.job import JobError, NotNowError
 
 if TYPE_CHECKING:
     from collections.abc import Generator

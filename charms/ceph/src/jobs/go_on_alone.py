@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ceph import Ceph
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, hosts: str) -> str:

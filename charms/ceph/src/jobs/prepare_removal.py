@@ -9,7 +9,7 @@ from ceph import Ceph
 from jobs import told
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job) -> str:

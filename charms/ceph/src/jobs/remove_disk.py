@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import drain
 from ceph import Ceph
 from jobs import told
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, osds: str, names: str, zap: str) -> str:

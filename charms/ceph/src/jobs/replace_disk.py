@@ -8,11 +8,11 @@ import disk
 import drain
 from ceph import Ceph
 from jobs import told
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 from osd import is_ok_to_stop
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
     from osd import Osd
 
 UP_SECONDS = 300

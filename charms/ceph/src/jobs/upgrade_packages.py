@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from ceph import Ceph
 from jobs import told
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 from packages import PackagesError, major_of
 from source import Source
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, line: str, key: str, series: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import twin
 
-from openinfra_charm import registry
+from openinfra_charm.daemon import registry
 from openinfra_charm.machine import Result
 from openinfra_charm.testing import Disk, MemoryMachine, Software
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import programs
 
 from admin import UnreachableError
-from openinfra_charm import job
+from openinfra_charm.daemon import job
 from openinfra_charm.machine import use
 from openinfra_charm.testing import MemoryMachine
 

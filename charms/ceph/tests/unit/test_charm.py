@@ -8,7 +8,7 @@ from ops import testing
 from twin import LABEL
 
 import osd
-from openinfra_charm import registry
+from openinfra_charm.daemon import registry
 from openinfra_charm.machine import use
 
 

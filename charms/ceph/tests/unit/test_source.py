@@ -3,7 +3,7 @@
 import pytest
 
 from openinfra_charm.machine import use
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from packages import Packages, PackagesError, why_not
 from source import Source
 

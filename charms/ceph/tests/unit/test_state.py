@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from state import Config, Member, Settings, next_monitors, runs_monitor
 
 

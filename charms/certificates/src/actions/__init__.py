@@ -1,10 +1,10 @@
-"""The charm's actions, one module each; `openinfra_charm.actions` runs them."""
+"""The charm's actions, one module each; `openinfra_charm.model.actions` runs them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_charm.actions import ActionError
+from openinfra_charm.model.actions import ActionError
 
 if TYPE_CHECKING:
     from charm import CertificatesCharm

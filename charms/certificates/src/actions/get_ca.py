@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actions import succession
-from openinfra_charm.actions import NoParams as Params
-from openinfra_charm.actions import Outcome
+from openinfra_charm.model.actions import NoParams as Params
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import CertificatesCharm

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import requirers
 from actions import succession
-from openinfra_charm.actions import NoParams as Params
-from openinfra_charm.actions import Outcome, require_leader
+from openinfra_charm.model.actions import NoParams as Params
+from openinfra_charm.model.actions import Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import CertificatesCharm

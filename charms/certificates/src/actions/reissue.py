@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import requirers
 from actions import succession
-from openinfra_charm.actions import ActionError, Outcome, require_leader
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from charm import CertificatesCharm

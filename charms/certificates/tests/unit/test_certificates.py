@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sites import DAY, intermediate, load, pem, request
 
 from certificates import RefusedError, Signer, UnusableError
-from openinfra_charm import tls
+from openinfra_charm.daemon import tls
 from state import Authority, Settings
 
 

@@ -9,7 +9,7 @@ from ops import testing
 from scenario import mocking
 from sites import DAY, Site, intermediate, load, request
 
-from openinfra_charm import tls
+from openinfra_charm.daemon import tls
 from openinfra_charm.interfaces.tls_certificates import fingerprint
 
 

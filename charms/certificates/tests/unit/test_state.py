@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from openinfra_charm.interfaces.tls_certificates import fingerprint
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from state import Authority, Holder, Settings, Succession
 
 ROOTS = [f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----" for body in ("b25l", "dHdv")]

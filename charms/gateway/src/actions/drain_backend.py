@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import routes
 import state as states
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm.actions import ActionError, Outcome, require_leader
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.status import NeedsOperatorError
 from state import Drain
 
 if TYPE_CHECKING:

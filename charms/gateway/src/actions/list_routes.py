@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import state as states
-from openinfra_charm.actions import ActionError, NoParams, Outcome
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome
+from openinfra_charm.model.status import ConfigError
 from state import Config
 
 if TYPE_CHECKING:

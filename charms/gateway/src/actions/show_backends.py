@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from haproxy import NoAnswerError
-from openinfra_charm.actions import ActionError, NoParams, Outcome
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome
 
 if TYPE_CHECKING:
     from charm import GatewayCharm

@@ -13,8 +13,8 @@ import pytest
 import gateway
 import haproxy
 from gateway import Gateway
-from openinfra_charm.addresses import Place
 from openinfra_charm.interfaces.haproxy_route_tcp import Asked, Backend, Check, Health, Route
+from openinfra_charm.model.addresses import Place
 from state import Config, Networks, State
 
 FILES = Path(gateway.__file__).parent / "files"

@@ -3,9 +3,9 @@
 import pytest
 
 import state as states
-from openinfra_charm.addresses import Place
 from openinfra_charm.interfaces.haproxy_route_tcp import Asked, Route
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.addresses import Place
+from openinfra_charm.model.status import ConfigError
 from state import Config, Drain, Networks
 
 

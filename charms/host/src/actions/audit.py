@@ -6,9 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import audit
-from openinfra_charm.actions import ActionError, NoParams, Outcome
 from openinfra_charm.machine import CommandError
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome
+from openinfra_charm.model.status import ConfigError
 from state import Config
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import updates
-from openinfra_charm.actions import ActionError, Outcome
 from openinfra_charm.machine import CommandError
+from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     from charm import HostCharm

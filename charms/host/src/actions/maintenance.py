@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import checks
 from actions.turn import require_no_request, require_owner
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     from charm import HostCharm

@@ -9,7 +9,7 @@ from actions import turn
 
 if TYPE_CHECKING:
     from charm import HostCharm
-    from openinfra_charm.actions import Outcome
+    from openinfra_charm.model.actions import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import HostCharm

@@ -7,7 +7,7 @@ import pytest
 
 import host
 from host import Host
-from openinfra_charm import registry
+from openinfra_charm.daemon import registry
 from state import Config
 
 

@@ -6,7 +6,7 @@ import ops
 import pytest
 from ops.testing import ActionFailed
 
-from openinfra_charm.job import Jobs
+from openinfra_charm.daemon.job import Jobs
 
 
 def holder(model):

@@ -3,7 +3,7 @@
 import pytest
 
 import upgrade
-from openinfra_charm.job import Job, JobError, Jobs
+from openinfra_charm.daemon.job import Job, JobError, Jobs
 from openinfra_charm.machine import Result
 
 

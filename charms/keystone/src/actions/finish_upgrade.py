@@ -1,5 +1,5 @@
 """End an upgrade."""
 
-from openinfra_charm.finish_upgrade import Params, run
+from openinfra_charm.openstack.finish_upgrade import Params, run
 
 __all__ = ["Params", "run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import accounts
-from openinfra_charm.actions import NoParams, Outcome
+from openinfra_charm.model.actions import NoParams, Outcome
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import accounts
-from openinfra_charm.actions import Outcome
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

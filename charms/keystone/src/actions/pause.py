@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_charm.actions import NoParams, Outcome
+from openinfra_charm.model.actions import NoParams, Outcome
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

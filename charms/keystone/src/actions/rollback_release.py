@@ -1,5 +1,5 @@
 """Take an upgrade back."""
 
-from openinfra_charm.rollback_release import Params, run
+from openinfra_charm.openstack.rollback_release import Params, run
 
 __all__ = ["Params", "run"]

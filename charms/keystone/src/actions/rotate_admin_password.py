@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import accounts
 from admin import RefusedError, UnreachableError
-from openinfra_charm.actions import ActionError, NoParams, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

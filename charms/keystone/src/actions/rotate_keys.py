@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import keys
-from openinfra_charm.actions import ActionError, NoParams, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
-from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm

@@ -1,5 +1,5 @@
 """Begin an upgrade."""
 
-from openinfra_charm.upgrade_release import Params, run
+from openinfra_charm.openstack.upgrade_release import Params, run
 
 __all__ = ["Params", "run"]

@@ -9,7 +9,7 @@ import programs
 import twin
 
 from openinfra_charm import testing
-from openinfra_charm.release_testing import Packaging
+from openinfra_charm.testing.packaging import Packaging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,10 +4,10 @@ import programs
 from model import PEERS
 from ops import testing
 
-from openinfra_charm import build_release
-from openinfra_charm.job import Job, Jobs
-from openinfra_charm.release_testing import Packaging
+from openinfra_charm.daemon.job import Job, Jobs
+from openinfra_charm.openstack import build_release
 from openinfra_charm.testing import Cryptography, MemoryMachine
+from openinfra_charm.testing.packaging import Packaging
 
 DATABASE, CERTIFICATES, CACHE, GATEWAY = range(PEERS + 1, PEERS + 5)
 """Ids of relations."""

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import memcached
 from memcached import Memcached, NoAnswerError, memory_max
-from openinfra_charm import registry
+from openinfra_charm.daemon import registry
 from state import Config, State
 
 ASK = Path(memcached.__file__).parent / "files/memcached-ask"

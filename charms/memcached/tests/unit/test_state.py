@@ -2,7 +2,7 @@
 
 import pytest
 
-from openinfra_charm.status import ConfigError
+from openinfra_charm.model.status import ConfigError
 from state import Config
 
 

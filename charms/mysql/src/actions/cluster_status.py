@@ -6,8 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import clients
-from openinfra_charm.actions import ActionError, Outcome
-from openinfra_charm.actions import NoParams as Params
+from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import NoParams as Params
 
 if TYPE_CHECKING:
     from charm import MySqlCharm

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import schedule
-from openinfra_charm.actions import ActionError, Outcome
-from openinfra_charm.actions import NoParams as Params
+from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import NoParams as Params
 
 if TYPE_CHECKING:
     from charm import MySqlCharm

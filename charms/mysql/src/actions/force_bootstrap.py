@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import recovery
 import restore
-from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from state import Recovery
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import schedule
-from openinfra_charm.actions import ActionError, Outcome
-from openinfra_charm.actions import NoParams as Params
+from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import NoParams as Params
 from store import StoreError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import backup
 import restore
 import schedule
-from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from store import StoreError
 
 if TYPE_CHECKING:

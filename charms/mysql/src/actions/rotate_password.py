@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import clients
-from openinfra_charm.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from sql import StatementError, UnreachableError
 
 if TYPE_CHECKING:

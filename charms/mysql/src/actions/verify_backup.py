@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import schedule
 from actions.restore import find
-from openinfra_charm.actions import Outcome
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import MySqlCharm

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import charset
 from mysql import MySql
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 from sql import StatementError, UnreachableError
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, digest: str) -> str:

@@ -8,7 +8,7 @@ import restore
 from backup import Backups
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, name: str, number: str, folder: str, place: str) -> str:

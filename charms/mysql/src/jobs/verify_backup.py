@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from backup import Backups
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, name: str, folder: str, place: str) -> str:

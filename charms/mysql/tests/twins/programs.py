@@ -14,7 +14,7 @@ import twin
 from cryptography import x509
 
 import backup
-from openinfra_charm import tls
+from openinfra_charm.daemon import tls
 from openinfra_charm.machine import Answer, Result
 from openinfra_charm.testing import Cryptography, Request, Software
 from openinfra_charm.values import bracketed

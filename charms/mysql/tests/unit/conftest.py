@@ -26,7 +26,7 @@ from machines import CERTIFICATES, GATEWAY  # noqa: E402
 from model import PEERS  # noqa: E402
 
 from charm import MySqlCharm  # noqa: E402
-from openinfra_charm import job  # noqa: E402
+from openinfra_charm.daemon import job  # noqa: E402
 from openinfra_charm.machine import use  # noqa: E402
 
 JOB_SECONDS = 3600

@@ -1,8 +1,8 @@
 """Pack charms: `charms/<name>` becomes the archive `build/openinfra-<name>.charm`.
 
 An archive holds what `charmcraft pack` would put there: `charmcraft.yaml` split into Juju's four files, `dispatch`,
-the charm's sources, and in `venv/` the shared package with the locked dependencies. These are kept to pure Python, so
-one archive serves every base and architecture that the charm names. The same input gives the same bytes.
+the charm's sources, and in `venv/` what they import of the shared package, with the locked dependencies. These are kept to
+pure Python, so one archive serves every base and architecture that the charm names. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from openinfra_model.charm import Charm, CharmError
 from openinfra_model.document import DocumentError, Json, Node, Problems, dump, read
+from openinfra_model.imports import needed
 
 if TYPE_CHECKING:
     import argparse
@@ -208,18 +209,22 @@ def _sources(root: Path, dependencies: Path, name: str) -> dict[str, _File]:
     for source in _SOURCES:
         files |= _tree(charm / source, source)
     files |= _tree(dependencies, "venv")
-    return files | _tree(root / "lib/openinfra_charm/src/openinfra_charm", "venv/openinfra_charm")
+    shared = root / "lib/openinfra_charm/src/openinfra_charm"
+    used = needed(shared, (charm / "src").rglob("*.py"))
+    return files | {f"venv/{path.relative_to(shared.parent)}": _file(path) for path in used}
 
 
 def _tree(path: Path, member: str) -> dict[str, _File]:
     found = [path] if path.is_file() else path.rglob("*")
     return {
-        str(PurePosixPath(member) / file.relative_to(path)): _File(
-            content=file.read_bytes(), executable=bool(file.stat().st_mode & stat.S_IXUSR)
-        )
+        str(PurePosixPath(member) / file.relative_to(path)): _file(file)
         for file in found
         if file.is_file() and "__pycache__" not in file.parts
     }
+
+
+def _file(path: Path) -> _File:
+    return _File(content=path.read_bytes(), executable=bool(path.stat().st_mode & stat.S_IXUSR))
 
 
 def _dependencies(root: Path) -> Path:

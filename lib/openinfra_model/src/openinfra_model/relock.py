@@ -1,7 +1,7 @@
 """Lock OpenStack's releases: `charms/<name>/releases.toml` becomes `charms/<name>/src/releases/<release>/python<X.Y>.txt`.
 
 A lock names every package that is installed, with one version and the hashes of its wheels for amd64 and arm64;
-`openinfra_charm.release` makes a tree of it. Versions are those of OpenStack's upper-constraints of the release, but for
+`openinfra_charm.openstack.release` makes a tree of it. Versions are those of OpenStack's upper-constraints of the release, but for
 
 - the charm's own pins: what the constraints leave open, the service itself among it, and what has no wheel there;
 - `security-overrides.txt` (beside `charms/`): packages whose version is older than one without a known vulnerability.

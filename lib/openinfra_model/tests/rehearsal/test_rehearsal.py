@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_charm.job import Jobs
+from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.testing import Disk, MemoryMachine, Twin
 from openinfra_model.rehearsal import credentials, operator, served
 from openinfra_model.rehearsal.guard import TouchesThisMachineError

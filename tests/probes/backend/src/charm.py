@@ -6,10 +6,10 @@ from pathlib import Path
 import ops
 
 from openinfra_charm import machine as machines
-from openinfra_charm import registry, tls
+from openinfra_charm.daemon import registry, tls
+from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.interfaces import haproxy_route_tcp
 from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
-from openinfra_charm.service import Service, Services
 
 UNIT = """\
 [Service]

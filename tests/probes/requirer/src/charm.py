@@ -4,7 +4,7 @@
 import ops
 
 from openinfra_charm import machine as machines
-from openinfra_charm import registry, tls
+from openinfra_charm.daemon import registry, tls
 from openinfra_charm.interfaces import certificate_transfer
 
 

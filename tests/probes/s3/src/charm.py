@@ -5,7 +5,7 @@ import json
 
 import ops
 
-from openinfra_charm import secrets
+from openinfra_charm.model import secrets
 
 LABEL = "keys"
 

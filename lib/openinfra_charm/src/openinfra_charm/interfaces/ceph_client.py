@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from openinfra_charm import databag, secrets
+from openinfra_charm.model import databag, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,10 +15,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import databag, secrets
-from openinfra_charm.ceph import number
+from openinfra_charm.ceph.daemon import number
 from openinfra_charm.interfaces import ceph_client
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.model import databag, secrets
+from openinfra_charm.model.status import NeedsOperatorError
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:

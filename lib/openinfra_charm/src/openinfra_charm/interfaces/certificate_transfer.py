@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from openinfra_charm import databag
 from openinfra_charm.interfaces import tls_certificates
+from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,8 +24,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from openinfra_charm import databag
-from openinfra_charm.cluster import unit_number
+from openinfra_charm.model import databag
+from openinfra_charm.model.cluster import unit_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from openinfra_charm import databag, secrets
+from openinfra_charm.model import databag, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

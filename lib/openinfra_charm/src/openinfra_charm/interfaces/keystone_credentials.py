@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm import databag, secrets
 from openinfra_charm.interfaces.keystone import Named, address, check_access, named
+from openinfra_charm.model import databag, secrets
 
 if TYPE_CHECKING:
     import ops

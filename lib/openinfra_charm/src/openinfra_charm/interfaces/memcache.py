@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm import databag
-from openinfra_charm.cluster import unit_number
+from openinfra_charm.model import databag
+from openinfra_charm.model.cluster import unit_number
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm import databag, secrets
+from openinfra_charm.model import databag, secrets
 
 if TYPE_CHECKING:
     import ops

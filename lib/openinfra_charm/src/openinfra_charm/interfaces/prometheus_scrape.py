@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import databag
+from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
     import ops

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import databag, secrets
+from openinfra_charm.model import databag, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from openinfra_charm import databag
+from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

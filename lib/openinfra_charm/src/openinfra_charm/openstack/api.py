@@ -1,6 +1,6 @@
 """The process that serves an OpenStack API: uWSGI from the service's release tree, on a unix socket of its machine.
 
-In a charm, beside `openinfra_charm.release.Releases` and `openinfra_charm.front.Front`:
+In a charm, beside `openinfra_charm.openstack.release.Releases` and `openinfra_charm.daemon.front.Front`:
 
     DESCRIPTION = Description(wsgi="keystone.wsgi.api:application", environment={"OS_KEYSTONE_CONFIG_FILES": "{etc}/keystone.conf"})
     self.api = Api(self.machine, self.app.name, DESCRIPTION)
@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import render
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

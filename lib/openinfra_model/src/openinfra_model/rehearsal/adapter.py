@@ -26,7 +26,7 @@ from ops.hookcmds import _utils
 from ops.jujucontext import JujuContext
 from ops.storage import SQLiteStorage
 
-from openinfra_charm import hook
+from openinfra_charm.model import hook
 from openinfra_model.inside import hook_tool
 
 if TYPE_CHECKING:

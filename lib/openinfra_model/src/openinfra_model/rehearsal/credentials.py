@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from openinfra_charm import tls
+from openinfra_charm.daemon import tls
 from openinfra_charm.interfaces.tls_certificates import fingerprint
 from openinfra_model.core import secrets
 from openinfra_model.core.entities import Databag

@@ -15,8 +15,8 @@ from unittest import mock
 
 import yaml
 
-from openinfra_charm import job as jobs
-from openinfra_charm import leftovers
+from openinfra_charm.daemon import job as jobs
+from openinfra_charm.daemon import leftovers
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Clock, Disk, Fuse, Killed, MemoryMachine, StillWaiting
 from openinfra_model.controller import deployment

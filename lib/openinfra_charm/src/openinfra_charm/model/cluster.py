@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ops
 import ops.hookcmds
 
-from openinfra_charm import databag
+from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

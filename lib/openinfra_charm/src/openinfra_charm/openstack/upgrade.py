@@ -16,11 +16,11 @@ An upgrade has these phases; the service stays up, as units interrupt it one by 
 Another tree of the same release comes without the operator: a refreshed charm brings another lock, or the system another
 Python. It is built and switched to in the same way, without the phases.
 
-What a charm has to bring, besides what `openinfra_charm.release` says:
+What a charm has to bring, besides what `openinfra_charm.openstack.release` says:
 
 - a peer relation, `show-job`, and three actions of two lines each, such as `actions/upgrade_release.py`:
 
-      from openinfra_charm.upgrade_release import Params, run
+      from openinfra_charm.openstack.upgrade_release import Params, run
       __all__ = ["Params", "run"]
 
   and the same with `rollback_release` and `finish_upgrade`; charmcraft.yaml declares `upgrade-release` (`release`, a
@@ -60,19 +60,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 
-from openinfra_charm import release as release_trees
-from openinfra_charm.actions import ActionError, InModel
 from openinfra_charm.machine import CommandError
-from openinfra_charm.release import ReleaseError
+from openinfra_charm.model.actions import ActionError, InModel
+from openinfra_charm.openstack import build_release
+from openinfra_charm.openstack import release as release_trees
+from openinfra_charm.openstack.release import ReleaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from openinfra_charm.cluster import Cluster
-    from openinfra_charm.job import Jobs, Record
+    from openinfra_charm.daemon.job import Jobs, Record
     from openinfra_charm.machine import Machine
-    from openinfra_charm.release import Releases
+    from openinfra_charm.model.cluster import Cluster
+    from openinfra_charm.openstack.release import Releases
 
 BUILD = "build"
 EXPAND = "expand"
@@ -265,7 +266,7 @@ class Upgrade:
             return False
         if self._releases.is_built(wanted):
             return True
-        record = self._run_job("openinfra_charm.build_release", **wanted.arguments)
+        record = self._run_job(build_release.__name__, **wanted.arguments)
         return record.state == "done" and self._releases.is_built(wanted)
 
     def _tree(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The twin of what `openinfra_charm.release` builds with: pip, uv, and the distribution's Python modules.
+"""The twin of what `openinfra_charm.openstack.release` builds with: pip, uv, and the distribution's Python modules.
 
 A charm's twin brings it to its machines: `machine.bring(Packaging(machine))`. Left out: the packages themselves (of each
 there is one file), and the network but for `offline`.
@@ -10,8 +10,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from openinfra_charm import release
 from openinfra_charm.machine import Result
+from openinfra_charm.openstack import release
 from openinfra_charm.testing import Software
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import machine as machines
-from openinfra_charm import program
+from openinfra_charm.machine import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,7 +190,7 @@ class Jobs:
         self._machine.run(
             "systemd-run", "--quiet", "--collect", f"--unit={self._unit(record)}",
             f"--setenv=PYTHONPATH={program.search_path()}", "--setenv=PYTHONDONTWRITEBYTECODE=1",
-            "python3", "-m", "openinfra_charm.job", self._application, record.id,
+            "python3", "-m", "openinfra_charm.daemon.job", self._application, record.id,
         )  # fmt: skip
 
 
@@ -263,4 +263,4 @@ def main(application: str, job_id: str) -> int:
 
 if __name__ == "__main__":
     # As a program this module is `__main__`, whose JobError is not the one that jobs import and raise.
-    raise SystemExit(importlib.import_module("openinfra_charm.job").main(*sys.argv[1:]))
+    raise SystemExit(importlib.import_module("openinfra_charm.daemon.job").main(*sys.argv[1:]))

@@ -24,7 +24,7 @@ What a charm has to bring
       wanted = release.find(self.machine, HERE / "releases", "2026.1", bindings=("python3-rados",))
       if not releases.is_built(wanted):
           # Not `once`: whether it has been done is what `is_built` says. After a failure the next hook tries again.
-          job = self.jobs.start("openinfra_charm.build_release", **wanted.arguments)    # progress: show-job, status
+          job = self.jobs.start("openinfra_charm.openstack.build_release", **wanted.arguments)    # progress: show-job, status
           return
       releases.switch(wanted.tree)     # when it is this unit's turn; services restart afterwards
       releases.prune()                 # while no job builds
@@ -55,7 +55,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.job import JobError
+from openinfra_charm.daemon.job import JobError
 from openinfra_charm.machine import CommandError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Wanted:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """The arguments of the job `openinfra_charm.build_release`."""
+        """The arguments of the job `openinfra_charm.openstack.build_release`."""
         folder = str(Path(self.lock).parents[1])
         return {"folder": folder, "release": self.release, "bindings": ",".join(sorted(self.bindings))}
 

@@ -17,21 +17,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry, render
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import registry, render
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openinfra_charm.daemon.tls import Certificate
     from openinfra_charm.machine import Machine
-    from openinfra_charm.tls import Certificate
 
 PACKAGES = ("haproxy",)
 PACKAGED = "haproxy.service"
 DAEMON = "haproxy"
-"""What the machine's owner of the packaged service has claimed in `openinfra_charm.registry`."""
+"""What the machine's owner of the packaged service has claimed in `openinfra_charm.daemon.registry`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

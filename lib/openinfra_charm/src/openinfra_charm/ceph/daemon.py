@@ -14,9 +14,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry, render
-from openinfra_charm.render import File
-from openinfra_charm.service import Service, Services
+from openinfra_charm.daemon import registry, render
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

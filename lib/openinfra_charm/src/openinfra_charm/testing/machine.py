@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import importlib
 import itertools
 import math
 import os
@@ -19,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm import tls
 from openinfra_charm.machine import (
     Answer,
     CommandError,
@@ -29,9 +27,11 @@ from openinfra_charm.machine import (
     Result,
     is_unfinished,
 )
+from openinfra_charm.testing.disk import Disk
+from openinfra_charm.testing.twin import Request, Software
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
 VOLATILE = ("/run/", "/proc/", "/sys/", "/dev/")
 """What a start of the machine makes anew; the twins bring what is in it."""
@@ -64,63 +64,6 @@ class StillWaiting(BaseException):
     """A job has waited for longer than anything takes here, unless others do something first; its process goes on waiting."""
 
 
-class Disk:
-    """The bytes of a block device or a sparse file: zeros but where something was written.
-
-    `holder` names who has it open for itself alone; `rotates` and `discards` are what the kernel says of it. With an
-    `errno` nothing can be read or written any more (EIO), or there is no medium in the drive (ENOMEDIUM).
-    """
-
-    def __init__(self, size: int, *, rotates: bool = True, discards: bool = False) -> None:
-        self.size = size
-        self.rotates = rotates
-        self.discards = discards
-        self.holder = ""
-        self.errno = 0
-        self._written: dict[int, bytes] = {}
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes from byte `offset` (negative: from the end).
-
-        Raises:
-            OSError: The disk is broken, or there is no medium.
-        """
-        self._work()
-        start = offset if offset >= 0 else max(self.size + offset, 0)
-        content = bytearray(max(min(size, self.size - start), 0))
-        for place, data in self._written.items():
-            first, last = max(place, start), min(place + len(data), start + len(content))
-            if first < last:
-                content[first - start : last - start] = data[first - place : last - place]
-        return bytes(content)
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Put `data` at byte `offset` (negative: from the end)."""
-        start = offset if offset >= 0 else self.size + offset
-        self.erase(start, len(data))
-        self._written[start] = data
-
-    def erase(self, offset: int, length: int) -> None:
-        """Fill a range with zeros.
-
-        Raises:
-            OSError: The disk is broken, or there is no medium.
-        """
-        self._work()
-        end = offset + length
-        for place, data in list(self._written.items()):
-            if place < end and offset < place + len(data):
-                del self._written[place]
-                if place < offset:
-                    self._written[place] = data[: offset - place]
-                if place + len(data) > end:
-                    self._written[end] = data[end - place :]
-
-    def _work(self) -> None:
-        if self.errno:
-            raise OSError(self.errno, os.strerror(self.errno))
-
-
 @dataclass
 class Node:
     """What is under a name: text, or bytes on a disk (`disk`), or a link, or else a folder.
@@ -140,178 +83,6 @@ class Node:
     def is_file(self) -> bool:
         """Whether it is a file of text."""
         return self.content is not None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """An HTTP request as the twin of a server sees it."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: str
-
-
-class Software:
-    """The twin of a program on one machine: what it answers and how its services behave. Nothing has to be told."""
-
-    programs: Mapping[str, Callable[[tuple[str, ...], str | None], Result | str | None]]
-    """What runs when a program of that name or path is run."""
-    libraries: Mapping[str, Any]
-    """Python modules that a package brings."""
-    sockets: Mapping[str, Callable[[Request], Answer]]
-    """Who answers HTTP requests on a unix socket; it raises OSError while nobody listens."""
-
-    def __init__(self) -> None:
-        self.programs = {}
-        self.libraries = {}
-        self.sockets = {}
-
-    def version_of(self, package: str) -> str | None:
-        """Return the version in which a package of this software is installed."""
-        del package
-
-    def program_of(self, unit: str) -> str:
-        """Return which program a service would run that starts now: another word for each version of its package."""
-        del unit
-        return ""
-
-    def can_run(self, unit: str) -> bool:
-        """Return whether a service that is started keeps running."""
-        del unit
-        return True
-
-    def services_changed(self) -> None:
-        """Notice that services have started or ended."""
-
-    def reloaded(self, unit: str) -> None:
-        """Notice that a service reads its configuration again."""
-        del unit
-
-    def started(self) -> None:
-        """Make what a start of the machine brings, such as files under /proc."""
-
-    def time_passed(self) -> None:
-        """Notice that time has passed."""
-
-
-class Cryptography(Software):
-    """python3-cryptography, which is no twin but the library itself: it changes nothing but what it returns."""
-
-    def __init__(self, *modules: str) -> None:
-        """Bring what `openinfra_charm.tls` needs of it, and more modules by their full names."""
-        super().__init__()
-        self.libraries = {name: importlib.import_module(name) for name in (*tls.LIBRARIES, *modules)}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Client:
-    """A unit that uses an application over a relation, and what both sides have said there.
-
-    Attributes:
-        unit: Its name.
-        endpoint: The provider's.
-        asks: What its application has said.
-        says: What the unit has said.
-        told: What the provider has said. The content of a secret whose id is under `key` is under `key.field`, of the
-            revision that the unit follows; nothing of one that it may not read.
-        providers: What each of the provider's units has said.
-    """
-
-    unit: str
-    endpoint: str
-    asks: Mapping[str, str]
-    says: Mapping[str, str]
-    told: Mapping[str, str]
-    providers: Mapping[str, Mapping[str, str]]
-
-
-class Twin:
-    """The twin of what an application manages, over all of its machines: one for each application of a rehearsal.
-
-    A charm's twin is the class `Twin` in `tests/twins/rehearsal.py` beside it.
-    """
-
-    def join(self, machine: MemoryMachine, address: str) -> None:
-        """Take a machine in, on which a unit of the application runs now."""
-        raise NotImplementedError
-
-    def violations(self) -> Iterator[str]:
-        """Yield what must never be so and is, a sentence each; called after every step."""
-        return iter(())
-
-    def unfinished(self, units: Sequence[str]) -> Iterator[str]:
-        """Yield what must be so and is not when all these units are active, a sentence each."""
-        del units
-        return iter(())
-
-    def usual(self, units: Sequence[str]) -> Iterator[str]:
-        """Yield what an operator does once all units are active, in the words of the command line."""
-        for unit in units:
-            yield from self.equip(unit)
-
-    def equip(self, unit: str) -> Iterator[str]:
-        """Yield what an operator does with every new unit, in the words of the command line."""
-        del unit
-        return iter(())
-
-    def asked(self, command: str, machines: Sequence[MemoryMachine]) -> None:
-        """Note what an operator asks for of units of the application, in the words of the command line, and on which machines they are."""
-
-    def spare_disks(self) -> Iterator[tuple[MemoryMachine, str]]:
-        """Yield the disks any one of which may die without the loss of anything: the machine, and where the disk is."""
-        return iter(())
-
-    def swapped(self, unit: str, machine: MemoryMachine, path: str) -> Iterator[str]:
-        """Yield what an operator does with a unit on whose machine a dead disk was swapped for an empty one."""
-        del unit, machine, path
-        return iter(())
-
-    def meanwhile(self, unit: str) -> Iterator[str]:
-        """Yield what an operator may do with a unit at any moment, whatever else goes on, in the words of the command line."""
-        del unit
-        return iter(())
-
-    def settings(self) -> Sequence[str]:
-        """Return values that an operator may set in operation, as `option=value`."""
-        return ()
-
-    def rotations(self, units: Sequence[str]) -> Iterator[str]:
-        """Yield what replaces credentials or certificates, in the words of the command line, each good at any time."""
-        del units
-        return iter(())
-
-    def accepts(self) -> Iterator[str]:
-        """Yield the passwords with which the software lets somebody in now."""
-        return iter(())
-
-    def why_not_served(self, client: Client) -> str:
-        """Return why a client is not served now, with all that it knows from its relation; empty if it is."""
-        del client
-        return ""
-
-    def users(self) -> Iterator[tuple[str, str]]:
-        """Yield who uses the software over no relation, and why he is not served now; empty if he is.
-
-        Who is not named any more is not served.
-        """
-        return iter(())
-
-    bears_leftovers: bool = True
-    """Whether all others go on as if a unit were not there that was given up by force, while what it has started runs on."""
-
-    staying: Sequence[str] = ()
-    """The application's units that are not on their way out; a rehearsal keeps it current."""
-
-    reveals: frozenset[str] = frozenset()
-    """The charm's actions that exist to give an operator a credential."""
-
-    def served(self) -> Iterator[tuple[str, str]]:
-        """Yield the certificates that daemons serve now: who does, and the certificate with those above it (PEM)."""
-        return iter(())
-
-    def fill(self) -> None:
-        """Have clients of the software leave data with it, after `usual`."""
 
 
 class Clock:
@@ -590,7 +361,7 @@ class MemoryMachine(Machine):
         self.log.append(f"run {unit}")
 
     def jobs(self) -> list[tuple[str, str]]:
-        """Return the jobs (`openinfra_charm.job`) that systemd has started and that wait for being run."""
+        """Return the jobs (`openinfra_charm.daemon.job`) that systemd has started and that wait for being run."""
         units = [unit for unit, state in self.services.items() if "-job-" in unit and state == "active"]
         names = (unit.removesuffix(".service").partition("-job-") for unit in units)
         return [(application, job_id) for application, _, job_id in names]

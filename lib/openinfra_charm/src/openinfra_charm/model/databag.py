@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import ops
 
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.model.status import NeedsOperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,12 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from openinfra_charm.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
     import ops
 
-    from openinfra_charm.job import Jobs
+    from openinfra_charm.daemon.job import Jobs
 
 
 class WithJobs(Protocol):

@@ -16,11 +16,11 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm import registry
-from openinfra_charm.job import Jobs
-from openinfra_charm.registry import Footprint
-from openinfra_charm.service import Services
-from openinfra_charm.status import NeedsOperatorError
+from openinfra_charm.daemon import registry
+from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.services import Services
+from openinfra_charm.model.status import NeedsOperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

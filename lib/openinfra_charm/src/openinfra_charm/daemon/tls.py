@@ -28,9 +28,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from openinfra_charm import render
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.render import File
 from openinfra_charm.interfaces import tls_certificates
-from openinfra_charm.render import File
 
 if TYPE_CHECKING:
     import ops

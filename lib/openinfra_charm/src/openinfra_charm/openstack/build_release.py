@@ -1,14 +1,14 @@
-"""The job that builds a tree of `openinfra_charm.release`; it begins again wherever it was interrupted."""
+"""The job that builds a tree of `openinfra_charm.openstack.release`; it begins again wherever it was interrupted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_charm import release as releases
+from openinfra_charm.openstack import release as releases
 
 if TYPE_CHECKING:
-    from openinfra_charm.job import Job
+    from openinfra_charm.daemon.job import Job
 
 
 def run(job: Job, folder: str, release: str, bindings: str) -> str:

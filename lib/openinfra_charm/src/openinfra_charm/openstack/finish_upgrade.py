@@ -1,14 +1,14 @@
-"""The action `finish-upgrade` of every charm whose releases `openinfra_charm.upgrade` keeps."""
+"""The action `finish-upgrade` of every charm whose releases `openinfra_charm.openstack.upgrade` keeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm.actions import Outcome, require_leader
+from openinfra_charm.model.actions import Outcome, require_leader
 
 if TYPE_CHECKING:
-    from openinfra_charm.upgrade import WithUpgrade
+    from openinfra_charm.openstack.upgrade import WithUpgrade
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""What charms share whose daemons work with a Ceph cluster."""

@@ -1,0 +1,86 @@
+"""Units of systemd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openinfra_charm.machine.processes import Processes
+
+_REEXEC_SECONDS = 3
+"""How long systemd takes to start anew (systemctl daemon-reexec), and more."""
+
+
+class Units(Processes):
+    """The machine's services."""
+
+    def reload_systemd(self) -> None:
+        """Make systemd read its unit files again."""
+        self.run("systemctl", "daemon-reload")
+
+    def service_states(self, *units: str) -> dict[str, str]:
+        """Return each unit's ActiveState (active, activating, inactive, failed, ...)."""
+        if not units:
+            return {}
+        return dict(zip(units, self._show("ActiveState", *units), strict=True))
+
+    def _show(self, name: str, *units: str) -> list[str]:
+        """Return a property of each unit. systemd answers nobody for a moment when it starts anew, as for a newer libc."""
+        argv = ("systemctl", "show", f"--property={name}", "--value", *units)
+        shown = self.run(*argv, check=False)
+        if shown.code:
+            self.sleep(_REEXEC_SECONDS)
+            shown = self.run(*argv)
+        return [line for line in shown.stdout.splitlines() if line]
+
+    def outdated_programs(self, *units: str) -> set[str]:
+        """Return those units that run a program whose file a newer package has replaced since they started."""
+        if not units:
+            return set()
+        numbers = zip(units, self._show("MainPID", *units), strict=True)
+        return {unit for unit, number in numbers if self._is_replaced(number)}
+
+    @staticmethod
+    def _is_replaced(process: str) -> bool:
+        """Return whether the file that a process runs is there no more; a process that has ended runs none."""
+        try:
+            return str(Path(f"/proc/{process}/exe").readlink()).endswith(" (deleted)")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def enabled_services(self, *units: str) -> set[str]:
+        """Return those units that start with the machine."""
+        if not units:
+            return set()
+        shown = self.run("systemctl", "is-enabled", *units, check=False)
+        return {unit for unit, word in zip(units, shown.stdout.split(), strict=False) if word == "enabled"}
+
+    def enable_services(self, *units: str) -> None:
+        """Let units start with the machine."""
+        self.run("systemctl", "enable", "--quiet", *units)
+
+    def start_services(self, *units: str) -> None:
+        """Start units; those that run already are left alone. One that cannot start shows it by its state."""
+        self.run("systemctl", "reset-failed", *units, check=False)
+        self.run("systemctl", "start", *units, check=False)
+
+    def restart_services(self, *units: str) -> None:
+        """Stop and start units. One that cannot start again shows it by its state."""
+        self.run("systemctl", "reset-failed", *units, check=False)
+        self.run("systemctl", "restart", *units, check=False)
+
+    def reload_services(self, *units: str) -> None:
+        """Let units read their configuration again without a stop."""
+        self.run("systemctl", "reload", *units)
+
+    def stop_services(self, *units: str) -> None:
+        """Stop units and keep them from starting with the machine."""
+        self.run("systemctl", "disable", "--quiet", "--now", *units)
+        self.run("systemctl", "reset-failed", *units, check=False)
+
+    def mask_services(self, *units: str) -> None:
+        """Keep units from being started by anybody."""
+        self.run("systemctl", "mask", "--quiet", *units)
+
+    def unmask_services(self, *units: str) -> None:
+        """Take `mask_services` back."""
+        self.run("systemctl", "unmask", "--quiet", *units)
