@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import inspect
 import io
 import json
 import subprocess
@@ -17,8 +19,7 @@ from openinfra_model.cli import client as clients
 from openinfra_model.cli import verb as verbs
 from openinfra_model.cli.output import show, table
 from openinfra_model.cli.status_table import status_table
-from openinfra_model.controller.service import CORE_VERBS
-from openinfra_model.core import Core
+from openinfra_model.core.verbs import CHANGES, VERBS, VIEWS
 
 from . import charms
 
@@ -110,8 +111,39 @@ def test_a_rehearsal_plays_what_is_usual_unless_told_otherwise():
     assert played == [True, True, False]
 
 
-def test_every_verb_of_the_core_that_the_controller_passes_on_exists():
-    assert not [name for name in CORE_VERBS if not callable(getattr(Core, name, None))]
+def calls():
+    """Return what the command line asks the controller: the place, the verb, and the names of its arguments."""
+    for path in sorted(Path(cli.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "call"
+            ):
+                (name,) = map(ast.literal_eval, node.args)
+                yield f"{path.name}:{node.lineno}", name, {keyword.arg for keyword in node.keywords}
+
+
+def controller_verbs(service):
+    return {**VERBS, **service.own_verbs, **service.model_verbs}
+
+
+def test_what_the_command_line_asks_fits_the_verbs(controller):
+    known = controller_verbs(controller.service)
+    for place, name, given in calls():
+        parameters = inspect.signature(known[name]).parameters
+        required = {key for key, item in parameters.items() if item.default is item.empty}
+        assert given <= {*parameters, None}, place  # None stands for **arguments
+        assert None in given or required - {"now", "runner", "state"} <= given, place
+
+
+def test_every_verb_of_the_controller_is_asked_by_the_command_line(controller):
+    assert sorted(controller_verbs(controller.service)) == sorted({name for _, name, _ in calls()})
+
+
+def test_what_may_be_asked_again_changes_nothing():
+    assert not [name for name in VIEWS if not name.startswith(clients.READ_ONLY)]
+    assert not [name for name in CHANGES if name.startswith(clients.READ_ONLY)]
 
 
 def test_the_status_table_is_jujus_to_the_letter():

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _START_SECONDS = 20
-_LOOKS = ("show_", "status", "models", "activity", "leader", "instance", "log_file", "wait_for_operation")
+READ_ONLY = (
+    "show_", "status", "models", "activity", "constraints", "leader", "instance", "log_file", "wait_for_operation",
+)  # fmt: skip
 """How the names of verbs begin that change nothing: they may be asked again."""
 
 
@@ -40,7 +42,7 @@ class Client:
         """
         question = {"verb": verb, "model": self.model, "arguments": arguments}
         line = self._ask(question)
-        if not line and verb.startswith(_LOOKS):
+        if not line and verb.startswith(READ_ONLY):
             line = self._ask(question)
         if not line:
             raise CliError(

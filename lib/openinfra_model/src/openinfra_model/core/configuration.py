@@ -12,7 +12,7 @@ from openinfra_model.core.entities import StorageDirective
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from openinfra_model.charm import Charm
     from openinfra_model.core.entities import Application, Network, OptionValue
@@ -67,29 +67,29 @@ def _check(charm: Charm, name: str, value: OptionValue, *, text: bool) -> Option
         raise ModelError(str(error)) from error
 
 
-def set_options(state: State, name: str, values: Mapping[str, str]) -> None:
+def set_options(state: State, application: str, values: Mapping[str, str]) -> None:
     """Set options from text; setting what is set already changes nothing.
 
     Raises:
         ModelError: if an option or its type is wrong.
     """
-    application = find.application(state, name)
-    charm = state.charm_of(application).charm
+    owner = find.application(state, application)
+    charm = state.charm_of(owner).charm
     parsed = {key: _check(charm, key, value, text=True) for key, value in values.items()}
-    _store(state, application, {**application.config, **parsed})
+    _store(state, owner, {**owner.config, **parsed})
 
 
-def reset_options(state: State, name: str, names: tuple[str, ...]) -> None:
+def reset_options(state: State, application: str, names: Sequence[str]) -> None:
     """Return options to their defaults.
 
     Raises:
         ModelError: if the charm has no such option.
     """
-    application = find.application(state, name)
+    owner = find.application(state, application)
     for key in names:
-        if key not in state.charm_of(application).charm.config:
+        if key not in state.charm_of(owner).charm.config:
             raise ModelError(f'unknown option "{key}"')
-    _store(state, application, {key: value for key, value in application.config.items() if key not in names})
+    _store(state, owner, {key: value for key, value in owner.config.items() if key not in names})
 
 
 def _store(state: State, application: Application, config: dict[str, OptionValue]) -> None:
@@ -99,30 +99,30 @@ def _store(state: State, application: Application, config: dict[str, OptionValue
     state.applications.put(changed)
 
 
-def set_trust(state: State, name: str, *, trusted: bool) -> None:
-    """Trust an application with the cloud's credentials, or no longer."""
-    state.applications.put(replace(find.application(state, name), trusted=trusted))
+def set_trust(state: State, application: str, *, trusted: bool) -> None:
+    """Let a charm ask for the cloud's credentials, or no longer."""
+    state.applications.put(replace(find.application(state, application), trusted=trusted))
 
 
-def set_exposed(state: State, name: str, *, exposed: bool) -> None:
-    """Expose an application, or no longer."""
-    state.applications.put(replace(find.application(state, name), exposed=exposed))
+def set_exposed(state: State, application: str, *, exposed: bool) -> None:
+    """Mark an application as reachable from outside, or no longer."""
+    state.applications.put(replace(find.application(state, application), exposed=exposed))
 
 
-def set_constraints(state: State, name: str, constraints: str) -> None:
-    """Set the constraints of new machines."""
-    state.applications.put(replace(find.application(state, name), constraints=constraints))
+def set_constraints(state: State, application: str, constraints: str) -> None:
+    """Set what machines made for an application from now on must have."""
+    state.applications.put(replace(find.application(state, application), constraints=constraints))
 
 
-def bind(state: State, name: str, bindings: Mapping[str, str]) -> None:
-    """Bind endpoints to spaces.
+def bind(state: State, application: str, bindings: Mapping[str, str]) -> None:
+    """Bind endpoints to spaces; the empty name is the default of all.
 
     Raises:
         ModelError: if there is no such endpoint or space.
     """
-    application = find.application(state, name)
-    check_bindings(state.charm_of(application).charm, bindings)
-    state.applications.put(replace(application, bindings={**application.bindings, **bindings}))
+    owner = find.application(state, application)
+    check_bindings(state.charm_of(owner).charm, bindings)
+    state.applications.put(replace(owner, bindings={**owner.bindings, **bindings}))
 
 
 def check_bindings(charm: Charm, bindings: Mapping[str, str]) -> None:
@@ -225,7 +225,7 @@ def set_model(state: State, values: Mapping[str, str], now: float) -> None:
         _restart_update_status(state, now)
 
 
-def reset_model(state: State, names: tuple[str, ...], now: float) -> None:
+def reset_model(state: State, names: Sequence[str], now: float) -> None:
     """Return options of the model to their defaults."""
     rest = {key: value for key, value in state.model.config.items() if key not in names}
     state.models.put(replace(state.model, config=rest))

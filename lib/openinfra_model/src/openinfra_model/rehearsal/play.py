@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from openinfra_charm.testing import Fuse
+from openinfra_model.core import leadership, relations
 from openinfra_model.core.context import HookRun
 from openinfra_model.core.entities import Hook
 from openinfra_model.core.errors import ModelError
@@ -301,7 +302,7 @@ class Play:
     def _hook(self, run: HookRun, fault: Fault | None = None) -> None:
         before = invariants.relation_data(self.world) if run.kind == "action" else None
         # Whether Juju has dropped the relation by then is a matter of moments, and it may be so at any time: no fault.
-        gone = self.world.core.relation_may_be_gone(run) and self._pick(2) == 1
+        gone = relations.may_be_gone(self.world.state, run) and self._pick(2) == 1
         ran = self.world.play(run, fault, relation_gone=gone)
         what = f"{ran.unit} {ran.what}" + (f" from {_remote(run)}" if _remote(run) else "")
         what += ", when the relation is gone from the model" if gone else ""
@@ -416,11 +417,11 @@ class Play:
             unit.name
             for unit in self.world.state.units
             if self.world.state.agents[unit.name].running
-            and self.world.core.leader(unit.application) != unit.name
+            and leadership.leader(self.world.state, unit.application) != unit.name
         ]
         if units:
             unit = units[self._pick(len(units))]
-            self.world.core.hand_over(unit, self.world.now)
+            leadership.hand_over(self.world.state, unit, self.world.now)
             self._tell(f"{unit} leads its application now")
 
     def _rest(self) -> None:

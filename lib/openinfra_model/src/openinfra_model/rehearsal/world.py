@@ -20,7 +20,21 @@ from openinfra_charm.daemon import leftovers
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Clock, Disk, Fuse, Killed, MemoryMachine, StillWaiting
 from openinfra_model.controller import deployment
-from openinfra_model.core import Core, Ids, State, secrets
+from openinfra_model.core import (
+    Core,
+    Ids,
+    State,
+    actions,
+    applications,
+    configuration,
+    machines,
+    models,
+    relations,
+    secrets,
+    storage,
+    timers,
+    units,
+)
 from openinfra_model.core.entities import Network
 from openinfra_model.core.errors import ModelError
 from openinfra_model.document import value_of
@@ -144,9 +158,9 @@ class World:
         return self.clock.now
 
     def __post_init__(self) -> None:
-        self.state = State()
-        source = random.Random(self.seed)  # noqa: S311  the same seed makes the same names
-        self.core = Core.create(self.state, Ids(source), "rehearsal", self.now)
+        self.state = State(Ids(random.Random(self.seed)))  # noqa: S311  the same seed makes the same names
+        models.create(self.state, "rehearsal", now=self.now)
+        self.core = Core(self.state)
         self.credentials: dict[str, None] = {}
         """Every value that any secret of the model has ever had."""
         self.written: dict[str, None] = {}
@@ -166,7 +180,7 @@ class World:
 
     def deploy(self) -> None:
         """Deploy the bundle."""
-        deployment.apply_bundle(self.core, self.stage.bundle, deployment.UnkeptShelf(), self.now)
+        deployment.apply_bundle(self.state, self.stage.bundle, deployment.UnkeptShelf(), self.now)
 
     def do(self, command: str) -> str:
         """Do what a command line says, such as `remove-unit ceph/0` or `run ceph/leader add-disk osd-devices=file:3G`.
@@ -189,23 +203,23 @@ class World:
             case "run", [unit, action, *parameters]:
                 return self._run_action(unit, action, parameters)
             case "config", [application, *values]:
-                self.core.set_config(application, self._options(values))
-            case "add-unit", [application, *machines]:  # those of --to
-                self.core.add_unit(application, to=machines, now=self.now)
+                configuration.set_options(self.state, application, self._options(values))
+            case "add-unit", [application, *placements]:  # those of --to
+                units.add(self.state, application, to=placements, now=self.now)
             case "remove-unit" | "remove-application" | "remove-machine", [name]:
                 self._remove(verb, name, forced="--force" in shlex.split(command))
             case "lose-machine", [name]:
                 self._lose_machine(name)
             case "integrate", [first, second]:
-                self.core.integrate(first, second, now=self.now)
+                relations.integrate(self.state, first, second, now=self.now)
             case "remove-relation", [first, second]:
-                self.core.remove_relation(first, second, now=self.now)
+                relations.remove(self.state, first, second, now=self.now)
             case "add-secret" | "update-secret" | "grant-secret", [name, *words]:
                 self._supply(verb, name, words)
             case "refresh", [application]:
                 charm = self.stage.bundle.applications[application].charm
                 archive = str(self.stage.bundle.applications[application].archive)
-                self.core.refresh(application, charm, archive=archive, now=self.now)
+                applications.refresh(self.state, application, charm, archive=archive, now=self.now)
             case _:
                 raise NotPlayedError(
                     f"a rehearsal does not play {command!r}; it plays run UNIT ACTION, config APPLICATION NAME=VALUE, "
@@ -232,11 +246,11 @@ class World:
             self.given_up |= {unit.name: unit.machine for unit in meant}
         match verb:
             case "remove-unit":
-                self.core.remove_unit([name], now=self.now, force=forced)
+                units.remove(self.state, [name], now=self.now, force=forced)
             case "remove-application":
-                self.core.remove_application(name, now=self.now, force=forced)
+                applications.remove(self.state, name, now=self.now, force=forced)
             case _:
-                self.core.remove_machine(name, now=self.now, force=forced)
+                machines.remove(self.state, name, now=self.now, force=forced)
 
     def _lose_machine(self, name: str) -> None:
         """Have a machine die for good, of which the model knows no more than that it is down.
@@ -247,14 +261,14 @@ class World:
         if name not in self.machines:
             raise ModelError(f"machine {name} does not exist")
         self.machines[name].scrap()
-        self.core.machine_down(name, self.now)
+        machines.down(self.state, name, self.now)
 
     def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
         given = {
             key: self._relation_id(unit, value) or value_of(value)
             for key, value in (word.split("=", 1) for word in words)
         }
-        operation = self.core.enqueue_action([unit], action, given, self.now)
+        operation = actions.enqueue(self.state, [unit], action, given, self.now)
         return self.state.operations[operation].tasks[0]
 
     def _relation_id(self, unit: str, value: str) -> int | None:
@@ -275,13 +289,13 @@ class World:
     def _supply(self, verb: str, name: str, words: Sequence[str]) -> None:
         """Add, change or grant a secret of the operator's."""
         if verb == "grant-secret":
-            self.core.grant_secret(name, words)
+            secrets.grant_user_secret(self.state, name, words)
             return
         content = dict(word.split("=", 1) for word in words)
         if verb == "add-secret":
-            self.core.add_secret(name, content, now=self.now)
+            secrets.add_user_secret(self.state, name, content, now=self.now)
         else:
-            self.core.update_secret(name, content=content, now=self.now)
+            secrets.update_user_secret(self.state, name, content=content, now=self.now)
         self._note_credentials()
 
     def _options(self, words: Sequence[str]) -> dict[str, str]:
@@ -301,14 +315,14 @@ class World:
 
     def make(self) -> None:
         """Make and take away what the model asks for."""
-        for item in self.core.storage_to_release():
-            self.core.storage_released(item.id)
-        for machine in self.core.machines_to_release():
+        for item in storage.to_release(self.state):
+            storage.released(self.state, item.id)
+        for machine in machines.to_release(self.state):
             if there := self.machines.pop(machine.id, None):
                 self._free_names.append(there.name)
                 there.scrap()
-            self.core.machine_released(machine.id)
-        for machine in self.core.machines_wanted():
+            machines.released(self.state, machine.id)
+        for machine in machines.wanted(self.state):
             number = int(machine.id)
             here = self.machines[machine.id] = MemoryMachine(self._host_name(number), self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
@@ -316,12 +330,12 @@ class World:
             here.renames_disks = True
             here.hold(f"{_address(number)}/8")
             self._tell_addresses(machine.id, here)
-            self.core.machine_started(machine.id, here.boot_id(), self.now)
+            machines.started(self.state, machine.id, here.boot_id(), self.now)
         for name, there in self.machines.items():
             if there.powered:
                 self._tell_addresses(name, there)
-        for item in self.core.storage_wanted():
-            self.core.storage_provisioned(item.id, now=self.now)
+        for item in storage.wanted(self.state):
+            storage.provisioned(self.state, item.id, now=self.now)
         for machine in self.core.machines_to_reboot():
             self.machines[machine.id].power_off()
             self.power_on(machine.id)
@@ -332,8 +346,8 @@ class World:
         if self._addresses.get(machine) != held:
             self._addresses[machine] = held
             network = Network.of(held, gateway="10.255.255.254")
-            self.core.machine_provisioned(
-                machine, instance_id=here.name, hostname=here.name, network=network, now=self.now
+            machines.provisioned(
+                self.state, machine, instance_id=here.name, hostname=here.name, network=network, now=self.now
             )
 
     def _host_name(self, number: int) -> str:
@@ -367,14 +381,14 @@ class World:
         """Cut machines' power at once."""
         for name in machines:
             self.machines[name].power_off()
-            self.core.machine_down(name, self.now)
+            machines.down(self.state, name, self.now)
 
     def power_on(self, *machines: str) -> None:
         """Start machines."""
         for name in machines:
             machine = self.machines[name]
             machine.power_on()
-            self.core.machine_started(name, machine.boot_id(), self.now)
+            machines.started(self.state, name, machine.boot_id(), self.now)
 
     def plant_links(self, name: str) -> int:
         """Have the services of a machine put links to a file of root's in their folders; return how many there are new."""
@@ -580,11 +594,11 @@ class World:
 
     def wait(self) -> bool:
         """Go on to the next timer of the model or the end of a job's pause; return whether there is one."""
-        wake = self.core.wake_at(self.now)
-        timers = [*([] if wake is None else [wake]), *(self._waiting[job] for job in self.waiting_jobs())]
-        if timers:
-            self.pass_time(max(min(timers) - self.now, 0))
-        return bool(timers)
+        wake = timers.next_time(self.state, self.now)
+        ends = [*([] if wake is None else [wake]), *(self._waiting[job] for job in self.waiting_jobs())]
+        if ends:
+            self.pass_time(max(min(ends) - self.now, 0))
+        return bool(ends)
 
     def pass_time(self, seconds: float) -> None:
         """Let nothing happen for a while but what daemons do by themselves."""

@@ -103,7 +103,7 @@ def _secret_add(call: Call) -> str:
     if change.label and _find_label(call, change.label):
         raise ToolError(f'secret with label "{change.label}" already exists')
     change.owner = call.unit.name if owner == "unit" else call.unit.application
-    identity = call.ids.secret()
+    identity = call.state.ids.secret()
     call.running.secrets[identity] = change
     return f"secret://{call.state.model.uuid}/{identity}"
 
