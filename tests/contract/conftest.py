@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from openinfra_model.charm import Charm
-from openinfra_model.pack import Packed, charm_names, pack
+from openinfra_model.devtools.pack import Packed, charm_names, pack
 
 ROOT = Path(__file__).parents[2]
 NAMES = charm_names(ROOT)

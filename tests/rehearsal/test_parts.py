@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_model import bundle, pack
+from openinfra_model import bundle
+from openinfra_model.devtools import pack
 from openinfra_model.rehearsal.play import FAULTS, Plot
 from openinfra_model.rehearsal.world import Stage
 from tests.probes import lay_out

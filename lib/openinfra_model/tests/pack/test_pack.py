@@ -7,8 +7,10 @@ import zipfile
 
 import pytest
 
-from openinfra_model import pack
 from openinfra_model.charm import Base, Charm
+from openinfra_model.cli import developer
+from openinfra_model.cli.client import Client
+from openinfra_model.devtools import pack
 
 PROJECT = """\
 name: openinfra-probe
@@ -223,13 +225,13 @@ def test_names_a_charm_without_a_program(root):
         pack.pack(root)
 
 
-def test_the_command_tells_what_it_did(root):
-    parser = argparse.ArgumentParser()
-    pack.add_arguments(parser)
+def test_the_command_tells_what_it_did(root, monkeypatch, capsys):
+    monkeypatch.setattr(developer, "ROOT", root)
 
-    (line,) = pack.run(parser.parse_args(["probe"]), root)
-    assert line.startswith("build/openinfra-probe.charm: packed, sha256 ")
-    (line,) = pack.run(parser.parse_args([]), root)
-    assert line.startswith("build/openinfra-probe.charm: unchanged, sha256 ")
-    (line,) = pack.run(parser.parse_args(["--stage"]), root)
-    assert line == "build/stage/probe: ready for charmcraft pack"
+    def told(*names, stage=False):
+        developer.pack(Client(), argparse.Namespace(names=names, stage=stage))
+        return capsys.readouterr().out
+
+    assert told("probe").startswith("build/openinfra-probe.charm: packed, sha256 ")
+    assert told().startswith("build/openinfra-probe.charm: unchanged, sha256 ")
+    assert told(stage=True) == "build/stage/probe: ready for charmcraft pack\n"

@@ -21,12 +21,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from openinfra_model.charm import Charm, CharmError
+from openinfra_model.devtools.imports import needed
 from openinfra_model.document import DocumentError, Json, Node, Problems, dump, read
-from openinfra_model.imports import needed
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _SOURCES = ("LICENSE", "README.md", "icon.svg", "lib", "src")
 _METADATA_KEYS = (
@@ -123,25 +122,6 @@ def uv(folder: Path, *arguments: str) -> str:
     if done.returncode != 0:
         raise PackError(f"uv {arguments[0]} failed with exit code {done.returncode}: {done.stderr.strip()}")
     return done.stdout
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `./openinfra pack`."""
-    parser.add_argument("names", metavar="NAME", nargs="*", help="charms to pack (default: all)")
-    parser.add_argument(
-        "--stage", action="store_true", help="write copies that charmcraft pack can use, no archives"
-    )
-
-
-def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
-    """Do what the parsed arguments ask for and yield the lines to show."""
-    if arguments.stage:
-        for path in stage(root, arguments.names):
-            yield f"{path.relative_to(root)}: ready for charmcraft pack"
-        return
-    for packed in pack(root, arguments.names):
-        state = "packed" if packed.changed else "unchanged"
-        yield f"{packed.path.relative_to(root)}: {state}, sha256 {packed.sha256[:12]}"
 
 
 def _for_each(root: Path, names: Sequence[str], do: Callable[[Path, Path, str], _Result]) -> list[_Result]:
