@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from openinfra_model.charm import Charm
+from openinfra_model.charm_archive import read_archive
 from openinfra_model.core import (
     Core,
     Ids,
@@ -38,6 +38,7 @@ from .scenarios import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from openinfra_model.charm import Charm
     from openinfra_model.core import HookContext, HookRun
 
 BASE = "ubuntu@24.04"
@@ -82,7 +83,7 @@ class Replay:
         if self.scenario in self.archives:
             self._deploy_owner(str(self.archives[self.scenario]))
             return
-        probe, subordinate = (Charm.from_archive(self.archives[name]) for name in ("probe", "probesub"))
+        probe, subordinate = (read_archive(self.archives[name]) for name in ("probe", "probesub"))
         archive = str(self.archives["probe"])
         blob = {"blob": ("blob.bin", "sha384")}
         self._deploy(
@@ -101,7 +102,7 @@ class Replay:
         relations.integrate(self.state, "sub:client", "alpha:juju-info", now=self.now)
 
     def _deploy_owner(self, archive: str) -> None:
-        keeper = Charm.from_archive(Path(archive))
+        keeper = read_archive(Path(archive))
         for name in ("own", "rd"):
             self._deploy(name, keeper, archive, units=2, to=("0", "1"))
         relations.integrate(self.state, "own:db", "rd:use", now=self.now)
@@ -153,9 +154,7 @@ class Replay:
 
     def refresh(self, application: str) -> None:
         probe = self.archives["probe"]
-        applications.refresh(
-            self.state, application, Charm.from_archive(probe), archive=str(probe), now=self.now
-        )
+        applications.refresh(self.state, application, read_archive(probe), archive=str(probe), now=self.now)
 
     def remove_unit(self, unit: str, *, destroy_storage: bool = False) -> None:
         units.remove(self.state, [unit], destroy_storage=destroy_storage, now=self.now)

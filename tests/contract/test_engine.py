@@ -15,8 +15,12 @@ def test_the_engine_imports_no_developers_tool_and_no_rehearsal():
     engine = [
         name for name in modules if not name.startswith((*APART, *THEIR_VERBS)) and "__main__" not in name
     ]
-    program = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program, *engine], capture_output=True, text=True, check=True)
+    program = (
+        "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *engine], capture_output=True, text=True, check=True
+    )
     loaded = done.stdout.split()
     assert set(engine) <= set(loaded)
     # What charms share and what plays them come with the rehearsal only.

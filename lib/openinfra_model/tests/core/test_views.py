@@ -86,9 +86,9 @@ def test_storage_shows_where_it_is(play):
 
 
 def test_storage_is_added_detached_and_removed(play):
-    assert storage.add(play.state, "app/0", "data", None, now=play.now) == ["data/1"]
+    assert storage.add(play.state, "app/0", "data", now=play.now) == ["data/1"]
     with pytest.raises(ModelError, match="at most 2 instances supported, 3 specified"):
-        storage.add(play.state, "app/0", "data", None, now=play.now)
+        storage.add(play.state, "app/0", "data", now=play.now)
     play.settle()
     assert play.names("app/0")[-1] == "data-storage-attached"
     with pytest.raises(ModelError, match="storage is attached"):

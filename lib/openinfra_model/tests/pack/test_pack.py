@@ -7,7 +7,8 @@ import zipfile
 
 import pytest
 
-from openinfra_model.charm import Base, Charm
+from openinfra_model.charm import Base
+from openinfra_model.charm_archive import read_archive
 from openinfra_model.cli import developer
 from openinfra_model.cli.client import Client
 from openinfra_model.devtools import pack
@@ -121,7 +122,7 @@ def test_an_archive_holds_what_juju_and_the_charm_need(root):
 def test_charmcraft_yaml_is_split_as_charmcraft_does(root):
     (packed,) = pack.pack(root)
 
-    charm = Charm.from_archive(packed.path)
+    charm = read_archive(packed.path)
     with zipfile.ZipFile(packed.path) as archive:
         metadata = archive.read("metadata.yaml").decode()
 

@@ -502,7 +502,7 @@ def test_a_job_whose_end_is_not_on_record_begins_anew_while_an_operator_goes_on(
             yield f"run {unit} show"
             yield f"run {unit} dance"  # which is refused
 
-    works = "from openinfra_charm import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
+    works = "from openinfra_charm.daemon import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
     charms, runs = stage(works), []
     charms.codes["alpha"].module("word").run = lambda job: runs.append(job.machine.name)
     played = Play(charms, Plot(faults=("record",), most_faults=1), Storm())

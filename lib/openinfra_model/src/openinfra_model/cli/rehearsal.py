@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model import bundle as bundles
-from openinfra_model import pack as packing
 from openinfra_model.cli.client import CliError
 from openinfra_model.cli.output import table, tell
 from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, pairs, verb
+from openinfra_model.devtools import pack as packing
 from openinfra_model.document import DocumentError
 from openinfra_model.rehearsal import invariants
 from openinfra_model.rehearsal.guard import TouchesThisMachineError

@@ -9,7 +9,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from openinfra_model.charm import CharmError
+from openinfra_model.charm_archive import CharmError
 from openinfra_model.controller.agents import LINE_LIMIT, AgentLostError
 from openinfra_model.core.errors import ModelError
 from openinfra_model.document import DocumentError

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from openinfra_model import bundle
-from openinfra_model.charm import Charm, OptionError
+from openinfra_model.charm import OptionError
+from openinfra_model.charm_archive import read_archive
 from openinfra_model.controller import deployment
 from openinfra_model.controller.log import ModelLog
 from openinfra_model.controller.runner import Runner
@@ -28,6 +29,7 @@ from openinfra_model.core.verbs import VERBS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from openinfra_model.charm import Charm
     from openinfra_model.core.entities import OptionValue
     from openinfra_model.machines.containers import Containers
     from openinfra_model.paths import Paths
@@ -150,7 +152,7 @@ class Service:
         dry_run: bool = False,
     ) -> str:
         """Deploy one charm, or only try it; return its application's name."""
-        found = Charm.from_archive(Path(charm))
+        found = read_archive(Path(charm))
         name = application or found.name
         state, shelf = (
             (self._copy(runner), deployment.UnkeptShelf()) if dry_run else (runner.core.state, self._shelf)
@@ -210,7 +212,7 @@ class Service:
         url = applications.refresh(
             runner.core.state,
             application,
-            Charm.from_archive(Path(path)),
+            read_archive(Path(path)),
             archive=archive,
             resources=self._shelf.keep_all({key: Path(file) for key, file in resources.items()}),
             now=time.time(),

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from openinfra_model.charm import Charm, CharmError
+from openinfra_model.charm_archive import CharmError, read_archive
 from openinfra_model.devtools.imports import needed
 from openinfra_model.document import DocumentError, Json, Node, Problems, dump, read
 
@@ -144,7 +144,7 @@ def _pack_one(root: Path, dependencies: Path, name: str) -> Packed:
         made = Path(temporary) / path.name
         _write_archive(made, files)
         try:
-            Charm.from_archive(made)
+            read_archive(made)
         except CharmError as error:
             raise PackError(f"charms/{name}: Juju would refuse the archive: {error.message}") from error
         digest = _sha256(made)

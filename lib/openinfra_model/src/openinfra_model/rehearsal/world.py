@@ -377,15 +377,15 @@ class World:
         self._waiting = {job: until for job, until in self._waiting.items() if job in started}
         return started
 
-    def power_off(self, *machines: str) -> None:
+    def power_off(self, *names: str) -> None:
         """Cut machines' power at once."""
-        for name in machines:
+        for name in names:
             self.machines[name].power_off()
             machines.down(self.state, name, self.now)
 
-    def power_on(self, *machines: str) -> None:
+    def power_on(self, *names: str) -> None:
         """Start machines."""
-        for name in machines:
+        for name in names:
             machine = self.machines[name]
             machine.power_on()
             machines.started(self.state, name, machine.boot_id(), self.now)
