@@ -13,7 +13,7 @@ import pytest
 from openinfra_model import bundle
 from openinfra_model.devtools import pack
 from openinfra_model.rehearsal.play import Listed, Play, Plot
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

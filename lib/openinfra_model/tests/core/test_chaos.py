@@ -189,9 +189,7 @@ class Operator:
         """What is kept from one look to the next is what every unit would say if it were asked now."""
         state, busy = self.play.state, {context.run.unit for context in self.running}
         asked = [
-            uniter.next_run(state, unit.name, self.play.now)
-            for unit in state.units
-            if unit.name not in busy
+            uniter.next_run(state, unit.name, self.play.now) for unit in state.units if unit.name not in busy
         ]
         assert sorted(map(repr, due)) == sorted(repr(run) for run in asked if run)
 

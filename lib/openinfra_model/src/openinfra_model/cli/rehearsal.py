@@ -22,10 +22,12 @@ from openinfra_model.cli.verb import argument, pairs, verb
 from openinfra_model.devtools import pack as packing
 from openinfra_model.document import DocumentError
 from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal.commands import NotPlayedError
+from openinfra_model.rehearsal.faults import FAULTS, HARD
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
-from openinfra_model.rehearsal.play import FAULTS, HARD, Plot
+from openinfra_model.rehearsal.play import Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
-from openinfra_model.rehearsal.world import NotPlayedError, Stage, find_twins
+from openinfra_model.rehearsal.stage import Stage, find_twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
