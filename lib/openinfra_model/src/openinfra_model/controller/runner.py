@@ -13,14 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model import host
-from openinfra_model.controller import unit_files
+from openinfra_model.controller import storage_files, unit_files
 from openinfra_model.controller.agents import LINE_LIMIT, Agent, AgentLostError
 from openinfra_model.core import actions, hooktools, machines, relations, show, storage, timers
 from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
 from openinfra_model.inside import hook_tool
-from openinfra_model.machines.containers import JUJU_DIRECTORY, prepare_directory
-from openinfra_model.machines.folder import Folder
+from openinfra_model.machines.containers import prepare_directory
 from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
@@ -382,32 +381,19 @@ class Runner:
     # Storage
 
     def _make_storage(self, item: Storage) -> None:
-        problem = _why_no_storage(item)
-        if not problem:
-            try:
-                with Folder.opened(*self._storage_place(item)):
-                    pass
-            except OSError as error:
-                problem = f"cannot make its directory: {error.strerror}"
-        if problem:
+        machine = self._directory(self.core.state.machines[item.machine])
+        if problem := storage_files.make(machine, item):
             storage.failed(self.core.state, item.id, problem, time.time())
         else:
             storage.provisioned(self.core.state, item.id, now=time.time())
 
     def _remove_storage(self, item: Storage) -> None:
-        if item.machine in self.core.state.machines and not _why_no_storage(item):
-            machine, *folders, name = self._storage_place(item)
+        if item.machine in self.core.state.machines:
             try:
-                with Folder.opened(machine, *folders) as folder:
-                    folder.remove(name)
+                storage_files.remove(self._directory(self.core.state.machines[item.machine]), item)
             except OSError as error:
                 self._log.machine(item.machine, "ERROR", f"storage {item.id} stays: {error}")
         storage.released(self.core.state, item.id)
-
-    def _storage_place(self, item: Storage) -> tuple[Path, *tuple[str, ...]]:
-        """Return the directory of the storage's machine, and the names that lead from there to the storage."""
-        machine = self.core.state.machines[item.machine]
-        return self._directory(machine), *PurePosixPath(item.location).relative_to(JUJU_DIRECTORY).parts
 
     # Hooks
 
@@ -521,19 +507,6 @@ class Runner:
 _LEVELS = {"stdout": "DEBUG", "stderr": "WARNING"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIMED_OUT = 124  # as timeout(1) says
-
-
-def _why_no_storage(storage: Storage) -> str:
-    """Tell why storage cannot be made on these machines; empty when it can."""
-    if storage.kind == "block":
-        return "LXD machines have no block storage: use a filesystem, or give the charm a device by action"
-    if not PurePosixPath(storage.location).is_relative_to(JUJU_DIRECTORY) or ".." in storage.location:
-        # Juju mounts it there; here a machine's storage is what it sees below its /var/lib/juju.
-        return (
-            f"the charm wants it at {storage.location}, and this engine makes storage below {JUJU_DIRECTORY} only: "
-            "take `location` out of the charm's metadata"
-        )
-    return ""
 
 
 def _described(error: Exception) -> str:
