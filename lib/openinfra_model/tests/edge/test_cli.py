@@ -342,7 +342,7 @@ def test_a_charm_is_only_tried(openinfra, controller, tmp_path):
     archive = str(charms.build(tmp_path))
     told = openinfra("deploy", archive, "mine", "--dry-run", "--channel", "latest/edge")[2]
     assert told == (
-        f'WARNING --channel is of charms from Charmhub: ignored\nWould deploy "mine" from {archive}\n'
+        f'WARNING --channel is for charms from Charmhub: ignored\nWould deploy "mine" from {archive}\n'
     )
     assert controller.client.call("status")["applications"] == {}
     assert openinfra("deploy", archive, "--dry-run", "--config", "nothing=1")[0] == 1
@@ -502,5 +502,5 @@ def test_all_faults_begin_with_the_engines(openinfra, ran):
 def test_faults_that_nobody_knows_are_refused_with_those_there_are(openinfra, ran):
     code, _, told = openinfra("test", "--faults", "glance")
     assert code == 1
-    assert "no tests break 'glance': expected engine, ceph," in told
+    assert "there are no fault tests for 'glance': choose from engine, ceph," in told
     assert ran == []

@@ -43,9 +43,9 @@ _CONTROLLER_STOP_SECONDS = 90
 
 _NEXT = """
 Next:
-  ./openinfra status                    the model; what a unit lacks, its message says
-  ./openinfra actions {application:<18}what an application can be asked for
-  ./openinfra watch                     what runs now and what comes next
+  ./openinfra status                    the model; each unit's message says what it lacks
+  ./openinfra actions {application:<18}what an application can do
+  ./openinfra watch                     what runs now, and what is next
   ./openinfra down                      remove everything again"""
 
 
@@ -82,7 +82,7 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
         client.call("add_model", name=client.model, config={}, switch=True)
     bundle, overlays = arguments.bundle or _BUNDLE, arguments.overlay
     if bundle == _BUNDLE and not overlays:
-        tell(f"Using {_TRIAL.relative_to(ROOT)}, which fits a small computer; --overlay takes its place")
+        tell(f"Using {_TRIAL.relative_to(ROOT)}, made for small computers (--overlay replaces it)")
         overlays = [str(_TRIAL)]
     deploy_bundle(client, bundle, overlays)
     settled = show_until_settled(client, arguments.wait)
@@ -101,7 +101,7 @@ def down(client: Client, arguments: argparse.Namespace) -> int:
     with _refusals():
         host.require_root()
     if not arguments.no_prompt and not confirmed("This removes every model with its machines and data."):
-        raise CliError("aborted: to go on without a question, use --no-prompt")
+        raise CliError("aborted (use --no-prompt to skip the question)")
     paths = client.paths
     _stop_controller(paths)
     with _refusals():

@@ -124,7 +124,9 @@ def _fault_runs(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
         for path in sorted(_FAULTS.glob("test_*.py"))
     }
     if unknown := sorted(set(names) - {*files, _ENGINE}):
-        raise CliError(f"no tests break {unknown[0]!r}: expected {', '.join([_ENGINE, *files])}")
+        raise CliError(
+            f"there are no fault tests for {unknown[0]!r}: choose from {', '.join([_ENGINE, *files])}"
+        )
     chosen = tuple(path for name, path in files.items() if name in names or not names)
     engine = [(_ENGINE, ())] if _ENGINE in names or not names else []
     return [*engine, ("faults", chosen)] if chosen else engine

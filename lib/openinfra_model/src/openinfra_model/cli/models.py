@@ -117,7 +117,7 @@ def destroy_model(client: Client, arguments: argparse.Namespace) -> None:
     if not arguments.no_prompt and not confirmed(
         f'This removes the model "{name}" with its machines and data.'
     ):
-        raise CliError("aborted: to go on without a question, use --no-prompt")
+        raise CliError("aborted (use --no-prompt to skip the question)")
     type(client)(name).call("destroy_model", force=arguments.force, wait=not arguments.no_wait)
 
 

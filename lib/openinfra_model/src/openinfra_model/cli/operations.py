@@ -53,7 +53,7 @@ def run(client: Client, arguments: argparse.Namespace) -> int:
         "--parallel", choices=("true", "false"), default="true", help="beside other commands on the machine"
     ),
     argument("--wait", type=seconds, default=_EXEC_SECONDS, metavar="DURATION"),
-    argument("--operator", action="store_true", help="of Kubernetes units only"),
+    argument("--operator", action="store_true", help="Kubernetes only"),
     output_format(),
     argument("command", nargs="..."),
     passes_on=True,

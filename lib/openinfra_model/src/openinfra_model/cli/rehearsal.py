@@ -289,7 +289,7 @@ def _replay(path: Path) -> int:
         kept = json.loads(path.read_text(encoding="utf-8"))
         asked, picks = kept["asked"], tuple(kept["picks"])
     except (OSError, ValueError, KeyError) as error:
-        raise CliError(f"{path} is no rehearsal that was kept: {error}") from error
+        raise CliError(f"{path} is not a saved rehearsal: {error}") from error
     _prepare(asked["bundle"])
     with tempfile.TemporaryDirectory() as folder, _told():
         report = Rehearsal(_load(asked, Path(folder)), _plot(asked)).replay(picks)
@@ -304,7 +304,7 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
             save.write_text(
                 json.dumps({"asked": asked, **asdict(report.found)}, indent=1) + "\n", encoding="utf-8"
             )
-            tell(f"\nThe same once more: ./openinfra rehearse --replay {save}")
+            tell(f"\nTo play it again: ./openinfra rehearse --replay {save}")
     how = "interrupted after" if report.interrupted else "played"
     rate = f", {60 * report.schedules / report.seconds:.0f} a minute" if report.seconds else ""
     tell(
@@ -313,7 +313,7 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
     if report.without_twin:
         names = ", ".join(report.without_twin)
         tell(
-            f"Played on the machine alone, since nothing plays what they manage (no twin): {names}\n"
+            f"Played without a twin of the software they manage: {names}\n"
             "A twin is tests/twins/rehearsal.py in a charm's source; --twins DIR says where that is"
         )
     if report.hooks:

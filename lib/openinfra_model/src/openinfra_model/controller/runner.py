@@ -229,7 +229,7 @@ class Runner:
         machines.released(self.core.state, machine.id)
 
     async def _reboot(self, machine: Machine) -> None:
-        self._log.machine(machine.id, "INFO", "rebooting, as a charm asked for")
+        self._log.machine(machine.id, "INFO", "rebooting: a charm asked for it")
         try:
             await asyncio.to_thread(self._containers.restart, machine.instance_id)
         except (LxdError, OSError) as error:

@@ -64,4 +64,4 @@ async def _answer(service: Service, question: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # whoever asked is told; everybody else is served on
         _logger.exception("%s has failed", question["verb"])
         what = f"{type(error).__name__}: {error}"
-        return {"error": f"{question['verb']}: {what}: nobody expected that; see the controller's log"}
+        return {"error": f"unexpected error in {question['verb']}: {what}: see the controller's log"}

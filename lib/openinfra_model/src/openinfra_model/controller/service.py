@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import os
 import random
 import re
 import time
@@ -79,7 +80,7 @@ class Service:
         """Host the models until `stop`."""
         async with self._tasks:
             for uuid in self._store.models():
-                self._take_up(uuid)
+                self._resume(uuid)
             await self._stop.wait()
             for runner in self._runners.values():
                 runner.stop()
@@ -97,7 +98,7 @@ class Service:
         if function := self.model_verbs.get(verb):
             return await _settled(function(self._runner(model), **arguments))
         raise ModelError(
-            f"this controller does not know {verb!r}: it runs another openinfra; end it and try again"
+            f"the running controller is of another version and does not know {verb!r}: end it (kill {os.getpid()}) and try again"
         )
 
     # The controller's verbs
@@ -289,7 +290,9 @@ class Service:
         if wait:
             await asyncio.shield(self._hosting[runner.core.state.model.name])
             if not runner.is_gone():
-                raise ModelError("the controller was stopped: it goes on with the removal when it runs again")
+                raise ModelError(
+                    "the controller was stopped before the model was gone: any command starts it, and it resumes the removal"
+                )
 
     def _host(self, state: State) -> Runner:
         name = state.model.name
@@ -310,7 +313,7 @@ class Service:
             self._forget(runner)
 
     async def _pause(self, runner: Runner, error: Exception) -> None:
-        """Leave a model alone whose host has ended by an error, then take it up again as it was stored last."""
+        """Leave a model alone that an error has stopped, then resume it as it was stored last."""
         model = runner.core.state.model
         _logger.error("model %s", model.name, exc_info=error)
         self._broken[model.name] = _first(error)
@@ -318,9 +321,9 @@ class Service:
             await asyncio.wait_for(self._stop.wait(), _PAUSE_SECONDS)
             return
         del self._broken[model.name]
-        self._take_up(model.uuid)
+        self._resume(model.uuid)
 
-    def _take_up(self, uuid: str) -> None:
+    def _resume(self, uuid: str) -> None:
         """Host a stored model."""
         state = State.load(self._store.load(uuid), _ids())
         hooks.recover(state, time.time())
@@ -344,8 +347,8 @@ class Service:
             raise ModelError(f'model "{name}" not found')
         if name in self._broken:
             raise ModelError(
-                f'model "{name}" has stopped by an error that nobody expected ({self._broken[name]}); it is taken up '
-                f"again within {_PAUSE_SECONDS:.0f} s: see {self._paths.log / 'controller.log'}"
+                f'model "{name}" is stopped by an unexpected error ({self._broken[name]}) and resumes within '
+                f"{_PAUSE_SECONDS:.0f} s: see {self._paths.log / 'controller.log'}"
             )
         return self._runners[name]
 

@@ -49,7 +49,7 @@ def _unsupported(item: Storage) -> str:
     if not PurePosixPath(item.location).is_relative_to(JUJU_DIRECTORY) or ".." in item.location:
         # Juju mounts it there; here a machine's storage is what it sees below its /var/lib/juju.
         return (
-            f"the charm wants it at {item.location}, and this engine makes storage below {JUJU_DIRECTORY} only: "
-            "take `location` out of the charm's metadata"
+            f"the charm's metadata has it at {item.location}, but storage is made below {JUJU_DIRECTORY} only: "
+            "remove `location` there"
         )
     return ""

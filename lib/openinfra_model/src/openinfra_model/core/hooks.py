@@ -155,7 +155,7 @@ def _finish_task(state: State, running: RunningHook, ended: Exit, problem: str, 
 
 
 def recover(state: State, now: float) -> None:
-    """Take up after a controller that was cut off: what ran is forgotten as by `abandon`."""
+    """Resume a stored state after the controller was cut off: hooks are due again, actions have failed."""
     for unit in state.units:
         _back_to_idle(state, unit.name, now)
         for task in unit.tasks:

@@ -317,7 +317,7 @@ def grant_user_secret(state: State, secret: str, application_names: Sequence[str
 
 
 def revoke_user_secret(state: State, secret: str, application_names: Sequence[str]) -> None:
-    """Take the right to read a secret of the operator's back from applications.
+    """Revoke the right of applications to read a secret of the operator's.
 
     Raises:
         ModelError: if the secret is not there.

@@ -198,8 +198,8 @@ def _leave_ghosts(state: State, unit: Unit) -> None:
             agent = state.agents[peer]
             known = agent.memberships.get(relation.key, Membership())
             if unit.name in known.members:
-                haunted = replace(known, ghosts=(*known.ghosts, unit.name))
-                state.agents.put(replace(agent, memberships={**agent.memberships, relation.key: haunted}))
+                changed = replace(known, ghosts=(*known.ghosts, unit.name))
+                state.agents.put(replace(agent, memberships={**agent.memberships, relation.key: changed}))
 
 
 def settle_application(state: State, name: str) -> None:

@@ -14,9 +14,7 @@ import stat
 import subprocess
 import tempfile
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -132,8 +130,8 @@ def _for_each(root: Path, names: Sequence[str], do: Callable[[Path, Path, str], 
                 f'no charm "{name}": there is no charms/{name}/charmcraft.yaml; known: {", ".join(known)}'
             )
     dependencies = _dependencies(root)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
-        return list(executor.map(partial(do, root, dependencies), names or known))
+    # Not in threads: it is all computing, and ast.parse of Python 3.11 fails where two threads call it (SystemError).
+    return [do(root, dependencies, name) for name in names or known]
 
 
 def _pack_one(root: Path, dependencies: Path, name: str) -> Packed:
