@@ -258,7 +258,7 @@ def test_a_charm_is_deployed_configured_and_related_by_command(openinfra, tmp_pa
     ("words", "message"),
     [
         (("deploy", "./missing.charm"), 'no charm was found at "./missing.charm"'),
-        (("deploy", "/tmp"), "deploying from directory '/tmp' is not supported"),
+        (("deploy", "/tmp"), "cannot deploy directory '/tmp'"),
         (("deploy", "ARCHIVE", "--config", "nothing=1"), 'unknown option "nothing"'),
         (("deploy", "ARCHIVE", "--config", "seconds=many"), 'option "seconds" expected int, got "many"'),
         (("deploy", "ARCHIVE", "--storage", "nothing=1G"), 'has no store called "nothing"'),
@@ -273,7 +273,7 @@ def test_a_charm_is_deployed_configured_and_related_by_command(openinfra, tmp_pa
         (("show-unit", "nobody/0"), 'unit "nobody/0" not found'),
         (("ssh", "nobody/0"), 'unit or machine "nobody/0" not found'),
         (("scp", "one"), "name one source and one destination"),
-        (("add-machine", "lxd:0"), "placements and disks need Juju"),
+        (("add-machine", "lxd:0"), "placements and --disks are not supported"),
         (("add-secret", "empty"), "missing secret value"),
     ],
 )
