@@ -366,9 +366,7 @@ def test_an_unexpected_error_in_one_model_leaves_the_others_alone(model, monkeyp
     monkeypatch.setattr(model.service._runners["other"], "_step", lambda: {}["no such"])
     model.call_soon(model.service._runners["other"]._wake.set)
     time.sleep(0.2)
-    with pytest.raises(
-        CliError, match=r'model "other" is stopped .* \(KeyError: .*\) and resumes within'
-    ):
+    with pytest.raises(CliError, match=r'model "other" is stopped .* \(KeyError: .*\) and resumes within'):
         other.call("status")
     assert is_settled(model)
     time.sleep(0.8)

@@ -23,11 +23,11 @@ _USER_ID = "1000"  # of `ubuntu`, the first user of an image
 
 
 @verb(
-    argument("placement", nargs="?", help="refused: machines are containers of this host"),
+    argument("placement", nargs="?", help="not supported: machines are containers of this host"),
     argument("-n", type=int, default=1),
     argument("--base", default="ubuntu@24.04"),
     argument("--constraints", action="append", default=[], metavar="KEY=VALUE"),
-    argument("--disks", help="refused"),
+    argument("--disks", help="not supported"),
 )
 def add_machine(client: Client, arguments: argparse.Namespace) -> None:
     """Add machines."""
@@ -42,7 +42,7 @@ def add_machine(client: Client, arguments: argparse.Namespace) -> None:
     argument("machines", nargs="+", metavar="machine"),
     argument("--force", action="store_true", help="with its units, without their hooks"),
     argument("--no-prompt", action="store_true", help="accepted; nothing is asked"),
-    argument("--keep-instance", action="store_true", help="refused"),
+    argument("--keep-instance", action="store_true", help="not supported"),
 )
 def remove_machine(client: Client, arguments: argparse.Namespace) -> None:
     """Remove machines."""

@@ -56,25 +56,29 @@ _CHANGES_SHOWN = 3
     argument("--schedules", type=int, default=100, metavar="N", help="how many to play (100)"),
     argument("--seed", type=int, default=1, metavar="S", help="the same seed plays the same schedules (1)"),
     argument(
-        "--do", action="append", default=[], metavar="COMMAND", help="then this, such as 'remove-unit ceph/0'"
+        "--do",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="then do this, such as 'remove-unit ceph/0'",
     ),
     argument(
         "--usual",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="before that, what an operator usually does first, such as adding disks (played unless told otherwise)",
+        help="first do what operators usually do, such as adding disks (the default)",
     ),
     argument(
         "--hasty",
         action="store_true",
-        help="do what --do says amid what goes on, without waiting for what was done before",
+        help="do each --do while the one before is still under way",
     ),
     argument(
         "--operations",
         type=int,
         default=1,
         metavar="N",
-        help="and at most so many changes that operators make: units, machines, relations, settings, charms (1)",
+        help="at most so many more changes, drawn from what operators do (1)",
     ),
     argument(
         "--faults",
@@ -88,16 +92,18 @@ _CHANGES_SHOWN = 3
         default=[],
         type=Path,
         metavar="DIR",
-        help="a charm's source, or a folder of several, whose tests/twins/rehearsal.py play what the charms manage; "
-        "those of this clone, and of a source in which an archive lies, are found without it",
+        help="a charm's source with tests/twins/rehearsal.py, or a folder of several; "
+        "not needed for this clone's, nor where the archive lies in the source",
     ),
     argument("--jobs", type=int, default=1, metavar="N", help="processes that play (1)"),
     argument(
-        "--no-shrink", action="store_true", help="tell of a violation without looking for a shorter schedule"
+        "--no-shrink",
+        action="store_true",
+        help="report a violation at once, without looking for a shorter schedule",
     ),
-    argument("--replay", type=Path, metavar="FILE", help="play the schedule of a file once more"),
+    argument("--replay", type=Path, metavar="FILE", help="play a saved schedule again"),
     argument(
-        "--save", type=Path, default=Path("rehearsal.json"), metavar="FILE", help="where a violation is kept"
+        "--save", type=Path, default=Path("rehearsal.json"), metavar="FILE", help="where a violation is saved"
     ),
 )
 def rehearse(_: Client, arguments: argparse.Namespace) -> int:
