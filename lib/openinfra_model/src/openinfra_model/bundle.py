@@ -24,7 +24,7 @@ from openinfra_model.pairing import APPLICATION_NAME, End, pair_ends
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from openinfra_model.charm import Charm, StorageSpec
+    from openinfra_model.charm import Charm
     from openinfra_model.document import Json, Scalar
 
 _NUMBER = r"(?:0|[1-9][0-9]*)"
@@ -278,8 +278,8 @@ class _ApplicationReader:
                 )
                 continue
             try:
-                requests[name] = parse_storage(self._problems.text(child, f"{what}: storage"))
-                _check_storage(requests[name], charm.storage[name], charm.name)
+                request = requests[name] = parse_storage(self._problems.text(child, f"{what}: storage"))
+                charm.storage[name].check(charm.name, size=request.size, count=request.count)
             except ValueError as error:
                 self._problems.add(child.place, f'invalid storage "{name}" in {what}: {error}')
         return requests
@@ -320,16 +320,6 @@ class _ApplicationReader:
                     "the charm",
                 )
         return bindings
-
-
-def _check_storage(request: StorageRequest, spec: StorageSpec, charm: str) -> None:
-    refused = f'charm "{charm}" store "{spec.name}":'
-    if spec.count_max is not None and (request.count or 0) > spec.count_max:
-        raise ValueError(f"{refused} at most {spec.count_max} instances supported, {request.count} specified")
-    if request.count is not None and request.count < spec.count_min:
-        raise ValueError(f"{refused} at least {spec.count_min} instances required, {request.count} specified")
-    if request.size is not None and request.size < spec.minimum_size:
-        raise ValueError(f"{refused} minimum storage size is {spec.minimum_size}M, {request.size}M specified")
 
 
 def _read_base(node: Node, default: Node | None, what: str, problems: Problems) -> str:

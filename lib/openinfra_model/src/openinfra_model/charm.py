@@ -29,6 +29,10 @@ class OptionError(ValueError):
     """A value does not fit an option; worded as Juju words it."""
 
 
+class StorageError(ValueError):
+    """So much storage is not what a charm allows; worded as Juju words it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
     """An operating system that a charm runs on, for example ubuntu 24.04 on amd64."""
@@ -132,6 +136,20 @@ class StorageSpec:
     minimum_size: int = 0
     location: str = ""
     properties: tuple[str, ...] = ()
+
+    def check(self, charm: str, *, size: int | None, count: int | None) -> None:
+        """Check that a unit of a charm may have so many instances of this size (MiB); None is what the charm asks for.
+
+        Raises:
+            StorageError: the charm says otherwise.
+        """
+        refused = f'charm "{charm}" store "{self.name}":'
+        if count is not None and self.count_max is not None and count > self.count_max:
+            raise StorageError(f"{refused} at most {self.count_max} instances supported, {count} specified")
+        if count is not None and count < self.count_min:
+            raise StorageError(f"{refused} at least {self.count_min} instances required, {count} specified")
+        if size is not None and size < self.minimum_size:
+            raise StorageError(f"{refused} minimum storage size is {self.minimum_size}M, {size}M specified")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
-from openinfra_model.core import applications, configuration, machines, relations, units
+from openinfra_model.core import applications, configuration, find, machines, relations, units
 from openinfra_model.core.entities import StorageDirective
 from openinfra_model.core.errors import ModelError
 from openinfra_model.directives import parse_storage
@@ -18,13 +18,9 @@ if TYPE_CHECKING:
     from openinfra_model.bundle import Application as BundleApplication
     from openinfra_model.bundle import Bundle
     from openinfra_model.charm import Charm, StorageSpec
-    from openinfra_model.core.entities import Unit
     from openinfra_model.core.state import State
     from openinfra_model.directives import StorageRequest
     from openinfra_model.document import Scalar
-
-_DEFAULT_MEBIBYTES = 1024
-_DEFAULT_POOLS = {"filesystem": "lxd", "block": "loop"}
 
 
 class FileShelf:
@@ -188,7 +184,7 @@ class _BundleDeployment:
         if wanted.expose and not application.exposed:
             configuration.set_exposed(self._state, wanted.name, exposed=True)
             self._changes.append(f"expose {wanted.name}")
-        count = len(self._units(wanted.name))
+        count = len(find.units_of(self._state, wanted.name))
         if wanted.units > count:
             names = units.add(
                 self._state,
@@ -235,13 +231,9 @@ class _BundleDeployment:
         return {
             placement: unit.machine
             for wanted in self._bundle.applications.values()
-            for placement, unit in zip(wanted.to, self._units(wanted.name), strict=False)
+            for placement, unit in zip(wanted.to, find.units_of(self._state, wanted.name), strict=False)
             if placement in self._bundle.machines
         }
-
-    def _units(self, application: str) -> list[Unit]:
-        units = [unit for unit in self._state.units if unit.application == application]
-        return sorted(units, key=lambda unit: unit.number)
 
     def _is_related(self, first: str, second: str) -> bool:
         ends = {first, second}
@@ -259,10 +251,11 @@ def _store(charm: Charm, name: str) -> StorageSpec:
 
 
 def _directive(store: StorageSpec, request: StorageRequest) -> StorageDirective:
+    default = configuration.default_directive(store)
     return StorageDirective(
-        pool=request.pool or _DEFAULT_POOLS[store.type],
-        size=request.size or store.minimum_size or _DEFAULT_MEBIBYTES,
-        count=store.count_min if request.count is None else request.count,
+        pool=request.pool or default.pool,
+        size=request.size or default.size,
+        count=default.count if request.count is None else request.count,
     )
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.charm import OptionError
+from openinfra_model.charm import OptionError, StorageError
 from openinfra_model.core import find
 from openinfra_model.core.entities import StorageDirective
 from openinfra_model.core.errors import ModelError
@@ -14,7 +14,7 @@ from openinfra_model.core.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from openinfra_model.charm import Charm
+    from openinfra_model.charm import Charm, StorageSpec
     from openinfra_model.core.entities import Application, Network, OptionValue
     from openinfra_model.core.state import State
 
@@ -155,16 +155,14 @@ def address_settings(network: Network) -> dict[str, str]:
 
 def storage_directives(state: State, application: Application) -> dict[str, StorageDirective]:
     """Return what storage each unit of an application gets."""
-    charm = state.charm_of(application).charm
-    found: dict[str, StorageDirective] = {}
-    for name, spec in charm.storage.items():
-        default = StorageDirective(
-            pool=STORAGE_POOL if spec.type == "filesystem" else "loop",
-            size=max(spec.minimum_size, 0) or DEFAULT_STORAGE_SIZE,
-            count=spec.count_min,
-        )
-        found[name] = application.storage.get(name, default)
-    return found
+    stores = state.charm_of(application).charm.storage
+    return {name: application.storage.get(name, default_directive(spec)) for name, spec in stores.items()}
+
+
+def default_directive(store: StorageSpec) -> StorageDirective:
+    """Return what a unit gets of a store when nobody says anything: the charm's minimum."""
+    pool = STORAGE_POOL if store.type == "filesystem" else "loop"
+    return StorageDirective(pool=pool, size=store.minimum_size or DEFAULT_STORAGE_SIZE, count=store.count_min)
 
 
 def check_storage(charm: Charm, name: str, directive: StorageDirective, count: int) -> None:
@@ -173,20 +171,10 @@ def check_storage(charm: Charm, name: str, directive: StorageDirective, count: i
     Raises:
         ModelError: if the charm says otherwise.
     """
-    spec = charm.storage[name]
-    if spec.count_max is not None and count > spec.count_max:
-        raise ModelError(
-            f'charm "{charm.name}" store "{name}": at most {spec.count_max} instances supported, {count} specified'
-        )
-    if count < spec.count_min:
-        raise ModelError(
-            f'charm "{charm.name}" store "{name}": at least {spec.count_min} instances required, {count} specified'
-        )
-    if directive.size < spec.minimum_size:
-        raise ModelError(
-            f'charm "{charm.name}" store "{name}": minimum storage size is {spec.minimum_size}M, '
-            f"{directive.size}M specified"
-        )
+    try:
+        charm.storage[name].check(charm.name, size=directive.size, count=count)
+    except StorageError as error:
+        raise ModelError(str(error)) from error
 
 
 def model_options(state: State) -> dict[str, str]:

@@ -39,6 +39,11 @@ def parse_uri(text: str) -> str | None:
     return match["id"] if match else None
 
 
+def timestamp(moment: float | None) -> str:
+    """Return a time as Juju shows it of secrets, empty for None."""
+    return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def encode(key: str, value: str) -> tuple[str, str]:
     """Return a key and value as stored; a key that ends in #base64 says that the value is encoded already.
 

@@ -262,20 +262,16 @@ def _secret(found: Secret) -> dict[str, Any]:
         "label": found.label,
         "description": found.description,
         "rotation": "" if found.rotation == "never" else found.rotation,
-        "rotates": _iso(found.rotate_at),
-        "expires": _iso(found.revisions[found.latest].expires),
+        "rotates": rules.timestamp(found.rotate_at),
+        "expires": rules.timestamp(found.revisions[found.latest].expires),
     }
     return {
         "revision": found.latest,
         "owner": found.owner or "<model>",
-        "created": _iso(found.created),
-        "updated": _iso(found.updated),
+        "created": rules.timestamp(found.created),
+        "updated": rules.timestamp(found.updated),
         **{key: value for key, value in optional.items() if value},
     }
-
-
-def _iso(moment: float | None) -> str:
-    return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def status_log(state: State, unit: str) -> list[dict[str, Any]]:

@@ -234,8 +234,8 @@ def _secret_info_get(call: Call) -> dict[str, Any]:
         "description": secret.description if secret and change.description is None else change.description,
         "owner": "unit" if "/" in owner else "application",
         "rotation": (secret.rotation if secret and change.rotation is None else change.rotation) or "never",
-        "expiry": _rfc3339(expires),
-        "rotates": _rfc3339(rotate_at),
+        "expiry": secrets.timestamp(expires),
+        "rotates": secrets.timestamp(rotate_at),
     }
     if secret and secret.grants:
         found["access"] = [_access(call, grant) for grant in secret.grants]
@@ -244,10 +244,6 @@ def _secret_info_get(call: Call) -> dict[str, Any]:
 
 def _next_revision(secret: Secret | None, change: SecretChange) -> int:
     return secret.latest + (change.content is not None) if secret else 1
-
-
-def _rfc3339(moment: float | None) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
 def _access(call: Call, grant: Grant) -> dict[str, str]:
