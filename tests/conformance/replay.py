@@ -24,10 +24,10 @@ from openinfra_model.core import (
     relations,
     show,
     status,
-    storage,
     timers,
     units,
 )
+from openinfra_model.core import storage as storages
 from openinfra_model.core.entities import Model, Network, StorageDirective
 from openinfra_model.core.environment import environment
 
@@ -159,8 +159,8 @@ class Replay:
     def remove_unit(self, unit: str, *, destroy_storage: bool = False) -> None:
         units.remove(self.state, [unit], destroy_storage=destroy_storage, now=self.now)
 
-    def detach_storage(self, instance: str) -> None:
-        storage.detach(self.state, instance, now=self.now)
+    def detach_storage(self, storage: str) -> None:
+        storages.detach(self.state, storage, now=self.now)
 
     def remove_machine(self, machine: str) -> None:
         machines.remove(self.state, machine, force=True, now=self.now)
@@ -222,10 +222,10 @@ class Replay:
 
     def settle(self) -> None:
         while True:
-            for item in storage.wanted(self.state):
-                storage.provisioned(self.state, item.id, now=self.now)
-            for item in storage.to_release(self.state):
-                storage.released(self.state, item.id)
+            for item in storages.wanted(self.state):
+                storages.provisioned(self.state, item.id, now=self.now)
+            for item in storages.to_release(self.state):
+                storages.released(self.state, item.id)
             for machine in machines.to_release(self.state):
                 machines.released(self.state, machine.id)
             due = [self._matched(run) for run in self.core.due(self.now)]
