@@ -14,7 +14,7 @@ import pytest
 from charmcraft.models.config import JujuConfig
 from charmcraft.models.project import PlatformCharm
 
-from openinfra_model.pack import charm_names
+from openinfra_model.devtools.pack import charm_names
 
 ROOT = Path(__file__).parents[2]
 KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack
 from tests.probes import ROOT, lay_out
 
 with tempfile.TemporaryDirectory() as folder:

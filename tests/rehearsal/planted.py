@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from openinfra_model.rehearsal.play import FAULTS
+from openinfra_model.rehearsal.faults import FAULTS
 
 CEPH = "charms/ceph/src"
 HOST = "charms/host/src"

@@ -14,19 +14,16 @@ import stat
 import subprocess
 import tempfile
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from openinfra_model.charm import Charm, CharmError
+from openinfra_model.charm_archive import CharmError, read_archive
+from openinfra_model.devtools.imports import needed
 from openinfra_model.document import DocumentError, Json, Node, Problems, dump, read
-from openinfra_model.imports import needed
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _SOURCES = ("LICENSE", "README.md", "icon.svg", "lib", "src")
 _METADATA_KEYS = (
@@ -125,25 +122,6 @@ def uv(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `./openinfra pack`."""
-    parser.add_argument("names", metavar="NAME", nargs="*", help="charms to pack (default: all)")
-    parser.add_argument(
-        "--stage", action="store_true", help="write copies that charmcraft pack can use, no archives"
-    )
-
-
-def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
-    """Do what the parsed arguments ask for and yield the lines to show."""
-    if arguments.stage:
-        for path in stage(root, arguments.names):
-            yield f"{path.relative_to(root)}: ready for charmcraft pack"
-        return
-    for packed in pack(root, arguments.names):
-        state = "packed" if packed.changed else "unchanged"
-        yield f"{packed.path.relative_to(root)}: {state}, sha256 {packed.sha256[:12]}"
-
-
 def _for_each(root: Path, names: Sequence[str], do: Callable[[Path, Path, str], _Result]) -> list[_Result]:
     known = charm_names(root)
     for name in names:
@@ -152,8 +130,8 @@ def _for_each(root: Path, names: Sequence[str], do: Callable[[Path, Path, str], 
                 f'no charm "{name}": there is no charms/{name}/charmcraft.yaml; known: {", ".join(known)}'
             )
     dependencies = _dependencies(root)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
-        return list(executor.map(partial(do, root, dependencies), names or known))
+    # Not in threads: it is all computing, and ast.parse of Python 3.11 fails where two threads call it (SystemError).
+    return [do(root, dependencies, name) for name in names or known]
 
 
 def _pack_one(root: Path, dependencies: Path, name: str) -> Packed:
@@ -164,7 +142,7 @@ def _pack_one(root: Path, dependencies: Path, name: str) -> Packed:
         made = Path(temporary) / path.name
         _write_archive(made, files)
         try:
-            Charm.from_archive(made)
+            read_archive(made)
         except CharmError as error:
             raise PackError(f"charms/{name}: Juju would refuse the archive: {error.message}") from error
         digest = _sha256(made)

@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_CONSTRAINTS = "https://releases.openstack.org/constraints/upper/{release}"
+CONSTRAINTS = "https://releases.openstack.org/constraints/upper/{release}"
 _OVERRIDES = "security-overrides.txt"
 # glibc is that of the oldest base, Ubuntu 24.04.
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_39", "aarch64": "aarch64-manylinux_2_39"}
@@ -133,28 +132,19 @@ def relock(root: Path, release: Release, python: str, constraints: str) -> str:
     return _text(release, python, locked)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `./openinfra relock`."""
-    parser.add_argument(
-        "names", metavar="NAME", nargs="*", help="charms to lock (default: all with a releases.toml)"
-    )
-    parser.add_argument(
-        "--constraints",
-        action="append",
-        default=[],
-        metavar="RELEASE=FILE",
-        help=f"upper-constraints of a release, a file or a URL (default: {_CONSTRAINTS.format(release='RELEASE')})",
-    )
+def lock(root: Path, names: Sequence[str], constraints: Sequence[str]) -> Iterator[str]:
+    """Lock the releases of charms; yield a line for each lock.
 
-
-def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
-    """Do what the parsed arguments ask for and yield the lines to show.
+    Args:
+        root: The clone.
+        names: Charms; all that have releases where none is named.
+        constraints: `RELEASE=FILE` or `RELEASE=URL`: where upper-constraints are read instead of at OpenStack's site.
 
     Raises:
         RelockError: A charm or a release is unknown, or cannot be locked; what was locked before stays so.
     """
-    named = _named_constraints(arguments.constraints)
-    charms = arguments.names or sorted(path.parent.name for path in root.glob("charms/*/releases.toml"))
+    named = _named_constraints(constraints)
+    charms = names or sorted(path.parent.name for path in root.glob("charms/*/releases.toml"))
     wanted = [release for charm in charms for release in releases(root, charm)]
     if unknown := sorted(set(named) - {release.name for release in wanted}):
         raise RelockError(
@@ -164,7 +154,7 @@ def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
     for release in wanted:
         if release.name not in texts:
             texts[release.name] = _read_constraints(
-                named.get(release.name) or _CONSTRAINTS.format(release=release.name)
+                named.get(release.name) or CONSTRAINTS.format(release=release.name)
             )
         for python in release.pythons:
             text = relock(root, release, python, texts[release.name])

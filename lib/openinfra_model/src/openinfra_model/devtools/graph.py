@@ -9,13 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_model.bundle import load
-
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
 
     from openinfra_model.bundle import Application, Bundle
@@ -58,31 +54,6 @@ class _Box:
 def draw(bundle: Bundle) -> str:
     """Return the SVG of a bundle."""
     return _Drawing(bundle).svg()
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `./openinfra graph`."""
-    parser.add_argument(
-        "bundle", type=Path, nargs="?", help="the bundle to draw (default: bundles/openinfra.yaml)"
-    )
-    parser.add_argument(
-        "--overlay", type=Path, action="append", default=[], help="an overlay to merge; repeatable"
-    )
-    parser.add_argument("--output", "-o", type=Path, help="the file to write (default: standard output)")
-
-
-def run(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
-    """Do what the parsed arguments ask for and yield the lines to show.
-
-    Raises:
-        DocumentError: if the bundle is wrong, or its charms are not packed.
-    """
-    svg = draw(load(arguments.bundle or root / "bundles/openinfra.yaml", arguments.overlay))
-    if arguments.output is None:
-        yield svg.rstrip("\n")
-        return
-    arguments.output.write_text(svg, encoding="utf-8")
-    yield f"{arguments.output}: drawn"
 
 
 def _element(name: str, content: str = "", **attributes: str | float) -> str:
