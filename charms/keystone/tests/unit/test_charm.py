@@ -665,7 +665,7 @@ def test_a_services_password_is_a_second_user_until_the_first_is_not_read_any_mo
     three.action(0, "rotate-service-password", relation_id=relation)
     assert len([u for u in three.database.table("users").values() if u["name"].startswith("svc-")]) == 2
     assert three.secret(f"client-{relation}")["username"] == f"svc-glance-{relation}-2"
-    assert "has not taken" in three.refuse(0, "rotate-service-password", relation_id=relation)
+    assert "everywhere yet" in three.refuse(0, "rotate-service-password", relation_id=relation)
     (secret,) = (secret for secret in three.secrets if secret.label == f"client-{relation}")
     secret._track_latest_revision()  # everybody reads the second one now
     three.run(0, three.on.secret_remove(secret, revision=1))
