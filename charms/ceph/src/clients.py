@@ -55,9 +55,7 @@ class Clients:
         """
         is_leader = self._model.unit.is_leader()
         for relation in self._grants.relations.values():
-            ceph_client.publish_monitor(
-                relation, self._model.unit, me.public_address if me.monitor else None
-            )
+            ceph_client.publish_monitor(relation, self._model.unit, me.public_address if me.monitor else None)
             client = ceph_client.read_client(relation)
             if is_leader and (client.takes_secret or allows_plain):
                 self._answer(relation, client)

@@ -10,7 +10,7 @@ from openinfra_charm.interfaces import mysql_client
 from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import ops
 
@@ -45,7 +45,11 @@ def choose(asked: str, application: str, owners: Mapping[str, str]) -> str:
     return next(name for name in names if owners.get(name, application) == application)
 
 
-def owned(relations: list[ops.Relation], us: ops.Application, recorded: Mapping[str, str]) -> dict[str, str]:
+def owned(
+    relations: Iterable[ops.Relation], us: ops.Application, recorded: Mapping[str, str]
+) -> dict[str, str]:
     """Return to which application each database was given: by the record, or by an answer from before there was one."""
-    answered = {name: one.app.name for one in reversed(relations) if (name := one.data[us].get("database"))}
+    answered = {
+        name: one.app.name for one in reversed([*relations]) if (name := one.data[us].get("database"))
+    }
     return {**answered, **recorded}

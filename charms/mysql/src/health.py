@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mysql import MySql
+    from mysql import MySql, Node
 
 
 def why_not_to_stop(mysql: MySql) -> str | None:
@@ -23,9 +23,8 @@ def why_not_to_stop(mysql: MySql) -> str | None:
     return None
 
 
-def why_not_ready(mysql: MySql) -> str | None:
-    """Return why this machine's server does not serve in full yet; None if it does."""
-    node = mysql.node()
+def why_not_ready(node: Node | None) -> str | None:
+    """Return why this machine's server, which has answered this, does not serve in full yet; None if it does."""
     if node is None:
         return "the database does not answer"
     if not node.serves:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/openinfra.conf"
 START = "/usr/lib/openinfra/mariadb-start"
 DATA = "/var/lib/mysql"
+PREPARED, REPLACED, ASIDE = f"{DATA}.restore-", f"{DATA}.before-restore-", f"{DATA}.aside-"
+"""Folders beside the data, each with a restore's number: data made from a backup; data that a restore has replaced, on the unit
+that restores the backup; other units' data, until they have copied those that are restored."""
 BEGIN = "/run/mysqld/openinfra-new-cluster"
 """Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
 NO_HISTORY = "00000000-0000-0000-0000-000000000000"
@@ -142,14 +146,17 @@ class MySql:
             registry.leave_check(self.machine, kind, self.application, *check)
         return bool(changed)
 
-    def apply(self) -> None:
-        """Start the server if it does not run; with an older configuration it is left for `outdated`."""
-        if UNIT not in self.services.units and not self.machine.exists(f"{DATA}/mysql"):
+    @property
+    def is_managed(self) -> bool:
+        """Whether the server was started here, and is to run."""
+        return UNIT in self.services.units
+
+    def apply(self) -> bool:
+        """Start the server if it does not run, and return whether it was; with an older configuration it is left for `outdated`."""
+        if not self.is_managed and not self.machine.exists(f"{DATA}/mysql"):
             # The packages make it when they are installed; they may have been here before, for somebody else.
             self.machine.run("mariadb-install-db", "--user=mysql", "--skip-test-db", f"--datadir={DATA}")
-        self.services.ensure_running([self._service])
-
-    start = apply
+        return bool(self.services.ensure_running([self._service]))
 
     def begin(self) -> None:
         """Start the server as the first of a new primary component, with the data that are here.
@@ -226,10 +233,6 @@ class MySql:
         """Return whether the server is complete and serves."""
         return (node := self.node()) is not None and node.serves
 
-    def is_in_cluster(self) -> bool:
-        """Return whether the server is in the primary component, complete or not."""
-        return (node := self.node()) is not None and node.primary
-
     def stands_still(self, seconds: float) -> bool:
         """Return whether the server has joined the component for good, but does nothing for so long to become complete."""
         limit, before = self.machine.now() + seconds, self.node()
@@ -246,16 +249,16 @@ class MySql:
         rows = [row for row in self.sql.query("SHOW PROCESSLIST") if row[1] == "system user"]
         return any(row[7] != "NULL" or not (row[6] == "" or row[6].endswith(" idle")) for row in rows)
 
-    def wait_until_ready(self, seconds: float, *, note: bool = False) -> bool:
-        """Return whether the server serves, waiting up to `seconds` for it; `note` marks since when it has not."""
+    def wait_until_ready(self, seconds: float, *, note: bool = False) -> Node | None:
+        """Wait up to `seconds` for the server to serve; return its last answer. `note` marks since when it has not."""
         limit = self.machine.now() + seconds
-        while not self.is_ready():
+        while not ((node := self.node()) and node.serves):
             if note:
                 self.down_for()
             if self.machine.now() >= limit:
-                return False
+                return node
             self.machine.sleep(1)
-        return True
+        return node
 
     @property
     def receives_copy(self) -> bool:
@@ -353,11 +356,15 @@ class MySql:
         registry.uninstall(self.machine, self.application)
         for name in self.machine.list_folder(DATA):
             self.machine.remove(f"{DATA}/{name}")
-        parent, _, base = DATA.rpartition("/")
-        for name in self.machine.list_folder(parent):
-            if name.startswith((f"{base}.restore-", f"{base}.before-restore-", f"{base}.aside-")):
-                self.machine.remove(f"{parent}/{name}")
+        for path in self.beside():
+            if path.startswith((PREPARED, REPLACED, ASIDE)):
+                self.machine.remove(path)
         self.machine.remove(self._folder)
+
+    def beside(self) -> list[str]:
+        """Return the paths of what is beside the data."""
+        parent = posixpath.dirname(DATA)
+        return [f"{parent}/{name}" for name in self.machine.list_folder(parent)]
 
     @property
     def _service(self) -> Service:

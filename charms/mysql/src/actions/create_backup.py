@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import schedule
 from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.actions import NoParams as Params
 
@@ -22,12 +21,12 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     """
     if not charm.mysql.is_ready():
         raise ActionError("the database does not serve here; see cluster-status")
-    if why := schedule.objection(charm):
+    if why := charm.schedule.objection:
         raise ActionError(why)
     record = charm.jobs.start(
         "jobs.create_backup",
         unit=charm.unit.name,
         retention=str(charm.settings.backup_retention),
-        **schedule.arguments(charm),
+        **charm.schedule.arguments(charm.settings),
     )
     return Outcome(summary=f"{record.id} makes a backup; see show-job", result={"job-id": record.id})

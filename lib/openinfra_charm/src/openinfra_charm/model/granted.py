@@ -49,10 +49,6 @@ class Store(Protocol):
         """Publish them; return the secret's id."""
         ...
 
-    def remove(self) -> None:
-        """Take back what was published."""
-        ...
-
 
 class Records:
     """What the leader has recorded of relations, in the peer relation: facts by name.
