@@ -31,6 +31,8 @@ from transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from state import State
+
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 
 
@@ -91,34 +93,25 @@ class MySqlCharm(ops.CharmBase):
             self._missing.append(LEAVING)
             return
         try:
-            self._reconcile()
+            self._reconcile(event)
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
             self._missing.append(ops.WaitingStatus(f"for the database: {error}"))
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         settings = self.settings
         leftovers.occupy(self.machine, self.unit.name, self.mysql.footprint)
-        self.mysql.install()
+        if _is_about(event) or not self.mysql.is_managed:
+            self.mysql.install()
         if not self.cluster.formed:
             return
-        self._publish_member()
-        self.departure.remember()
-        self.transport.update()
-        self.endpoint.publish_address()
+        self._prepare(event, settings)
         if self._waits_for(self.membership.found(is_leader=self.unit.is_leader())):
             return
         state = self.membership.gather(settings)
-        if state.joins:
-            self.mysql.render(state)
-            self.schedule.apply(settings)
-            self.jobs.resume()
-            serves = not self._waits_for(self.restoration.follow(state) or self.membership.run(state))
-            self.health_service.apply(state)
-        else:
-            serves = not self._waits_for(self.membership.stay_out())
+        serves = self._run(event, state)
         if serves:
             self.membership.publish_survived()
             self.restoration.publish_copied()
@@ -133,12 +126,30 @@ class MySqlCharm(ops.CharmBase):
             self.transport.publish()
         self.cluster.grant_turn()
 
-    def _publish_member(self) -> None:
-        found = Addresses(self.model, self.machine, self.app.name)
-        public = found.find("database", relation=self.endpoint.relation)
-        internal = found.find("cluster")
-        if public and internal:
-            self.cluster.publish(**addresses(public, internal))
+    def _prepare(self, event: ops.EventBase, settings: Settings) -> None:
+        """Publish where this unit is, and take what others say; what the event cannot have changed is not read."""
+        if _is_about(event, "gateway") or self.unit.name not in self.members:
+            found = Addresses(self.model, self.machine, self.app.name)
+            public = found.find("database", relation=self.endpoint.relation)
+            internal = found.find("cluster")
+            if public and internal:
+                self.cluster.publish(**addresses(public, internal))
+        self.departure.remember()
+        if _is_about(event, "certificates", "gateway"):
+            self.transport.update()
+            self.endpoint.publish_address()
+        if _is_about(event, "s3-parameters") or settings.backup_schedule:
+            self.schedule.apply(settings)
+
+    def _run(self, event: ops.EventBase, state: State) -> bool:
+        """Have the server of a member run; return whether it serves."""
+        if not state.joins:
+            return not self._waits_for(self.membership.stay_out())
+        self.mysql.render(state)
+        self.jobs.resume()
+        serves = not self._waits_for(self.restoration.follow(state) or self.membership.run(state))
+        self.health_service.apply(state, may_have_died=_is_about(event))
+        return serves
 
     def _serve_clients(self, settings: Settings) -> None:
         """As the leader, name who takes the writes, and give related applications what they ask for."""
@@ -220,6 +231,11 @@ class MySqlCharm(ops.CharmBase):
             ConfigError: One of them cannot be used.
         """
         return Settings.parse(self.config)
+
+
+def _is_about(event: ops.EventBase, *endpoints: str) -> bool:
+    """Return whether an event may be about one of these endpoints, or about more than a relation."""
+    return not isinstance(event, ops.RelationEvent) or event.relation.name in endpoints
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ class MySql:
         self.services = Services(machine, application)
         self.templates = render.Templates(machine, application, HERE / "templates")
         self._folder = f"/var/lib/openinfra/{application}"
+        self._version = ""
 
     @property
     def footprint(self) -> Footprint:
@@ -111,10 +112,12 @@ class MySql:
     def install(self) -> None:
         """Install the packages; nothing starts."""
         registry.install(self.machine, self.application, PACKAGES)
+        self._version = ""
 
     def version(self) -> str:
-        """Return the installed version, such as `11.8.6`."""
-        return registry.version(self.machine, "mariadb-server")
+        """Return the installed version, such as `11.8.6`; a hook in which nothing is installed asks once."""
+        self._version = self._version or registry.version(self.machine, "mariadb-server")
+        return self._version
 
     def render(self, state: State) -> bool:
         """Write the configuration; return whether anything changed."""
