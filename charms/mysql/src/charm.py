@@ -47,12 +47,12 @@ class MySqlCharm(ops.CharmBase):
         self.cluster = cluster = Cluster(self, "cluster")
         self.members = members = Members(cluster, self.unit.name)
         self.health_service = HealthService(self.machine, self.app.name)
-        self.endpoint = Endpoint(self.model, members)
+        self.endpoint = Endpoint(model=self.model, members=members)
         self.transport = Transport(
-            self.model, cluster=cluster, members=members, endpoint=self.endpoint, mysql=mysql
+            model=self.model, cluster=cluster, members=members, endpoint=self.endpoint, mysql=mysql
         )
-        self.clients = Clients(self.model, cluster=cluster, mysql=mysql)
-        self.schedule = Schedule(self.model, members, mysql)
+        self.clients = Clients(model=self.model, cluster=cluster, mysql=mysql)
+        self.schedule = Schedule(model=self.model, members=members, mysql=mysql)
         self.restoration = Restoration(
             cluster=cluster, members=members, mysql=mysql, jobs=self.jobs, schedule=self.schedule, clients=self.clients
         )  # fmt: skip

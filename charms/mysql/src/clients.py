@@ -7,7 +7,8 @@ has them; in `databases`, to which application each database was given.
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import databases
@@ -32,21 +33,18 @@ ROLES = frozenset({"admin"})
 SYSTEM = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
 
 
+@dataclass(kw_only=True)
 class Clients:
-    """All related applications that have databases here.
+    """All related applications that have databases here; what was made for them is recorded in `cluster`."""
 
-    Args:
-        model: The model.
-        cluster: Where the leader records what it has made.
-        mysql: The server.
-    """
+    model: ops.Model
+    cluster: Cluster
+    mysql: MySql
 
-    def __init__(self, model: ops.Model, *, cluster: Cluster, mysql: MySql) -> None:
-        self._model = model
-        self._cluster = cluster
-        self._mysql = mysql
-        self._records = Records(cluster, facts=("users", "retired", "refused"))
-        self._grants = Grants(model, ("database",), records=self._records, label="database")
+    @cached_property
+    def _grants(self) -> Grants:
+        records = Records(self.cluster, facts=("users", "retired", "refused"))
+        return Grants(self.model, ("database",), records=records, label="database")
 
     # As the leader
 
@@ -58,8 +56,8 @@ class Clients:
             endpoints: Where clients find the database.
             ca: The CA that they verify it by, PEM; empty where all is in clear.
         """
-        application, shared = self._model.app, self._cluster.shared
-        version = self._mysql.version() if self._grants.relations else ""
+        application, shared = self.model.app, self.cluster.shared
+        version = self.mysql.version() if self._grants.relations else ""
         for relation, request in self._served(settings):
             if restored := shared.get("restored"):
                 mysql_client.publish_restored(relation, application, restored)
@@ -69,7 +67,7 @@ class Clients:
                 mysql_client.publish_endpoints(relation, application, endpoints=endpoints, version=version)
             elif self._make(relation, request):
                 mysql_client.answer(relation, application, request, endpoints=endpoints, version=version)
-        self._cluster.publish_shared(ca=ca or None)
+        self.cluster.publish_shared(ca=ca or None)
         self._grants.drop_retired(self._users)
         for relation_id in self._grants.departed:
             # Its database and data stay.
@@ -78,16 +76,14 @@ class Clients:
 
     def know_ca(self, settings: Settings) -> bool:
         """Return whether the CA was published to all clients that are served, in a hook before this one."""
-        return all(
-            mysql_client.tells_tls(relation, self._model.app) for relation, _ in self._served(settings)
-        )
+        return all(mysql_client.tells_tls(relation, self.model.app) for relation, _ in self._served(settings))
 
     def make_anew(self) -> None:
         """Bring the users of data that were restored to what clients have, and drop those of nobody."""
         known = self._grants.all_users
-        for row in self._mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
+        for row in self.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
             if row[0] not in known:
-                drop(self._mysql.sql, row[0])
+                drop(self.mysql.sql, row[0])
         for relation, request in self._requests():
             if self.users(relation.id):
                 self._make(relation, request)
@@ -140,9 +136,9 @@ class Clients:
 
     def _request(self, relation: ops.Relation) -> Request | None:
         """As the leader, return what a client asks for, with the name of the database that it gets."""
-        recorded = self._cluster.shared.get("databases", {})
-        owners = databases.owned(self._grants.relations.values(), self._model.app, recorded)
-        return databases.read_request(relation, self._model.app, owners)
+        recorded = self.cluster.shared.get("databases", {})
+        owners = databases.owned(self._grants.relations.values(), self.model.app, recorded)
+        return databases.read_request(relation, self.model.app, owners)
 
     # The answers
 
@@ -151,34 +147,34 @@ class Clients:
 
         What MariaDB refuses is this relation's alone; it is tried again in each hook.
         """
-        recorded = self._cluster.shared.get("databases", {})
-        self._cluster.publish_shared(databases={**recorded, request.database: request.application})
-        store = None if request.takes_secrets else _PlainData(relation, self._model.app)
+        recorded = self.cluster.shared.get("databases", {})
+        self.cluster.publish_shared(databases={**recorded, request.database: request.application})
+        store = None if request.takes_secrets else _PlainData(relation, self.model.app)
         statement = f"CREATE DATABASE IF NOT EXISTS {name(request.database)} CHARACTER SET utf8mb4"
         try:
-            self._mysql.sql.query(statement)
+            self.mysql.sql.query(statement)
             first, users = f"relation-{relation.id}-1", self._users(request)
             secret = self._grants.publish(relation.id, first, users, store)
         except StatementError as error:
             self._grants.refuse(relation.id, _digest(request), str(error))
             return False
-        self._records.note(relation.id, refused=None)
+        self._grants.records.note(relation.id, refused=None)
         if secret:
-            mysql_client.publish_secret(relation, self._model.app, secret)
+            mysql_client.publish_secret(relation, self.model.app, secret)
         return True
 
     def _users(self, request: Request | None = None) -> _Users:
-        return _Users(self._mysql.sql, request)
+        return _Users(self.mysql.sql, request)
 
     def _publish_ca(self, relation: ops.Relation, request: Request, ca: str) -> None:
         if not request.takes_tls_secret:
-            mysql_client.publish_tls(relation, self._model.app, ca)
+            mysql_client.publish_tls(relation, self.model.app, ca)
             return
         secret = self._ca_secret(relation.id, relation).put(mysql_client.tls_content(ca))
-        mysql_client.publish_tls_secret(relation, self._model.app, secret)
+        mysql_client.publish_tls_secret(relation, self.model.app, secret)
 
     def _ca_secret(self, relation_id: int, relation: ops.Relation | None = None) -> Own:
-        return Own(self._model, self._model.app, f"database-ca-{relation_id}", relation)
+        return Own(self.model, self.model.app, f"database-ca-{relation_id}", relation)
 
 
 class _Users:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,61 +21,46 @@ class UnsafeToRemoveError(Exception):
     """A unit that is removed would take the only complete data with it."""
 
 
+@dataclass(kw_only=True)
 class Departure:
-    """Whether this unit may leave, and its orderly stop.
+    """Whether this unit may leave, and its orderly stop."""
 
-    Args:
-        cluster: Which units stay.
-        members: The cluster's members.
-        mysql: The server of this machine.
-        health_service: Asks other units' health services.
-        restoration: A restore, which may be about to replace the data.
-        ca_path: The CA by which other units' health services are verified.
-    """
+    cluster: Cluster
+    members: Members
+    mysql: MySql
+    health_service: HealthService
+    restoration: Restoration
+    ca_path: str
+    """The CA by which other units' health services are verified."""
 
-    def __init__(
-        self,
-        *,
-        cluster: Cluster,
-        members: Members,
-        mysql: MySql,
-        health_service: HealthService,
-        restoration: Restoration,
-        ca_path: str,
-    ) -> None:
-        self._cluster = cluster
-        self._members = members
-        self._mysql = mysql
-        self._machine = mysql.machine
-        self._health_service = health_service
-        self._restoration = restoration
-        self._ca_path = ca_path
-        self._notes = f"/var/lib/openinfra/{mysql.application}/members.json"
+    @property
+    def _notes(self) -> str:
+        return f"/var/lib/openinfra/{self.mysql.application}/members.json"
 
     def remember(self) -> None:
         """Note where the servers of all units are, for when this one leaves: the relation lists nobody then."""
-        addresses = {unit: member.client_address for unit, member in self._members.items()}
-        self._machine.write(self._notes, json.dumps(addresses, sort_keys=True))
+        addresses = {unit: member.client_address for unit, member in self.members.items()}
+        self.mysql.machine.write(self._notes, json.dumps(addresses, sort_keys=True))
 
     def why_not(self) -> str | None:
         """Return why this unit must not leave the application now; None if it can.
 
         Where nobody stays the data go with the application.
         """
-        mysql, me = self._mysql, self._members.get(self._members.unit)
-        if self._restoration.does_without:
+        mysql, me = self.mysql, self.members.get(self.members.unit)
+        if self.restoration.does_without:
             return None
         node = mysql.node()
         if node and node.gives_copy:
             return "another unit is just copying its data from this one"
-        others = [unit for unit in self._cluster.staying if unit != self._members.unit]
+        others = [unit for unit in self.cluster.staying if unit != self.members.unit]
         has_data = mysql.has_history or bool(me and me.joined)
         if not others or mysql.receives_copy or not has_data:
             return None
-        known: dict[str, str] = json.loads(self._machine.read(self._notes) or "{}")
+        known: dict[str, str] = json.loads(self.mysql.machine.read(self._notes) or "{}")
         for unit in others:
-            address = self._cluster.recall(unit).get("client_address") or known.get(unit)
-            if address and self._health_service.is_synced(address, self._ca_path):
+            address = self.cluster.recall(unit).get("client_address") or known.get(unit)
+            if address and self.health_service.is_synced(address, self.ca_path):
                 return None
         return f"the data would be lost: none of the units that stay ({', '.join(others)}) has a complete copy and serves"
 
@@ -84,12 +70,12 @@ class Departure:
         Raises:
             UnsafeToRemoveError: The data would be lost with it; Juju tries the hook again.
         """
-        limit = self._machine.now() + STOP_SECONDS
+        limit = self.mysql.machine.now() + STOP_SECONDS
         while why := self.why_not():
-            if self._machine.now() > limit:
-                unit = self._members.unit
+            if self.mysql.machine.now() > limit:
+                unit = self.members.unit
                 raise UnsafeToRemoveError(
                     f"{why}. The hook is tried again; to give the data up: juju remove-unit --force {unit}"
                 )
-            self._machine.sleep(5)
-        self._mysql.stop()
+            self.mysql.machine.sleep(5)
+        self.mysql.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import health_service
@@ -19,29 +20,24 @@ IDLE_SECONDS = 28800
 """How long a session may say nothing: as long as MariaDB itself lets it (wait_timeout)."""
 
 
+@dataclass(kw_only=True)
 class Endpoint:
-    """Where clients find the database: at the gateway, or without one at the member that takes the writes.
+    """Where clients find the database: at the gateway, or without one at the member that takes the writes."""
 
-    Args:
-        model: The model.
-        members: The cluster's members.
-    """
-
-    def __init__(self, model: ops.Model, members: Members) -> None:
-        self._model = model
-        self._members = members
+    model: ops.Model
+    members: Members
 
     @property
     def relation(self) -> ops.Relation | None:
         """The relation with the gateway, unless it is about to end."""
-        found = self._model.get_relation("gateway")
+        found = self.model.get_relation("gateway")
         return found if found and found.active else None
 
     def publish_address(self) -> None:
         """Publish where the gateway reaches this unit's server."""
         if gateway := self.relation:
-            address = self._members.me.ingress_address
-            haproxy_route_tcp.publish_address(gateway, self._model.unit, address)
+            address = self.members.me.ingress_address
+            haproxy_route_tcp.publish_address(gateway, self.model.unit, address)
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the gateway's names and its addresses: the certificate has to have them, since clients verify it."""
@@ -60,7 +56,7 @@ class Endpoint:
         gateway, direct = self.relation, f"{bracketed(writer.ingress_address)}:{mysql_client.PORT}"
         if gateway is None:
             return direct
-        others = (member for member in self._members.present if member.unit != writer.unit)
+        others = (member for member in self.members.present if member.unit != writer.unit)
         route = Route(
             port=GATEWAY,
             backend_port=mysql_client.PORT,
@@ -69,5 +65,5 @@ class Endpoint:
             order=tuple(member.ingress_address for member in (writer, *others)),
             timeout=IDLE_SECONDS,
         )
-        haproxy_route_tcp.request(gateway, self._model.app, route)
+        haproxy_route_tcp.request(gateway, self.model.app, route)
         return ",".join(haproxy_route_tcp.read_internal(gateway)) or direct

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import ops
@@ -46,34 +47,17 @@ Galera leaves one so that lost the others for a moment just while it was given a
 """
 
 
+@dataclass(kw_only=True)
 class Membership:
-    """This unit's place in the cluster, and as the leader's unit who is a member.
+    """This unit's place in the cluster, and as the leader's unit who is a member."""
 
-    `node` is what this unit's server has answered last in this hook; None where it was not asked, or does not answer.
-
-    Args:
-        cluster: Where units publish how they are, and the leader who is a member.
-        members: The same, parsed.
-        mysql: The server.
-        transport: The server's certificate.
-        restoration: A restore of the whole cluster, during which only the chosen unit begins.
-    """
-
-    def __init__(
-        self,
-        *,
-        cluster: Cluster,
-        members: Members,
-        mysql: MySql,
-        transport: Transport,
-        restoration: Restoration,
-    ) -> None:
-        self._cluster = cluster
-        self._members = members
-        self._mysql = mysql
-        self._transport = transport
-        self._restoration = restoration
-        self.node: Node | None = None
+    cluster: Cluster
+    members: Members
+    mysql: MySql
+    transport: Transport
+    restoration: Restoration
+    node: Node | None = field(default=None, init=False)
+    """What this unit's server has answered last in this hook; None where it was not asked, or does not answer."""
 
     # Whether there is a cluster, and whether this unit is in it
 
@@ -82,12 +66,12 @@ class Membership:
 
         It is founded by a later hook, when Juju has this on record: a hook that dies leaves no second cluster.
         """
-        if "cluster-id" in self._cluster.shared:
+        if "cluster-id" in self.cluster.shared:
             return None
         if not is_leader:
             return ops.WaitingStatus("for the leader to name the cluster")
-        me = self._members.me
-        self._cluster.publish_shared(
+        me = self.members.me
+        self.cluster.publish_shared(
             **{
                 "cluster-id": str(uuid.uuid4()),
                 "founder": me.unit,
@@ -98,43 +82,43 @@ class Membership:
 
     def gather(self, settings: Settings) -> State:
         """Return everything that decides what runs here, once the cluster has a name."""
-        shared, me = self._cluster.shared, self._members.me
-        members = self._members.recorded
-        gone = self._cluster.gone(members)
+        shared, me = self.cluster.shared, self.members.me
+        members = self.members.recorded
+        gone = self.cluster.gone(members)
         chosen = [unit for unit in members if unit not in gone]
-        joins = may_join(me.unit, chosen, self._members)
+        joins = may_join(me.unit, chosen, self.members)
         if "founded" not in shared:
             joins = joins and shared["founder"] == me.unit
         elif me.unit not in chosen:
-            following = successors(chosen, self._cluster.staying, self._members, self._members.left_behind)
-            joins = may_join(me.unit, following, self._members)
-            members |= {unit: self._members[unit].cluster_address for unit in following}
+            following = successors(chosen, self.cluster.staying, self.members, self.members.left_behind)
+            joins = may_join(me.unit, following, self.members)
+            members |= {unit: self.members[unit].cluster_address for unit in following}
         return State(
             settings=settings,
             cluster_id=shared["cluster-id"],
             member=me,
             members=members,
-            joins=joins and not self._transport.awaits_certificate,
-            recovery=self._members.recovery,
-            tls=self._transport.state,
+            joins=joins and not self.transport.awaits_certificate,
+            recovery=self.members.recovery,
+            tls=self.transport.state,
         )
 
     def stay_out(self) -> ops.StatusBase:
         """Keep this unit's server out of the cluster; say why: it is not its turn to join, or it must never again."""
-        me, application = self._members.unit, self._mysql.application
-        if me in self._members.left_behind:
-            self._mysql.stop()
+        me, application = self.members.unit, self.mysql.application
+        if me in self.members.left_behind:
+            self.mysql.stop()
             return ops.BlockedStatus(
                 "force-bootstrap has left this unit's data behind; save what is in /var/lib/mysql, then "
                 f"juju remove-unit {me}, juju add-unit {application}"
             )
-        if self._transport.awaits_certificate:
-            return ops.WaitingStatus(self._transport.problem)
+        if self.transport.awaits_certificate:
+            return ops.WaitingStatus(self.transport.problem)
         return ops.WaitingStatus("for its turn to join the cluster, after the units before it")
 
     def run(self, state: State) -> ops.StatusBase | None:
         """Have the server of a member run; return what is to be waited for: None where it serves."""
-        mysql, me, recovery = self._mysql, state.member, state.recovery
+        mysql, me, recovery = self.mysql, state.member, state.recovery
         self.node = mysql.node()
         asks = me.position is not None and me.position.after == recovery.number
         if asks and not self._is_ready:
@@ -146,7 +130,7 @@ class Membership:
             self.node = mysql.wait_until_ready(seconds, note=True)
         if self._is_ready:
             mysql.up()
-            self._cluster.publish(joined=True, position=None, serves=self._serves(recovery))
+            self.cluster.publish(joined=True, position=None, serves=self._serves(recovery))
             return None
         if self.node and self.node.primary:
             return self._catch_up(state, self.node)
@@ -154,12 +138,12 @@ class Membership:
 
     def _start(self, state: State, *, is_answered: bool) -> None:
         """Have the server run, as the one that begins the cluster again if the leader's answer names this unit."""
-        mysql, recovery = self._mysql, state.recovery
+        mysql, recovery = self.mysql, state.recovery
         is_new = is_answered and self._note_answer(recovery.number)
         if is_new:
             # From here on it has its whole time again, before it asks anew.
             mysql.up()
-        if is_new and recovery.begin and recovery.unit == self._members.unit:
+        if is_new and recovery.begin and recovery.unit == self.members.unit:
             mysql.begin()
             self.node = None
             return
@@ -167,11 +151,11 @@ class Membership:
         if not (self.node and mysql.is_managed) and mysql.apply():
             self.node = mysql.node()
         if state.tls and not (self.node and self.node.primary):
-            mysql.start_with_certificate(self._transport.fingerprint)
+            mysql.start_with_certificate(self.transport.fingerprint)
 
     def _wait_to_form(self, state: State, *, is_answered: bool) -> ops.StatusBase:
         """Return what a member waits for that is in no component; one for which it takes too long stops and asks."""
-        mysql, me, recovery = self._mysql, state.member, state.recovery
+        mysql, me, recovery = self.mysql, state.member, state.recovery
         limit = READY_SECONDS if mysql.left_last else FORM_SECONDS
         is_late = mysql.down_for() >= (BEGIN_SECONDS if is_answered else limit)
         if mysql.receives_copy:
@@ -190,9 +174,9 @@ class Membership:
 
     def _outside(self) -> ops.StatusBase:
         """Return what a unit says that has not been in the cluster yet."""
-        named = list(self._members.recorded)
-        if self._cluster.gone(named) == sorted(named, key=unit_number):
-            lost, application = ", ".join(named), self._mysql.application
+        named = list(self.members.recorded)
+        if self.cluster.gone(named) == sorted(named, key=unit_number):
+            lost, application = ", ".join(named), self.mysql.application
             return ops.BlockedStatus(
                 f"all data were on {lost}, and are gone with it: deploy {application} anew, and restore a backup"
             )
@@ -200,12 +184,12 @@ class Membership:
 
     def _catch_up(self, state: State, node: Node) -> ops.StatusBase:
         """Leave a member that is in the component and does not serve to what it does, unless it does nothing."""
-        mysql = self._mysql
+        mysql = self.mysql
         # The time in which it could not form the cluster begins when it drops out again.
         mysql.down()
         if node.gives_copy:
-            self._cluster.publish(joined=True, position=None, serves=self._serves(state.recovery))
-            self._transport.reload(state)
+            self.cluster.publish(joined=True, position=None, serves=self._serves(state.recovery))
+            self.transport.reload(state)
             return ops.MaintenanceStatus("gives another unit a copy of its data")
         if not mysql.receives_copy and mysql.stands_still(STILL_SECONDS):
             mysql.kill()
@@ -213,44 +197,44 @@ class Membership:
 
     def restart_outdated(self) -> ops.StatusBase | None:
         """Restart a server that runs with an older configuration, one unit of the application at a time."""
-        if outdated := self._mysql.outdated():
-            if not self._cluster.request_turn("restart"):
-                return self._cluster.waits_for_turn("restart")
-            if why := health.why_not_to_stop(self._mysql):
+        if outdated := self.mysql.outdated():
+            if not self.cluster.request_turn("restart"):
+                return self.cluster.waits_for_turn("restart")
+            if why := health.why_not_to_stop(self.mysql):
                 return ops.WaitingStatus(f"to restart for a new configuration: {why}")
             for service in outdated:
-                self._mysql.services.restart(service)
-        if self._cluster.turn_reason:
-            self.node = self._mysql.wait_until_ready(READY_SECONDS)
+                self.mysql.services.restart(service)
+        if self.cluster.turn_reason:
+            self.node = self.mysql.wait_until_ready(READY_SECONDS)
             if self._is_ready:
-                self._cluster.release_turn()
+                self.cluster.release_turn()
         return None
 
     def publish_survived(self) -> None:
         """As a member that serves, publish which members are gone from the model: the cluster goes on without them."""
-        self._cluster.publish(outlived=self._cluster.gone(self._members.recorded) or None)
+        self.cluster.publish(outlived=self.cluster.gone(self.members.recorded) or None)
 
     @property
     def positions(self) -> dict[str, Position]:
         """How far the data of those members go that have reported since the last answer."""
-        number, present = self._members.recovery.number, self._members.present
+        number, present = self.members.recovery.number, self.members.present
         return {one.unit: one.position for one in present if one.position and one.position.after == number}
 
     @property
     def lacking(self) -> list[str]:
         """The members that have not reported a position while others have."""
         reported = self.positions
-        return [unit for unit in self._members.recorded if unit not in reported]
+        return [unit for unit in self.members.recorded if unit not in reported]
 
     def _awaited(self) -> ops.StatusBase:
         """Return what a stopped member says that has reported its position."""
-        if self._restoration.begins:
-            return ops.MaintenanceStatus(self._restoration.progress)
+        if self.restoration.begins:
+            return ops.MaintenanceStatus(self.restoration.progress)
         if missing := self.lacking:
             newest = max(positions := self.positions, key=lambda unit: positions[unit].seqno)
             return ops.BlockedStatus(
                 f"the cluster has not formed, and {', '.join(missing)} may hold the newest data: start its machine; "
-                f"or give its data up: juju run {self._mysql.application}/leader force-bootstrap unit={newest} "
+                f"or give its data up: juju run {self.mysql.application}/leader force-bootstrap unit={newest} "
                 f"confirm={','.join(missing)}"
             )
         return ops.WaitingStatus(
@@ -259,32 +243,32 @@ class Membership:
 
     def _note_answer(self, number: int) -> bool:
         """Return whether the recovery `number` is new to this machine, which begins the cluster for it once at most."""
-        path = f"/var/lib/openinfra/{self._mysql.application}/answered"
-        return self._mysql.machine.write(path, f"{number}\n")
+        path = f"/var/lib/openinfra/{self.mysql.application}/answered"
+        return self.mysql.machine.write(path, f"{number}\n")
 
     def _serves(self, recovery: Recovery) -> int | None:
         """Return what a member that serves answers to members that ask; None where nobody does."""
-        others = (member for member in self._members.present if member.unit != self._members.unit)
+        others = (member for member in self.members.present if member.unit != self.members.unit)
         asking = any(member.position and member.position.after == recovery.number for member in others)
         return recovery.number if asking else None
 
     def _report(self, recovery: Recovery) -> None:
-        history, seqno, safe = self._mysql.pause()
+        history, seqno, safe = self.mysql.pause()
         position = Position(seqno=seqno, uuid=history, safe=safe, after=recovery.number)
-        self._cluster.publish(position=dataclasses.asdict(position), serves=None)
+        self.cluster.publish(position=dataclasses.asdict(position), serves=None)
 
     # As the leader
 
     def lead(self, state: State, *, serves: bool) -> None:
         """Record who is a member, and answer members that have reported their positions."""
-        shared, members = self._cluster.shared, self._members
+        shared, members = self.cluster.shared, self.members
         chosen = self._chosen()
-        gone = set(self._cluster.gone(chosen))
+        gone = set(self.cluster.gone(chosen))
         if any(member and member.position for member in map(members.get, chosen)):
             # Where only the unit that restores a backup has data, nobody who is gone need be asked.
-            asked = [unit for unit in chosen if not (self._restoration.begins and unit in gone)]
+            asked = [unit for unit in chosen if not (self.restoration.begins and unit in gone)]
             if answer := decide(asked, members, state.recovery, trusts_mark="forced" not in shared):
-                self._cluster.publish_shared(recovery=dataclasses.asdict(answer))
+                self.cluster.publish_shared(recovery=dataclasses.asdict(answer))
             return
         known = members.recorded
         survived = {unit for one in map(members.get, chosen) if one for unit in one.survived}
@@ -295,15 +279,15 @@ class Membership:
         elif gone:
             # Nobody has ever joined and no client was ever served: somebody else may found the cluster.
             kept = [members.unit]
-            self._cluster.publish_shared(founder=members.unit)
+            self.cluster.publish_shared(founder=members.unit)
         found = [(unit, m.cluster_address if (m := members.get(unit)) else known.get(unit)) for unit in kept]
-        self._cluster.publish_shared(members=[list(one) for one in found], founded=founded or None)
+        self.cluster.publish_shared(members=[list(one) for one in found], founded=founded or None)
 
     def _chosen(self) -> list[str]:
         """Return who is a member: who was named, and who has joined though nobody could name it (`state.successors`)."""
-        named = list(self._members.recorded)
-        out = {*named, *self._members.left_behind}
-        return [*named, *(unit for unit, one in self._members.items() if one.joined and unit not in out)]
+        named = list(self.members.recorded)
+        out = {*named, *self.members.left_behind}
+        return [*named, *(unit for unit, one in self.members.items() if one.joined and unit not in out)]
 
     def writer(self) -> Member | None:
         """Return the member that clients write to: the recorded one as long as it is in the component that serves.
@@ -315,8 +299,8 @@ class Membership:
             return None
         present = [
             member
-            for member in self._members.present
+            for member in self.members.present
             if member.joined and f"{bracketed(member.client_address)}:3306" in node.addresses
         ]
         able = [member for member in present if not member.leaving] or present
-        return next((m for m in able if m.unit == self._members.writer), able[0] if able else None)
+        return next((m for m in able if m.unit == self.members.writer), able[0] if able else None)

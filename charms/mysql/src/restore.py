@@ -52,40 +52,21 @@ class Restore:
     phase: str
 
 
+@dataclass(kw_only=True)
 class Restoration:
-    """This unit's part in the restore of the whole cluster, and as the leader's unit the way from phase to phase.
+    """This unit's part in the restore of the whole cluster, and as the leader's unit the way from phase to phase."""
 
-    Args:
-        cluster: Where the leader publishes the phase, and each unit what it has done.
-        members: The cluster's members.
-        mysql: The server.
-        jobs: The jobs of this unit, one of which prepares the data.
-        schedule: Where backups are.
-        clients: Whose users are made again in the restored data.
-    """
-
-    def __init__(
-        self,
-        *,
-        cluster: Cluster,
-        members: Members,
-        mysql: MySql,
-        jobs: Jobs,
-        schedule: Schedule,
-        clients: Clients,
-    ) -> None:
-        self._cluster = cluster
-        self._members = members
-        self._mysql = mysql
-        self._machine = mysql.machine
-        self._jobs = jobs
-        self._schedule = schedule
-        self._clients = clients
+    cluster: Cluster
+    members: Members
+    mysql: MySql
+    jobs: Jobs
+    schedule: Schedule
+    clients: Clients
 
     @property
     def _current(self) -> Restore | None:
         """The restore that is under way."""
-        found = self._cluster.shared.get("restore")
+        found = self.cluster.shared.get("restore")
         return Restore(**found) if found else None
 
     # What others need to know
@@ -100,9 +81,9 @@ class Restoration:
     def does_without(self) -> bool:
         """Whether this unit's data are just being given up for those that another unit, which stays, begins with."""
         restore = self._current
-        if restore is None or restore.phase == PREPARE or restore.unit == self._members.unit:
+        if restore is None or restore.phase == PREPARE or restore.unit == self.members.unit:
             return False
-        return restore.unit in self._cluster.staying
+        return restore.unit in self.cluster.staying
 
     @property
     def progress(self) -> str:
@@ -126,19 +107,19 @@ class Restoration:
         """Do this unit's part; return what is waited for where its server is to be left alone."""
         restore = self._current
         if restore is None:
-            self._cluster.publish(restored=None)
+            self.cluster.publish(restored=None)
             return self._tidy_up(state)
-        is_chosen = restore.unit == self._members.unit
+        is_chosen = restore.unit == self.members.unit
         if restore.phase == PREPARE:
             if is_chosen:
                 self._prepare(restore, state.settings)
             return None
         has_begun = restore.phase == BEGIN and (
-            is_chosen or self._done(restore, self._members.unit) == "aside"
+            is_chosen or self._done(restore, self.members.unit) == "aside"
         )
         if has_begun or restore.phase == COPY:
             return None
-        self._mysql.services.stop(UNIT)
+        self.mysql.services.stop(UNIT)
         if restore.phase == BEGIN:
             self._put_aside(restore)
             self._report(state, Position(seqno=-1, uuid="", safe=False, after=state.recovery.number))
@@ -158,7 +139,7 @@ class Restoration:
             self._publish(restore, "copied")
 
     def _publish(self, restore: Restore, state: str) -> None:
-        self._cluster.publish(restored={"number": restore.number, "state": state})
+        self.cluster.publish(restored={"number": restore.number, "state": state})
 
     def _report(self, state: State, position: Position | None = None) -> None:
         """Publish how far the data of the stopped server go, unless it is known; `position` where there are none."""
@@ -166,31 +147,31 @@ class Restoration:
         if position is None and known and known.after == state.recovery.number:
             return
         if position is None:
-            uuid, seqno, safe = self._mysql.position()
+            uuid, seqno, safe = self.mysql.position()
             position = Position(seqno=seqno, uuid=uuid, safe=safe, after=state.recovery.number)
-        self._cluster.publish(position=dataclasses.asdict(position), serves=None)
+        self.cluster.publish(position=dataclasses.asdict(position), serves=None)
 
     def _prepare(self, restore: Restore, settings: Settings) -> None:
         if self._done(restore, restore.unit):
             return
         number = str(restore.number)
-        known = [one for one in self._jobs.all() if one.module == JOB and one.arguments["number"] == number]
-        where = self._schedule.arguments(settings)
-        record = known[-1] if known else self._jobs.start(JOB, name=restore.backup, number=number, **where)
-        self._jobs.wait(record.id, SECONDS)
-        record = self._jobs.find(record.id) or record
+        known = [one for one in self.jobs.all() if one.module == JOB and one.arguments["number"] == number]
+        where = self.schedule.arguments(settings)
+        record = known[-1] if known else self.jobs.start(JOB, name=restore.backup, number=number, **where)
+        self.jobs.wait(record.id, SECONDS)
+        record = self.jobs.find(record.id) or record
         if record.ended is not None:
             self._publish(restore, "ready" if record.state == "done" else "failed")
 
     def _put_aside(self, restore: Restore) -> None:
         aside = f"{ASIDE}{restore.number}"
-        if not self._machine.exists(aside):
-            self._machine.move_folder(DATA, aside)
-        self._machine.make_folder(DATA, user="mysql", group="mysql")
+        if not self.mysql.machine.exists(aside):
+            self.mysql.machine.move_folder(DATA, aside)
+        self.mysql.machine.make_folder(DATA, user="mysql", group="mysql")
 
     def _swap(self, restore: Restore) -> None:
         """Put the prepared data in the place of the old ones, by two renames that can each be the last before a power loss."""
-        machine, new, old = self._machine, f"{PREPARED}{restore.number}", f"{REPLACED}{restore.number}"
+        machine, new, old = self.mysql.machine, f"{PREPARED}{restore.number}", f"{REPLACED}{restore.number}"
         if not machine.exists(new):
             return
         if machine.exists(DATA) and not machine.exists(old):
@@ -203,19 +184,19 @@ class Restoration:
 
     def _tidy_up(self, state: State) -> ops.StatusBase | None:
         """Put back or delete what restores that are over have left; return what is waited for, as `follow` does."""
-        machine, beside = self._machine, self._mysql.beside()
+        machine, beside = self.mysql.machine, self.mysql.beside()
         for path in _left_by(beside, ASIDE):
-            if path == f"{ASIDE}{self._cluster.shared.get('abandoned', 0)}":
-                self._mysql.services.stop(UNIT)
+            if path == f"{ASIDE}{self.cluster.shared.get('abandoned', 0)}":
+                self.mysql.services.stop(UNIT)
                 machine.remove(DATA)
                 machine.move_folder(path, DATA)
-                uuid, seqno, safe = self._mysql.position()
+                uuid, seqno, safe = self.mysql.position()
                 position = Position(seqno=seqno, uuid=uuid, safe=safe, after=state.recovery.number)
                 self._report(state, position)
                 return ops.WaitingStatus("for the leader to name the unit that begins the cluster again")
-            if self._mysql.is_ready():
+            if self.mysql.is_ready():
                 machine.remove(path)
-        if not any(record.module == JOB for record in self._jobs.unfinished()):
+        if not any(record.module == JOB for record in self.jobs.unfinished()):
             for path in _left_by(beside, PREPARED):
                 machine.remove(path)
         self._prune_replaced(_left_by(beside, REPLACED))
@@ -223,7 +204,7 @@ class Restoration:
 
     def _prune_replaced(self, paths: list[str]) -> None:
         """Delete the data that restores have replaced: all but the newest, and that after some days."""
-        machine, note = self._machine, f"/var/lib/openinfra/{self._mysql.application}/replaced"
+        machine, note = self.mysql.machine, f"/var/lib/openinfra/{self.mysql.application}/replaced"
         for path in paths[:-1]:
             machine.remove(path)
         if not paths:
@@ -239,7 +220,7 @@ class Restoration:
 
     def begin(self, name: str, unit: str) -> None:
         """Begin a restore of a backup by a unit."""
-        number = self._cluster.shared.get("restores", 0) + 1
+        number = self.cluster.shared.get("restores", 0) + 1
         self._record(Restore(number=number, backup=name, unit=unit, phase=PREPARE))
 
     def lead(self, *, serves: bool) -> bool:
@@ -256,46 +237,46 @@ class Restoration:
             return False
         done = self._done(restore, restore.unit)
         if self._is_lost(restore) or (restore.phase == PREPARE and done == "failed"):
-            self._cluster.publish_shared(restore=None, abandoned=restore.number)
+            self.cluster.publish_shared(restore=None, abandoned=restore.number)
         elif restore.phase == PREPARE and done == "ready":
             self._go_on(restore, STOP)
         elif restore.phase == STOP and not self._lagging(restore, "stopped"):
             self._go_on(restore, SWAP)
         elif restore.phase == SWAP and done == "in place":
-            answer = Recovery(unit=restore.unit, number=self._members.recovery.number + 1, begin=True)
-            self._cluster.publish_shared(recovery=dataclasses.asdict(answer))
+            answer = Recovery(unit=restore.unit, number=self.members.recovery.number + 1, begin=True)
+            self.cluster.publish_shared(recovery=dataclasses.asdict(answer))
             self._go_on(restore, BEGIN)
         elif restore.phase == BEGIN and serves and not self._lagging(restore, "aside"):
-            self._clients.make_anew()
-            self._cluster.publish_shared(restored=restore.number)
+            self.clients.make_anew()
+            self.cluster.publish_shared(restored=restore.number)
             self._go_on(restore, COPY)
         elif restore.phase == COPY and not self._lagging(restore, "copied"):
-            self._cluster.publish_shared(restore=None)
+            self.cluster.publish_shared(restore=None)
         return restore.phase in {STOP, SWAP}
 
     def _go_on(self, restore: Restore, phase: str) -> None:
         self._record(dataclasses.replace(restore, phase=phase))
 
     def _record(self, restore: Restore) -> None:
-        self._cluster.publish_shared(restore=dataclasses.asdict(restore), restores=restore.number)
+        self.cluster.publish_shared(restore=dataclasses.asdict(restore), restores=restore.number)
 
     def _lagging(self, restore: Restore, state: str) -> list[str]:
         """Return the members that have not published that they are so far; the chosen one puts no data aside."""
-        asked = [unit for unit in self._members.recorded if state != "aside" or unit != restore.unit]
-        gone = self._cluster.gone(asked)
+        asked = [unit for unit in self.members.recorded if state != "aside" or unit != restore.unit]
+        gone = self.cluster.gone(asked)
         return [unit for unit in asked if unit not in gone and self._done(restore, unit) != state]
 
     def _is_lost(self, restore: Restore) -> bool:
         """Return whether the chosen unit is gone from the model, with data that no other server has."""
-        rest = self._members.present
+        rest = self.members.present
         if any(self._done(restore, member.unit) == "copied" for member in rest):
             return False
         nobody_has = restore.phase == PREPARE or all(member.position for member in rest)
-        return nobody_has and bool(self._cluster.gone([restore.unit]))
+        return nobody_has and bool(self.cluster.gone([restore.unit]))
 
     def _done(self, restore: Restore, unit: str) -> str | None:
         """Return what a unit has published that it has done in this restore."""
-        published = self._cluster.facts(unit).get("restored") or {}
+        published = self.cluster.facts(unit).get("restored") or {}
         return published.get("state") if published.get("number") == restore.number else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,40 +22,42 @@ if TYPE_CHECKING:
     from mysql import MySql
     from openinfra_charm.interfaces.s3 import Bucket
     from state import Members, Settings
+    from store import Backup
 
 HERE = Path(__file__).parent
 
 
+@dataclass(kw_only=True)
 class Schedule:
-    """The place of this unit's backups, and the timer that makes them.
+    """The place of this unit's backups, and the timer that makes them on one of the members."""
 
-    Args:
-        model: The model.
-        members: The cluster's members, one of which makes scheduled backups.
-        mysql: The server.
-    """
+    model: ops.Model
+    members: Members
+    mysql: MySql
 
-    def __init__(self, model: ops.Model, members: Members, mysql: MySql) -> None:
-        self._model = model
-        self._members = members
-        self._mysql = mysql
-        self._machine = mysql.machine
-        self._application = mysql.application
-        self._timer, self._service = (f"{mysql.application}-backup.{kind}" for kind in ("timer", "service"))
+    @property
+    def _timer(self) -> str:
+        return f"{self.mysql.application}-backup.timer"
+
+    @property
+    def _service(self) -> str:
+        return f"{self.mysql.application}-backup.service"
 
     @property
     def _relation(self) -> ops.Relation | None:
-        relation = self._model.get_relation("s3-parameters")
+        relation = self.model.get_relation("s3-parameters")
         return relation if relation and relation.active else None
 
     @cached_property
     def _found(self) -> tuple[Bucket | None, str]:
         """The bucket that s3-parameters names, and why it cannot be used; what a hook reads of both stays as it is."""
         relation = self._relation
+        if relation is None:
+            return None, ""
         try:
-            return s3.read(self._model, relation) if relation else None, ""
+            return s3.read(self.model, relation), ""
         except s3.BadBucketError as error:
-            return None, f"{relation.app.name}, for s3-parameters: {error}" if relation else ""
+            return None, f"{relation.app.name}, for s3-parameters: {error}"
 
     @property
     def objection(self) -> str:
@@ -72,13 +75,15 @@ class Schedule:
             raise NeedsOperatorError(why)
         return {"folder": settings.backup_directory, "place": store.place(bucket) if bucket else ""}
 
-    def kept(self, settings: Settings) -> store.Store:
-        """Return where this unit's backups are kept.
+    def backups(self, settings: Settings) -> list[Backup]:
+        """Return this unit's complete backups, the oldest first.
 
         Raises:
             NeedsOperatorError: The bucket cannot be used.
+            StoreError: The object store does not answer, or refuses.
         """
-        return store.find(self._machine, self._application, **self.arguments(settings))
+        kept = store.find(self.mysql.machine, self.mysql.application, **self.arguments(settings))
+        return kept.backups()
 
     def apply(self, settings: Settings) -> None:
         """Bring this machine to what the model says of backups; as long as that cannot be used, all stays as it is.
@@ -87,16 +92,16 @@ class Schedule:
             ConfigError: The schedule is none.
         """
         relation = self._relation
-        if relation and self._model.unit.is_leader():
-            s3.send_request(relation, self._model.app)
+        if relation and self.model.unit.is_leader():
+            s3.send_request(relation, self.model.app)
         bucket, why = self._found
         if why:
             return
-        is_scheduled = bool(settings.backup_schedule) and self._who() == self._model.unit.name
+        is_scheduled = bool(settings.backup_schedule) and self._who() == self.model.unit.name
         if bucket or is_scheduled:
             # What is in a bucket is listed also where no backup was made yet.
-            backup.install(self._mysql)
-        store.configure(self._machine, self._application, bucket)
+            backup.install(self.mysql)
+        store.configure(self.mysql.machine, self.mysql.application, bucket)
         if is_scheduled:
             self._run(settings)
         else:
@@ -105,36 +110,38 @@ class Schedule:
     def remove(self) -> None:
         """Take it all off the machine, but for the backups."""
         self._stop()
-        store.configure(self._machine, self._application, None)
-        registry.uninstall(self._machine, f"{self._application}-backup")
+        store.configure(self.mysql.machine, self.mysql.application, None)
+        registry.uninstall(self.mysql.machine, f"{self.mysql.application}-backup")
 
     def _run(self, settings: Settings) -> None:
         """Have the timer run."""
         texts = {self._timer: self._timer_text(settings), self._service: self._service_text(settings)}
         files = (File(path=f"/etc/systemd/system/{unit}", content=text) for unit, text in texts.items())
-        if render.write(self._machine, *files):
-            self._machine.reload_systemd()
-        wanted, services = Service(unit=self._timer, inputs=(texts[self._timer],)), self._mysql.services
+        if render.write(self.mysql.machine, *files):
+            self.mysql.machine.reload_systemd()
+        wanted, services = Service(unit=self._timer, inputs=(texts[self._timer],)), self.mysql.services
         services.ensure_running([wanted])
         for outdated in services.outdated([wanted]):
             services.restart(outdated)
 
     def _stop(self) -> None:
-        self._mysql.services.stop(self._timer)
+        self.mysql.services.stop(self._timer)
         for unit in (self._timer, self._service):
-            self._machine.remove(f"/etc/systemd/system/{unit}")
+            self.mysql.machine.remove(f"/etc/systemd/system/{unit}")
 
     def _who(self) -> str:
         """Return the unit that makes scheduled backups: the member that came last and takes no writes, if there is one."""
-        able = [member.unit for member in self._members.present if member.joined and not member.leaving]
-        others = [unit for unit in able if unit != self._members.writer]
+        able = [member.unit for member in self.members.present if member.joined and not member.leaving]
+        others = [unit for unit in able if unit != self.members.writer]
         return (others or able or [""])[-1]
 
     def _timer_text(self, settings: Settings) -> str:
         schedule = settings.backup_schedule
-        text = self._mysql.templates.fill("backup.timer.j2", application=self._application, schedule=schedule)
-        if self._machine.read(f"/etc/systemd/system/{self._timer}") != text:
-            checked = self._machine.run("systemd-analyze", "calendar", schedule, check=False)
+        text = self.mysql.templates.fill(
+            "backup.timer.j2", application=self.mysql.application, schedule=schedule
+        )
+        if self.mysql.machine.read(f"/etc/systemd/system/{self._timer}") != text:
+            checked = self.mysql.machine.run("systemd-analyze", "calendar", schedule, check=False)
             if checked.code:
                 raise ConfigError(
                     "backup-schedule", schedule, "a calendar event as in systemd.time(7), such as daily"
@@ -142,12 +149,12 @@ class Schedule:
         return text
 
     def _service_text(self, settings: Settings) -> str:
-        return self._mysql.templates.fill(
+        return self.mysql.templates.fill(
             "backup.service.j2",
-            application=self._application,
+            application=self.mysql.application,
             program=str(HERE / "scheduled.py"),
             path=program.search_path(),
-            unit=self._model.unit.name,
+            unit=self.model.unit.name,
             retention=settings.backup_retention,
             **self.arguments(settings),
         )

@@ -37,37 +37,28 @@ class Settings:
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        settings = cls(
-            buffer_pool_size=parse_size(options["buffer-pool-size"]) or 0,
-            max_connections=options["max-connections"],
-            allow_plain_credentials=options["allow-plain-credentials"],
-            backup_directory=options["backup-directory"],
-            backup_schedule=options["backup-schedule"].strip(),
-            backup_retention=options["backup-retention"],
-        )
-        for option, is_usable, expected in (
-            (
-                "buffer-pool-size",
-                settings.buffer_pool_size >= LEAST_POOL,
-                "a size of 64M or more, such as 8G",
-            ),
-            ("max-connections", 10 <= settings.max_connections <= 100_000, "10 to 100000"),  # noqa: PLR2004  as the option says
-            (
-                "backup-directory",
-                re.fullmatch(r"(/[\w.-]+)+", settings.backup_directory)
-                and "/../" not in settings.backup_directory,
-                "an absolute path, such as /var/backups/mysql",
-            ),
-            (
-                "backup-schedule",
-                re.fullmatch(r"[\w*.,:/~ +-]*", settings.backup_schedule),
-                "a calendar event, such as daily",
-            ),
-            ("backup-retention", settings.backup_retention >= 1, "1 or more"),
-        ):
+        pool, most = parse_size(options["buffer-pool-size"]) or 0, options["max-connections"]
+        folder, schedule = options["backup-directory"], options["backup-schedule"].strip()
+
+        def check(option: str, is_usable: object, expected: str) -> None:
             if not is_usable:
                 raise ConfigError(option, options[option], expected)
-        return settings
+
+        check("buffer-pool-size", pool >= LEAST_POOL, "a size of 64M or more, such as 8G")
+        check("max-connections", 10 <= most <= 100_000, "10 to 100000")  # noqa: PLR2004  as the option says
+        is_path = re.fullmatch(r"(/[\w.-]+)+", folder) and "/../" not in folder
+        check("backup-directory", is_path, "an absolute path, such as /var/backups/mysql")
+        is_calendar = re.fullmatch(r"[\w*.,:/~ +-]*", schedule)
+        check("backup-schedule", is_calendar, "a calendar event, such as daily")
+        check("backup-retention", options["backup-retention"] >= 1, "1 or more")
+        return cls(
+            buffer_pool_size=pool,
+            max_connections=most,
+            allow_plain_credentials=options["allow-plain-credentials"],
+            backup_directory=folder,
+            backup_schedule=schedule,
+            backup_retention=options["backup-retention"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)

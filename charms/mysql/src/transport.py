@@ -9,6 +9,8 @@ with those that it has.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from openinfra_charm.daemon.tls import Certificate, Subject
@@ -26,36 +28,32 @@ COPIES = "copies"
 REQUIRED = "required"
 
 
+@dataclass(kw_only=True)
 class Transport:
-    """The unit's certificate, and how far the cluster has come with TLS (`tls` in what the leader publishes).
+    """The unit's certificate, which names the gateway (`endpoint`), and how far the cluster has come with TLS.
 
-    Args:
-        model: The model.
-        cluster: Where units publish that they have a certificate, and the leader the phase.
-        members: The cluster's members.
-        endpoint: The gateway, whose names are in the certificate.
-        mysql: The server.
+    The leader publishes the phase as `tls`, units that they have a certificate, and that their servers speak TLS.
     """
 
-    def __init__(
-        self, model: ops.Model, *, cluster: Cluster, members: Members, endpoint: Endpoint, mysql: MySql
-    ) -> None:
-        self._model = model
-        self._cluster = cluster
-        self._members = members
-        self._endpoint = endpoint
-        self._mysql = mysql
-        self._machine = mysql.machine
-        self.certificate = Certificate(mysql.machine, mysql.application, user="mysql", group="mysql")
+    model: ops.Model
+    cluster: Cluster
+    members: Members
+    endpoint: Endpoint
+    mysql: MySql
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The server's key and certificate on this machine."""
+        return Certificate(self.mysql.machine, self.mysql.application, user="mysql", group="mysql")
 
     @property
     def _relation(self) -> ops.Relation | None:
-        relation = self._model.get_relation("certificates")
+        relation = self.model.get_relation("certificates")
         return relation if relation and relation.active else None
 
     @property
     def _phase(self) -> str | None:
-        return self._cluster.shared.get("tls")
+        return self.cluster.shared.get("tls")
 
     @property
     def fingerprint(self) -> str:
@@ -65,7 +63,7 @@ class Transport:
     @property
     def awaits_certificate(self) -> bool:
         """Whether this unit has to have a certificate before it joins, and has none."""
-        if self._members.me.joined or self.certificate.ready:
+        if self.members.me.joined or self.certificate.ready:
             return False
         return self._relation is not None or self.is_introduced
 
@@ -90,7 +88,7 @@ class Transport:
             key=self.certificate.key_path,
             chain=self.certificate.chain_path,
             ca=self.certificate.ca_path,
-            mixed=any(member.joined and not member.encrypted for member in self._members.present),
+            mixed=any(member.joined and not member.encrypted for member in self.members.present),
             copies=self._phase in {COPIES, REQUIRED},
             required=self._phase == REQUIRED,
         )
@@ -98,38 +96,38 @@ class Transport:
     @property
     def ca(self) -> str:
         """The CA by which clients verify the server, PEM; empty as long as some member does not speak TLS."""
-        return self._machine.read(self.certificate.ca_path) or "" if self._all("encrypted") else ""
+        return self.mysql.machine.read(self.certificate.ca_path) or "" if self._all("encrypted") else ""
 
     def update(self) -> None:
         """Ask for a certificate under all names of this unit, and take what has come."""
-        me, name = self._members.me, self._machine.hostname()
-        names, addresses = self._endpoint.names()
+        me, name = self.members.me, self.mysql.machine.hostname()
+        names, addresses = self.endpoint.names()
         own = (me.client_address, me.cluster_address, me.ingress_address)
         subject = Subject(
             common_name=name, dns=(name, *names), addresses=tuple(dict.fromkeys((*own, *addresses)))
         )
-        self.certificate.update(self._relation, self._model.unit, subject)
-        self._cluster.publish(certified=self.certificate.ready or None)
+        self.certificate.update(self._relation, self.model.unit, subject)
+        self.cluster.publish(certified=self.certificate.ready or None)
 
     def reload(self, state: State) -> None:
         """Have a server that serves read its certificate again if there is another one."""
-        if state.tls and self._mysql.speaks_tls:
-            self._mysql.take_certificate(self.fingerprint, required=state.tls.required)
-            self.certificate.acknowledge(self._relation, self._model.unit)
+        if state.tls and self.mysql.speaks_tls:
+            self.mysql.take_certificate(self.fingerprint, required=state.tls.required)
+            self.certificate.acknowledge(self._relation, self.model.unit)
 
     def publish(self) -> None:
         """Publish that this unit's server speaks TLS."""
-        self._cluster.publish(encrypted=self._mysql.speaks_tls or None)
+        self.cluster.publish(encrypted=self.mysql.speaks_tls or None)
 
     def lead(self, *, clients_know: bool) -> None:
         """As the leader, go to the next phase when all members are ready for it, and clients have known the CA before."""
         if self._phase == REQUIRED:
             return
         if self._all("encrypted") and clients_know:
-            self._cluster.publish_shared(tls=REQUIRED)
+            self.cluster.publish_shared(tls=REQUIRED)
         elif self._all("certified"):
-            self._cluster.publish_shared(tls=COPIES)
+            self.cluster.publish_shared(tls=COPIES)
 
     def _all(self, what: str) -> bool:
-        present = self._members.present
-        return len(present) == len(self._members.recorded) and all(getattr(one, what) for one in present)
+        present = self.members.present
+        return len(present) == len(self.members.recorded) and all(getattr(one, what) for one in present)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.actions import ActionError, Outcome
+from actions import list_all, where_backups_are
 from openinfra_charm.model.actions import NoParams as Params
-from store import StoreError
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
@@ -22,13 +22,7 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     Raises:
         ActionError: The object store does not answer, or the bucket cannot be used.
     """
-    if why := charm.schedule.objection:
-        raise ActionError(why)
-    try:
-        found = charm.schedule.kept(charm.settings).backups()
-    except StoreError as error:
-        raise ActionError(f"the backups cannot be listed: {error}") from error
-    where = charm.schedule.arguments(charm.settings)
+    found, where = list_all(charm), where_backups_are(charm)
     place = f"bucket {where['place']}" if where["place"] else f"{where['folder']} of {charm.unit.name}"
     words = f"{len(found)} backups in {place}" + (f", the newest {found[-1].id}" if found else "")
     return Outcome(summary=words, result=[_described(one) for one in found])

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import backup
+from actions import find, require_ready, where_backups_are
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
-from store import StoreError
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
-    from store import Backup
-
-NEWEST = "newest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,33 +39,12 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
     return _restore_database(charm, params) if params.database else _restore_all(charm, params)
 
 
-def find(charm: MySqlCharm, name: str) -> Backup:
-    """Return a backup that this unit has, by its id, or the `newest`.
-
-    Raises:
-        ActionError: There is none of that name, or backups cannot be listed.
-    """
-    if why := charm.schedule.objection:
-        raise ActionError(why)
-    try:
-        kept = charm.schedule.kept(charm.settings).backups()
-    except StoreError as error:
-        raise ActionError(f"the backups cannot be listed: {error}") from error
-    found = kept[-1:] if name == NEWEST else [one for one in kept if one.id == name]
-    if not found:
-        raise ActionError(
-            f"backup={name}: {charm.unit.name} has no complete backup of that name; see list-backups"
-        )
-    return found[0]
-
-
 def _restore_database(charm: MySqlCharm, params: Params) -> Outcome:
     found = find(charm, params.backup)
     if backup.dump_name(params.database) not in found.files:
         known = ", ".join(sorted(set(found.databases) - {backup.SYSTEM}))
         raise ActionError(f"database={params.database}: {found.id} has no dump of it; it has {known}")
-    if not charm.mysql.is_ready():
-        raise ActionError("the database does not serve here; see cluster-status")
+    require_ready(charm)
     overwritten = {"overwrites": params.database, "tables": found.databases[params.database]}
     if params.dry_run:
         return Outcome(summary=f"{params.database} would be as it was in {found.id}", result=overwritten)
@@ -77,7 +53,7 @@ def _restore_database(charm: MySqlCharm, params: Params) -> Outcome:
         "jobs.restore_database",
         name=found.id,
         database=params.database,
-        **charm.schedule.arguments(charm.settings),
+        **where_backups_are(charm),
     )
     summary = f"{record.id} puts {params.database} back; see show-job"
     return Outcome(summary=summary, result={"job-id": record.id})
@@ -93,7 +69,7 @@ def _restore_all(charm: MySqlCharm, params: Params) -> Outcome:
         )
     name = params.backup
     overwritten: dict[str, Any] = {"overwrites": "all data of " + ", ".join(members), "unit": unit}
-    if unit == charm.unit.name or charm.schedule.arguments(charm.settings)["place"]:
+    if unit == charm.unit.name or where_backups_are(charm)["place"]:
         found = find(charm, name)
         if backup.FULL not in found.files:
             raise ActionError(f"backup={name}: it has no copy of the whole server; name a database")
