@@ -89,7 +89,7 @@ class Clients:
                 self._make(relation, request)
 
     def rotate(self, relation_id: int) -> str:
-        """Make a second user of a relation and publish it in the secret's next revision; return what the operator is told.
+        """Make a second user of a relation and publish it in the secret's next revision; return the words for the operator.
 
         Raises:
             RotationError: The relation has no user, it takes no secrets, or the user before the present one is still used.

@@ -70,8 +70,8 @@ class HealthService:
     def is_synced(self, address: str, ca_path: str) -> bool:
         """Ask the health service of another unit whether its server is in the primary component, and complete.
 
-        Others may have gone on to TLS when this unit was on its way out already, and was told no more. One that has gone
-        on itself believes nobody in clear.
+        Others may have gone on to TLS when this unit was on its way out already, and did not learn of it. One that has
+        gone on itself believes nobody in clear.
         """
         schemes = ["https"] if self._machine.exists(ca_path) else []
         if not self._machine.read(self._files):

@@ -233,7 +233,7 @@ class Membership:
         if missing := self.lacking:
             newest = max(positions := self.positions, key=lambda unit: positions[unit].seqno)
             return ops.BlockedStatus(
-                f"the cluster has not formed, and {', '.join(missing)} may hold the newest data: start its machine; "
+                f"the cluster has not formed, and {', '.join(missing)} may hold the newest data: start what is missing, "
                 f"or give its data up: juju run {self.mysql.application}/leader force-bootstrap unit={newest} "
                 f"confirm={','.join(missing)}"
             )

@@ -50,7 +50,7 @@ STATUS = (
     "wsrep_last_committed",
 )  # fmt: skip
 WITHOUT_RESTART = ("#", "wsrep_cluster_address", "require_secure_transport", "ssl-")
-"""Lines that need no restart: a running server learns from the cluster where the others are, is told whom to let in, and
+"""Lines that need no restart: a running server learns from the cluster where the others are, whom to let in by a statement, and
 what is in [sst] is read for each copy."""
 MIXED = ";socket.dynamic=true"
 """Lets members take each other in clear, too: needed only at the restart that brings TLS in."""

@@ -148,7 +148,7 @@ class Grants:
         return store.put({"username": user, "password": password})
 
     def rotate(self, relation: ops.Relation, software: Software, store: Store | None = None) -> str:
-        """Make a second user of a relation and publish it; return what the operator is told.
+        """Make a second user of a relation and publish it; return the words for the operator.
 
         Raises:
             RotationError: The user before the present one is still used.
