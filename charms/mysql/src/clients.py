@@ -6,13 +6,15 @@ has them; in `databases`, to which application each database was given.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-import databases
 from openinfra_charm.interfaces import mysql_client
+from openinfra_charm.model import databag
 from openinfra_charm.model.granted import Grants, Records, RotationError, wants_plain
 from openinfra_charm.model.secrets import Own
 from sql import StatementError, name, pattern, quote
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 ROLES = frozenset({"admin"})
 """Roles of the published format that are known here: `admin` may do everything."""
 SYSTEM = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+LONGEST = 64
+"""The longest name of a database (MariaDB: identifier names)."""
 
 
 @dataclass(kw_only=True)
@@ -136,9 +140,20 @@ class Clients:
 
     def _request(self, relation: ops.Relation) -> Request | None:
         """As the leader, return what a client asks for, with the name of the database that it gets."""
-        recorded = self.cluster.shared.get("databases", {})
-        owners = databases.owned(self._grants.relations.values(), self.model.app, recorded)
-        return databases.read_request(relation, self.model.app, owners)
+        request, answer = mysql_client.read_request(relation), relation.data[self.model.app]
+        if request is None:
+            return None
+        # One that has an answer keeps what it has, also where two were given the same one by an earlier version.
+        if databag.load(answer.get("data", ""), dict).get("database") == request.database:
+            return dataclasses.replace(request, database=answer.get("database", request.database))
+        return dataclasses.replace(request, database=choose(request, self._owners))
+
+    @property
+    def _owners(self) -> dict[str, str]:
+        """To which application each database was given: by the record, or by an answer from before there was one."""
+        relations = reversed(self._grants.relations.values())
+        answered = ((one.data[self.model.app].get("database", ""), one.app.name) for one in relations)
+        return {**dict(answered), **self.cluster.shared.get("databases", {})}
 
     # The answers
 
@@ -221,11 +236,18 @@ def objection(request: Request, settings: Settings) -> str | None:
     if not request.takes_secrets and not settings.allow_plain_credentials:
         return wants_plain(request.application, "password")
     asked = request.database
-    if asked in SYSTEM or len(asked) > databases.LONGEST or not asked.isprintable():
+    if asked in SYSTEM or len(asked) > LONGEST or not asked.isprintable():
         return f"{request.application} asks for the database {asked!r}: expected a name of its own"
     if unknown := sorted(set(request.roles) - ROLES):
         return f"{request.application} asks for the role {unknown[0]}: known is admin; change its extra-user-roles"
     return None
+
+
+def choose(request: Request, owners: Mapping[str, str]) -> str:
+    """Return which database an application gets: one of its own, also where it asks for another one's."""
+    own = f"{request.database[: LONGEST // 2]}_{request.application}"[: LONGEST - 4]
+    names = itertools.chain((request.database, own), (f"{own}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if owners.get(name, request.application) == request.application)
 
 
 def drop(sql: Sql, user: str) -> None:

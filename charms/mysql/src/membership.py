@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import ops
 
-import health
 from openinfra_charm.model.cluster import unit_number
 from openinfra_charm.values import bracketed
 from state import Position, State, decide, may_join, next_members, successors
@@ -200,7 +199,7 @@ class Membership:
         if outdated := self.mysql.outdated():
             if not self.cluster.request_turn("restart"):
                 return self.cluster.waits_for_turn("restart")
-            if why := health.why_not_to_stop(self.mysql):
+            if why := self.mysql.why_not_to_stop():
                 return ops.WaitingStatus(f"to restart for a new configuration: {why}")
             for service in outdated:
                 self.mysql.services.restart(service)

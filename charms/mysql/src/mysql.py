@@ -288,6 +288,20 @@ class MySql:
         )
         return len(found[1].split(",")) if found else 0
 
+    def why_not_to_stop(self) -> str | None:
+        """Return why the server must not stop now; None if the cluster can do without it.
+
+        A cluster of one member has no other to serve meanwhile: then it is for whoever stops it to know.
+        """
+        if self.member_count < 2:  # noqa: PLR2004  one is no cluster
+            return None
+        node = self.node()
+        if node is None or not node.serves:
+            return "the database does not serve here: the cluster must be complete first, see cluster-status"
+        if node.size < self.member_count:
+            return f"only {node.size} of {self.member_count} members are in the cluster, see cluster-status"
+        return None
+
     # The certificate that the running server has
 
     @property
@@ -376,6 +390,15 @@ class MySql:
         return Service(
             unit=UNIT, inputs=tuple(line for line in lines if not line.startswith(WITHOUT_RESTART))
         )
+
+
+def why_not_ready(node: Node | None) -> str | None:
+    """Return why a server that has answered this does not serve in full yet; None if it does."""
+    if node is None:
+        return "the database does not answer"
+    if not node.serves:
+        return f"the database is {node.state or 'not ready'}, {'Primary' if node.primary else 'not in the primary component'}"
+    return None
 
 
 def _text(name: str) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import ops
 
-import health
 from backup import NOT_SAVED
 from charset import LEFT
+from mysql import why_not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ def statuses(
         problems: What other applications say that cannot be used.
     """
     unit, count = members.unit, len(members.recorded)
-    if why := health.why_not_ready(node):
+    if why := why_not_ready(node):
         yield ops.WaitingStatus(f"{why}; see juju ssh {unit} journalctl -u mariadb")
         return
     yield from map(ops.BlockedStatus, problems)
