@@ -119,8 +119,8 @@ class MySql:
         self._version = self._version or registry.version(self.machine, "mariadb-server")
         return self._version
 
-    def render(self, state: State) -> bool:
-        """Write the configuration; return whether anything changed."""
+    def render(self, state: State) -> None:
+        """Write the configuration, and leave the checks for `host`."""
         config = self.templates.fill(
             "openinfra.cnf.j2",
             application=self.application,
@@ -147,7 +147,6 @@ class MySql:
         for kind in registry.CHECKS:
             check = program.command(HERE / "check.py", kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
-        return bool(changed)
 
     @property
     def is_managed(self) -> bool:
