@@ -195,8 +195,8 @@ PLANTED = (
     ),
     _in_bundle(
         "the new user is dropped, and not the old one", f"{LIB}/model/granted.py",
-        "self._save(self.users[-1:], [*self.retired, *self.users[:-1]])",
-        "self._save(self.users[:1], [*self.retired, *self.users[1:]])",
+        "users[-1:], [*self._retired(int(number)), *users[:-1]])",
+        "users[:1], [*self._retired(int(number)), *users[1:]])",
         "served", "run mysql/leader rotate-password relation-id=relation:database",
         bundle=f"{PARTS}/keystone.yaml", charms=("mysql", "keystone", "certificates"), faults="leader,delay",
     ),

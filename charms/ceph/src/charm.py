@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import ops
 
-import clients
 import crush
 import daemons
 import drain
@@ -17,6 +16,7 @@ import health
 import report
 from admin import UnreachableError
 from ceph import DAEMON, Ceph
+from clients import Clients
 from keys import Keys
 from monitor import QuorumError
 from openinfra_charm import machine as machines
@@ -53,6 +53,7 @@ class CephCharm(ops.CharmBase):
         self.quorum = Quorum(
             self.unit, cluster=self.cluster, members=self.members, ceph=self.ceph, jobs=self.jobs, keep_keys=kept.put
         )  # fmt: skip
+        self.clients = Clients(self.model, cluster=self.cluster, admin=self.ceph.admin)
         self.keys = Keys(self.unit, ceph=self.ceph, kept=kept)
         self.upgrade = Upgrade(self.unit, ceph=self.ceph, cluster=self.cluster, jobs=self.jobs)
         self._missing: list[ops.StatusBase] = []
@@ -131,7 +132,7 @@ class CephCharm(ops.CharmBase):
         self.jobs.resume()
         self.quorum.go_on_alone()
         self._lead(settings, event)
-        clients.serve(self, settings)
+        self.clients.serve(self.members[self.unit.name], allows_plain=settings.allow_plain_credentials)
         daemons.serve(self, settings)
         self._await(self.keys.replace(state.identity, self.upgrade.cluster_version()))
         self._await(self.upgrade.restart_outdated())
@@ -213,8 +214,9 @@ class CephCharm(ops.CharmBase):
     def _on_action(self, event: ops.ActionEvent) -> None:
         actions.perform(self, event)
 
-    def _on_client_broken(self, event: ops.RelationBrokenEvent) -> None:
-        clients.withdraw(self, event.relation)
+    def _on_client_broken(self, _event: ops.RelationBrokenEvent) -> None:
+        if self.unit.is_leader():
+            self.clients.withdraw_departed()
 
     def _on_storage_detaching(self, event: ops.StorageDetachingEvent) -> None:
         """Let Juju have a disk back only when nothing is lost with it; until then the hook fails and Juju retries."""

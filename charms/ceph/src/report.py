@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import ops
 
-import clients
 import crush
 import daemons
 import health
 from admin import UnreachableError
+from openinfra_charm.model import granted
 from openinfra_charm.model.status import paused
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
             f"{error}; most monitors are down: start their machines, see get-quorum-status"
         )
         return
-    for name in (*clients.refused(charm), *daemons.refused(charm)):
-        yield ops.BlockedStatus(
-            f"{name} wants its key in plain relation data: set allow-plain-credentials=true, or use a client with secrets"
-        )
+    plain = () if charm.config["allow-plain-credentials"] else charm.clients.refused()
+    for name in (*plain, *daemons.refused(charm)):
+        yield ops.BlockedStatus(granted.wants_plain(name, "key"))
     if health.errors(status):
         yield ops.BlockedStatus(f"HEALTH_ERR: {'; '.join(words)}; see get-health")
     notes = [f"{status['health']['status']}: {'; '.join(words)}"] if words else []

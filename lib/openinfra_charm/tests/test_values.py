@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openinfra_charm.values import parse_size, split
+from openinfra_charm.values import is_address, parse_size, split
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,10 @@ def test_what_is_no_size_is_none(text):
 def test_a_list_has_commas_or_blanks_between_its_names(names, between):
     text = "".join(one for pair in zip(between, names, strict=False) for one in pair)
     assert split(f"{text} ") == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("10.0.0.7", True), ("2001:db8::7", True), ("db.example", False), ("[2001:db8::7]", False), ("", False)]
+)  # fmt: skip
+def test_an_address_is_no_name(text, is_one):
+    assert is_address(text) == is_one

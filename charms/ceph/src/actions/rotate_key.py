@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cephx
-import clients
 import daemons
 from actions import check_key_type, cluster
-from openinfra_charm.interfaces import ceph_client
+from openinfra_charm.model import granted
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from openinfra_charm.model.secrets import Own
 from state import CLUSTER_KEYS
@@ -27,26 +26,24 @@ class Params:
 
 
 def run(charm: CephCharm, params: Params) -> Outcome:
-    """Hand a new key out. Ceph takes the old one too until the new one has been used.
+    """Publish a new key. Ceph takes the old one too until the new one has been used.
 
     Raises:
         ActionError: This is not the leader, nobody here uses that user, or the cluster takes no keys of that type.
     """
     require_leader(charm, f"rotate-key entity={params.entity}")
-    related = {f"client.{ceph_client.read_client(r).name}": r for r in charm.model.relations["client"]}
+    related = charm.clients.users()
     with cluster():
         check_key_type(charm.ceph.admin, params.key_type)
         if params.entity == "client.admin":
             _rotate_admin(charm, params.key_type)
         elif params.entity in related:
-            clients.rotate(charm, related[params.entity], params.key_type)
+            charm.clients.rotate(related[params.entity], params.key_type)
         elif params.entity in daemons.known(charm):
             daemons.rotate(charm, params.entity, params.key_type)
         else:
-            known = ", ".join(["client.admin", *sorted(related), *daemons.known(charm)])
-            raise ActionError(
-                f"entity={params.entity}: not handed out by this application; known are {known}"
-            )
+            known = ("client.admin", *sorted(related), *daemons.known(charm))
+            raise ActionError(str(granted.unknown(f"entity={params.entity}", known)))
     return Outcome(summary=f"{params.entity} has a new key")
 
 

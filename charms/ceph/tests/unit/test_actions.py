@@ -545,7 +545,7 @@ def test_the_administrators_key_is_rotated_under_way(full):
         (
             0,
             "client.nobody",
-            "entity=client.nobody: not handed out by this application; known are client.admin",
+            "entity=client.nobody: unknown here; credentials were granted to client.admin",
         ),
     ],
 )

@@ -660,12 +660,12 @@ def test_the_administrators_password_is_shown_and_rotated(three):
 
 def test_a_services_password_is_a_second_user_until_the_first_is_not_read_any_more(three):
     relation = glance(three)
-    assert "relations are" in three.refuse(0, "rotate-service-password", relation_id=4711)
+    assert f"granted to {relation} (glance)" in three.refuse(0, "rotate-service-password", relation_id=4711)
     assert "juju run keystone/leader" in three.refuse(1, "rotate-service-password", relation_id=relation)
     three.action(0, "rotate-service-password", relation_id=relation)
     assert len([u for u in three.database.table("users").values() if u["name"].startswith("svc-")]) == 2
     assert three.secret(f"client-{relation}")["username"] == f"svc-glance-{relation}-2"
-    assert "has not taken" in three.refuse(0, "rotate-service-password", relation_id=relation)
+    assert "everywhere yet" in three.refuse(0, "rotate-service-password", relation_id=relation)
     (secret,) = (secret for secret in three.secrets if secret.label == f"client-{relation}")
     secret._track_latest_revision()  # everybody reads the second one now
     three.run(0, three.on.secret_remove(secret, revision=1))
