@@ -4,7 +4,9 @@ import pytest
 
 from openinfra_charm.machine import use
 from openinfra_charm.model.status import ConfigError
-from packages import Packages, PackagesError, why_not
+from archive import PackagesError
+from packages import Packages
+from releases import why_not
 from source import Source
 
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBF\n-----END PGP PUBLIC KEY BLOCK-----"

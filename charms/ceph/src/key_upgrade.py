@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 import cephx
-from ceph import CRASH_KEYRING, CRASH_USER
+import crash
 from openinfra_charm.ceph.daemon import number
 from upgrade import FINISHED
 
@@ -28,7 +28,7 @@ BOOTSTRAP = "client.bootstrap-"
 """How the names of those Ceph users begin that monitors make themselves, and that nobody uses here."""
 
 
-class Keys:
+class KeyUpgrade:
     """A unit's part in the replacement of its cluster's keys."""
 
     def __init__(self, unit: ops.Unit, *, ceph: Ceph, kept: Own) -> None:
@@ -60,8 +60,8 @@ class Keys:
         """
         self._ceph.monitor.keep_key(identity.monitor_key)
         is_begun = not cephx.is_old(identity.monitor_key)
-        if is_begun and cephx.is_old(cephx.read(self._ceph.machine, CRASH_KEYRING)):
-            self._ceph.fetch_crash_key()
+        if is_begun and cephx.is_old(self._ceph.crash.key):
+            self._ceph.crash.fetch_key()
         checks = self._ceph.admin.command("status")["health"]["checks"]
         if FINISHED in checks or number(cluster_version) < number(self._ceph.version()):
             return None
@@ -109,5 +109,5 @@ class Keys:
         """Replace the keys of ceph-crash, which each machine reads anew, and of users that nobody is."""
         for entry in self._ceph.admin.command("auth ls")["auth_dump"]:
             entity = entry["entity"]
-            if (entity == CRASH_USER or entity.startswith(BOOTSTRAP)) and cephx.is_old(entry["key"]):
+            if (entity == crash.USER or entity.startswith(BOOTSTRAP)) and cephx.is_old(entry["key"]):
                 self._ceph.admin.command("auth rotate", entity=entity, key_type=cephx.AES256K)
