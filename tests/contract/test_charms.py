@@ -165,7 +165,7 @@ def bound_names(node: ast.stmt) -> set[str]:
 
 
 def actions_in(path):
-    """Return the actions in a module: the one that it is, or those that its public functions of the charm are."""
+    """Return the actions in a module: the one that it is, or those that its public functions are which make an outcome of the charm."""
     functions = [name for node in ast.parse(path.read_text()).body for name in bound_names(node)]
     if "run" in functions:
         return {path.stem}
@@ -175,6 +175,8 @@ def actions_in(path):
         if isinstance(node, ast.FunctionDef)
         and not node.name.startswith("_")
         and [argument.arg for argument in node.args.args] == ["charm"]
+        and node.returns is not None
+        and ast.unparse(node.returns) == "Outcome"
     }
 
 

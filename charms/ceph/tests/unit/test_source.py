@@ -2,9 +2,9 @@
 
 import pytest
 
+from archive import PackagesError
 from openinfra_charm.machine import use
 from openinfra_charm.model.status import ConfigError
-from archive import PackagesError
 from packages import Packages
 from releases import why_not
 from source import Source
