@@ -67,9 +67,9 @@ RESTART = "config ceph osd-benchmark=false"
 
 PLANTED = (
     _planted(
-        "who founds the cluster is who leads now", f"{CEPH}/charm.py",
-        'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
-        "founds_cluster=self.unit.is_leader()", "software converges",
+        "who founds the cluster is who leads now", f"{CEPH}/quorum.py",
+        'founds_cluster=shared["founder"] == self._unit.name and "founded" not in shared',
+        "founds_cluster=self._unit.is_leader()", "software converges",
     ),
     _planted(
         "a restart in every hook", f"{CEPH}/ceph.py",
@@ -109,9 +109,9 @@ PLANTED = (
         "if why := ():", "one-at-a-time", RESTART,
     ),
     _planted(
-        "a key in relation data", f"{CEPH}/charm.py",
-        "hostname=self.machine.hostname(), public_address=here,",
-        "hostname=self.machine.hostname(), public_address=here, key=self.identity and self.identity.admin_key,", "secret",
+        "a key in relation data", f"{CEPH}/members.py",
+        "hostname=hostname, public_address",
+        'hostname=hostname, key=addresses._machine.read("/etc/ceph/ceph.client.admin.keyring"), public_address', "secret",
     ),
     _planted(
         "a key on a command line", f"{CEPH}/monitor.py",
@@ -131,7 +131,7 @@ PLANTED = (
         "            self._cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
     ),
     _planted(
-        "a peer that has said nothing yet", f"{CEPH}/state.py",
+        "a peer that has said nothing yet", f"{CEPH}/members.py",
         "return (unit for unit in self._cluster.units if unit in self)", "return iter(self._cluster.units)", "no-traceback",
     ),
     _planted(
@@ -145,7 +145,7 @@ PLANTED = (
     ),
     _planted(
         "a key in a status", f"{CEPH}/charm.py",
-        "self._missing or self.report.statuses(self._refused())", "self._missing or [ops.ActiveStatus(self.identity.admin_key)]", "secret",
+        "self._missing or self._report()", "self._missing or [ops.ActiveStatus(self.identity.admin_key)]", "secret",
     ),
     _planted(
         "a key in an action's result", f"{CEPH}/actions/cluster.py",

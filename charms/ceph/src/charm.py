@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import ops
 
 import claims
 import clients
+import health
+import members
 import versions
 from admin import UnreachableError
 from archive import PackagesError
@@ -19,6 +22,7 @@ from monitor import QuorumError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
@@ -27,8 +31,11 @@ from quorum import Quorum
 from related_daemons import RelatedDaemons
 from report import Report
 from restarts import Restarts
-from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State
+from state import CLUSTER_KEYS, Config, Identity, Settings, State
 from upgrade import Upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
 
@@ -43,7 +50,7 @@ class CephCharm(ops.CharmBase):
         self.ceph = ceph = Ceph(self.machine, self.app.name)
         self.jobs = jobs = Jobs(self.machine, self.app.name, unit.name)
         self.cluster = cluster = Cluster(self, "cluster")
-        self.members = Members(cluster)
+        self.members = members.Members(cluster)
         self.secrets = secrets.Owner(self)
         self.kept = secrets.Own(self.model, self.app, CLUSTER_KEYS)
         self.quorum = Quorum(
@@ -57,6 +64,7 @@ class CephCharm(ops.CharmBase):
         self.departure = Departure(unit, ceph=ceph, quorum=self.quorum)
         self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs)
         self._missing: list[ops.StatusBase] = []
+        self._keeps_status = False
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
@@ -83,7 +91,8 @@ class CephCharm(ops.CharmBase):
             self._missing.append(LEAVING)
             return
         try:
-            self._reconcile(event)
+            if not self._passes_by(event):
+                self._reconcile(event)
         except (status.NeedsOperatorError, PackagesError) as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except QuorumError as error:
@@ -134,13 +143,37 @@ class CephCharm(ops.CharmBase):
         self._lead(settings, event)
         clients.serve(self, settings)
         self.publish_osds()
-        self.related_daemons.replace_old_keys()
-        self.related_daemons.publish(self.members[self.unit.name])
+        version, checks = versions.oldest(self.ceph.admin), health.checks(self.ceph.admin)
+        self.related_daemons.replace_old_keys(checks)
+        self.related_daemons.publish(self.members[self.unit.name], version)
         self.related_daemons.answer(settings)
-        self._await(self.key_upgrade.replace(state.identity, versions.oldest(self.ceph.admin)))
+        self._await(self.key_upgrade.replace(state.identity, cluster_version=version, checks=checks))
         self._await(self.restarts.restart_outdated())
         self._await(self.upgrade.finish())
         self._await(self.upgrade.bring_packages(settings.source))
+
+    def _passes_by(self, event: ops.EventBase) -> bool:
+        """Return whether what others have published concerns nothing here, which is all that can be new in such a hook.
+
+        Only a unit whose status says that all is well and nothing awaited goes by that; its status stays.
+        """
+        if not isinstance(event, ops.RelationChangedEvent) or self.unit.status != ops.ActiveStatus():
+            return False
+        if event.relation.name != "cluster":
+            is_asked = self.unit.is_leader() and ceph_client.is_asked(event.relation, self.unit, event.unit)
+            self._keeps_status = not is_asked
+            return not is_asked
+        settings = Settings.parse(self.load_config(Config))
+        if not self._is_settled(settings):
+            return False
+        self._lead(settings, event)
+        self._keeps_status = not self.jobs.unfinished()
+        return True
+
+    def _is_settled(self, settings: Settings) -> bool:
+        """Return whether the configuration here and the monitor are as the peers' facts have them."""
+        state = self._gather(settings)
+        return state is not None and self.quorum.is_settled(state) and not self.ceph.render(state)
 
     def _lead(self, settings: Settings, event: ops.EventBase) -> None:
         """Do what only the leader does, also one whose daemons are paused."""
@@ -158,38 +191,15 @@ class CephCharm(ops.CharmBase):
         if identity is None or not self.quorum.is_named:
             self._missing.append(self.quorum.name())
             return None
-        me, shared = self.members[self.unit.name], self.cluster.shared
-        chosen = [self.members[unit] for unit in shared["monitors"] if unit in self.members]
-        joins = self.quorum.joins
-        return State(
-            settings=settings,
-            identity=identity,
-            member=me,
-            monitors=tuple(member for member in chosen if member.monitor or (joins and member == me)),
-            runs_monitor=joins,
-            founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared,
-        )
+        return self.quorum.state(settings, identity)
 
     def _publish_member(self) -> None:
-        published = self.cluster.facts(self.unit.name).get("public_address")
-        addresses = Addresses(self.model, self.machine, self.app.name)
-        public, internal = addresses.find("public", published=published), addresses.find("cluster")
-        if not public or not internal:
-            return
-        here = public.address
-        if published and here != published and self.ceph.monitor.exists:
-            # The others know the monitor by its address, which is in the cluster's map.
-            self._missing.append(
-                ops.BlockedStatus(
-                    f"the address of {self.unit.name} was {published} and is {here} now, and its monitor cannot follow: give "
-                    "the machine the old one back, or remove the unit and add another"
-                )
-            )
-            here = published
-        self.cluster.publish(
-            hostname=self.machine.hostname(), public_address=here, cluster_address=internal.address,
-            ceph_version=self.ceph.version(),
+        addresses, ceph = Addresses(self.model, self.machine, self.app.name), self.ceph
+        unfit = members.publish(
+            self.cluster, self.unit.name, addresses=addresses, hostname=self.machine.hostname(),
+            version=ceph.version(), is_bound=ceph.monitor.exists,
         )  # fmt: skip
+        self._await(unfit)
 
     def _add_disks(self, settings: Settings) -> None:
         """Make OSDs of the devices that the configuration and Juju's storage name."""
@@ -239,15 +249,23 @@ class CephCharm(ops.CharmBase):
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        if self._keeps_status and not self._missing:
+            return
         if not self._missing and not self.identity:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or self.report.statuses(self._refused()))
+        status.add_all(event, self._missing or self._report())
 
-    def _refused(self) -> list[str]:
-        """Return the applications that want keys in plain relation data while that is not allowed."""
-        if self.config["allow-plain-credentials"]:
-            return []
-        return [*clients.refused(self), *self.related_daemons.refused()]
+    def _report(self) -> Iterator[ops.StatusBase]:
+        """Yield what the machine and the cluster say; of what others ask for the leader tells, who reads it."""
+        if not self.unit.is_leader():
+            return self.report.statuses()
+        refused = (
+            []
+            if self.config["allow-plain-credentials"]
+            else [*clients.refused(self), *self.related_daemons.refused()]
+        )
+        waiting = [name for name in self.related_daemons.waiting() if name not in refused]
+        return self.report.statuses(refused, waiting)
 
     # What the model says
 

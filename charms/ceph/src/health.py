@@ -17,10 +17,19 @@ GOOD = frozenset({"active", "clean", "scrubbing", "deep", "snaptrim", "snaptrim_
 """Words in a placement group's state that tell of nothing amiss."""
 
 
+def checks(admin: Admin) -> dict[str, Any]:
+    """Return the cluster's health checks, those that are muted too, by their names.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    return admin.command("status")["health"]["checks"]
+
+
 def reasons(status: dict[str, Any]) -> list[str]:
     """Return the summaries of those health checks that are not muted, from the answer to `status`."""
-    checks = status["health"]["checks"]
-    return [check["summary"]["message"] for _, check in sorted(checks.items()) if not check["muted"]]
+    found = sorted(status["health"]["checks"].items())
+    return [check["summary"]["message"] for _, check in found if not check["muted"]]
 
 
 def errors(status: dict[str, Any]) -> list[str]:

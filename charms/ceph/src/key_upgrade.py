@@ -16,6 +16,8 @@ from openinfra_charm.ceph.daemon import number
 from upgrade import FINISHED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ceph import Ceph
     from openinfra_charm.model.secrets import Own
     from state import Identity
@@ -43,7 +45,9 @@ class KeyUpgrade:
         self._ceph = ceph
         self._kept = kept
 
-    def replace(self, identity: Identity, cluster_version: str) -> ops.StatusBase | None:
+    def replace(
+        self, identity: Identity, *, cluster_version: str, checks: Mapping[str, Any]
+    ) -> ops.StatusBase | None:
         """Replace keys of the older type, once the cluster's own daemons all run a version that reads the newer one.
 
         What starts with another key from now on is left for `Ceph.outdated`.
@@ -51,6 +55,7 @@ class KeyUpgrade:
         Args:
             identity: The cluster's keys as all units have them.
             cluster_version: What all monitors, managers and OSDs run at least.
+            checks: The cluster's health checks.
 
         Returns:
             What is to be waited for.
@@ -62,7 +67,6 @@ class KeyUpgrade:
         is_begun = not cephx.is_old(identity.monitor_key)
         if is_begun and cephx.is_old(self._ceph.crash.key):
             self._ceph.crash.fetch_key()
-        checks = self._ceph.admin.command("status")["health"]["checks"]
         if FINISHED in checks or number(cluster_version) < number(self._ceph.version()):
             return None
         if not checks.keys() & {SERVICES, TICKETS, CLIENTS} or not cephx.takes(
@@ -80,7 +84,7 @@ class KeyUpgrade:
             if cephx.is_old(cephx.read(machine, path)):
                 cephx.write(machine, path, entity, cephx.pending_key(admin, entity, cephx.AES256K))
 
-    def _lead(self, identity: Identity, checks: dict[str, Any]) -> ops.StatusBase | None:
+    def _lead(self, identity: Identity, checks: Mapping[str, Any]) -> ops.StatusBase | None:
         """Replace the keys that are nobody's in particular; then have tickets sealed with the newer type."""
         if SERVICES in checks or TICKETS in checks:
             if "MON_DOWN" in checks and cephx.is_old(identity.monitor_key):

@@ -11,16 +11,18 @@ import ops
 from admin import UnreachableError
 from cephx import new_key
 from monitor import QuorumError, addresses, forget_monitor, why_not_to_remove
+from monitor_choice import next_monitors, runs_monitor
 from openinfra_charm.model.status import NeedsOperatorError
-from state import next_monitors, runs_monitor
+from state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ceph import Ceph
+    from members import Members
     from openinfra_charm.daemon.job import Jobs
     from openinfra_charm.model.cluster import Cluster
-    from state import Members
+    from state import Identity, Settings
 
 
 class Quorum:
@@ -126,6 +128,27 @@ class Quorum:
     def joins(self) -> bool:
         """Whether this unit runs a monitor, or is to join with one now."""
         return not self._namesake and runs_monitor(self._unit.name, self._chosen, self._members, self._gone)
+
+    def state(self, settings: Settings, identity: Identity) -> State:
+        """Return everything that decides what runs on this machine."""
+        me, shared, joins = self._members[self._unit.name], self._cluster.shared, self.joins
+        chosen = [self._members[unit] for unit in self._chosen if unit in self._members]
+        return State(
+            settings=settings,
+            identity=identity,
+            member=me,
+            monitors=tuple(member for member in chosen if member.monitor or (joins and member == me)),
+            runs_monitor=joins,
+            founds_cluster=shared["founder"] == self._unit.name and "founded" not in shared,
+        )
+
+    def is_settled(self, state: State) -> bool:
+        """Return whether this machine's monitor and manager are as they shall be, and the monitor in quorum if there is one."""
+        monitor = self._ceph.monitor
+        if not state.monitors or self.awaited:
+            return False
+        is_placed = state.runs_monitor == state.member.monitor == monitor.exists == monitor.has_manager
+        return is_placed and (not monitor.exists or monitor.in_quorum())
 
     @property
     def awaited(self) -> ops.StatusBase | None:

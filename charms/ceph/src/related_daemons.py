@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ops
 import ops.hookcmds
@@ -19,12 +19,13 @@ from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph
 from openinfra_charm.model.secrets import Own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ceph import Ceph
+    from members import Member
     from openinfra_charm.interfaces.ceph_daemons import Daemon, Format
     from openinfra_charm.model.cluster import Cluster
-    from state import Member, Settings
+    from state import Settings
 
 _RECORDED = "daemons-"
 """How the peers' shared facts of handed out keys begin: `daemons-<relation>`, the Ceph user by unit."""
@@ -85,18 +86,16 @@ class RelatedDaemons:
         self._admin = ceph.admin
         self._cluster = cluster
 
-    def publish(self, me: Member) -> None:
-        """Tell daemons where the cluster is, and which version it runs.
+    def publish(self, me: Member, version: str) -> None:
+        """Tell daemons where the cluster is.
 
-        Raises:
-            UnreachableError: The monitors do not answer.
+        Args:
+            me: This unit.
+            version: What all monitors, managers and OSDs run at least.
         """
-        relations = [relation for _, relation in self._relations()]
-        if not relations:
-            return
-        fsid, version = self._cluster.shared["fsid"], versions.oldest(self._admin)
+        fsid = self._cluster.shared["fsid"]
         address = me.public_address if me.monitor else None
-        for relation in relations:
+        for _, relation in self._relations():
             ceph_daemons.publish_cluster(relation, self._unit, fsid=fsid, address=address, version=version)
 
     def answer(self, settings: Settings) -> None:
@@ -125,6 +124,17 @@ class RelatedDaemons:
             if any(not daemon.takes_secret for daemon in ceph_daemons.read_daemons(relation, kind.form))
         ]
 
+    def waiting(self) -> list[str]:
+        """Return the applications whose daemons have asked for something that was neither carried out nor refused."""
+        return [
+            relation.app.name
+            for kind, relation in self._relations()
+            if any(
+                daemon.request and not ceph_client.is_answered(relation, self._unit, daemon.request)
+                for daemon in ceph_daemons.read_daemons(relation, kind.form)
+            )
+        ]
+
     def users(self) -> list[str]:
         """Return the Ceph users of the daemons that have keys from here."""
         return sorted(entity for _, _, entity in self._recorded())
@@ -142,10 +152,13 @@ class RelatedDaemons:
                     key = cephx.pending_key(self._admin, entity, key_type)
                     self._publish(kind, relation, daemon, key)
 
-    def replace_old_keys(self) -> None:
+    def replace_old_keys(self, checks: Mapping[str, Any]) -> None:
         """As the leader, give metadata servers keys of the newer type as soon as they run a version that reads them.
 
         The cluster has an error as long as one has not (`key_upgrade`); gateways are clients to it, and theirs are the operator's choice.
+
+        Args:
+            checks: The cluster's health checks.
 
         Raises:
             UnreachableError: The monitors do not answer.
@@ -153,7 +166,7 @@ class RelatedDaemons:
         if not self._unit.is_leader():
             return
         servers = [entity for entity in self.users() if entity.startswith("mds.")]
-        if not servers or SERVICES not in self._admin.command("status")["health"]["checks"]:
+        if not servers or SERVICES not in checks:
             return
         found = self._admin.command("mds metadata")
         running = {

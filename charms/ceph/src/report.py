@@ -32,11 +32,12 @@ class Report:
         self._cluster = cluster
         self._jobs = jobs
 
-    def statuses(self, refused: Iterable[str]) -> Iterator[ops.StatusBase]:
+    def statuses(self, refused: Iterable[str] = (), waiting: Iterable[str] = ()) -> Iterator[ops.StatusBase]:
         """Yield every reason that the unit's status has.
 
         Args:
             refused: The applications that want a key in plain relation data, and may not have it.
+            waiting: The applications whose daemons wait for as many OSDs as their pools need.
         """
         for job in self._jobs.unfinished():
             yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
@@ -52,9 +53,9 @@ class Report:
             yield ops.BlockedStatus(
                 f"{name} wants its key in plain relation data: set allow-plain-credentials=true, or use a client with secrets"
             )
-        yield from self._of_the_cluster()
+        yield from self._of_the_cluster(waiting)
 
-    def _of_the_cluster(self) -> Iterator[ops.StatusBase]:
+    def _of_the_cluster(self, waiting: Iterable[str]) -> Iterator[ops.StatusBase]:
         try:
             status = self._ceph.admin.command("status")
             used = [rule for rule in crush.rules(self._ceph.admin) if rule["pools"]]
@@ -71,6 +72,10 @@ class Report:
             notes = [f"no disks yet: juju run {self._unit.name} add-disk osd-devices=/dev/sdX"]
         elif any(rule["failure-domain"] == "osd" for rule in used):
             notes.append("copies may share a machine, see set-failure-domain")
+        notes += [
+            f"{name} waits for as many OSDs as osd-pool-default-min-size says, see add-disk"
+            for name in waiting
+        ]
         notes += [f"{job.id} failed: {job.progress}" for job in self._jobs.failed(FAILURE_SECONDS)]
         if nowhere := self._on_no_unit():
             notes.append(f"osd-devices: no unit has {', '.join(nowhere)}")

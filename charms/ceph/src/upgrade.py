@@ -89,7 +89,7 @@ class Upgrade:
         """
         if not self._unit.is_leader():
             return None
-        if FINISHED not in self._ceph.admin.command("status")["health"]["checks"]:
+        if FINISHED not in health.checks(self._ceph.admin):
             return None
         running = Running.ask(self._ceph.admin).of("osd")
         least = min(major(daemon.version) for daemon in running)
