@@ -145,11 +145,11 @@ PLANTED = (
     ),
     _planted(
         "a key in a status", f"{CEPH}/charm.py",
-        "self._missing or self._report()", "self._missing or [ops.ActiveStatus(self.identity.admin_key)]", "secret",
+        "self._missing or self._report()", "self._missing or [ops.ActiveStatus(self.identities.current.admin_key)]", "secret",
     ),
     _planted(
         "a key in an action's result", f"{CEPH}/actions/cluster.py",
-        "result=health)", "result={**health, 'key': charm.identity.admin_key})", "secret", "run ceph/0 get-health",
+        "result=health)", "result={**health, 'key': charm.identities.current.admin_key})", "secret", "run ceph/0 get-health",
     ),
     _planted(
         "an old key that stays", f"{CEPH}/ceph.py",

@@ -170,8 +170,6 @@ class Ceph:
         self.osds.follow_devices()
         self.services.ensure_running(self._services())
 
-    start = apply
-
     @property
     def paused(self) -> bool:
         """Whether an operator has paused this machine's daemons."""
@@ -200,10 +198,6 @@ class Ceph:
     def stop(self) -> None:
         """Stop all daemons, and keep them stopped."""
         self.services.stop(*self.services.units)
-
-    def is_ready(self) -> bool:
-        """Return whether each daemon that was started here runs."""
-        return not self.dead()
 
     def dead(self) -> list[str]:
         """Return the daemons that should run here and do not."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import ops
@@ -17,6 +16,7 @@ from admin import UnreachableError
 from archive import PackagesError
 from ceph import DAEMON, Ceph
 from departure import Departure
+from identity import Identities
 from key_upgrade import KeyUpgrade
 from monitor import QuorumError
 from openinfra_charm import machine as machines
@@ -31,7 +31,7 @@ from quorum import Quorum
 from related_daemons import RelatedDaemons
 from report import Report
 from restarts import Restarts
-from state import CLUSTER_KEYS, Config, Identity, Settings, State
+from state import Config, Settings, State
 from upgrade import Upgrade
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ class CephCharm(ops.CharmBase):
         self.cluster = cluster = Cluster(self, "cluster")
         self.members = members.Members(cluster)
         self.secrets = secrets.Owner(self)
-        self.kept = secrets.Own(self.model, self.app, CLUSTER_KEYS)
+        self.identities = identities = Identities(self.model, cluster)
         self.quorum = Quorum(
-            unit, cluster=cluster, members=self.members, ceph=ceph, jobs=jobs, keep_keys=self.kept.put
+            unit, cluster=cluster, members=self.members, ceph=ceph, jobs=jobs, identities=identities
         )
         self.options = Options(unit, cluster=cluster, admin=ceph.admin)
-        self.key_upgrade = KeyUpgrade(unit, ceph=ceph, kept=self.kept)
+        self.key_upgrade = KeyUpgrade(unit, ceph=ceph, identities=identities)
         self.upgrade = Upgrade(unit, ceph=ceph, jobs=jobs)
         self.restarts = Restarts(unit, ceph=ceph, cluster=cluster)
         self.related_daemons = RelatedDaemons(self.model, ceph=ceph, cluster=cluster)
@@ -187,7 +187,7 @@ class CephCharm(ops.CharmBase):
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
-        identity = self.identity
+        identity = self.identities.current
         if identity is None or not self.quorum.is_named:
             self._missing.append(self.quorum.name())
             return None
@@ -251,12 +251,12 @@ class CephCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if self._keeps_status and not self._missing:
             return
-        if not self._missing and not self.identity:
+        if not self._missing and not self.identities.current:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
         status.add_all(event, self._missing or self._report())
 
     def _report(self) -> Iterator[ops.StatusBase]:
-        """Yield what the machine and the cluster say; of what others ask for the leader tells, who reads it."""
+        """Yield the statuses; the leader includes what related applications wait for, since it alone reads that."""
         if not self.unit.is_leader():
             return self.report.statuses()
         refused = (
@@ -266,17 +266,6 @@ class CephCharm(ops.CharmBase):
         )
         waiting = [name for name in self.related_daemons.waiting() if name not in refused]
         return self.report.statuses(refused, waiting)
-
-    # What the model says
-
-    @cached_property
-    def identity(self) -> Identity | None:
-        """The cluster's identity, once the leader has named it and Juju lets this unit read its keys."""
-        shared = self.cluster.shared
-        keys = secrets.find(self.model, shared.get("keys"))
-        if keys is None:
-            return None
-        return Identity(fsid=shared["fsid"], monitor_key=keys["monitor-key"], admin_key=keys["admin-key"])
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from admin import Admin
 
 OLD_KEYS = "AUTH_INSECURE_"
-"""How the names of checks begin that tell of keys of an older type (AES), from Ceph 19.2.6 and 20.2.4 on."""
+"""How the names of checks begin that are about keys of an older type (AES), from Ceph 19.2.6 and 20.2.4 on."""
 HOLDING = frozenset({
     "full", "nobackfill", "nodown", "noin", "noout", "norebalance", "norecover", "noup", "pauserd", "pausewr",
 })  # fmt: skip
 """Flags of the whole cluster that keep it from looking after its data."""
 GOOD = frozenset({"active", "clean", "scrubbing", "deep", "snaptrim", "snaptrim_wait"})
-"""Words in a placement group's state that tell of nothing amiss."""
+"""Words in the state of a placement group that has all its copies and serves."""
 
 
 def checks(admin: Admin) -> dict[str, Any]:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ceph import Ceph
-    from openinfra_charm.model.secrets import Own
-    from state import Identity
+    from identity import Identities, Identity
 
 SERVICES = "AUTH_INSECURE_SERVICE_KEY_TYPE"
 CLIENTS = "AUTH_INSECURE_CLIENT_KEY_TYPE"
@@ -33,17 +32,17 @@ BOOTSTRAP = "client.bootstrap-"
 class KeyUpgrade:
     """A unit's part in the replacement of its cluster's keys."""
 
-    def __init__(self, unit: ops.Unit, *, ceph: Ceph, kept: Own) -> None:
+    def __init__(self, unit: ops.Unit, *, ceph: Ceph, identities: Identities) -> None:
         """Take what it works with.
 
         Args:
             unit: This unit.
             ceph: Ceph on this machine.
-            kept: The secret with the keys of all units.
+            identities: Where the keys of all units are kept.
         """
         self._unit = unit
         self._ceph = ceph
-        self._kept = kept
+        self._identities = identities
 
     def replace(
         self, identity: Identity, *, cluster_version: str, checks: Mapping[str, Any]
@@ -107,7 +106,7 @@ class KeyUpgrade:
         if cephx.is_old(key):
             made = self._ceph.admin.command("auth rotate", entity="mon.", key_type=cephx.AES256K)
             key = made[0]["key"]
-        self._kept.put({**self._kept.read(), "monitor-key": key})
+        self._identities.replace_key("monitor-key", key)
 
     def _replace_shared(self) -> None:
         """Replace the keys of ceph-crash, which each machine reads anew, and of users that nobody is."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Member:
     """A unit as its peers know it.
 
-    `monitor` tells whether its monitor has been in quorum, `leaving` whether its removal is being prepared. `osds` are
+    `monitor` says whether its monitor has been in quorum, `leaving` whether its removal is being prepared. `osds` are
     the uuids of its OSDs that the cluster has on record as the unit's.
     """
 
@@ -70,7 +70,7 @@ class Members(Mapping[str, Member]):
 def publish(
     cluster: Cluster, unit: str, *, addresses: Addresses, hostname: str, version: str, is_bound: bool
 ) -> ops.StatusBase | None:
-    """Tell the peers where a unit, this one, is, as far as Juju has addresses for it.
+    """Publish to the peers where a unit, this one, is, as far as Juju has addresses for it.
 
     Args:
         cluster: The peer relation.
@@ -81,7 +81,7 @@ def publish(
         is_bound: Whether it has a monitor. The others know that by its address, which is in the cluster's map.
 
     Returns:
-        What an operator has to put right: the address is not that of the monitor any more. The peers are told the latter.
+        What an operator has to put right: the address is not that of the monitor any more. The peers see the latter.
     """
     published = cluster.facts(unit).get("public_address")
     public, internal = addresses.find("public", published=published), addresses.find("cluster")

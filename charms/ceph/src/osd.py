@@ -208,7 +208,7 @@ class Osds:
             DiskError: A device could not be erased; the OSD is out nevertheless.
             UnreachableError: The monitors do not answer.
         """
-        # The record stays: it tells which device was taken out, by what that is called now.
+        # The record stays: it names the device that was taken out, by what that is called now.
         places = self.media(osd).items()
         osd = osd.renamed({link: disk.lasting_name(self._machine, path) for link, path in places})
         if osd.phase != "destroyed":

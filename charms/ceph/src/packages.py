@@ -95,7 +95,7 @@ class Packages:
         Args:
             source: Where from.
             required: The least major version that the cluster requires of its OSDs.
-            report: Told how far it is.
+            report: What takes the progress, in words.
 
         Raises:
             PackagesError: They cannot.

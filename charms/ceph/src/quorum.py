@@ -16,13 +16,12 @@ from openinfra_charm.model.status import NeedsOperatorError
 from state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ceph import Ceph
+    from identity import Identities, Identity
     from members import Members
     from openinfra_charm.daemon.job import Jobs
     from openinfra_charm.model.cluster import Cluster
-    from state import Identity, Settings
+    from state import Settings
 
 
 class Quorum:
@@ -39,7 +38,7 @@ class Quorum:
         members: Members,
         ceph: Ceph,
         jobs: Jobs,
-        keep_keys: Callable[[dict[str, str]], str],
+        identities: Identities,
     ) -> None:
         """Take what it works with.
 
@@ -49,10 +48,10 @@ class Quorum:
             members: The units that have said where they are.
             ceph: Ceph on this machine.
             jobs: This machine's jobs.
-            keep_keys: What keeps the cluster's first keys as a secret, and returns its id.
+            identities: Where the keys of all units are kept.
         """
         self._unit = unit
-        self._keep_keys = keep_keys
+        self._identities = identities
         self._cluster = cluster
         self._members = members
         self._ceph = ceph
@@ -100,7 +99,7 @@ class Quorum:
         # Also where there were keys for an earlier one: this version of Ceph may take others.
         keys = {name: new_key(self._ceph.machine) for name in ("monitor-key", "admin-key")}
         self._cluster.publish_shared(
-            keys=self._keep_keys(keys),
+            keys=self._identities.keep(keys),
             fsid=str(uuid.uuid4()),
             founder=self._unit.name,
             monitors=[self._unit.name],
@@ -220,7 +219,7 @@ class Quorum:
             left = sorted(set(self._ceph.admin.command("osd ls")) - here)
         except UnreachableError as error:
             alone = self._cluster.shared.get("monitors") == [unit]
-            return None if alone else f"{error}, so nobody can tell whether the other monitors are a quorum"
+            return None if alone else f"{error}, so it is unknown whether the other monitors are a quorum"
         if for_good and left:
             others = f"OSDs {', '.join(map(str, left))} are on other machines"
             return f"{unit} has the only monitor, and {others}: juju run {unit} prepare-removal"

@@ -87,7 +87,7 @@ class RelatedDaemons:
         self._cluster = cluster
 
     def publish(self, me: Member, version: str) -> None:
-        """Tell daemons where the cluster is.
+        """Publish to daemons where the cluster is.
 
         Args:
             me: This unit.

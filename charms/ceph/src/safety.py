@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def is_safe_to_destroy(admin: Admin, numbers: list[int]) -> bool:
     """Return whether these OSDs hold nothing that is not elsewhere in full; one that does not exist is no risk.
 
-    Asked for JSON, Ceph refuses only as long as it knows nothing of some placement groups; else its answer tells for
-    which of the OSDs it is so.
+    Asked for JSON, Ceph refuses only as long as it knows nothing of some placement groups; else its answer names
+    the OSDs for which it is so.
     """
     try:
         answer = admin.command("osd safe-to-destroy", ids=[str(number) for number in numbers])
@@ -47,5 +47,5 @@ def why_data_would_be_lost(admin: Admin, numbers: list[int]) -> str | None:
         if not pools or is_safe_to_destroy(admin, numbers):
             return None
     except UnreachableError as error:
-        return f"{error}, so nobody can tell whether OSDs {numbers} hold the only copy of something"
+        return f"{error}, so it is unknown whether OSDs {numbers} hold the only copy of something"
     return f"OSDs {', '.join(map(str, numbers))} hold copies that are not elsewhere yet"

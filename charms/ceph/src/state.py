@@ -10,11 +10,8 @@ from openinfra_charm.values import parse_size, split
 from source import Source
 
 if TYPE_CHECKING:
+    from identity import Identity
     from members import Member
-
-CLUSTER_KEYS = "cluster-keys"
-"""The label of the secret with the keys of all units."""
-DOMAINS = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,15 +109,6 @@ class Settings:
                 "global/osd_pool_default_pg_autoscale_mode": "off",
             }
         return options
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """What makes this cluster this cluster: its id and the keys that let a monitor or an administrator in."""
-
-    fsid: str
-    monitor_key: str
-    admin_key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,14 +40,14 @@ def run(charm: CephCharm, params: Params) -> Outcome:
 
     Raises:
         ActionError: The request contradicts itself (nothing has changed), or a device could not be used (the
-            message tells of each).
+            message names each).
     """
     settings = Settings.parse(charm.load_config(Config))
     names, db_names, wal_names = (
         split(text) for text in (params.osd_devices, params.db_devices, params.wal_devices)
     )
     _check(params, names, db_names, wal_names)
-    if charm.identity is None or not charm.cluster.shared.get("monitors"):
+    if charm.identities.current is None or not charm.cluster.shared.get("monitors"):
         raise ActionError("the cluster is not founded yet; wait until the unit is active")
     with cluster_errors():
         charm.ceph.admin.command("quorum_status")
@@ -140,7 +140,7 @@ def _check(
 
 
 def _add(charm: CephCharm, params: Params, name: str, faster: dict[str, tuple[str, int]]) -> dict[str, Any]:
-    """Make an OSD of one device and tell how it went."""
+    """Make an OSD of one device and report how it went."""
     osds = charm.ceph.osds
     try:
         path = name if name.startswith("file:") else disk.find(charm.machine, name)

@@ -24,7 +24,7 @@ DRAINING = ("jobs.remove_disk", "jobs.prepare_removal")
 def list_disks(charm: CephCharm) -> Outcome:
     """Show which devices are OSDs, which could become one, and why others could not.
 
-    What is an OSD is told by the labels as they are now. An OSD of which no device is found, or none that can be read,
+    What is an OSD follows from the labels as they are now. An OSD of which no device is found, or none that can be read,
     is listed without one.
     """
     osds = charm.ceph.osds.all()

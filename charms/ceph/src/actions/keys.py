@@ -31,7 +31,7 @@ def rotate_key(charm: CephCharm, *, entity: str, key_type: str = "") -> Outcome:
         _check_type(charm.ceph.admin, key_type)
         if entity == "client.admin":
             key = cephx.pending_key(charm.ceph.admin, entity, key_type)
-            charm.kept.put({**charm.kept.read(), "admin-key": key})
+            charm.identities.replace_key("admin-key", key)
         elif entity in related:
             clients.rotate(charm, related[entity], key_type)
         elif entity in charm.related_daemons.users():

@@ -75,7 +75,7 @@ def list_crush_rules(charm: CephCharm) -> Outcome:
 
 
 def set_failure_domain(charm: CephCharm, *, domain: str, dry_run: bool = True) -> Outcome:
-    """Change the rule of all replicated pools, or tell how much data that would move.
+    """Change the rule of all replicated pools, or report how much data that would move.
 
     Raises:
         ActionError: There are fewer such domains than a pool has copies.

@@ -12,12 +12,13 @@ import maintenance
 from admin import CommandRefusedError, UnreachableError
 from ceph import SHIM, Ceph
 from cephx import new_key, type_of
+from identity import Identity
 from members import Member
 from monitor import endpoint
 from openinfra_charm.machine import CommandError
 from releases import RELEASES, major
 from source import Source
-from state import Config, Identity, Settings, State
+from state import Config, Settings, State
 
 MEMBER = Member(unit="ceph/0", hostname="machine-0", public_address="10.0.0.10", cluster_address="10.0.0.10")
 IDENTITY = Identity(
