@@ -91,7 +91,7 @@ class CephCharm(ops.CharmBase):
             self._missing.append(LEAVING)
             return
         try:
-            if not self._passes_by(event):
+            if not self._is_unaffected(event):
                 self._reconcile(event)
         except (status.NeedsOperatorError, PackagesError) as error:
             self._missing.append(ops.BlockedStatus(str(error)))
@@ -152,23 +152,22 @@ class CephCharm(ops.CharmBase):
         self._await(self.upgrade.finish())
         self._await(self.upgrade.bring_packages(settings.source))
 
-    def _passes_by(self, event: ops.EventBase) -> bool:
-        """Return whether what others have published concerns nothing here, which is all that can be new in such a hook.
+    def _is_unaffected(self, event: ops.EventBase) -> bool:
+        """Return whether what others have published, which is all that can be new in such a hook, concerns nothing here.
 
-        Only a unit whose status says that all is well and nothing awaited goes by that; its status stays.
+        Only a unit whose status says that all is well goes by that; its status stays. Everything is read in all other hooks.
         """
         if not isinstance(event, ops.RelationChangedEvent) or self.unit.status != ops.ActiveStatus():
             return False
-        if event.relation.name != "cluster":
+        if event.relation.name == "cluster":
+            settings = Settings.parse(self.load_config(Config))
+            if unaffected := self._is_settled(settings):
+                self._lead(settings, event)
+            self._keeps_status = unaffected and not self.jobs.unfinished()
+        else:
             is_asked = self.unit.is_leader() and ceph_client.is_asked(event.relation, self.unit, event.unit)
-            self._keeps_status = not is_asked
-            return not is_asked
-        settings = Settings.parse(self.load_config(Config))
-        if not self._is_settled(settings):
-            return False
-        self._lead(settings, event)
-        self._keeps_status = not self.jobs.unfinished()
-        return True
+            self._keeps_status = unaffected = not is_asked
+        return unaffected
 
     def _is_settled(self, settings: Settings) -> bool:
         """Return whether the configuration here and the monitor are as the peers' facts have them."""

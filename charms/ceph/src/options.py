@@ -33,15 +33,21 @@ class Options:
         """
         before = self._cluster.shared.get("options", {})
         if wanted != before and (founds or self._unit.is_leader()):
-            self._set(wanted, before)
+            change(self._admin, wanted, before)
         if self._unit.is_leader():
             self._cluster.publish_shared(options=wanted)
 
-    def _set(self, wanted: Mapping[str, str], before: Mapping[str, str]) -> None:
-        for option, value in wanted.items():
-            if before.get(option) != value:
-                who, _, name = option.partition("/")
-                self._admin.command("config set", who=who, name=name, value=value)
-        for option in before.keys() - wanted.keys():
+
+def change(admin: Admin, wanted: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Set options, by `who/name`, and those to Ceph's defaults that are not wanted any more.
+
+    Raises:
+        UnreachableError: The monitors do not answer.
+    """
+    for option, value in wanted.items():
+        if before.get(option) != value:
             who, _, name = option.partition("/")
-            self._admin.command("config rm", who=who, name=name)
+            admin.command("config set", who=who, name=name, value=value)
+    for option in before.keys() - wanted.keys():
+        who, _, name = option.partition("/")
+        admin.command("config rm", who=who, name=name)
