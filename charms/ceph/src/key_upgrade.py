@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 import cephx
-from ceph import CRASH_KEYRING, CRASH_USER
+import crash
 from openinfra_charm.ceph.daemon import number
 from upgrade import FINISHED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ceph import Ceph
-    from openinfra_charm.model.secrets import Own
-    from state import Identity
+    from identity import Identities, Identity
 
 SERVICES = "AUTH_INSECURE_SERVICE_KEY_TYPE"
 CLIENTS = "AUTH_INSECURE_CLIENT_KEY_TYPE"
@@ -28,22 +29,24 @@ BOOTSTRAP = "client.bootstrap-"
 """How the names of those Ceph users begin that monitors make themselves, and that nobody uses here."""
 
 
-class Keys:
+class KeyUpgrade:
     """A unit's part in the replacement of its cluster's keys."""
 
-    def __init__(self, unit: ops.Unit, *, ceph: Ceph, kept: Own) -> None:
+    def __init__(self, unit: ops.Unit, *, ceph: Ceph, identities: Identities) -> None:
         """Take what it works with.
 
         Args:
             unit: This unit.
             ceph: Ceph on this machine.
-            kept: The secret with the keys of all units.
+            identities: Where the keys of all units are kept.
         """
         self._unit = unit
         self._ceph = ceph
-        self._kept = kept
+        self._identities = identities
 
-    def replace(self, identity: Identity, cluster_version: str) -> ops.StatusBase | None:
+    def replace(
+        self, identity: Identity, *, cluster_version: str, checks: Mapping[str, Any]
+    ) -> ops.StatusBase | None:
         """Replace keys of the older type, once the cluster's own daemons all run a version that reads the newer one.
 
         What starts with another key from now on is left for `Ceph.outdated`.
@@ -51,6 +54,7 @@ class Keys:
         Args:
             identity: The cluster's keys as all units have them.
             cluster_version: What all monitors, managers and OSDs run at least.
+            checks: The cluster's health checks.
 
         Returns:
             What is to be waited for.
@@ -60,9 +64,8 @@ class Keys:
         """
         self._ceph.monitor.keep_key(identity.monitor_key)
         is_begun = not cephx.is_old(identity.monitor_key)
-        if is_begun and cephx.is_old(cephx.read(self._ceph.machine, CRASH_KEYRING)):
-            self._ceph.fetch_crash_key()
-        checks = self._ceph.admin.command("status")["health"]["checks"]
+        if is_begun and cephx.is_old(self._ceph.crash.key):
+            self._ceph.crash.fetch_key()
         if FINISHED in checks or number(cluster_version) < number(self._ceph.version()):
             return None
         if not checks.keys() & {SERVICES, TICKETS, CLIENTS} or not cephx.takes(
@@ -80,7 +83,7 @@ class Keys:
             if cephx.is_old(cephx.read(machine, path)):
                 cephx.write(machine, path, entity, cephx.pending_key(admin, entity, cephx.AES256K))
 
-    def _lead(self, identity: Identity, checks: dict[str, Any]) -> ops.StatusBase | None:
+    def _lead(self, identity: Identity, checks: Mapping[str, Any]) -> ops.StatusBase | None:
         """Replace the keys that are nobody's in particular; then have tickets sealed with the newer type."""
         if SERVICES in checks or TICKETS in checks:
             if "MON_DOWN" in checks and cephx.is_old(identity.monitor_key):
@@ -103,11 +106,11 @@ class Keys:
         if cephx.is_old(key):
             made = self._ceph.admin.command("auth rotate", entity="mon.", key_type=cephx.AES256K)
             key = made[0]["key"]
-        self._kept.put({**self._kept.read(), "monitor-key": key})
+        self._identities.replace_key("monitor-key", key)
 
     def _replace_shared(self) -> None:
         """Replace the keys of ceph-crash, which each machine reads anew, and of users that nobody is."""
         for entry in self._ceph.admin.command("auth ls")["auth_dump"]:
             entity = entry["entity"]
-            if (entity == CRASH_USER or entity.startswith(BOOTSTRAP)) and cephx.is_old(entry["key"]):
+            if (entity == crash.USER or entity.startswith(BOOTSTRAP)) and cephx.is_old(entry["key"]):
                 self._ceph.admin.command("auth rotate", entity=entity, key_type=cephx.AES256K)

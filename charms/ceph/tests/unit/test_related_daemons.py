@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import ops
 import pytest
@@ -53,7 +54,9 @@ def secret_of(model, relation, unit="ceph-rgw-0"):
 def leave(model, relation, *numbers):
     """Have units of a relation go."""
     left = {number: data for number, data in relation.remote_units_data.items() if number not in numbers}
-    model.relate(dataclasses.replace(relation, remote_units_data=left))
+    model.relations[relation.id] = dataclasses.replace(relation, remote_units_data=left)
+    for number in numbers:
+        model.every(partial(model.on.relation_departed, remote_unit=number), relation=relation.id)
 
 
 def test_each_gateway_gets_a_key_of_its_own_in_a_secret_that_only_its_unit_may_read(three):
