@@ -7,9 +7,9 @@ from functools import cached_property
 
 import ops
 
-import endpoints
 from admin import UnreachableError
 from ceph_rgw import DAEMON, Rgw
+from endpoints import Endpoints
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry, tls
 from openinfra_charm.daemon.job import Jobs
@@ -92,7 +92,11 @@ class CephRgwCharm(ops.CharmBase):
         self._restart_outdated()
         self.jobs.resume()
         self._check_health()
-        endpoints.publish(self, settings)
+        self.endpoints(settings).publish(
+            takes_proxied=self.rgw.front.was_started,
+            # This list is read from the disks each time: who cannot reach the cluster has no answer.
+            health=f"/{self.rgw.health_bucket}" if self.cluster.shared.get("checked") else "",
+        )
 
     def _record_site(self, site: Site) -> bool:
         """As the leader record under which names objects are kept, once; return whether that is known."""
@@ -113,17 +117,17 @@ class CephRgwCharm(ops.CharmBase):
         identity = self.model.get_relation("identity-service")
         answer = identity and keystone.read_access(self.model, identity, take_up=False)
         if identity and not answer:
-            endpoints.request_identity(self, settings)
+            self.endpoints(settings).request_identity()
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
         if not (access and ready) or (identity and not answer):
             return None
         return State(
             settings=settings,
-            address=self.place.address,
+            address=self._place.address,
             access=access,
             keystone=answer and _keystone(answer),
             host_names=tuple(self.cluster.shared.get("host-names", ())),
-            sources=endpoints.sources(self),
+            sources=self.endpoints(settings).sources,
         )
 
     def _leave_ceph(self) -> None:
@@ -156,7 +160,7 @@ class CephRgwCharm(ops.CharmBase):
     def _has_certificate(self, settings: Settings) -> bool:
         """Ask for a certificate, take what has come, and return whether the front can start with what is there."""
         relation = self.model.get_relation("certificates")
-        self.tls.update(relation, self.unit, endpoints.subject(self, settings))
+        self.tls.update(relation, self.unit, self.endpoints(settings).subject(self.machine.hostname()))
         if problem := self.tls.problem(relation):
             kind = ops.WaitingStatus if relation else ops.BlockedStatus
             self.missing.append(kind(problem))
@@ -175,7 +179,7 @@ class CephRgwCharm(ops.CharmBase):
 
     def _name_hosts(self, settings: Settings) -> None:
         """As the leader have Ceph know all names that clients use, as it takes any other one for a bucket's."""
-        wanted = endpoints.host_names(self, settings)
+        wanted = self.endpoints(settings).host_names
         if self.unit.is_leader() and self.cluster.shared.get("host-names", []) != wanted:
             self.rgw.name_hosts(settings.site, wanted)
             self.cluster.publish_shared(**{"host-names": wanted or None})
@@ -201,8 +205,19 @@ class CephRgwCharm(ops.CharmBase):
         else:
             self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
 
+    def endpoints(self, settings: Settings) -> Endpoints:
+        """Return where clients reach the application.
+
+        Raises:
+            NeedsOperatorError: Juju has no address for this unit.
+        """
+        return Endpoints(
+            self.unit, self.cluster, settings, self._place,
+            gateway=self.model.get_relation("gateway"), identity=self.model.get_relation("identity-service"),
+        )  # fmt: skip
+
     @cached_property
-    def place(self) -> Place:
+    def _place(self) -> Place:
         """Where this unit is, as the gateway sees it, or all clients where there is none.
 
         Raises:

@@ -37,6 +37,8 @@ def test_an_address_is_told_from_a_name(text):
     assert is_address(text)
 
 
-@pytest.mark.parametrize("text", ["", "db.example", "10.0.0", "10.0.0.5:80", "[fd00::10]", "10.0.0.5/24", "*.example"])
+@pytest.mark.parametrize(
+    "text", ["", "db.example", "10.0.0", "10.0.0.5:80", "[fd00::10]", "10.0.0.5/24", "*.example"]
+)
 def test_a_name_is_no_address(text):
     assert not is_address(text)

@@ -744,6 +744,12 @@ def test_endpoints_are_told(deploy, keystone):
     assert told["keys"] == "openstack ec2 credentials create"
 
 
+def test_endpoints_are_not_told_of_options_that_cannot_be_used(deploy):
+    model = deploy(1)
+    model.configure(public_hostname="S3")
+    assert "config public-hostname='S3' cannot be used" in model.refuse(0, "get-endpoints")
+
+
 def test_actions_wait_for_a_zone(deploy):
     model = deploy(1, relations=())
     assert "there is no zone yet" in model.refuse(0, "create-user", name="backup")
