@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -49,11 +50,11 @@ def settings(defaults):
 @pytest.fixture
 def endpoints(settings):
     """Return a function that makes the endpoints of unit 1, which follows, of two."""
-    unit = Named("ceph-rgw/1")
+    unit: Any = Named("ceph-rgw/1")
 
     def endpoints(gateway=None, **options):
-        cluster = Peers({"ceph-rgw/1": {}, "ceph-rgw/0": {"address": "203.0.113.10"}})
-        relation = None
+        cluster: Any = Peers({"ceph-rgw/1": {}, "ceph-rgw/0": {"address": "203.0.113.10"}})
+        relation: Any = None
         if gateway is not None:
             app = Named("gateway")
             said = {key: json.dumps(value) for key, value in gateway.items()}
