@@ -52,6 +52,7 @@ class Mds:
         """Write the configuration."""
         config = self._templates.fill(
             "ceph.conf.j2",
+            self.daemon.config,
             application=self._application,
             fsid=state.access.fsid,
             monitors=state.access.mon_host,
@@ -63,7 +64,10 @@ class Mds:
             last=PORTS.stop - 1,
         )
         drop_in = self._templates.fill(
-            "ceph-mds.service.j2", application=self._application, config=self.daemon.config
+            "ceph-mds.service.j2",
+            self.daemon.drop_in,
+            application=self._application,
+            config=self.daemon.config,
         )
         access = state.access
         self.daemon.render(key=access.key, config=config, drop_in=drop_in, cluster_version=access.version)

@@ -90,6 +90,7 @@ class Rgw:
         """Write the configuration."""
         config = self._templates.fill(
             "ceph.conf.j2",
+            self.daemon.config,
             application=self._application,
             settings=state.settings,
             # What the daemon reads the password from is a file of its own, each time that it needs it.
@@ -103,6 +104,7 @@ class Rgw:
         )
         drop_in = self._templates.fill(
             "ceph-radosgw.service.j2",
+            self.daemon.drop_in,
             application=self._application,
             config=self.daemon.config,
             trusted=self._trusted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import ipaddress
 from pathlib import Path
@@ -85,7 +86,7 @@ class Gateway:
         """
         refused = list(self.cannot_listen(state.listen, state.routes))
         fitting, first = state.without(refused), None
-        while (config := self._haproxy_config(fitting)) != self.machine.read(CONFIG):
+        while (config := self._haproxy_config(fitting).content) != self.machine.read(CONFIG):
             try:
                 self._validate(config)
                 break
@@ -119,10 +120,9 @@ class Gateway:
         if not self.machine.exists(self._server_state):
             self.machine.write(self._server_state, "1\n", mode=0o600)
         self._before = self.machine.read(CONFIG) or ""
-        changed |= render.write(self.machine, File(path=CONFIG, content=self._haproxy_config(state)))
+        changed |= render.write(self.machine, self._haproxy_config(state))
         if state.config.vips:
-            content = self._keepalived_config(state)
-            changed |= render.write(self.machine, File(path=KEEPALIVED_CONFIG, content=content))
+            changed |= render.write(self.machine, self._keepalived_config(state))
         # Another unit takes the virtual address when this one stops. So there is a check after the start only.
         registry.leave_check(self.machine, "after-start", self._application, SERVES, str(HEALTH_PORT))
         return changed
@@ -306,15 +306,18 @@ class Gateway:
         files = {"files": 2 * connections + 1000, "memory_max": memory_max(connections)}
         haproxy_unit = self._templates.fill(
             "haproxy.service.j2",
+            DROP_INS[HAPROXY],
             application=self._application,
             ask=ASK,
             server_state=self._server_state,
             **files,
         )
-        keepalived_unit = self._templates.fill("keepalived.service.j2", application=self._application)
+        keepalived_unit = self._templates.fill(
+            "keepalived.service.j2", DROP_INS[KEEPALIVED], application=self._application
+        )
         return [
-            File(path=DROP_INS[HAPROXY], content=haproxy_unit),
-            File(path=DROP_INS[KEEPALIVED], content=keepalived_unit),
+            haproxy_unit,
+            keepalived_unit,
             *(
                 File(
                     path=path,
@@ -325,9 +328,10 @@ class Gateway:
             ),
         ]
 
-    def _haproxy_config(self, state: State) -> str:
-        text = self._templates.fill(
+    def _haproxy_config(self, state: State) -> File:
+        file = self._templates.fill(
             "haproxy.cfg.j2",
+            CONFIG,
             application=self._application,
             certificate=state.certificate,
             check=routes.CHECK,
@@ -339,15 +343,18 @@ class Gateway:
             server_state=self._server_state,
             socket=SOCKET,
         )
-        return text.replace("@VERSION@", hashlib.sha256(text.encode()).hexdigest()[:16])
+        # One that is on the machine already has its version.
+        version = hashlib.sha256(file.content.encode()).hexdigest()[:16]
+        return dataclasses.replace(file, content=file.content.replace("@VERSION@", version))
 
-    def _keepalived_config(self, state: State) -> str:
+    def _keepalived_config(self, state: State) -> File:
         # One instance speaks for one family; addresses of the other come and go with it.
         public = state.networks.public
         family = ipaddress.ip_address(public.address).version
         placed = [(vip.version, f"{vip} dev {state.networks.interface(vip)}") for vip in state.config.vips]
         return self._templates.fill(
             "keepalived.conf.j2",
+            KEEPALIVED_CONFIG,
             address=public.address,
             application=self._application,
             config=state.config,

@@ -295,5 +295,4 @@ class Host:
             self._services.reload(service)
 
     def _file(self, path: str, name: str, **values: Any) -> render.File:
-        content = self._templates.fill(name, application=self._application, **values)
-        return render.File(path=path, content=content)
+        return self._templates.fill(name, path, application=self._application, **values)

@@ -67,6 +67,7 @@ class Memcached:
         """Write the configuration; return the files that changed."""
         config = self._templates.fill(
             "memcached.conf.j2",
+            CONFIG,
             application=self._application,
             config=state.config,
             listen=bracketed(state.address),
@@ -77,6 +78,7 @@ class Memcached:
         )
         drop_in = self._templates.fill(
             "memcached.service.j2",
+            DROP_IN,
             application=self._application,
             memory_max=memory_max(state),
             tls=state.tls,
@@ -84,8 +86,8 @@ class Memcached:
         ask = (HERE / "files/memcached-ask").read_text(encoding="utf-8")
         changed = render.write(
             self.machine,
-            File(path=CONFIG, content=config),
-            File(path=DROP_IN, content=drop_in),
+            config,
+            drop_in,
             File(path=ASK, content=ask, mode=0o755),
         )
         # It may always stop: what is cached can be had again. So there is a check after the start only.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import backup
 import store
 from openinfra_charm.daemon import registry, render
-from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Service
 from openinfra_charm.interfaces import s3
 from openinfra_charm.machine import program
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import ops
 
     from charm import MySqlCharm
+    from openinfra_charm.daemon.render import File
     from openinfra_charm.interfaces.s3 import Bucket
 
 HERE = Path(__file__).parent
@@ -55,13 +55,10 @@ def apply(charm: MySqlCharm) -> None:
         for unit in (timer, service):
             charm.machine.remove(f"/etc/systemd/system/{unit}")
         return
-    texts = {timer: _timer(charm), service: _service(charm)}
-    if render.write(
-        charm.machine,
-        *(File(path=f"/etc/systemd/system/{unit}", content=text) for unit, text in texts.items()),
-    ):
+    timed = _timer(charm, timer)
+    if render.write(charm.machine, timed, _service(charm, service)):
         charm.machine.reload_systemd()
-    wanted = Service(unit=timer, inputs=(texts[timer],))
+    wanted = Service(unit=timer, inputs=(timed.content,))
     charm.mysql.services.ensure_running([wanted])
     for outdated in charm.mysql.services.outdated([wanted]):
         charm.mysql.services.restart(outdated)
@@ -112,22 +109,23 @@ def _who(charm: MySqlCharm) -> str:
     return (others or members or [""])[-1]
 
 
-def _timer(charm: MySqlCharm) -> str:
+def _timer(charm: MySqlCharm, unit: str) -> File:
     schedule = charm.settings.backup_schedule
-    path = f"/etc/systemd/system/{charm.app.name}-backup.timer"
-    text = charm.mysql.templates.fill("backup.timer.j2", application=charm.app.name, schedule=schedule)
-    if charm.machine.read(path) != text:
+    path = f"/etc/systemd/system/{unit}"
+    file = charm.mysql.templates.fill("backup.timer.j2", path, application=charm.app.name, schedule=schedule)
+    if charm.machine.read(path) != file.content:
         checked = charm.machine.run("systemd-analyze", "calendar", schedule, check=False)
         if checked.code:
             raise ConfigError(
                 "backup-schedule", schedule, "a calendar event as in systemd.time(7), such as daily"
             )
-    return text
+    return file
 
 
-def _service(charm: MySqlCharm) -> str:
+def _service(charm: MySqlCharm, unit: str) -> File:
     return charm.mysql.templates.fill(
         "backup.service.j2",
+        f"/etc/systemd/system/{unit}",
         application=charm.app.name,
         program=str(HERE / "scheduled.py"),
         path=program.search_path(),

@@ -59,28 +59,28 @@ class Daemon:
         self.folder = f"/etc/{application}"
         self.config = f"{self.folder}/ceph.conf"
         self.keyring = f"{self.folder}/keyring"
-        self._drop_in = f"/etc/systemd/system/{unit.partition('@')[0]}@.service.d/openinfra.conf"
+        self.drop_in = f"/etc/systemd/system/{unit.partition('@')[0]}@.service.d/openinfra.conf"
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
         self._services = Services(machine, application)
         self._cluster_version = ""
 
-    def render(self, *, key: str, config: str, drop_in: str, cluster_version: str = "") -> None:
+    def render(self, *, key: str, config: File, drop_in: File, cluster_version: str = "") -> None:
         """Write what it starts with.
 
         Args:
             key: Its Ceph user's key.
-            config: Its ceph.conf.
-            drop_in: What is added to its systemd unit.
+            config: Its ceph.conf, at the path `config`.
+            drop_in: What is added to its systemd unit, at the path `drop_in`.
             cluster_version: What the cluster's own daemons run at least: it takes newer packages up after these.
         """
         self._cluster_version = cluster_version
         changed = render.write(
             self._machine,
             self.private(self.keyring, f"[{self._user}]\n\tkey = {key}\n"),
-            File(path=self.config, content=config),
-            File(path=self._drop_in, content=drop_in),
+            config,
+            drop_in,
         )
-        if self._drop_in in changed:
+        if self.drop_in in changed:
             self._machine.reload_systemd()
 
     @staticmethod
@@ -144,12 +144,12 @@ class Daemon:
     @property
     def paths(self) -> tuple[str, ...]:
         """What was written for it."""
-        return (str(Path(self._drop_in).parent), self.folder)
+        return (str(Path(self.drop_in).parent), self.folder)
 
     @property
     def _service(self) -> Service:
         """The unit and what it takes up at its start only."""
         options = options_at_start(self._machine.read(self.config) or "")
-        paths = (self.keyring, self._drop_in, *self._files)
+        paths = (self.keyring, self.drop_in, *self._files)
         files = (self._machine.read(path) or "" for path in paths)
         return Service(unit=self.unit, inputs=(*options, *files))
