@@ -33,6 +33,8 @@ class Mds:
         self.daemon = Daemon(
             machine, application, unit=f"ceph-mds@{self.name}.service", user=f"mds.{self.name}"
         )
+        self.services = self.daemon.services
+        self.programs = {self.daemon.unit: "ceph-mds"}
         self.admin = Admin(machine, self.daemon.config, f"mds.{self.name}", application)
 
     @property
@@ -75,6 +77,14 @@ class Mds:
             check = program.command(HERE / "check.py", kind, self._application)
             registry.leave_check(self.machine, kind, self._application, *check)
 
+    def apply(self) -> None:
+        """Have the daemon run; one that runs with an older configuration is left for `daemon.outdated`."""
+        self.daemon.apply()
+
+    def stop(self) -> None:
+        """Stop the daemon, and keep it stopped."""
+        self.daemon.stop()
+
     def is_ready(self) -> bool:
         """Return whether the monitors count the daemon among those that serve or stand by.
 
@@ -115,10 +125,3 @@ class Mds:
     def version(self) -> str:
         """Return the installed version, such as `18.2.7`; empty before it is installed."""
         return registry.version(self.machine, "ceph-mds")
-
-    def remove(self) -> None:
-        """Take everything of ours off the machine; packages that others need stay, and so do all data."""
-        self.daemon.remove()
-        registry.remove_checks(self.machine, self._application)
-        registry.uninstall(self.machine, self._application)
-        self.machine.remove(f"/var/lib/openinfra/{self._application}")

@@ -138,8 +138,7 @@ class Host:
 
     def stopped_services(self) -> list[str]:
         """Return the units that should run and do not."""
-        states = self.machine.service_states(*(service.unit for service in self._wanted_services()))
-        return [unit for unit, state in states.items() if state != "active"]
+        return self._services.stopped(*(service.unit for service in self._wanted_services()))
 
     @property
     def has_sshd(self) -> bool:

@@ -1,4 +1,4 @@
-"""A Ceph daemon with a configuration of its own: what it restarts for, its pause, and what is left of it."""
+"""A Ceph daemon with a configuration of its own, and what it restarts for."""
 
 import pytest
 
@@ -94,18 +94,3 @@ def test_it_takes_newer_packages_up_after_the_cluster(machine, daemon, cluster, 
     assert daemon.outdated() == outdated
     daemon.restart()
     assert not daemon.outdated()
-
-
-def test_a_pause_outlasts_a_restart_of_the_machine(machine, daemon):
-    daemon.pause()
-    machine.power_off()
-    machine.power_on()
-    assert (daemon.paused, daemon.runs()) == (True, False)
-    daemon.resume()
-    assert (daemon.paused, daemon.runs()) == (False, True)
-
-
-def test_nothing_of_it_is_left(machine, daemon):
-    daemon.remove()
-    assert not daemon.runs()
-    assert [path for path in machine.nodes if path.startswith("/etc/") and machine.nodes[path].is_file] == []

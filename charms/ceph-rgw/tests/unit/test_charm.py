@@ -461,7 +461,9 @@ def test_another_application_on_the_machine_blocks(deploy):
         "other/0 runs an object gateway on this machine already: remove one of the two"
     )
     assert "other/0" in model.machines[0].read("/var/lib/openinfra/owners/radosgw")
-    assert "runs no object gateway" in model.refuse(0, "pause")
+    assert "other/0 runs an object gateway on this machine: juju run other/0 pause" in model.refuse(
+        0, "pause"
+    )
 
 
 def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):
