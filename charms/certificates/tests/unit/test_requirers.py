@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import ops
 import pytest
 from sites import load, request
 
@@ -26,7 +27,8 @@ class Model:
     """What of a model keys and requirers need: secrets by their ids, one relation with a requirer's two units."""
 
     def __init__(self):
-        self.app = self
+        self.app = self._backend = self
+        self.model_uuid = "0"
         self.secrets = {}
         other, units = Named("mysql"), [Named(f"mysql/{number}") for number in (0, 1)]
         data = {other: {}, self: {}, **{unit: {} for unit in units}}
@@ -42,10 +44,12 @@ class Model:
         return SimpleNamespace(id=made)
 
     def get_secret(self, id):  # noqa: A002  as ops has it
-        return SimpleNamespace(
-            get_content=lambda *, refresh: self.secrets[id],
-            remove_all_revisions=lambda: self.secrets.pop(id),
-        )
+        return SimpleNamespace(remove_all_revisions=lambda: self.secrets.pop(id))
+
+    def secret_get(self, id, **_):  # noqa: A002
+        if id not in self.secrets:
+            raise ops.SecretNotFoundError
+        return self.secrets[id]
 
 
 class Cluster:
@@ -96,7 +100,7 @@ def test_the_key_of_a_ca_that_signs_no_more_is_removed_but_not_by_the_hook_that_
 
 
 def test_a_key_that_juju_does_not_give_out_is_named(model):
-    authority = Authority(certificate="", chain=("",), begins=0, ends=1)
+    authority = Authority(certificate="", chain=("",), begins=0, ends=1, secret="secret:9")
     with pytest.raises(NoKeyError, match="read the CA's key"):
         Keys(model).read(authority)
 

@@ -19,7 +19,7 @@ def bracketed(address: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Return whether it is an IPv4 or IPv6 address, as opposed to a name."""
+    """Return whether a text is an IP address, and no host name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
