@@ -192,6 +192,15 @@ def test_charm_py_is_short(source):
 
 def runtime_imports(path):
     """Return the modules that a file imports when it runs, not those that only type checkers read."""
+    for node in import_statements(path):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif node.module:
+            yield node.module
+
+
+def import_statements(path):
+    """Yield the imports that are made when a file runs, also those in its functions."""
     tree = ast.parse(path.read_text())
     unseen = {
         id(inner)
@@ -200,12 +209,8 @@ def runtime_imports(path):
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if id(node) in unseen:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in unseen:
+            yield node
 
 
 def test_the_workload_imports_no_ops(source):

@@ -90,7 +90,7 @@ PLANTED = (
         "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
     ),
     _planted(
-        "a rename without fsync", f"{LIB}/machine/__init__.py",
+        "a rename without fsync", f"{LIB}/machine/files.py",
         "        self._sync(beside)\n", "", "whole-files",
     ),
     _planted(
@@ -123,8 +123,8 @@ PLANTED = (
     ),
     _planted(
         "the time in a file", f"{CEPH}/ceph.py",
-        "            File(path=CONFIG, content=config),",
-        '            File(path=CONFIG, content=f"# {self.machine.now()}\\n{config}"),', "silent same-files converges",
+        "            config,\n            File(path=KEYRING",
+        '            File(path=CONFIG, content=f"# {self.machine.now()}\\n{config.content}"),\n            File(path=KEYRING', "silent same-files converges",
     ),
     _planted(
         "a turn that is never given back", f"{CEPH}/restarts.py",

@@ -95,6 +95,7 @@ class Ceph:
         """Write the configuration; return whether anything changed."""
         config = self._templates.fill(
             "ceph.conf.j2",
+            CONFIG,
             application=self.application,
             fsid=state.identity.fsid,
             monitors=sorted({endpoint(member.public_address) for member in state.monitors}),
@@ -104,7 +105,7 @@ class Ceph:
         )
         keyring = f"[client.admin]\n\tkey = {state.identity.admin_key}\n"
         files = [
-            File(path=CONFIG, content=config),
+            config,
             File(path=KEYRING, content=keyring, mode=0o600),
             File(path=OSD_DEVICE, content=_text("files/osd-device"), mode=0o755),
             File(path=_drop_in("ceph-osd@"), content=_text("files/ceph-osd.conf")),

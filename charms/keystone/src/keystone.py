@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ class Keystone:
         cache_cas = (server.ca for server in state.servers)
         config = self._templates.fill(
             "keystone.conf.j2",
+            self._config_path,
             application=self.application,
             settings=state.settings,
             expired_window=EXPIRED_WINDOW,
@@ -94,7 +96,7 @@ class Keystone:
         render.write(
             self.machine,
             File(path=f"{self.api.etc}/policy.yaml", content=policy),
-            File(path=self._config_path, content=config, mode=0o640, group=self.api.user),
+            dataclasses.replace(config, mode=0o640, group=self.api.user),
             File(path=self._module_path, content=module),
             File(path=self._forget_path, content=forget),
         )

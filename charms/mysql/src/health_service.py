@@ -42,8 +42,10 @@ class HealthService:
             state: What the model says.
             may_have_died: Whether to look if a service runs that was started before.
         """
+        path = f"/etc/systemd/system/{self.unit}"
         unit = self._templates.fill(
             "health.service.j2",
+            path,
             application=self._application,
             program=self._program,
             address=state.member.client_address,
@@ -52,16 +54,15 @@ class HealthService:
         )
         program = (HERE / "files/health-service.py").read_text(encoding="utf-8")
         tls = state.tls if state.tls and state.tls.copies else None
-        path = f"/etc/systemd/system/{self.unit}"
         changed = render.write(
             self._machine,
-            File(path=path, content=unit),
+            unit,
             File(path=self._program, content=program, mode=0o755),
             File(path=self._files, content=f"{tls.chain}\n{tls.key}\n{tls.ca}\n" if tls else ""),
         )
         if path in changed:
             self._machine.reload_systemd()
-        service = Service(unit=self.unit, inputs=(unit, program))
+        service = Service(unit=self.unit, inputs=(unit.content, program))
         if may_have_died or self.unit not in self._services.units:
             self._services.ensure_running([service])
         for outdated in self._services.outdated([service]):

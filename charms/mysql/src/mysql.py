@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import re
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ class MySql:
         """Write the configuration, and leave the checks for `host`."""
         config = self.templates.fill(
             "openinfra.cnf.j2",
+            CONFIG,
             application=self.application,
             node_name=state.member.unit,
             client_address=state.member.client_address,
@@ -134,12 +136,15 @@ class MySql:
         )
         # A Galera cluster's name has room for 32 characters (its messages between members).
         start = self.templates.fill(
-            "mariadb-start.j2", application=self.application, cluster_name=state.cluster_id.replace("-", "")
+            "mariadb-start.j2",
+            START,
+            application=self.application,
+            cluster_name=state.cluster_id.replace("-", ""),
         )
         changed = render.write(
             self.machine,
-            File(path=CONFIG, content=config),
-            File(path=START, content=start, mode=0o755),
+            config,
+            dataclasses.replace(start, mode=0o755),
             File(path=DROP_IN, content=_text("mariadb.conf")),
         )
         if DROP_IN in changed:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import backup
 import store
 from openinfra_charm.daemon import registry, render
-from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Service
 from openinfra_charm.interfaces import s3
 from openinfra_charm.machine import program
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import ops
 
     from mysql import MySql
+    from openinfra_charm.daemon.render import File
     from openinfra_charm.interfaces.s3 import Bucket
     from state import Members, Settings
     from store import Backup
@@ -115,11 +115,10 @@ class Schedule:
 
     def _run(self, settings: Settings) -> None:
         """Have the timer run."""
-        texts = {self._timer: self._timer_text(settings), self._service: self._service_text(settings)}
-        files = (File(path=f"/etc/systemd/system/{unit}", content=text) for unit, text in texts.items())
-        if render.write(self.mysql.machine, *files):
+        timer = self._timer_file(settings)
+        if render.write(self.mysql.machine, timer, self._service_file(settings)):
             self.mysql.machine.reload_systemd()
-        wanted, services = Service(unit=self._timer, inputs=(texts[self._timer],)), self.mysql.services
+        wanted, services = Service(unit=self._timer, inputs=(timer.content,)), self.mysql.services
         services.ensure_running([wanted])
         for outdated in services.outdated([wanted]):
             services.restart(outdated)
@@ -135,22 +134,23 @@ class Schedule:
         others = [unit for unit in able if unit != self.members.writer]
         return (others or able or [""])[-1]
 
-    def _timer_text(self, settings: Settings) -> str:
-        schedule = settings.backup_schedule
-        text = self.mysql.templates.fill(
-            "backup.timer.j2", application=self.mysql.application, schedule=schedule
+    def _timer_file(self, settings: Settings) -> File:
+        schedule, path = settings.backup_schedule, f"/etc/systemd/system/{self._timer}"
+        file = self.mysql.templates.fill(
+            "backup.timer.j2", path, application=self.mysql.application, schedule=schedule
         )
-        if self.mysql.machine.read(f"/etc/systemd/system/{self._timer}") != text:
+        if self.mysql.machine.read(path) != file.content:
             checked = self.mysql.machine.run("systemd-analyze", "calendar", schedule, check=False)
             if checked.code:
                 raise ConfigError(
                     "backup-schedule", schedule, "a calendar event as in systemd.time(7), such as daily"
                 )
-        return text
+        return file
 
-    def _service_text(self, settings: Settings) -> str:
+    def _service_file(self, settings: Settings) -> File:
         return self.mysql.templates.fill(
             "backup.service.j2",
+            f"/etc/systemd/system/{self._service}",
             application=self.mysql.application,
             program=str(HERE / "scheduled.py"),
             path=program.search_path(),
