@@ -14,6 +14,7 @@ import pytest
 from charmcraft.models.config import JujuConfig
 from charmcraft.models.project import PlatformCharm
 
+from openinfra_charm.openstack.actions import STANDARD
 from openinfra_model.pack import charm_names
 
 ROOT = Path(__file__).parents[2]
@@ -24,16 +25,22 @@ BARE_NUMBER = ["string", "integer"]
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool", "number": "float"}
 MAX_CHARM_LINES = 300
 
-# Prints, for each of the actions named as arguments, the parameters that its module takes: type and default.
+# Prints, for each of the actions named as arguments, the parameters that it takes: type and default. Those that every API has are
+# in the shared package, if the charm has no module of that name.
 DESCRIBE_ACTIONS = """\
-import dataclasses, importlib, json, sys
+import dataclasses, importlib, importlib.util, json, sys
+def find(name):
+    if importlib.util.find_spec("actions." + name.replace("-", "_")) is None:
+        return importlib.import_module("openinfra_charm.openstack.actions").STANDARD[name]
+    module = importlib.import_module("actions." + name.replace("-", "_"))
+    return type("Action", (), {"params": module.Params, "run": module.run})
 def describe(field):
     required = field.default is dataclasses.MISSING
     return {"type": str(field.type), "required": required, "default": None if required else field.default}
 print(json.dumps({
-    name: {field.name: describe(field) for field in dataclasses.fields(module.Params)}
+    name: {field.name: describe(field) for field in dataclasses.fields(action.params)}
     for name in sys.argv[1:]
-    if callable((module := importlib.import_module("actions." + name.replace("-", "_"))).run)
+    if callable((action := find(name)).run)
 }))
 """
 
@@ -63,7 +70,9 @@ def test_charmcraft_takes_it(source):
 def test_its_rooms_are_there(source):
     for name in ("README.md", "src/charm.py", "tests/unit"):
         assert (source.path / name).exists(), name
-    renders = any("Templates(" in file.read_text() for file in source.path.glob("src/*.py"))
+    renders = any(
+        word in file.read_text() for file in source.path.glob("src/*.py") for word in ("Templates(", "Spec(")
+    )
     assert (source.path / "src/templates").exists() == renders
     assert (source.path / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
@@ -172,8 +181,45 @@ def test_actions_modules_are_all_declared(source):
         if any("run" in bound_names(node) for node in ast.parse(path.read_text()).body)
     }
 
+    standard = STANDARD.keys() if is_an_openstack_api(source) else set()
     assert called == modules & source.actions.keys()
-    assert source.actions.keys() <= modules
+    assert source.actions.keys() == modules & source.actions.keys() | standard
+    assert not modules & standard
+
+
+def is_an_openstack_api(source):
+    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
+
+
+def test_an_openstack_api_has_what_all_have(source):
+    if not is_an_openstack_api(source):
+        return
+    project = source.project
+    assert {"release", "region", "workers", "debug", "extra-config"} <= project["config"]["options"].keys()
+    assert {"cluster", "certificates", "gateway"} <= source.endpoints.keys()
+    assert "internal" in project["extra-bindings"]
+
+
+def test_an_openstack_apis_modules_are_given_what_they_need(source):
+    """None but `charm.py` and the actions knows the charm, and none of them needs one that needs it."""
+    if not is_an_openstack_api(source):
+        return
+    folder = source.path / "src"
+    names = {path.stem for path in folder.glob("*.py")}
+    imports = {name: all_imports(folder / f"{name}.py") & names for name in names}
+    assert [name for name, imported in imports.items() if "charm" in imported] == []
+    while leaves := [name for name, imported in imports.items() if not imported]:
+        for name in leaves:
+            del imports[name]
+        imports = {name: imported - set(leaves) for name, imported in imports.items()}
+    assert imports == {}
+
+
+def all_imports(path):
+    """Return the modules that a file imports, also for type checkers alone."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def test_charm_py_is_short(source):

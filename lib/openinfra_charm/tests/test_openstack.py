@@ -17,9 +17,9 @@ from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
 from openinfra_charm.openstack import oslo
-from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.openstack.api import Api
 from openinfra_charm.openstack.files import openinfra_cache, openinfra_errors
-from openinfra_charm.testing import Software
+from openinfra_charm.openstack.programs import Programs
 
 ACCESS = Access(
     endpoints=("10.0.0.5:3306", "10.0.0.6:3306"),
@@ -33,10 +33,7 @@ API, FRONT = "/etc/systemd/system/glance-api.service", "/etc/systemd/system/glan
 
 @pytest.fixture
 def api(machine):
-    description = Description(
-        wsgi="glance.wsgi.api:application", environment={"OS_GLANCE_CONFIG_DIR": "{etc}"}
-    )
-    api = Api(machine, "glance", description)
+    api = Api(machine, "glance", {"OS_GLANCE_CONFIG_DIR": "/etc/glance"})
     api.install()
     return api
 
@@ -65,7 +62,7 @@ def test_the_unit_runs_the_trees_server_as_the_user_with_its_environment(machine
         assert f"\n{line}\n" in unit
     assert "ExecStart=/opt/glance/current/bin/uwsgi " in unit
     assert "--processes 3" in unit
-    assert "--module glance.wsgi.api:application" in unit
+    assert "--module openinfra_wsgi:application" in unit
     assert machine.users == {"root", "glance"}
 
 
@@ -97,9 +94,9 @@ def test_its_problem_is_what_it_says_itself(machine, api):
     assert api.problem(3) == ""
 
 
-def test_programs_run_as_the_user_without_the_charms_own_modules(machine, api):
+def test_programs_run_as_the_user_without_the_charms_own_modules(machine):
     machine.handlers["runuser"] = lambda argv, _: None
-    api.run("glance-manage", "db_sync", tree="2026.1-0", env={"PASSWORD": "x"})
+    Programs(machine, "glance").run("glance-manage", "db_sync", tree="2026.1-0", env={"PASSWORD": "x"})
     assert machine.argv[-1] == "runuser -u glance -- /opt/glance/2026.1-0/bin/glance-manage db_sync"
     assert machine.env == {"PASSWORD": "x", "PYTHONPATH": ""}
 
@@ -257,17 +254,3 @@ def test_an_answer_is_handed_on_as_it_is():
         return [b"made"]
 
     assert call(openinfra_errors.guarded(works)) == ("201 Created", {"X-Subject-Token": "token"}, b"made")
-
-
-def test_tables_are_converted_with_the_trees_python(api, machine):
-    tree = Software()
-    tree.programs = {"runuser": lambda _argv, _stdin: None}
-    machine.bring(tree)
-    api.render(workers=1)
-    api.convert_tables("/etc/glance/glance.conf")
-    program = "/usr/lib/openinfra/glance/openinfra_tables.py"
-    assert machine.exists(program)
-    assert (
-        machine.argv[-1]
-        == f"runuser -u glance -- /opt/glance/current/bin/python {program} /etc/glance/glance.conf"
-    )

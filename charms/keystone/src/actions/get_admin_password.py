@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import accounts
 from openinfra_charm.model.actions import NoParams, Outcome
 
 if TYPE_CHECKING:
@@ -19,5 +18,5 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
     Raises:
         ActionError: There is no user yet.
     """
-    content = accounts.administrator(charm)
+    content = charm.accounts.administrator()
     return Outcome(summary=f"the password of {content['username']} is {content['password']}", result=content)

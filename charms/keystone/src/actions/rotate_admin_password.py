@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import accounts
 from admin import RefusedError, UnreachableError
 from openinfra_charm.model.actions import ActionError, NoParams, Outcome, require_leader
 
@@ -24,9 +23,9 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
         ActionError: This is not the leader, or Keystone cannot be reached.
     """
     require_leader(charm, "rotate-admin-password")
-    accounts.administrator(charm)
+    charm.accounts.administrator()
     try:
-        accounts.rotate_administrator(charm)
+        charm.accounts.rotate_administrator()
     except (UnreachableError, RefusedError) as error:
         raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     return Outcome(summary="admin has a new password: get-admin-password, openrc")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import keys
+from keys import TooEarlyError
 from openinfra_charm.model.actions import ActionError, NoParams, Outcome, require_leader
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
     """
     require_leader(charm, "rotate-keys")
     try:
-        following = keys.rotate(charm, charm.settings)
-    except keys.NotYetError as error:
+        following = charm.keys.rotate()
+    except TooEarlyError as error:
         raise ActionError(str(error)) from error
-    keys.advance(charm, charm.settings)
+    charm.keys.advance()
     return Outcome(
         summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",
         result={"generation": following.generation, "keys": sorted(following.fernet)},

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import ops
 
@@ -38,17 +39,29 @@ class NoParams:
     """The parameters of an action that takes none."""
 
 
+class Action(NamedTuple):
+    """An action that several charms have: its parameters, and what does it, which is given whose action it is and these."""
+
+    params: type[Any]
+    run: Callable[[Any, Any], Outcome]
+
+
 def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
-    """Run the action's module and report its outcome."""
+    """Run the module of a charm's own action and report its outcome."""
     module = importlib.import_module(f"actions.{event.handle.kind.removesuffix('_action')}")
-    texts = {field.name for field in fields(module.Params) if field.type in {"str", str}}
+    carry_out(event, module.Params, partial(module.run, charm))
+
+
+def carry_out(event: ops.ActionEvent, params_type: type[Any], run: Callable[[Any], Outcome]) -> None:
+    """Run an action with its parameters and report its outcome."""
+    texts = {field.name for field in fields(params_type) if field.type in {"str", str}}
     for key, value in event.params.items():
         if isinstance(value, int) and key.replace("-", "_") in texts:
             # Juju reads osd-ids=6 as a number where the schema lets it (`type: [string, integer]`).
             event.params[key] = str(value)
-    params = event.load_params(module.Params, errors="fail")
+    params = event.load_params(params_type, errors="fail")
     try:
-        outcome = module.run(charm, params)
+        outcome = run(params)
     except ActionError as error:
         event.fail(str(error))
         return
