@@ -2,11 +2,14 @@
 
 import configparser
 import http.server
+import importlib
 import json
 import socket
 import socketserver
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from pymemcache.client import hash as ring
@@ -254,3 +257,55 @@ def test_an_answer_is_handed_on_as_it_is():
         return [b"made"]
 
     assert call(openinfra_errors.guarded(works)) == ("201 Created", {"X-Subject-Token": "token"}, b"made")
+
+
+@pytest.fixture
+def load_wsgi(monkeypatch, tmp_path):
+    """Return a function that loads the module that serves, around an API and what says whether it can work."""
+
+    def load(service, problem):
+        parts = {"openinfra_errors": openinfra_errors, "glance_api": SimpleNamespace(application=service)}
+        parts["openinfra_health"] = SimpleNamespace(problem=problem)
+        for name, part in parts.items():
+            monkeypatch.setitem(sys.modules, name, part)
+        monkeypatch.setenv("OPENINFRA_PAUSED", str(tmp_path / "paused"))
+        monkeypatch.setenv("OPENINFRA_WSGI", "glance_api:application")
+        name = f"{openinfra_errors.__package__}.openinfra_wsgi"
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    return load
+
+
+def ask(module, path):
+    answers = []
+    body = b"".join(
+        module.application({"PATH_INFO": path}, lambda status, _, __=None: answers.append(status))
+    )
+    return answers[0], body
+
+
+def test_the_health_is_beside_the_api_and_asked_for_once_a_second(load_wsgi, monkeypatch):
+    def serves(_environ, start_response):
+        start_response("201 Created", [])
+        return [b"made"]
+
+    asked, now = [], [1000.0]
+    module = load_wsgi(serves, lambda: asked.append(1) or "no database")
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    assert ask(module, "/v2/images") == ("201 Created", b"made")
+    for _ in range(5):
+        assert ask(module, "/openinfra/health") == ("503 Service Unavailable", b"no database\n")
+    assert len(asked) == 1
+    now[0] += 2
+    ask(module, "/openinfra/health")
+    assert len(asked) == 2
+
+
+def test_a_paused_unit_says_so_to_the_gateway_and_serves_on(load_wsgi, tmp_path):
+    module = load_wsgi(lambda _environ, start_response: start_response("200 OK", []) or [b"yes"], lambda: "")
+    assert ask(module, "/openinfra/health") == ("200 OK", b"healthy\n")
+    module._known = (0.0, "")
+    (tmp_path / "paused").touch()
+    assert ask(module, "/openinfra/health") == ("503 Service Unavailable", b"paused\n")
+    assert ask(module, "/") == ("200 OK", b"yes")

@@ -1,7 +1,7 @@
 """What tells one OpenStack API from another, as data; `openinfra_charm.openstack.service.Service` makes a charm of it.
 
-In the texts of commands and environments `{application}`, `{etc}`, `{lib}` and `{config}` are the application's name, its folder of
-configuration, the folder that its processes may write, and its configuration file.
+In the texts of commands and environments `{application}`, `{etc}`, `{lib}`, `{modules}` and `{config}` are the application's name, its
+folder of configuration, the folder that its processes may write, that of the modules in `files/`, and its configuration file.
 """
 
 from __future__ import annotations

@@ -40,8 +40,12 @@ class Workload:
         self._configs = {name: f"{self.etc}/{name.removesuffix('.j2')}" for name in spec.templates}
         self.config_path = self._configs[spec.templates[0]]
         self.places = {
-            "application": application, "etc": self.etc, "lib": self.lib, "config": self.config_path,
-        }  # fmt: skip
+            "application": application,
+            "etc": self.etc,
+            "lib": self.lib,
+            "modules": f"/usr/lib/openinfra/{application}",
+            "config": self.config_path,
+        }
         environment = {
             "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
