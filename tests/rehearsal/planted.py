@@ -90,7 +90,7 @@ PLANTED = (
         "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
     ),
     _planted(
-        "a rename without fsync", f"{LIB}/machine/__init__.py",
+        "a rename without fsync", f"{LIB}/machine/files.py",
         "        self._sync(beside)\n", "", "whole-files",
     ),
     _planted(

@@ -309,3 +309,11 @@ def test_a_paused_unit_says_so_to_the_gateway_and_serves_on(load_wsgi, tmp_path)
     (tmp_path / "paused").touch()
     assert ask(module, "/openinfra/health") == ("503 Service Unavailable", b"paused\n")
     assert ask(module, "/") == ("200 OK", b"yes")
+
+
+def test_an_operators_lines_come_once():
+    config, lines = "[token]\nexpiration = 1\n", "[cors]\nallowed_origin = x\n\n"
+    once = oslo.extended(config, lines)
+    assert once == "[token]\nexpiration = 1\n\n# From the option extra-config\n[cors]\nallowed_origin = x\n"
+    assert oslo.extended(once, lines) == once
+    assert oslo.extended(config, " \n") == config

@@ -109,10 +109,10 @@ def resume(service: Service, _: NoParams) -> Outcome:
 
 
 STANDARD = {
-    "finish-upgrade": Action(FinishUpgrade, finish_upgrade),
-    "pause": Action(NoParams, pause),
-    "resume": Action(NoParams, resume),
-    "rollback-release": Action(NoParams, rollback_release),
-    "show-job": Action(show_job.Params, show_job.run),
-    "upgrade-release": Action(UpgradeRelease, upgrade_release),
+    "finish-upgrade": Action(params=FinishUpgrade, run=finish_upgrade),
+    "pause": Action(params=NoParams, run=pause),
+    "resume": Action(params=NoParams, run=resume),
+    "rollback-release": Action(params=NoParams, run=rollback_release),
+    "show-job": Action(params=show_job.Params, run=show_job.run),
+    "upgrade-release": Action(params=UpgradeRelease, run=upgrade_release),
 }

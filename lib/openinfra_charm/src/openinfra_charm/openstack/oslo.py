@@ -105,7 +105,7 @@ def authtoken(access: keystone.Access, *, ca_path: str) -> dict[str, dict[str, o
 
 
 def extended(config: str, lines: str) -> str:
-    """Return a configuration with an operator's lines (option `extra-config`) after it.
+    """Return a configuration with an operator's lines (option `extra-config`) after it, where they are not already.
 
     Raises:
         ConfigError: They are not of the form, or set what the charm does.
@@ -117,14 +117,16 @@ def extended(config: str, lines: str) -> str:
     except configparser.Error as error:
         why = str(error).splitlines()[0]
         raise ConfigError("extra-config", lines, f"sections and options as in an INI file ({why})") from error
-    own = _parsed(config)
+    end = f"\n# From the option extra-config\n{lines.strip()}\n"
+    written = config.removesuffix(end)
+    own = _parsed(written)
     for section in added.sections():
         for key in added[section]:
             if own.has_option(section, key):
                 raise ConfigError(
                     "extra-config", lines, f"what the charm leaves open; [{section}] {key} it sets itself"
                 )
-    return f"{config}\n# From the option extra-config\n{lines.strip()}\n"
+    return f"{written}{end}"
 
 
 def _parsed(text: str) -> configparser.RawConfigParser:

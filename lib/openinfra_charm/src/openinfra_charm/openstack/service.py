@@ -16,7 +16,7 @@ the actions of `openinfra_charm.openstack.actions`. See docs/openstack-service.m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -298,9 +298,9 @@ class Service(ops.Object):
         self.unit.set_workload_version(self.workload.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:
-        standard = STANDARD.get(event.handle.kind.removesuffix("_action").replace("_", "-"))
-        if standard:
-            actions.carry_out(event, standard.params, partial(standard.run, self))
+        name = event.handle.kind.removesuffix("_action").replace("_", "-")
+        if name in STANDARD:
+            actions.carry_out(STANDARD[name], self, event)
         else:
             actions.perform(self._charm, event)
 

@@ -1,19 +1,17 @@
-"""Rotate the keys of tokens and stored credentials."""
+"""The keys of tokens and stored credentials."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from keys import TooEarlyError
-from openinfra_charm.model.actions import ActionError, NoParams, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
 
-Params = NoParams
 
-
-def run(charm: KeystoneCharm, _: Params) -> Outcome:
+def rotate_keys(charm: KeystoneCharm) -> Outcome:
     """Put the staged keys into use and stage new ones, which every unit then acknowledges.
 
     Raises:
