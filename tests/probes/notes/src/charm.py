@@ -18,6 +18,7 @@ SPEC = Spec(
     needs=(DATABASE, IDENTITY, CACHE, MESSAGING),
     schema=Schema(sync=((*PROGRAM, "sync"),), expand=((*PROGRAM, "sync"),)),
     processes=(Process(name="filer", command=(*PROGRAM, "file")),),
+    enough=("service",),
     catalogue=(Catalogued(name="notes", type="notes", description="Notes", path="/v1"),),
 )
 

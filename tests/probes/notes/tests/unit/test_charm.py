@@ -87,7 +87,8 @@ def test_keystone_is_asked_for_a_user_and_a_place_in_the_catalogue(three):
         assert (asked["service_name"], asked["type"]) == ("notes", "notes")
         return [asked[f"{kind}_url"] for kind in ("public", "internal", "admin")]
 
-    assert three.local[IDENTITY, "app"]["region"] == "RegionOne"
+    asked = three.local[IDENTITY, "app"]
+    assert (asked["region"], asked["roles-enough"]) == ("RegionOne", '["service"]')
     assert urls() == ["https://10.0.0.10:18900/v1"] * 3
     three.relate_gateway("cloud.example:8900")
     three.tell(GATEWAY, app={"internal-endpoints": '["10.1.0.100:8900"]'})
@@ -315,3 +316,15 @@ def test_nothing_is_left_on_the_machine(one):
     assert left == []
     assert "notes" not in machine.users
     assert machine.enabled == set()
+
+
+def test_the_documents_show_this_very_charm():
+    import re
+    from pathlib import Path
+
+    charm = Path(__file__).parents[2] / "src"
+    text = (Path(__file__).parents[5] / "docs/openstack-service.md").read_text()
+    for kind, path in (("python", charm / "charm.py"), ("ini", charm / "templates/notes.conf.j2")):
+        shown = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)[0].splitlines()
+        written = path.read_text().splitlines()
+        assert [line for line in shown if line not in written] == []
