@@ -3,6 +3,8 @@
 import configparser
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import ops
 import pytest
@@ -319,8 +321,6 @@ def test_nothing_is_left_on_the_machine(one):
 
 
 def test_the_documents_show_this_very_charm():
-    import re
-    from pathlib import Path
 
     charm = Path(__file__).parents[2] / "src"
     text = (Path(__file__).parents[5] / "docs/openstack-service.md").read_text()
