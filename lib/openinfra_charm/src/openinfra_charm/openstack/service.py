@@ -192,7 +192,7 @@ class Service(ops.Object):
         if self.unit.is_leader():
             requirer = self._requirer(options)
             for need, relation in self._related():
-                if relation:
+                if relation and relation.active:
                     need.ask(relation, requirer)
 
     def _gather(self, settings: Any, options: Options) -> State | None:
@@ -289,7 +289,7 @@ class Service(ops.Object):
         if self.cluster.turn_reason == RESTART:
             self.cluster.release_turn()
         for need, relation in self._related():
-            if relation:
+            if relation and relation.active:
                 need.take_up(relation, self._requirer(options))
 
     # The other events

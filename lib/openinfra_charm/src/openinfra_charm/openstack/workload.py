@@ -14,6 +14,7 @@ from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import program
 from openinfra_charm.openstack import check, oslo, release
 from openinfra_charm.openstack.api import HEALTH, Api
+from openinfra_charm.openstack.needs import Database
 from openinfra_charm.openstack.processes import Processes
 from openinfra_charm.openstack.programs import Programs
 from openinfra_charm.openstack.release import Releases
@@ -149,6 +150,7 @@ class Workload:
         if self.api.outdated(*inputs):
             self.api.restart(*inputs)
         self.processes.restart(*inputs)
+        self.processes.apply(*inputs)
 
     def is_ready(self) -> bool:
         """Return whether the service can do its work."""
@@ -207,7 +209,9 @@ class Workload:
         if self._spec.schema:
             for command in self.commands(self._spec.schema.sync):
                 self.programs.run(*command, env=oslo.PATIENT)
-            self.programs.run("python", f"{self.api.modules}/{_TABLES}", self.config_path)
+        for need in self._spec.needs:
+            if isinstance(need, Database):
+                self.programs.run("python", f"{self.api.modules}/{_TABLES}", self.config_path, need.name)
 
     def forget_caches(self) -> None:
         """Empty the caches: what is in them may be of another database.

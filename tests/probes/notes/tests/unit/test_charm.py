@@ -214,6 +214,9 @@ def test_a_process_that_takes_no_turn_restarts_at_once(deploy, monkeypatch):
     model.held = {0}
     model.configure(longest=50)
     assert (starts(model, API), starts(model, FILER)) == ([1, 1, 1], [1, 2, 2])
+    model.held = set()
+    model.update_status()
+    assert (starts(model, API), starts(model, FILER)) == ([2, 2, 2], [2, 2, 2])
 
 
 def test_a_new_password_is_used_before_it_is_said(three):

@@ -16,7 +16,7 @@ def _engine():
     limits = config.get("database", "connection_parameters", fallback="")
     # oslo.config would read a single dollar as a reference.
     url = f"{url}&{limits}".replace("$$", "$")
-    return sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, pool_recycle=300)
+    return sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
 
 
 _database = _engine()
