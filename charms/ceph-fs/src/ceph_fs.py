@@ -33,6 +33,8 @@ class Mds:
         self.daemon = Daemon(
             machine, application, unit=f"ceph-mds@{self.name}.service", user=f"mds.{self.name}"
         )
+        self.services = self.daemon.services
+        self.programs = {self.daemon.unit: "ceph-mds"}
         self.admin = Admin(machine, self.daemon.config, f"mds.{self.name}", application)
 
     @property
@@ -52,6 +54,7 @@ class Mds:
         """Write the configuration."""
         config = self._templates.fill(
             "ceph.conf.j2",
+            self.daemon.config,
             application=self._application,
             fsid=state.access.fsid,
             monitors=state.access.mon_host,
@@ -63,13 +66,24 @@ class Mds:
             last=PORTS.stop - 1,
         )
         drop_in = self._templates.fill(
-            "ceph-mds.service.j2", application=self._application, config=self.daemon.config
+            "ceph-mds.service.j2",
+            self.daemon.drop_in,
+            application=self._application,
+            config=self.daemon.config,
         )
         access = state.access
         self.daemon.render(key=access.key, config=config, drop_in=drop_in, cluster_version=access.version)
         for kind in registry.CHECKS:
             check = program.command(HERE / "check.py", kind, self._application)
             registry.leave_check(self.machine, kind, self._application, *check)
+
+    def apply(self) -> None:
+        """Have the daemon run; one that runs with an older configuration is left for `daemon.outdated`."""
+        self.daemon.apply()
+
+    def stop(self) -> None:
+        """Stop the daemon, and keep it stopped."""
+        self.daemon.stop()
 
     def is_ready(self) -> bool:
         """Return whether the monitors count the daemon among those that serve or stand by.
@@ -111,10 +125,3 @@ class Mds:
     def version(self) -> str:
         """Return the installed version, such as `18.2.7`; empty before it is installed."""
         return registry.version(self.machine, "ceph-mds")
-
-    def remove(self) -> None:
-        """Take everything of ours off the machine; packages that others need stay, and so do all data."""
-        self.daemon.remove()
-        registry.remove_checks(self.machine, self._application)
-        registry.uninstall(self.machine, self._application)
-        self.machine.remove(f"/var/lib/openinfra/{self._application}")

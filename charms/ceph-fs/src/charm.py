@@ -6,9 +6,10 @@ from __future__ import annotations
 import ops
 
 from admin import UnreachableError
-from ceph_fs import DAEMON, Mds
+from ceph_fs import Mds
 from openinfra_charm import machine as machines
-from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.owned import Owned
+from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
@@ -28,6 +29,8 @@ class CephFsCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.mds = Mds(self.machine, self.app.name)
+        self.owned = Owned(self.machine, self.unit.name, self.mds)
+        self.paused = Pause(self.unit.name, self.mds)
         self.cluster = Cluster(self, "cluster")
         self.missing: list[ops.StatusBase] = []
         for event in (
@@ -55,14 +58,14 @@ class CephFsCharm(ops.CharmBase):
         except UnreachableError as error:
             self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
         if isinstance(event, ops.RelationBrokenEvent):
-            self.mds.daemon.stop()
+            self.mds.stop()
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         settings = Settings.parse(self.load_config(Config))
-        leftovers.occupy(self.machine, self.unit.name, self.mds.footprint)
+        self.owned.claim()
         self.mds.install()
         if not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
@@ -71,9 +74,9 @@ class CephFsCharm(ops.CharmBase):
         if access is None:
             return
         self.mds.render(State(settings=settings, address=self._address("public"), access=access))
-        if self.mds.daemon.paused:
+        if self.paused:
             return
-        self.mds.daemon.apply()
+        self.mds.apply()
         self.missing += self.cluster.restart_in_turn(
             self.mds.daemon,
             lambda: self.mds.wait_until_ready(RESTART_SECONDS),
@@ -123,38 +126,29 @@ class CephFsCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)
-        if self.owns_daemon:
-            self.mds.daemon.stop()
+        self.owned.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self.missing.append(status.LEAVING)
-        if self.owns_daemon:
-            self.mds.remove()
-            registry.disclaim(self.machine, DAEMON, self.unit.name)
-
-    @property
-    def owns_daemon(self) -> bool:
-        """Whether this unit, not one of another application, runs the machine's metadata server."""
-        return registry.owner(self.machine, DAEMON) == self.unit.name
+        self.owned.remove()
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        daemon = self.mds.daemon
-        if self.missing:
-            pass
-        elif daemon.paused:
-            self.missing.append(status.paused(self.unit.name))
-        elif not daemon.was_started:
+        if not (self.missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        elif not daemon.runs():
-            self.missing.append(status.does_not_run("ceph-mds", self.unit.name, daemon.unit))
-        elif self.cluster.planned and len(self.cluster.units) <= int(self.config["max-mds"]):
-            self.missing.append(
-                ops.ActiveStatus("no metadata server stands by: juju add-unit " + self.app.name)
-            )
-        status.add_all(event, self.missing)
+        status.add_all(event, self.missing or self._statuses())
+
+    def _statuses(self) -> list[ops.StatusBase]:
+        """Return what is wrong with what runs, or should run."""
+        if self.paused:
+            return [self.paused.status]
+        if down := self.owned.problems():
+            return down
+        if self.cluster.planned and len(self.cluster.units) <= int(self.config["max-mds"]):
+            return [ops.ActiveStatus(f"no metadata server stands by: juju add-unit {self.app.name}")]
+        return []
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def _why_not_ready(mds: Mds) -> str | None:
     try:
         return (
             None
-            if mds.daemon.paused or mds.is_ready()
+            if mds.services.paused or mds.is_ready()
             else "the metadata server neither serves nor stands by"
         )
     except UnreachableError as error:

@@ -64,7 +64,9 @@ class Rgw:
             machine, application, unit=unit, user=f"client.{self.name}",
             files=(self._keystone_ca, self._host_names),
         )  # fmt: skip
-        self.front = Front(machine, application, user="ceph", tls=certificate)
+        self.services = self.daemon.services
+        self.front = Front(machine, application, user="ceph", tls=certificate, services=self.services)
+        self.programs = {self.daemon.unit: "radosgw", self.front.unit: "haproxy"}
         self.admin = Admin(machine, self.daemon.config, f"client.{self.name}")
         self._password = f"{folder}/keystone-password"
         self._trusted = f"{folder}/trusted.pem"
@@ -90,6 +92,7 @@ class Rgw:
         """Write the configuration."""
         config = self._templates.fill(
             "ceph.conf.j2",
+            self.daemon.config,
             application=self._application,
             settings=state.settings,
             # What the daemon reads the password from is a file of its own, each time that it needs it.
@@ -103,6 +106,7 @@ class Rgw:
         )
         drop_in = self._templates.fill(
             "ceph-radosgw.service.j2",
+            self.daemon.drop_in,
             application=self._application,
             config=self.daemon.config,
             trusted=self._trusted,
@@ -157,23 +161,6 @@ class Rgw:
         """Stop both, and keep them stopped."""
         self.front.stop()
         self.daemon.stop()
-
-    def pause(self) -> None:
-        """Stop both until `resume`, also over a restart of the machine."""
-        self.front.stop()
-        self.daemon.pause()
-
-    def resume(self) -> None:
-        """Start both again after `pause`."""
-        self.daemon.resume()
-        self.front.apply()
-
-    def failed(self) -> tuple[str, str] | None:
-        """Return what should run and does not, as a program and its unit; None where all runs."""
-        parts = (("radosgw", self.daemon), ("haproxy", self.front))
-        units = {part.unit: name for name, part in parts if part.was_started}
-        states = self.machine.service_states(*units)
-        return next(((name, unit) for unit, name in units.items() if states[unit] != "active"), None)
 
     def found(self, site: Site) -> None:
         """Make realm, zone group and zone, as far as they are not there.
@@ -235,16 +222,6 @@ class Rgw:
     def version(self) -> str:
         """Return the installed version, such as `18.2.7`; empty before it is installed."""
         return registry.version(self.machine, "radosgw")
-
-    def remove(self) -> None:
-        """Take everything of ours off the machine; packages that others need stay."""
-        self.front.remove()
-        self.daemon.remove()
-        self._tls.remove()
-        self.machine.remove(ASK)
-        registry.remove_checks(self.machine, self._application)
-        registry.uninstall(self.machine, self._application)
-        self.machine.remove(f"/var/lib/openinfra/{self._application}")
 
     def _question(self, verb: str, what: str) -> tuple[str, ...]:
         return (ASK, self.machine.read(self._url) or "", self._tls.ca_path, verb, what)

@@ -7,12 +7,14 @@ from functools import cached_property
 
 import ops
 
-import endpoints
 from admin import UnreachableError
-from ceph_rgw import DAEMON, Rgw
+from ceph_rgw import Rgw
+from endpoints import Endpoints
 from openinfra_charm import machine as machines
-from openinfra_charm.daemon import leftovers, registry, tls
+from openinfra_charm.daemon import tls
 from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.daemon.owned import Owned
+from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses, Place
@@ -37,6 +39,8 @@ class CephRgwCharm(ops.CharmBase):
         self.machine = machines.this()
         self.tls = tls.Certificate(self.machine, self.app.name, user="ceph", group="ceph", combined=True)
         self.rgw = Rgw(self.machine, self.app.name, self.tls)
+        self.owned = Owned(self.machine, self.unit.name, self.rgw)
+        self.paused = Pause(self.unit.name, self.rgw)
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.missing: list[ops.StatusBase] = []
@@ -74,7 +78,7 @@ class CephRgwCharm(ops.CharmBase):
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         settings = Settings.parse(self.load_config(Config))
-        leftovers.occupy(self.machine, self.unit.name, self.rgw.footprint)
+        self.owned.claim()
         self.rgw.install()
         if not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
@@ -85,14 +89,18 @@ class CephRgwCharm(ops.CharmBase):
         if state is None:
             return
         self.rgw.render(state)
-        if self.rgw.daemon.paused or not self._found(settings.site):
+        if self.paused or not self._found(settings.site):
             return
         self._name_hosts(settings)
         self.rgw.apply()
         self._restart_outdated()
         self.jobs.resume()
         self._check_health()
-        endpoints.publish(self, settings)
+        self.endpoints(settings).publish(
+            takes_proxied=self.rgw.front.was_started,
+            # This list is read from the disks each time: who cannot reach the cluster has no answer.
+            health=f"/{self.rgw.health_bucket}" if self.cluster.shared.get("checked") else "",
+        )
 
     def _record_site(self, site: Site) -> bool:
         """As the leader record under which names objects are kept, once; return whether that is known."""
@@ -113,17 +121,17 @@ class CephRgwCharm(ops.CharmBase):
         identity = self.model.get_relation("identity-service")
         answer = identity and keystone.read_access(self.model, identity, take_up=False)
         if identity and not answer:
-            endpoints.request_identity(self, settings)
+            self.endpoints(settings).request_identity()
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
         if not (access and ready) or (identity and not answer):
             return None
         return State(
             settings=settings,
-            address=self.place.address,
+            address=self._place.address,
             access=access,
             keystone=answer and _keystone(answer),
             host_names=tuple(self.cluster.shared.get("host-names", ())),
-            sources=endpoints.sources(self),
+            sources=self.endpoints(settings).sources,
         )
 
     def _leave_ceph(self) -> None:
@@ -156,7 +164,7 @@ class CephRgwCharm(ops.CharmBase):
     def _has_certificate(self, settings: Settings) -> bool:
         """Ask for a certificate, take what has come, and return whether the front can start with what is there."""
         relation = self.model.get_relation("certificates")
-        self.tls.update(relation, self.unit, endpoints.subject(self, settings))
+        self.tls.update(relation, self.unit, self.endpoints(settings).subject(self.machine.hostname()))
         if problem := self.tls.problem(relation):
             kind = ops.WaitingStatus if relation else ops.BlockedStatus
             self.missing.append(kind(problem))
@@ -175,7 +183,7 @@ class CephRgwCharm(ops.CharmBase):
 
     def _name_hosts(self, settings: Settings) -> None:
         """As the leader have Ceph know all names that clients use, as it takes any other one for a bucket's."""
-        wanted = endpoints.host_names(self, settings)
+        wanted = self.endpoints(settings).host_names
         if self.unit.is_leader() and self.cluster.shared.get("host-names", []) != wanted:
             self.rgw.name_hosts(settings.site, wanted)
             self.cluster.publish_shared(**{"host-names": wanted or None})
@@ -201,8 +209,19 @@ class CephRgwCharm(ops.CharmBase):
         else:
             self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
 
+    def endpoints(self, settings: Settings) -> Endpoints:
+        """Return where clients reach the application.
+
+        Raises:
+            NeedsOperatorError: Juju has no address for this unit.
+        """
+        return Endpoints(
+            self.unit, self.cluster, settings, self._place,
+            gateway=self.model.get_relation("gateway"), identity=self.model.get_relation("identity-service"),
+        )  # fmt: skip
+
     @cached_property
-    def place(self) -> Place:
+    def _place(self) -> Place:
         """Where this unit is, as the gateway sees it, or all clients where there is none.
 
         Raises:
@@ -225,41 +244,28 @@ class CephRgwCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)
-        if self.owns_daemon:
+        if self.owned.is_mine:
             self.jobs.stop()
-            self.rgw.stop()
+        self.owned.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self.missing.append(status.LEAVING)
-        if self.owns_daemon:
-            self.rgw.remove()
-            registry.disclaim(self.machine, DAEMON, self.unit.name)
-
-    @property
-    def owns_daemon(self) -> bool:
-        """Whether this unit, not one of another application, runs the machine's object gateway."""
-        return registry.owner(self.machine, DAEMON) == self.unit.name
+        self.owned.remove()
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        daemon = self.rgw.daemon
-        if self.missing:
-            pass
-        elif daemon.paused:
-            self.missing.append(status.paused(self.unit.name))
-        elif not daemon.was_started:
+        if not (self.missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        elif failed := self.rgw.failed():
-            program, service = failed
-            self.missing.append(status.does_not_run(program, self.unit.name, service))
-        else:
-            self.missing += [
-                ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
-                for job in self.jobs.unfinished()
-            ]
-        status.add_all(event, self.missing)
+        status.add_all(event, self.missing or self._statuses())
+
+    def _statuses(self) -> list[ops.StatusBase]:
+        """Return what is wrong with what runs, or should run, and what is being done."""
+        if self.paused:
+            return [self.paused.status]
+        jobs = (f"{job.id}: {job.progress or job.state}" for job in self.jobs.unfinished())
+        return self.owned.problems() or [ops.MaintenanceStatus(job) for job in jobs]
 
 
 def _keystone(access: keystone.Access) -> Keystone:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import ops
 
-import requirers
 from certificates import Signer, UnusableError
+from keys import Keys, NoKeyError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.registry import Footprint
-from openinfra_charm.interfaces.tls_certificates import fingerprint
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
-from requirers import NoKeyError
+from requirers import Requirers
 from state import Authority, Settings, Succession
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ class CertificatesCharm(ops.CharmBase):
         self.machine = machines.this()
         self.signer = Signer(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
-        self.new_keys: dict[str, dict[str, str]] = {}
-        """The content of secrets that this hook has made."""
+        self.keys = Keys(self.model)
+        self.requirers = Requirers(self.model, self.cluster, self.signer, self.keys)
         self._missing: list[ops.StatusBase] = []
         self._has_no_news = False
         """Whether what the unit has said last is so still."""
@@ -91,27 +90,24 @@ class CertificatesCharm(ops.CharmBase):
         """
         relation, unit = event.relation, event.unit
         asks = isinstance(event, ops.RelationChangedEvent) and relation.name == "certificates" and unit
-        if asks and not succession.is_changing and requirers.is_served(self, succession, relation, asks):
+        if asks and not succession.is_changing and self.requirers.is_served(succession, relation, asks):
             self._has_no_news = True
             return
-        requirers.serve(self, settings, succession, only=relation)
-        if succession.is_changing and not succession.waits_for(requirers.holders(self, only=relation)):
+        self.requirers.serve(succession, settings.validity, only=relation)
+        if succession.is_changing and not succession.waits_for(self.requirers.holders(relation)):
             self.carry_on(settings, succession)
 
     def carry_on(self, settings: Settings, succession: Succession) -> None:
         """Answer all requests, and go as far with a new CA as all have acknowledged."""
         while True:
-            self.publish(succession)
-            requirers.serve(self, settings, succession)
-            following = succession.advance(requirers.holders(self), self.machine.now(), settings.grace)
+            self.cluster.publish_shared(**succession.plain())
+            self.requirers.serve(succession, settings.validity)
+            following = succession.advance(self.requirers.holders(), self.machine.now(), settings.grace)
             if following == succession:
                 return
-            self._forget(succession, following)
+            if succession.signing != following.signing:
+                self.keys.remove(succession.signing)
             succession = following
-
-    def publish(self, succession: Succession) -> None:
-        """Tell all units of the CAs."""
-        self.cluster.publish_shared(**succession.plain())
 
     # CAs
 
@@ -120,7 +116,7 @@ class CertificatesCharm(ops.CharmBase):
 
     def make_authority(self, settings: Settings) -> Authority:
         """Make a CA of our own, and a secret with its key."""
-        return self._keep(*self.signer.make_root(settings))
+        return self.keys.keep(*self.signer.make_root(settings))
 
     def _supplied(self, settings: Settings) -> Authority:
         """Return the operator's CA, and keep its key: the operator's secret may change before the CA is replaced.
@@ -130,7 +126,7 @@ class CertificatesCharm(ops.CharmBase):
         """
         content = self._operators_secret(settings)
         try:
-            return self._keep(*self.signer.read_intermediate(content, settings.secret))
+            return self.keys.keep(*self.signer.read_intermediate(content, settings.secret))
         except UnusableError as error:
             raise status.NeedsOperatorError(f"config ca-secret={settings.secret}: {error}") from error
 
@@ -141,19 +137,6 @@ class CertificatesCharm(ops.CharmBase):
                 f"config ca-secret={settings.secret}: cannot be read; juju grant-secret {settings.secret} {self.app.name}"
             )
         return content
-
-    def _keep(self, authority: Authority, key: str) -> Authority:
-        content = {"private-key": key}
-        label = f"ca-{fingerprint(authority.certificate)[:16]}"
-        secret = self.app.add_secret(content, label=label, description="The key of a CA")
-        made = secret.id or ""
-        self.new_keys[made] = content
-        return Authority.parse(authority.plain() | {"secret": made})
-
-    def _forget(self, before: Succession, after: Succession) -> None:
-        """Give up the key of a CA that signs no more."""
-        if before.signing != after.signing and before.signing.secret not in self.new_keys:
-            self.model.get_secret(id=before.signing.secret).remove_all_revisions()
 
     def _replace_if_due(self, settings: Settings, succession: Succession) -> Succession:
         """Announce the next CA when two thirds of this one's life are over, or when the operator wants another."""
@@ -199,14 +182,14 @@ class CertificatesCharm(ops.CharmBase):
         if not self.unit.is_leader() or succession is None:
             return
         notes: list[str] = []
-        if succession.is_changing and (waiting := succession.waits_for(requirers.holders(self))):
+        if succession.is_changing and (waiting := succession.waits_for(self.requirers.holders())):
             what = "trust the new CA" if succession.new else "serve certificates of the new CA"
             until = _date(succession.since + self.settings.grace)
             notes.append(f"waiting until {', '.join(waiting)} acknowledge to {what}, or until {until}")
         if succession.signing.origin and self.machine.now() >= succession.signing.renew_at:
             ends = _date(succession.signing.ends)
             notes.append(f"the CA of ca-secret ends {ends}: update the secret with the next one")
-        notes += [f"not signed for {name}: {why}" for name, why in requirers.refusals(self).items()]
+        notes += [f"not signed for {name}: {why}" for name, why in self.requirers.refusals().items()]
         if notes:
             yield ops.ActiveStatus("; ".join(notes))
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import ops
 
 import state as states
-from gateway import DAEMON, Gateway
+from gateway import Gateway
 from haproxy import InvalidConfigError, NoAnswerError
 from openinfra_charm import machine as machines
-from openinfra_charm.daemon import leftovers, registry, render
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.tls import Certificate, Subject
 from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, prometheus_scrape
 from openinfra_charm.model import actions, hook, status
@@ -33,6 +34,7 @@ class GatewayCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.gateway = Gateway(self.machine, self.app.name)
+        self.owned = Owned(self.machine, self.unit.name, self.gateway)
         self.cluster = Cluster(self, "cluster")
         self.tls = Certificate(self.machine, self.app.name, combined=True)
         self._addresses = Addresses(self.model, self.machine, self.app.name)
@@ -79,12 +81,12 @@ class GatewayCharm(ops.CharmBase):
                 ops.BlockedStatus(f"what was served before is served still; not taken: {error}")
             )
         except NoAnswerError as error:
-            self._missing += self._down() or [ops.WaitingStatus(f"for HAProxy to answer: {error}")]
+            self._missing += self.owned.problems() or [ops.WaitingStatus(f"for HAProxy to answer: {error}")]
 
     def reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         config = Config.parse(self.config)
-        leftovers.occupy(self.machine, self.unit.name, self.gateway.footprint)
+        self.owned.claim()
         self.gateway.install()
         wanted = self.gather(config)
         if wanted is None:
@@ -187,10 +189,7 @@ class GatewayCharm(ops.CharmBase):
 
     def _update_certificates(self, address: str) -> None:
         """Take the metrics' certificate, and the CAs that backends' certificates are checked with."""
-        host = self.machine.hostname()
-        self.tls.update(
-            self._authority, self.unit, Subject(common_name=host, dns=(host,), addresses=(address,))
-        )
+        self.tls.update(self._authority, self.unit, Subject.of(self.machine.hostname(), [address]))
         bundles = [certificate_transfer.read(relation) for relation in self._active(TRUST)]
         own = [self.machine.read(self.tls.ca_path) or ""] if self.tls.ready else []
         trusted = dict.fromkeys(
@@ -238,20 +237,12 @@ class GatewayCharm(ops.CharmBase):
         actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        if self.owns_daemon:
-            self.gateway.stop()
+        self._missing.append(status.LEAVING)
+        self.owned.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
-        if self.owns_daemon:
-            self.gateway.remove()
-            self.tls.remove()
-            self.machine.remove(f"/etc/{self.app.name}")
-            registry.disclaim(self.machine, DAEMON, self.unit.name)
-
-    @property
-    def owns_daemon(self) -> bool:
-        """Whether this unit, not one of another application, is the machine's gateway."""
-        return registry.owner(self.machine, DAEMON) == self.unit.name
+        self._missing.append(status.LEAVING)
+        self.owned.remove()
 
     # Status
 
@@ -260,14 +251,9 @@ class GatewayCharm(ops.CharmBase):
             self._missing += self._statuses()
         status.add_all(event, self._missing)
 
-    def _down(self) -> list[ops.StatusBase]:
-        why = self.gateway.problem()
-        look = f"see juju ssh {self.unit.name} journalctl -u haproxy -u keepalived"
-        return [ops.BlockedStatus(f"{why}; {look}")] if why else []
-
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs."""
-        if down := self._down():
+        if down := self.owned.problems():
             return down
         served, problems = self.routes
         found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in (*problems, *self._refused)]

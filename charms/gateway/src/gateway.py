@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import ipaddress
 from pathlib import Path
@@ -54,7 +55,8 @@ class Gateway:
     def __init__(self, machine: Machine, application: str) -> None:
         self.machine = machine
         self._application = application
-        self._services = Services(machine, application)
+        self.services = Services(machine, application)
+        self.programs = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
         self._templates = render.Templates(machine, application, HERE / "templates")
         self._leaving = f"/var/lib/openinfra/{application}/leaving"
         self._server_state = f"/var/lib/openinfra/{application}/server-state"
@@ -85,7 +87,7 @@ class Gateway:
         """
         refused = list(self.cannot_listen(state.listen, state.routes))
         fitting, first = state.without(refused), None
-        while (config := self._haproxy_config(fitting)) != self.machine.read(CONFIG):
+        while (config := self._haproxy_config(fitting).content) != self.machine.read(CONFIG):
             try:
                 self._validate(config)
                 break
@@ -119,10 +121,9 @@ class Gateway:
         if not self.machine.exists(self._server_state):
             self.machine.write(self._server_state, "1\n", mode=0o600)
         self._before = self.machine.read(CONFIG) or ""
-        changed |= render.write(self.machine, File(path=CONFIG, content=self._haproxy_config(state)))
+        changed |= render.write(self.machine, self._haproxy_config(state))
         if state.config.vips:
-            content = self._keepalived_config(state)
-            changed |= render.write(self.machine, File(path=KEEPALIVED_CONFIG, content=content))
+            changed |= render.write(self.machine, self._keepalived_config(state))
         # Another unit takes the virtual address when this one stops. So there is a check after the start only.
         registry.leave_check(self.machine, "after-start", self._application, SERVES, str(HEALTH_PORT))
         return changed
@@ -135,17 +136,15 @@ class Gateway:
                 one before.
             NoAnswerError: HAProxy has just been started and does not answer yet.
         """
-        if HAPROXY not in self._services.units:
+        if HAPROXY not in self.services.units:
             # Whatever it did before, with the package's configuration or an operator's, is over.
             if self._state(HAPROXY) != "inactive":
                 self.machine.stop_services(HAPROXY)
             self.machine.write(self._server_state, "1\n", mode=0o600)
         service = Service(unit=HAPROXY, inputs=(state.certificates,))
-        self._services.ensure_running([service])
+        self.services.ensure_running([service])
         self._reload(service)
         self._drain(state, drains)
-
-    start = apply
 
     def share_vip(self, state: State, *, may_join: bool) -> bool:
         """Have keepalived run where there is a virtual address, and nowhere else; return whether it runs.
@@ -155,20 +154,20 @@ class Gateway:
             may_join: Whether it may be started where it has never been, since all others listen to it.
         """
         if not state.config.vips:
-            self._services.stop(KEEPALIVED)
+            self.services.stop(KEEPALIVED)
             self.machine.remove(KEEPALIVED_CONFIG)
             return False
-        if not (may_join or KEEPALIVED in self._services.units):
+        if not (may_join or KEEPALIVED in self.services.units):
             return False
         service = Service(unit=KEEPALIVED, inputs=(self.machine.read(KEEPALIVED_CONFIG) or "",))
-        if not self._services.ensure_running([service]) and self._services.outdated([service]):
-            self._services.reload(service)
+        if not self.services.ensure_running([service]) and self.services.outdated([service]):
+            self.services.reload(service)
         return True
 
     def leave(self, unit: str) -> None:
         """Give the virtual address away for good, and go on serving connections until `stop`."""
         self.machine.write(self._leaving, f"{unit}\n")
-        self._services.stop(KEEPALIVED)
+        self.services.stop(KEEPALIVED)
 
     def is_leaving(self, unit: str) -> bool:
         """Return whether the unit has begun to leave."""
@@ -176,36 +175,16 @@ class Gateway:
 
     def stop(self) -> None:
         """Stop both daemons, the one that holds the virtual address first, and keep them stopped."""
-        self._services.stop(KEEPALIVED)
-        self._services.stop(HAPROXY)
+        self.services.stop(KEEPALIVED)
+        self.services.stop(HAPROXY)
 
     def is_ready(self) -> bool:
         """Return whether HAProxy answers requests."""
         return self.machine.run(SERVES, str(HEALTH_PORT), check=False).code == 0
 
-    def problem(self) -> str:
-        """Return which daemons do not run that were started here, for a status; empty if they run."""
-        states = self.machine.service_states(*self._services.units)
-        down = [
-            unit.removesuffix(".service")
-            for unit, state in states.items()
-            if state not in {"active", "reloading"}
-        ]
-        return f"{' and '.join(down)} {'does' if len(down) == 1 else 'do'} not run" if down else ""
-
     def version(self) -> str:
         """Return the installed version of HAProxy, such as `3.0.11`; empty before it is installed."""
         return registry.version(self.machine, "haproxy")
-
-    def remove(self) -> None:
-        """Take everything of ours off the machine; a package that others need stays."""
-        self.stop()
-        for path in _FILES:
-            self.machine.remove(path)
-        self.machine.reload_systemd()
-        registry.remove_checks(self.machine, self._application)
-        registry.uninstall(self.machine, self._application)
-        self.machine.remove(f"/var/lib/openinfra/{self._application}")
 
     # What HAProxy says
 
@@ -234,12 +213,12 @@ class Gateway:
         """Have HAProxy take up its configuration and certificates, if it runs with others."""
         config = self.machine.read(CONFIG) or ""
         wanted = haproxy.description(config)
-        outdated = bool(self._services.outdated([service]))
+        outdated = bool(self.services.outdated([service]))
         if self._running(_RELOAD_SECONDS) == wanted and not outdated:
             return
         if outdated:
             self._validate(config)
-        self._services.reload(service)
+        self.services.reload(service)
         limit = self.machine.now() + _RELOAD_SECONDS
         while self._running(_RELOAD_SECONDS) != wanted:
             if self.machine.now() > limit:
@@ -306,15 +285,18 @@ class Gateway:
         files = {"files": 2 * connections + 1000, "memory_max": memory_max(connections)}
         haproxy_unit = self._templates.fill(
             "haproxy.service.j2",
+            DROP_INS[HAPROXY],
             application=self._application,
             ask=ASK,
             server_state=self._server_state,
             **files,
         )
-        keepalived_unit = self._templates.fill("keepalived.service.j2", application=self._application)
+        keepalived_unit = self._templates.fill(
+            "keepalived.service.j2", DROP_INS[KEEPALIVED], application=self._application
+        )
         return [
-            File(path=DROP_INS[HAPROXY], content=haproxy_unit),
-            File(path=DROP_INS[KEEPALIVED], content=keepalived_unit),
+            haproxy_unit,
+            keepalived_unit,
             *(
                 File(
                     path=path,
@@ -325,9 +307,10 @@ class Gateway:
             ),
         ]
 
-    def _haproxy_config(self, state: State) -> str:
-        text = self._templates.fill(
+    def _haproxy_config(self, state: State) -> File:
+        file = self._templates.fill(
             "haproxy.cfg.j2",
+            CONFIG,
             application=self._application,
             certificate=state.certificate,
             check=routes.CHECK,
@@ -339,15 +322,18 @@ class Gateway:
             server_state=self._server_state,
             socket=SOCKET,
         )
-        return text.replace("@VERSION@", hashlib.sha256(text.encode()).hexdigest()[:16])
+        # One that is on the machine already has its version.
+        version = hashlib.sha256(file.content.encode()).hexdigest()[:16]
+        return dataclasses.replace(file, content=file.content.replace("@VERSION@", version))
 
-    def _keepalived_config(self, state: State) -> str:
+    def _keepalived_config(self, state: State) -> File:
         # One instance speaks for one family; addresses of the other come and go with it.
         public = state.networks.public
         family = ipaddress.ip_address(public.address).version
         placed = [(vip.version, f"{vip} dev {state.networks.interface(vip)}") for vip in state.config.vips]
         return self._templates.fill(
             "keepalived.conf.j2",
+            KEEPALIVED_CONFIG,
             address=public.address,
             application=self._application,
             config=state.config,

@@ -138,8 +138,7 @@ class Host:
 
     def stopped_services(self) -> list[str]:
         """Return the units that should run and do not."""
-        states = self.machine.service_states(*(service.unit for service in self._wanted_services()))
-        return [unit for unit, state in states.items() if state != "active"]
+        return self._services.stopped(*(service.unit for service in self._wanted_services()))
 
     @property
     def has_sshd(self) -> bool:
@@ -295,5 +294,4 @@ class Host:
             self._services.reload(service)
 
     def _file(self, path: str, name: str, **values: Any) -> render.File:
-        content = self._templates.fill(name, application=self._application, **values)
-        return render.File(path=path, content=content)
+        return self._templates.fill(name, path, application=self._application, **values)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import ops
 
-from memcached import DAEMON, PORT, UNIT, Memcached, NoAnswerError
+from memcached import PORT, Memcached, NoAnswerError
 from openinfra_charm import machine as machines
-from openinfra_charm.daemon import leftovers, registry
+from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import memcache
 from openinfra_charm.model import actions, hook, status
@@ -31,6 +31,7 @@ class MemcachedCharm(ops.CharmBase):
         super().__init__(framework)
         self.machine = machines.this()
         self.memcached = Memcached(self.machine, self.app.name)
+        self.owned = Owned(self.machine, self.unit.name, self.memcached)
         self.cluster = Cluster(self, "cluster")
         self._missing: list[ops.StatusBase] = []
         cluster = self.on["cluster"]
@@ -62,7 +63,7 @@ class MemcachedCharm(ops.CharmBase):
         # A unit that cannot go on must not keep the others from their turns.
         self.cluster.grant_turn()
         config = Config.parse(self.config)
-        leftovers.occupy(self.machine, self.unit.name, self.memcached.footprint)
+        self.owned.claim()
         self.memcached.install()
         if not self.cluster.formed:
             # Whether there is a CA is known with it, and with a CA nothing starts without a certificate.
@@ -99,8 +100,7 @@ class MemcachedCharm(ops.CharmBase):
         """
         if self._authority is None:
             return False
-        name = self.machine.hostname()
-        subject = Subject(common_name=name, dns=(name,), addresses=tuple(dict.fromkeys(addresses)))
+        subject = Subject.of(self.machine.hostname(), addresses)
         self.memcached.tls.update(self._authority, self.unit, subject)
         if problem := self.memcached.tls.problem(self._authority):
             self._missing.append(ops.WaitingStatus(problem))
@@ -136,29 +136,19 @@ class MemcachedCharm(ops.CharmBase):
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
-        if self.owns_daemon:
-            self.memcached.stop()
+        self.owned.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self._missing.append(status.LEAVING)
-        if self.owns_daemon:
-            self.memcached.remove()
-            registry.disclaim(self.machine, DAEMON, self.unit.name)
-
-    @property
-    def owns_daemon(self) -> bool:
-        """Whether this unit, not one of another application, runs the machine's memcached."""
-        return registry.owner(self.machine, DAEMON) == self.unit.name
+        self.owned.remove()
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        if not self._missing and not self.memcached.was_started:
+        if not self._missing and not self.owned.was_started:
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        if not self._missing and not self.memcached.runs():
-            self._missing.append(status.does_not_run("memcached", self.unit.name, UNIT))
-        status.add_all(event, self._missing)
+        status.add_all(event, self._missing or self.owned.problems())
 
 
 if __name__ == "__main__":

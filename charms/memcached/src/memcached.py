@@ -42,7 +42,8 @@ class Memcached:
     def __init__(self, machine: Machine, application: str) -> None:
         self.machine = machine
         self._application = application
-        self._services = Services(machine, application)
+        self.services = Services(machine, application)
+        self.programs = {UNIT: "memcached"}
         self._templates = render.Templates(machine, application, HERE / "templates")
         # The daemon reads both files again after it has become this user.
         self.tls = Certificate(machine, application, user=USER, group=USER)
@@ -67,6 +68,7 @@ class Memcached:
         """Write the configuration; return the files that changed."""
         config = self._templates.fill(
             "memcached.conf.j2",
+            CONFIG,
             application=self._application,
             config=state.config,
             listen=bracketed(state.address),
@@ -77,6 +79,7 @@ class Memcached:
         )
         drop_in = self._templates.fill(
             "memcached.service.j2",
+            DROP_IN,
             application=self._application,
             memory_max=memory_max(state),
             tls=state.tls,
@@ -84,8 +87,8 @@ class Memcached:
         ask = (HERE / "files/memcached-ask").read_text(encoding="utf-8")
         changed = render.write(
             self.machine,
-            File(path=CONFIG, content=config),
-            File(path=DROP_IN, content=drop_in),
+            config,
+            drop_in,
             File(path=ASK, content=ask, mode=0o755),
         )
         # It may always stop: what is cached can be had again. So there is a check after the start only.
@@ -96,10 +99,10 @@ class Memcached:
         """Have the daemon run; one that runs with an older configuration is left for `outdated`."""
         if not self.was_started:
             self.machine.reload_systemd()
-            if self._active_state() != "inactive":
+            if self.machine.service_states(UNIT)[UNIT] != "inactive":
                 # Somebody had it before the charm, with a configuration of his own.
                 self.machine.stop_services(UNIT)
-        if self._services.ensure_running([self._service()]):
+        if self.services.ensure_running([self._service()]):
             self._note_certificate()
 
     start = apply
@@ -107,16 +110,16 @@ class Memcached:
     @property
     def was_started(self) -> bool:
         """Whether there is a daemon of ours, be it well or not."""
-        return UNIT in self._services.units
+        return UNIT in self.services.units
 
     def outdated(self) -> bool:
         """Return whether the daemon runs with an older configuration and has to be restarted."""
-        return bool(self._services.outdated([self._service()]))
+        return bool(self.services.outdated([self._service()]))
 
     def restart(self) -> None:
         """Restart the daemon with the present configuration; what it held is lost."""
         self.machine.reload_systemd()
-        self._services.restart(self._service())
+        self.services.restart(self._service())
         self._note_certificate()
 
     def take_certificate(self) -> None:
@@ -140,11 +143,7 @@ class Memcached:
 
     def stop(self) -> None:
         """Stop the daemon, and keep it stopped."""
-        self._services.stop(UNIT)
-
-    def runs(self) -> bool:
-        """Return whether the daemon's process is there."""
-        return self._active_state() == "active"
+        self.services.stop(UNIT)
 
     def is_ready(self) -> bool:
         """Return whether the daemon answers."""
@@ -157,16 +156,6 @@ class Memcached:
     def version(self) -> str:
         """Return the installed version, such as `1.6.38`; empty before it is installed."""
         return registry.version(self.machine, "memcached")
-
-    def remove(self) -> None:
-        """Take everything of ours off the machine; a package that others need stays."""
-        self.stop()
-        for path in (CONFIG, str(Path(DROP_IN).parent), ASK, f"/etc/{self._application}"):
-            self.machine.remove(path)
-        self.machine.reload_systemd()
-        registry.remove_checks(self.machine, self._application)
-        registry.uninstall(self.machine, self._application)
-        self.machine.remove(f"/var/lib/openinfra/{self._application}")
 
     # What the daemon says
 
@@ -192,9 +181,6 @@ class Memcached:
         if answer.code:
             raise NoAnswerError(answer.stdout.strip() or answer.stderr.strip())
         return answer.stdout
-
-    def _active_state(self) -> str:
-        return self.machine.service_states(UNIT)[UNIT]
 
     def _service(self) -> Service:
         return Service(unit=UNIT, inputs=tuple(self.machine.read(path) or "" for path in (CONFIG, DROP_IN)))

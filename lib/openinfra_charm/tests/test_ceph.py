@@ -1,17 +1,29 @@
-"""A Ceph daemon with a configuration of its own: what it restarts for, its pause, and what is left of it."""
+"""A Ceph daemon with a configuration of its own, and what it restarts for."""
 
 import pytest
 
 from openinfra_charm.ceph.daemon import Daemon
+from openinfra_charm.daemon.render import File
 from openinfra_charm.testing import Software
 
 UNIT = "ceph-mds@machine-0.service"
 
 
+CONFIG = "mon_host = 10.0.0.1\nmds_join_fs = files\n"
+
+
+def render(daemon, key="secret", config=CONFIG, drop_in="[Service]\n", **more):
+    files = {
+        "config": File(path=daemon.config, content=config),
+        "drop_in": File(path=daemon.drop_in, content=drop_in),
+    }
+    daemon.render(key=key, **files, **more)
+
+
 @pytest.fixture
 def daemon(machine):
     daemon = Daemon(machine, "files", unit=UNIT, user="mds.machine-0")
-    daemon.render(key="secret", config="mon_host = 10.0.0.1\nmds_join_fs = files\n", drop_in="[Service]\n")
+    render(daemon)
     daemon.apply()
     return daemon
 
@@ -23,7 +35,7 @@ def test_its_key_is_its_own(machine, daemon):
 
 def test_it_is_restarted_for_what_else_it_reads_at_its_start(machine):
     daemon = Daemon(machine, "files", unit=UNIT, user="mds.machine-0", files=("/etc/files/more.pem",))
-    daemon.render(key="secret", config="", drop_in="[Service]\n")
+    render(daemon, config="")
     daemon.apply()
     assert not daemon.outdated()
     machine.have("/etc/files/more.pem", "a CA")
@@ -32,7 +44,7 @@ def test_it_is_restarted_for_what_else_it_reads_at_its_start(machine):
 
 def test_nothing_new_changes_nothing(machine, daemon):
     machine.log.clear()
-    daemon.render(key="secret", config="mon_host = 10.0.0.1\nmds_join_fs = files\n", drop_in="[Service]\n")
+    render(daemon)
     daemon.apply()
     assert (machine.log, daemon.outdated()) == ([], False)
 
@@ -47,12 +59,7 @@ def test_nothing_new_changes_nothing(machine, daemon):
     ],
 )
 def test_it_is_restarted_for_all_but_other_monitors(daemon, changed, outdated):
-    content = {
-        "key": "secret",
-        "config": "mon_host = 10.0.0.1\nmds_join_fs = files\n",
-        "drop_in": "[Service]\n",
-    }
-    daemon.render(**content | changed)
+    render(daemon, **changed)
     assert daemon.outdated() == outdated
     daemon.restart()
     assert not daemon.outdated()
@@ -83,22 +90,7 @@ def test_it_takes_newer_packages_up_after_the_cluster(machine, daemon, cluster, 
     programs.version = "20.2.4+ds-2"
     machine.install_packages(["ceph-common"])
     config = "mon_host = 10.0.0.1\nmds_join_fs = files\n"
-    daemon.render(key="secret", config=config, drop_in="[Service]\n", cluster_version=cluster)
+    render(daemon, config=config, cluster_version=cluster)
     assert daemon.outdated() == outdated
     daemon.restart()
     assert not daemon.outdated()
-
-
-def test_a_pause_outlasts_a_restart_of_the_machine(machine, daemon):
-    daemon.pause()
-    machine.power_off()
-    machine.power_on()
-    assert (daemon.paused, daemon.runs()) == (True, False)
-    daemon.resume()
-    assert (daemon.paused, daemon.runs()) == (False, True)
-
-
-def test_nothing_of_it_is_left(machine, daemon):
-    daemon.remove()
-    assert not daemon.runs()
-    assert [path for path in machine.nodes if path.startswith("/etc/") and machine.nodes[path].is_file] == []

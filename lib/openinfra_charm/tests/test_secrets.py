@@ -3,6 +3,7 @@
 import ops
 import pytest
 from ops import testing
+from scenario import mocking
 
 from openinfra_charm.model import secrets, status
 
@@ -26,6 +27,22 @@ def find():
 def test_the_newest_content_is_found(find):
     secret = testing.Secret({"key": "old"}, latest_content={"key": "new"})
     assert find(secret.id, secret) == {"key": "new"}
+
+
+@pytest.mark.parametrize("take_up", [True, False])
+def test_a_secret_is_asked_for_once(monkeypatch, take_up):
+    secret = testing.Secret({"key": "old"})
+    asked = []
+    get = mocking._MockModelBackend.secret_get
+    monkeypatch.setattr(
+        mocking._MockModelBackend,
+        "secret_get",
+        lambda *args, **names: asked.append(names) or get(*args, **names),
+    )
+    context = testing.Context(Probe, {"name": "probe"})
+    with context(context.on.update_status(), testing.State(secrets={secret})) as manager:
+        assert secrets.find(manager.charm.model, secret.id, take_up=take_up) == {"key": "old"}
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("secret_id", [None, "", "secret:d6j1p1l1g3c8s0m5t2k0"])

@@ -97,3 +97,43 @@ def test_applications_do_not_see_each_others_services(machine, services):
 def test_inputs_are_told_apart():
     assert Service(unit="a", inputs=("x", "y")).fingerprint != Service(unit="a", inputs=("xy",)).fingerprint
     assert Service(unit="a", inputs=("x",)).fingerprint == Service(unit="b", inputs=("x",)).fingerprint
+
+
+@pytest.fixture
+def looks(machine, monkeypatch):
+    """How often systemd is asked for states."""
+    looks = []
+    ask = machine.service_states
+    monkeypatch.setattr(machine, "service_states", lambda *units: looks.append(units) or ask(*units))
+    return looks
+
+
+def test_what_a_hook_has_seen_running_is_not_asked_again(machine, services, looks):
+    services.ensure_running([OLD])
+    looks.clear()
+    again = Services(machine, "ceph")
+    again.ensure_running([OLD])
+    assert again.failed() == []
+    assert looks == [("a.service",)]
+
+
+@pytest.mark.parametrize("verb", ["restart", "reload"])
+def test_what_a_hook_has_changed_is_looked_at_anew(machine, services, looks, verb):
+    services.ensure_running([OLD])
+    again = Services(machine, "ceph")
+    again.ensure_running([OLD])
+    getattr(again, verb)(NEW)
+    machine.services["a.service"] = "failed"
+    assert again.failed() == ["a.service"]
+
+
+def test_what_was_started_is_looked_at_anew(machine, services):
+    assert services.ensure_running([OLD]) == ["a.service"]
+    machine.services["a.service"] = "failed"
+    assert services.failed() == ["a.service"]
+
+
+def test_what_was_stopped_has_not_failed(services):
+    services.ensure_running([OLD])
+    services.stop("a.service")
+    assert services.failed() == []

@@ -129,6 +129,17 @@ def test_with_nothing_new_nothing_is_done(site, monkeypatch):
     assert (site.machine.log, written) == ([], [])
 
 
+def test_a_subject_has_the_machine_and_all_hosts_that_clients_use():
+    served = ("10.0.0.5", "10.0.0.5", "fd00::5", "db.example.com", "203.0.113.5")
+    assert Subject.of("db-0", served) == Subject(
+        common_name="db-0", dns=("db-0", "db.example.com"), addresses=("10.0.0.5", "203.0.113.5", "fd00::5")
+    )
+
+
+def test_a_machine_that_is_called_like_an_address_is_not_taken_for_one():
+    assert Subject.of("10", ["10.0.0.5"]) == Subject(common_name="10", dns=("10",), addresses=("10.0.0.5",))
+
+
 def test_it_is_renewed_at_two_thirds_of_its_life_and_serves_until_then(site):
     site.update()
     leaf, first, key = site.answer(), site.csr, None

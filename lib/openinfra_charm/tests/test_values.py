@@ -1,10 +1,10 @@
-"""Sizes and lists as operators write them."""
+"""Sizes and lists as operators write them, and what is an address."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openinfra_charm.values import parse_size, split
+from openinfra_charm.values import is_address, parse_size, split
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,15 @@ def test_what_is_no_size_is_none(text):
 def test_a_list_has_commas_or_blanks_between_its_names(names, between):
     text = "".join(one for pair in zip(between, names, strict=False) for one in pair)
     assert split(f"{text} ") == tuple(names)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.5", "::1", "fd00::10"])
+def test_an_address_is_told_from_a_name(text):
+    assert is_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "db.example", "10.0.0", "10.0.0.5:80", "[fd00::10]", "10.0.0.5/24", "*.example"]
+)
+def test_a_name_is_no_address(text):
+    assert not is_address(text)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError
 
 if TYPE_CHECKING:
     from charm import CephFsCharm
+    from openinfra_charm.model.actions import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +25,7 @@ def run(charm: CephFsCharm, params: Params) -> Outcome:
     Raises:
         ActionError: Another unit has the machine's server; or no other one can take over, and `force` is not set.
     """
-    if not charm.owns_daemon:
-        raise ActionError(f"{charm.unit.name} runs no metadata server: see its status")
+    charm.owned.require("pause")
     if not params.force and (reason := charm.mds.why_not_to_stop()):
         raise ActionError(f"{reason}; force=true stops it nevertheless")
-    charm.mds.daemon.pause()
-    return Outcome(summary=f"paused; start it again with: juju run {charm.unit.name} resume")
+    return charm.paused.begin()

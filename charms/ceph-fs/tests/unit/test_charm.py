@@ -136,7 +136,9 @@ def test_another_application_on_the_machine_blocks(deploy):
     assert model.statuses[0] == ops.BlockedStatus(
         "other/0 runs a metadata server on this machine already: remove one of the two"
     )
-    assert "runs no metadata server" in model.refuse(0, "pause")
+    assert "other/0 runs a metadata server on this machine: juju run other/0 pause" in model.refuse(
+        0, "pause"
+    )
 
 
 def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import endpoints
 from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.actions import NoParams as Params
+from openinfra_charm.model.status import NeedsOperatorError
 from state import Config, Settings
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     Raises:
         ActionError: It is not known yet.
     """
-    settings = Settings.parse(charm.load_config(Config))
-    url = endpoints.public_url(charm, settings)
+    try:
+        settings = Settings.parse(charm.load_config(Config))
+        url = charm.endpoints(settings).public_url
+    except NeedsOperatorError as error:
+        raise ActionError(str(error)) from error
     if not url or not charm.cluster.shared.get("checked"):
         raise ActionError("nothing is served yet; wait until the units are active")
     result = {

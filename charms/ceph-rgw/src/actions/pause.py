@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.actions import NoParams as Params
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm
+    from openinfra_charm.model.actions import Outcome
 
 __all__ = ["Params", "run"]
 
@@ -19,7 +19,5 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     Raises:
         ActionError: Another unit has the machine's gateway.
     """
-    if not charm.owns_daemon:
-        raise ActionError(f"{charm.unit.name} runs no object gateway: see its status")
-    charm.rgw.pause()
-    return Outcome(summary=f"paused; start it again with: juju run {charm.unit.name} resume")
+    charm.owned.require("pause")
+    return charm.paused.begin()

@@ -461,7 +461,9 @@ def test_another_application_on_the_machine_blocks(deploy):
         "other/0 runs an object gateway on this machine already: remove one of the two"
     )
     assert "other/0" in model.machines[0].read("/var/lib/openinfra/owners/radosgw")
-    assert "runs no object gateway" in model.refuse(0, "pause")
+    assert "other/0 runs an object gateway on this machine: juju run other/0 pause" in model.refuse(
+        0, "pause"
+    )
 
 
 def test_a_daemon_that_died_is_started_by_the_next_hook(deploy):
@@ -742,6 +744,12 @@ def test_endpoints_are_told(deploy, keystone):
     told = model.action(0, "get-endpoints")["result"]
     assert told["swift"] == "https://s3.example.org:7480/swift/v1"
     assert told["keys"] == "openstack ec2 credentials create"
+
+
+def test_endpoints_are_not_told_of_options_that_cannot_be_used(deploy):
+    model = deploy(1)
+    model.configure(public_hostname="S3")
+    assert "config public-hostname='S3' cannot be used" in model.refuse(0, "get-endpoints")
 
 
 def test_actions_wait_for_a_zone(deploy):

@@ -329,7 +329,7 @@ def test_a_configured_device_that_no_unit_has_is_told_by_the_leader(three):
     three.configure(osd_devices="/dev/sdc /dev/sdz,  /dev/sdy")
     three.update_status()
     messages = [status.message for _, status in sorted(three.statuses.items())]
-    assert messages == ["osd-devices: /dev/sdz, /dev/sdy: on no unit", "", ""]
+    assert messages == ["osd-devices: no unit has /dev/sdz, /dev/sdy", "", ""]
     assert len(three.ceph.osds) == 4
     three.log()
     three.update_status()
@@ -768,8 +768,8 @@ def test_an_option_that_daemons_take_while_they_run_restarts_nothing(three):
     assert three.ceph.config["osd", "osd_memory_target"] == str(4 << 30)
     three.log()
     three.configure(osd_memory_target="2G", osd_pool_default_pg_num=16)
-    # What a template was filled with is on record.
-    assert not [line for line in three.log() if "/templates/" not in line]
+    # What the file was made of is on record.
+    assert not [line for line in three.log() if "/rendered/" not in line]
     assert three.ceph.config["osd", "osd_memory_target"] == str(2 << 30)
     assert three.ceph.config["global", "osd_pool_default_pg_num"] == "16"
     three.configure(osd_pool_default_pg_num=0)

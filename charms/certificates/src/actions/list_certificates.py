@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import requirers
 from actions import succession
 from openinfra_charm.model.actions import NoParams as Params
 from openinfra_charm.model.actions import Outcome, require_leader
@@ -22,9 +21,9 @@ def run(charm: CertificatesCharm, _: Params) -> Outcome:
     require_leader(charm, "list-certificates")
     succession(charm)
     signed = [
-        {"requirer": name, **charm.signer.describe(one.certificate)} for name, one in requirers.issued(charm)
+        {"requirer": name, **charm.signer.describe(one.certificate)} for name, one in charm.requirers.issued()
     ]
-    refused = [{"requirer": name, "reason": why} for name, why in requirers.refusals(charm).items()]
+    refused = [{"requirer": name, "reason": why} for name, why in charm.requirers.refusals().items()]
     return Outcome(
         summary=f"{len(signed)} certificates; {len(refused)} requests are refused",
         result={"certificates": signed, "refused": refused},

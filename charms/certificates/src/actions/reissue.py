@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import requirers
 from actions import succession
+from keys import NoKeyError
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from openinfra_charm.model.status import ConfigError
 
@@ -30,18 +30,18 @@ def run(charm: CertificatesCharm, params: Params) -> Outcome:
     """
     require_leader(charm, "reissue")
     current = succession(charm)
-    names = sorted({name for name, _ in requirers.issued(charm) if _is_meant(name, params.requirer)})
+    names = sorted({name for name, _ in charm.requirers.issued() if _is_meant(name, params.requirer)})
     if not names:
-        known = ", ".join(sorted({name for name, _ in requirers.issued(charm)})) or "none"
+        known = ", ".join(sorted({name for name, _ in charm.requirers.issued()})) or "none"
         raise ActionError(f"requirer={params.requirer}: has no certificate; those that have are {known}")
     if params.dry_run:
         return Outcome(summary=f"would sign anew for {', '.join(names)}", result=names)
     try:
         settings = charm.settings
-        requirers.key(charm, current.signing.secret)
-    except (ConfigError, requirers.NoKeyError) as error:
+        charm.keys.read(current.signing)
+    except (ConfigError, NoKeyError) as error:
         raise ActionError(f"nothing can be signed now: {error}") from error
-    requirers.serve(charm, settings, current, anew=set(names).__contains__)
+    charm.requirers.serve(current, settings.validity, anew=set(names).__contains__)
     return Outcome(summary=f"signed anew for {', '.join(names)}", result=names)
 
 

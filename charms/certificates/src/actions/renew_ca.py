@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import requirers
 from actions import succession
+from keys import NoKeyError
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from openinfra_charm.model.status import ConfigError
 
@@ -33,14 +33,14 @@ def run(charm: CertificatesCharm, params: Params) -> Outcome:
         raise ActionError("a new CA is being introduced already; the leader's status tells for whom it waits")
     try:
         settings = charm.settings
-        requirers.key(charm, current.signing.secret)
-    except (ConfigError, requirers.NoKeyError) as error:
+        charm.keys.read(current.signing)
+    except (ConfigError, NoKeyError) as error:
         raise ActionError(f"nothing can be signed now: {error}") from error
     if settings.secret:
         raise ActionError(
             "this CA is not of our own: update the secret that ca-secret names with the next one"
         )
-    holders = requirers.holders(charm)
+    holders = charm.requirers.holders()
     silent = sorted({one.name for one in holders if not one.trusts})
     served = sorted({one.name for one in holders if one.issued})
     result = {"requirers": served, "never-acknowledged": silent}

@@ -20,8 +20,7 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
     Raises:
         ActionError: HAProxy does not answer, or another unit's runs on this machine.
     """
-    if not charm.owns_daemon:
-        raise ActionError(f"{charm.unit.name} runs no HAProxy: see its status")
+    charm.owned.require("show-backends")
     try:
         servers = charm.gateway.servers()
     except NoAnswerError as error:

@@ -473,5 +473,5 @@ def test_a_daemon_that_does_not_run_is_said(deploy):
     machine.services["haproxy.service"] = "failed"
     model.run(0, model.on.update_status())
     assert model.statuses[0] == ops.BlockedStatus(
-        "haproxy does not run; see juju ssh gateway/0 journalctl -u haproxy -u keepalived"
+        "haproxy does not run; see juju ssh gateway/0 journalctl -u haproxy.service"
     )

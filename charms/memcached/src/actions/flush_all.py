@@ -26,8 +26,7 @@ def run(charm: MemcachedCharm, params: Params) -> Outcome:
         ActionError: It was not confirmed, or another unit has the machine's daemon (nothing was forgotten); or the
             daemon does not answer.
     """
-    if not charm.owns_daemon:
-        raise ActionError(f"{charm.unit.name} runs no memcached: see its status")
+    charm.owned.require("flush-all")
     if not params.confirm:
         raise ActionError(f"all items of {charm.unit.name} would be lost: say so with confirm=true")
     try:

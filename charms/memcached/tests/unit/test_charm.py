@@ -99,7 +99,9 @@ def test_another_application_on_the_machine_blocks(deploy):
     assert second.statuses[0] == ops.BlockedStatus(
         "memcached/0 runs memcached on this machine already: remove one of the two"
     )
-    with pytest.raises(ActionFailed, match="sessions/0 runs no memcached"):
+    with pytest.raises(
+        ActionFailed, match="memcached/0 runs memcached on this machine: juju run memcached/0 flush-all"
+    ):
         second.action(0, "flush-all", confirm=True)
     second.run(0, second.on.stop())
     second.run(0, second.on.remove(), formed=False)

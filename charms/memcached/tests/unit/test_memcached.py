@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import memcached
 from memcached import Memcached, NoAnswerError, memory_max
 from openinfra_charm.daemon import registry
+from openinfra_charm.daemon.owned import Owned
 from state import Config, State
 
 ASK = Path(memcached.__file__).parent / "files/memcached-ask"
@@ -29,6 +30,7 @@ def state(defaults, machine):
 def settle(machine, state):
     """Reconcile as the charm does."""
     workload = Memcached(machine, "memcached")
+    Owned(machine, "memcached/0", workload).claim()
     workload.install()
     workload.render(state)
     workload.apply()
@@ -135,8 +137,7 @@ def test_the_machine_is_healthy_after_its_start_when_the_daemon_answers(machine,
 
 
 def test_removal_leaves_nothing(machine, state):
-    workload = settle(machine, state)
-    workload.remove()
+    Owned(machine, "memcached/0", settle(machine, state)).remove()
     left = [path for path in machine.nodes if "memcached" in path]
     assert left == []
     assert machine.packages == {}
@@ -147,7 +148,7 @@ def test_removal_leaves_nothing(machine, state):
 def test_the_package_stays_for_another_application(machine, state):
     workload = settle(machine, state)
     machine.write(f"{registry.PACKAGES}/horizon", "memcached\n")
-    workload.remove()
+    Owned(machine, "memcached/0", workload).remove()
     assert machine.packages == {"memcached": "1.6.38-1"}
 
 

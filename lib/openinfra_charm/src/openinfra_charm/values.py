@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -15,6 +16,15 @@ def split(text: str) -> tuple[str, ...]:
 def bracketed(address: str) -> str:
     """Return an address or a name as it stands before a port: an IPv6 address in brackets."""
     return f"[{address}]" if ":" in address else address
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an IP address, and no host name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_size(text: str) -> int | None:

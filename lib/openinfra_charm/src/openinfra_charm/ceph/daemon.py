@@ -41,7 +41,14 @@ class Daemon:
     """The daemon of one application on this machine."""
 
     def __init__(
-        self, machine: Machine, application: str, *, unit: str, user: str, files: Sequence[str] = ()
+        self,
+        machine: Machine,
+        application: str,
+        *,
+        unit: str,
+        user: str,
+        files: Sequence[str] = (),
+        services: Services | None = None,
     ) -> None:
         """Name what there is of it.
 
@@ -51,6 +58,7 @@ class Daemon:
             unit: The packaged systemd unit, an instance of a template.
             user: The Ceph user that the key is for, with its type: `mds.machine-0`.
             files: More files that it reads only when it starts; they need not be there.
+            services: The services of the application, where others have to do with them too.
         """
         self._machine = machine
         self._user = user
@@ -59,28 +67,30 @@ class Daemon:
         self.folder = f"/etc/{application}"
         self.config = f"{self.folder}/ceph.conf"
         self.keyring = f"{self.folder}/keyring"
-        self._drop_in = f"/etc/systemd/system/{unit.partition('@')[0]}@.service.d/openinfra.conf"
-        self._pause_mark = f"/var/lib/openinfra/{application}/paused"
-        self._services = Services(machine, application)
+        self.drop_in = f"/etc/systemd/system/{unit.partition('@')[0]}@.service.d/openinfra.conf"
+        self.services = services or Services(machine, application)
         self._cluster_version = ""
+        self._behind: bool | None = None
+        """Whether its program is behind, as far as this hook has looked."""
 
-    def render(self, *, key: str, config: str, drop_in: str, cluster_version: str = "") -> None:
+    def render(self, *, key: str, config: File, drop_in: File, cluster_version: str = "") -> None:
         """Write what it starts with.
 
         Args:
             key: Its Ceph user's key.
-            config: Its ceph.conf.
-            drop_in: What is added to its systemd unit.
+            config: Its ceph.conf, at the path `config`.
+            drop_in: What is added to its systemd unit, at the path `drop_in`.
             cluster_version: What the cluster's own daemons run at least: it takes newer packages up after these.
         """
         self._cluster_version = cluster_version
+        self._behind = None
         changed = render.write(
             self._machine,
             self.private(self.keyring, f"[{self._user}]\n\tkey = {key}\n"),
-            File(path=self.config, content=config),
-            File(path=self._drop_in, content=drop_in),
+            config,
+            drop_in,
         )
-        if self._drop_in in changed:
+        if self.drop_in in changed:
             self._machine.reload_systemd()
 
     @staticmethod
@@ -90,11 +100,16 @@ class Daemon:
 
     def apply(self) -> None:
         """Have it run; one that runs with an older configuration is left for `outdated`."""
-        self._services.ensure_running([self._service])
+        if self.services.ensure_running([self._service]):
+            self._behind = None
 
     def outdated(self) -> bool:
         """Return whether it runs with an older configuration, or an older program than it may, and has to be restarted."""
-        return bool(self._services.outdated([self._service])) or self._is_behind()
+        if self.services.outdated([self._service]):
+            return True
+        if self._behind is None:
+            self._behind = self._is_behind()
+        return self._behind
 
     def _is_behind(self) -> bool:
         """Return whether newer packages have replaced its program, and the cluster runs these already."""
@@ -104,52 +119,27 @@ class Daemon:
 
     def restart(self) -> None:
         """Restart it with what is there now."""
-        self._services.restart(self._service)
+        self._behind = None
+        self.services.restart(self._service)
 
     def stop(self) -> None:
         """Stop it, and keep it stopped."""
-        self._services.stop(self.unit)
-
-    @property
-    def paused(self) -> bool:
-        """Whether an operator has paused it."""
-        return self._machine.exists(self._pause_mark)
-
-    def pause(self) -> None:
-        """Stop it until `resume`, also over a restart of the machine."""
-        self._machine.write(self._pause_mark, "")
-        self.stop()
-
-    def resume(self) -> None:
-        """Start it again after `pause`."""
-        self._machine.remove(self._pause_mark)
-        self.apply()
+        self.services.stop(self.unit)
 
     @property
     def was_started(self) -> bool:
         """Whether it has been started, be it well or not, and not stopped since."""
-        return self.unit in self._services.units
-
-    def runs(self) -> bool:
-        """Return whether its process is there."""
-        return self._machine.service_states(self.unit)[self.unit] == "active"
-
-    def remove(self) -> None:
-        """Stop it, and take what was written for it off the machine."""
-        self.stop()
-        for path in self.paths:
-            self._machine.remove(path)
-        self._machine.reload_systemd()
+        return self.unit in self.services.units
 
     @property
     def paths(self) -> tuple[str, ...]:
         """What was written for it."""
-        return (str(Path(self._drop_in).parent), self.folder)
+        return (str(Path(self.drop_in).parent), self.folder)
 
     @property
     def _service(self) -> Service:
         """The unit and what it takes up at its start only."""
         options = options_at_start(self._machine.read(self.config) or "")
-        paths = (self.keyring, self._drop_in, *self._files)
+        paths = (self.keyring, self.drop_in, *self._files)
         files = (self._machine.read(path) or "" for path in paths)
         return Service(unit=self.unit, inputs=(*options, *files))

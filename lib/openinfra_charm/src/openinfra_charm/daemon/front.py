@@ -60,7 +60,15 @@ TRANSFERS = Limits(client=3600, server=3600, drain=24 * 3600, buffer=32 << 10, h
 class Front:
     """The front of one application on this machine; its daemons run as `user`, and so does it."""
 
-    def __init__(self, machine: Machine, application: str, *, user: str, tls: Certificate) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        application: str,
+        *,
+        user: str,
+        tls: Certificate,
+        services: Services | None = None,
+    ) -> None:
         """Name whose front it is.
 
         Args:
@@ -68,12 +76,13 @@ class Front:
             application: The application's name.
             user: A system user, who can read the certificate's key.
             tls: The certificate, which has to be `combined`.
+            services: The services of the application, where others have to do with them too.
         """
         self._machine = machine
         self._application = application
         self._user = user
         self._tls = tls
-        self._services = Services(machine, application)
+        self._services = services or Services(machine, application)
         self.unit = f"{application}-front.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
         self._config_path = f"/etc/{application}/front.cfg"

@@ -1,15 +1,35 @@
-"""Configuration files from Jinja2 templates: whole, durable, and written only when their content changed."""
+"""Configuration files from Jinja2 templates: whole, durable, and written only when their content changed.
+
+In a workload:
+
+    self._templates = render.Templates(machine, application, HERE / "templates")
+
+    config = self._templates.fill("memcached.conf.j2", CONFIG, listen=address)
+    changed = render.write(machine, config, dataclasses.replace(unit, mode=0o755), File(path=ASK, content=program))
+
+A file is made anew only when its template, its values or the file itself have changed since it was written. What tells that is
+digests: the file is the only copy of what is in it, as it may hold credentials.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from openinfra_charm.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What a file was made of, as a digest, and where that is recorded when the file is written."""
+
+    digest: str
+    record: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,34 +41,43 @@ class File:
     mode: int = 0o644
     user: str = "root"
     group: str = "root"
+    origin: Origin | None = field(default=None, compare=False)
 
 
 class Templates:
-    """The templates of one application; what was made of the same templates and values before is not made again."""
+    """The templates of one application; a file that was made of the same templates and values before is not made again."""
 
     def __init__(self, machine: Machine, application: str, folder: Path) -> None:
         self._machine = machine
         self._folder = folder
-        self._made = f"/var/lib/openinfra/{application}/templates"
+        self._records = f"/var/lib/openinfra/{application}/rendered"
+        self._copies = f"/var/lib/openinfra/{application}/templates"
+        """Where earlier versions kept whole files."""
 
-    def fill(self, name: str, **values: Any) -> str:
-        """Fill in the template `name`.
+    def fill(self, name: str, path: str, /, **values: Any) -> File:
+        """Fill in a template; return the file for `write`, readable for all unless its caller says otherwise.
 
         Args:
             name: A file in the folder; it may include others there.
+            path: Where the file will be.
             values: What the template may use; their `repr` tells whether one has changed.
 
         Raises:
             jinja2.UndefinedError: The template uses a value that was not given.
         """
-        texts = [path.read_text(encoding="utf-8") for path in sorted(self._folder.iterdir())]
-        made_of = hashlib.sha256(repr((texts, sorted(values.items()))).encode()).hexdigest()
-        known, _, content = (self._machine.read(f"{self._made}/{name}") or "").partition("\n")
-        if known != made_of:
+        made_of = repr((name, self._texts, sorted(values.items())))
+        origin = Origin(
+            digest=_digest(made_of), record=f"{self._records}/{path.strip('/').replace('/', '-')}"
+        )
+        content = self._machine.read(path)
+        if content is None or self._machine.read(origin.record) != _record(origin, content):
+            self._machine.remove(self._copies)
             content = self._fill(name, values)
-            # Some hold credentials.
-            self._machine.write(f"{self._made}/{name}", f"{made_of}\n{content}", mode=0o600)
-        return content
+        return File(path=path, content=content, origin=origin)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [path.read_text(encoding="utf-8") for path in sorted(self._folder.iterdir())]
 
     def _fill(self, name: str, values: dict[str, Any]) -> str:
         # Imported here: it takes a quarter of a bare hook's time, and a hook with nothing new does without.
@@ -67,8 +96,20 @@ class Templates:
 
 def write(machine: Machine, *files: File) -> frozenset[str]:
     """Bring files to their content, mode and owner; return the paths of those that changed."""
-    return frozenset(
-        file.path
-        for file in files
-        if machine.write(file.path, file.content, mode=file.mode, user=file.user, group=file.group)
-    )
+    return frozenset(file.path for file in files if _write(machine, file))
+
+
+def _write(machine: Machine, file: File) -> bool:
+    changed = machine.write(file.path, file.content, mode=file.mode, user=file.user, group=file.group)
+    if file.origin:
+        # A digest of what can be guessed is as good as that.
+        machine.write(file.origin.record, _record(file.origin, file.content), mode=0o600)
+    return changed
+
+
+def _record(origin: Origin, content: str) -> str:
+    return f"{origin.digest} {_digest(content)}\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

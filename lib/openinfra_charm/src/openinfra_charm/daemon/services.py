@@ -38,6 +38,9 @@ class Services:
     def __init__(self, machine: Machine, application: str) -> None:
         self._machine = machine
         self._records = f"/var/lib/openinfra/{application}/services"
+        self._pause_mark = f"/var/lib/openinfra/{application}/paused"
+        self._seen: dict[str, str] = {}
+        """The states of services that this hook has found, and has not changed since."""
 
     @property
     def units(self) -> list[str]:
@@ -56,7 +59,7 @@ class Services:
         A service that runs with something outdated is left alone: see `restart`.
         """
         wanted = tuple(services)
-        states = self._machine.service_states(*(service.unit for service in wanted))
+        states = self._look(service.unit for service in wanted)
         started = [
             unit for unit, state in states.items() if state not in {"active", "activating", "reloading"}
         ]
@@ -66,6 +69,7 @@ class Services:
         if missing := [unit for unit in units if unit not in enabled]:
             self._machine.enable_services(*missing)
         if started:
+            self._seen.clear()
             self._machine.start_services(*started)
         for service in changed:
             self._record(service)
@@ -73,19 +77,51 @@ class Services:
 
     def restart(self, service: Service) -> None:
         """Restart one service, and remember what it runs with now."""
+        self._seen.clear()
         self._machine.restart_services(service.unit)
         self._record(service)
 
     def reload(self, service: Service) -> None:
         """Let one service read its configuration again without a stop, and remember what it runs with now."""
+        self._seen.clear()
         self._machine.reload_services(service.unit)
         self._record(service)
 
     def stop(self, *units: str) -> None:
         """Stop services for good."""
+        self._seen.clear()
         for unit in sorted(set(units) & set(self.units)):
             self._machine.stop_services(unit)
             self._machine.remove(f"{self._records}/{unit}")
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has paused them: they stay stopped, over hooks and restarts of the machine."""
+        return self._machine.exists(self._pause_mark)
+
+    def mark_paused(self, *, paused: bool) -> None:
+        """Record whether they are paused; who does so stops or starts them."""
+        if paused:
+            self._machine.write(self._pause_mark, "")
+        else:
+            self._machine.remove(self._pause_mark)
+
+    def failed(self) -> list[str]:
+        """Return the units that this application has started here and that do not run, sorted.
+
+        What `ensure_running` has found in this hook is not asked again.
+        """
+        return self.stopped(*self.units)
+
+    def stopped(self, *units: str) -> list[str]:
+        """Return those of some units that do not run, as `failed` does."""
+        states = self._seen if set(units) <= self._seen.keys() else self._look(units)
+        return [unit for unit in units if states[unit] not in {"active", "reloading"}]
+
+    def _look(self, units: Iterable[str]) -> dict[str, str]:
+        states = self._machine.service_states(*units)
+        self._seen |= states
+        return states
 
     def _started_with(self, service: Service) -> str | None:
         return self._machine.read(f"{self._records}/{service.unit}")

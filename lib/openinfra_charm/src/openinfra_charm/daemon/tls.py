@@ -6,7 +6,7 @@ In a charm, with an endpoint `certificates` (interface `tls-certificates`):
 
     # in _reconcile, after the packages (tls.PACKAGES among them) are installed
     relation = self.model.get_relation("certificates")
-    self.tls.update(relation, self.unit, Subject(common_name=host_name, dns=(host_name,), addresses=(address,)))
+    self.tls.update(relation, self.unit, Subject.of(self.machine.hostname(), place.hosts))
     if not self.tls.ready:
         return self._missing.append(ops.WaitingStatus(self.tls.problem(relation)))
     service = Service(unit="mariadb.service", inputs=(configuration, *self.tls.inputs))
@@ -31,8 +31,11 @@ from typing import TYPE_CHECKING, Any, cast
 from openinfra_charm.daemon import render
 from openinfra_charm.daemon.render import File
 from openinfra_charm.interfaces import tls_certificates
+from openinfra_charm.values import is_address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import ops
 
     from openinfra_charm.interfaces.tls_certificates import Issued
@@ -66,6 +69,18 @@ class Subject:
     common_name: str
     dns: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, machine: str, hosts: Iterable[str]) -> Subject:
+        """Return whom the certificate of a daemon is for.
+
+        Args:
+            machine: The host name of the machine that it runs on.
+            hosts: All names and addresses under which clients reach it, those of a gateway before it among them.
+        """
+        reached = sorted(set(hosts))
+        names = (host for host in reached if not is_address(host) and host != machine)
+        return cls(common_name=machine, dns=(machine, *names), addresses=tuple(filter(is_address, reached)))
 
 
 class Certificate:

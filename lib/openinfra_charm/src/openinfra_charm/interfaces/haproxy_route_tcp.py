@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from openinfra_charm.model import databag
 from openinfra_charm.model.cluster import unit_number
+from openinfra_charm.values import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,7 +192,7 @@ def read_sources(relation: ops.Relation) -> tuple[str, ...]:
     for unit in relation.units:
         data = relation.data[unit]
         own = [one for one in databag.load(data.get("sources", ""), list) if isinstance(one, str)]
-        if addresses := set(filter(_is_address, own)):
+        if addresses := set(filter(is_address, own)):
             # By default it is the ingress address, which may be a virtual one.
             others = {one.strip() for one in data.get("egress-subnets", "").split(",")}
             known = addresses | set(read_hosts(relation))
@@ -393,14 +394,6 @@ def _backends(relation: ops.Relation, named: tuple[str, ...], order: tuple[str, 
         ]
     places = {address: place for place, address in enumerate(order)}
     return tuple(sorted(found, key=lambda backend: places.get(backend.address, len(places))))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _address(value: object, what: str) -> str:

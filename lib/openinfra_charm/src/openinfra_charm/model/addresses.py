@@ -33,6 +33,11 @@ class Place:
     ingress: str
     """Where others reach what listens on `address`: there, or at an address that translates to it."""
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Under which addresses others reach this unit: its own, and the one that translates to it."""
+        return tuple(dict.fromkeys((self.address, self.ingress)))
+
     def has(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         """Return whether an address is in one of the networks."""
         return any(address in ipaddress.ip_network(subnet, strict=False) for subnet in self.subnets)

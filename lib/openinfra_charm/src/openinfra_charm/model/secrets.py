@@ -36,8 +36,9 @@ def read(model: ops.Model, secret_id: str, *, take_up: bool = True) -> dict[str,
         ops.SecretNotFoundError: It is not granted to this unit, not yet or no more: what a relation has granted goes with it,
             and Juju refuses it then in other words.
     """
+    # Model.get_secret would read it once more; each time is a process.
+    secret = ops.Secret(model._backend, id=secret_id)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     try:
-        secret = model.get_secret(id=secret_id)
         return secret.get_content(refresh=True) if take_up else secret.peek_content()
     except ops.ModelError as error:
         raise ops.SecretNotFoundError(str(error)) from error
