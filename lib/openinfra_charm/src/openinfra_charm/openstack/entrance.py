@@ -108,15 +108,5 @@ class Entrance:
 
     def _subject(self, place: Place) -> Subject:
         """Return all names under which clients reach this unit, directly and through the gateway."""
-        name = self._machine.hostname()
-        hosts = haproxy_route_tcp.read_hosts(self._active) if self._active else ()
-        at = {host for host in hosts if _is_address(host)}
-        return Subject(
-            common_name=name,
-            dns=(name, *(host for host in hosts if host not in at)),
-            addresses=tuple(dict.fromkeys((place.address, place.ingress, *at))),
-        )
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdecimal()
+        served = haproxy_route_tcp.read_hosts(self._active) if self._active else ()
+        return Subject.of(self._machine.hostname(), (*place.hosts, *served))
