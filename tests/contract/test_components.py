@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 LIBRARY = ROOT / "lib/openinfra_charm/src"
 TAKE_THE_CHARM = {
-    "ceph": "its modules take the charm",
     "keystone": "its modules take the charm",
     "mysql": "its modules take the charm",
 }
