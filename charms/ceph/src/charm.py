@@ -22,6 +22,7 @@ from monitor import QuorumError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
@@ -63,7 +64,8 @@ class CephCharm(ops.CharmBase):
         self.clients = Clients(self.model, cluster=cluster, admin=ceph.admin)
         self.related_daemons = RelatedDaemons(self.model, ceph=ceph, cluster=cluster)
         self.departure = Departure(unit, ceph=ceph, quorum=self.quorum)
-        self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs)
+        self.pause = Pause(unit.name, ceph)
+        self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs, pause=self.pause)
         self._missing: list[ops.StatusBase] = []
         self._keeps_status = False
         for event in (
@@ -121,7 +123,7 @@ class CephCharm(ops.CharmBase):
             )
             return
         self.ceph.render(state)
-        if self.ceph.paused:
+        if self.pause:
             self.options.apply(settings.at_run_time())
             self._lead(settings, event)
             return
