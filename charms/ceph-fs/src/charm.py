@@ -101,7 +101,7 @@ class CephFsCharm(ops.CharmBase):
         ]  # fmt: skip
         request_id = f"{self.app.name}-{settings.active}-{settings.standby_replay}".lower()
         access = ceph_daemons.obtain(
-            self, relation, ceph_mds.FORMAT, self.mds.name, request_id=request_id, operations=operations
+            self.model, relation, ceph_mds.FORMAT, self.mds.name, request_id=request_id, operations=operations
         )
         if access is None:
             self.missing.append(

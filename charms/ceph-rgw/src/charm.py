@@ -154,7 +154,7 @@ class CephRgwCharm(ops.CharmBase):
             for name in POOLS
         ]
         access = ceph_daemons.obtain(
-            self, relation, ceph_radosgw.FORMAT, self.rgw.name,
+            self.model, relation, ceph_radosgw.FORMAT, self.rgw.name,
             request_id=f"pools-{site.zone}", operations=pools,
         )  # fmt: skip
         if access is None:

@@ -225,7 +225,9 @@ class GatewayCharm(ops.CharmBase):
             )
             if self.unit.is_leader():
                 ca = self.machine.read(self.tls.ca_path) or ""
-                prometheus_scrape.publish_job(relation, self, port=HEALTH_PORT, ca=ca)
+                prometheus_scrape.publish_job(
+                    relation, self.model, charm_name=self.meta.name, port=HEALTH_PORT, ca=ca
+                )
 
     # The other events
 
