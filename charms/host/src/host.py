@@ -54,6 +54,7 @@ class Host:
         # Under /run, so that the next kernel is asked again.
         self._refusals = f"/run/openinfra/{application}/refused-settings.json"
         self._made = f"/run/openinfra/{application}/made-settings.json"
+        self._kind = f"/run/openinfra/{application}/virtualization"
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, Path(__file__).parent / "templates")
 
@@ -134,7 +135,12 @@ class Host:
     @cached_property
     def in_container(self) -> bool:
         """Whether the kernel, and so its clock, belongs to somebody else."""
-        return bool(_CONTAINER.fullmatch(self.machine.virtualization()))
+        kind = self.machine.read(self._kind)
+        if kind is None:
+            # It stays the same until the machine starts again.
+            kind = self.machine.virtualization()
+            self.machine.write(self._kind, kind)
+        return bool(_CONTAINER.fullmatch(kind))
 
     def stopped_services(self) -> list[str]:
         """Return the units that should run and do not."""
