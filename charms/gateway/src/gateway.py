@@ -45,7 +45,7 @@ _FILES = (CONFIG, KEEPALIVED_CONFIG, ASK, SERVES, *(str(Path(path).parent) for p
 _PAUSE = 0.5
 _RELOAD_SECONDS = 20
 _STARTING = 30
-"""Seconds that backends may be down before anybody is told: most of them are just starting."""
+"""Seconds that backends may be down before the status says so: most of them are just starting."""
 _WHERE_TO_LOOK = "see journalctl -u haproxy"
 
 
@@ -129,7 +129,7 @@ class Gateway:
         return changed
 
     def apply(self, state: State, drains: Iterable[Drain] = ()) -> None:
-        """Have HAProxy run with what is rendered; a change is taken up without an interruption.
+        """Have HAProxy run with what is rendered; a change is applied without an interruption.
 
         Raises:
             InvalidConfigError: HAProxy cannot use the configuration, such as when a port is taken; it goes on with the
@@ -223,7 +223,7 @@ class Gateway:
         while haproxy.description(answer := self._look(_RELOAD_SECONDS)) != wanted:
             if self.machine.now() > limit:
                 if self._before:
-                    # It is to start with what it has, should it have to before this is mended.
+                    # Should it have to start before this is repaired, it starts with what it has.
                     self.machine.write(CONFIG, self._before)
                 raise InvalidConfigError(
                     f"HAProxy goes on with what it had, as it cannot listen: {_WHERE_TO_LOOK}"

@@ -157,7 +157,7 @@ class HostCharm(ops.CharmBase):
         leader = f"juju run {self.app.name}/leader"
         return ops.BlockedStatus(
             f"{request.kind} stopped at {unit}: {request.reason}. "
-            f"Mend it, then `{leader} resume-roll`; or `{leader} cancel-roll`"
+            f"Repair it, then `{leader} resume-roll`; or `{leader} cancel-roll`"
         )
 
 

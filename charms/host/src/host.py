@@ -90,13 +90,13 @@ class Host:
         return render.write(self.machine, *files)
 
     def apply(self, config: Config) -> None:
-        """Let the kernel and the services take up what was rendered; those that have already are left alone."""
+        """Let the kernel and the services apply what was rendered; those that have already are left alone."""
         self._apply_kernel_settings(config)
-        self._take_up(self._service(_JOURNALD_UNIT, JOURNALD), self._services.restart)
+        self._apply_file(self._service(_JOURNALD_UNIT, JOURNALD), self._services.restart)
         if not self.in_container:
-            self._take_up(self._service(_CHRONY_UNIT, CHRONY), self._services.restart)
+            self._apply_file(self._service(_CHRONY_UNIT, CHRONY), self._services.restart)
         if self.has_sshd:
-            self._take_up(self._service(_SSH_UNIT, SSHD), self._reload_if_active)
+            self._apply_file(self._service(_SSH_UNIT, SSHD), self._reload_if_active)
 
     def start(self) -> list[str]:
         """Start what does not run yet; return the units that were started."""
@@ -120,7 +120,7 @@ class Host:
         """Take the baseline back.
 
         Packages stay: they are part of an ordinary machine. So do chrony's servers, that time goes on, and what the
-        kernel was told, until it starts again.
+        kernel has been set to, until it starts again.
         """
         for path in _FILES:
             self.machine.remove(path)
@@ -186,7 +186,7 @@ class Host:
 
     @staticmethod
     def _strict_settings(config: Config) -> list[str]:
-        """Return the kernel settings of which it is told where they cannot be had."""
+        """Return the kernel settings that are reported where they cannot be had."""
         return [key for key in config.sysctl if key not in config.sysctl_lenient]
 
     def _out_of_reach(self, key: str) -> str:
@@ -288,7 +288,7 @@ class Host:
     def _service(self, unit: str, path: str) -> Service:
         return Service(unit=unit, inputs=(self.machine.read(path) or "",))
 
-    def _take_up(self, service: Service, act: Callable[[Service], None]) -> None:
+    def _apply_file(self, service: Service, act: Callable[[Service], None]) -> None:
         """Restart or reload a service unless it runs with what its file holds now."""
         if service.unit not in self._services.units or self._services.outdated([service]):
             act(service)

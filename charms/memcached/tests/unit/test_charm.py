@@ -290,7 +290,7 @@ def test_flush_all_asks_first(deploy):
     model = deploy(1)
     model.machines[0].cache.items = 7
     model.machines[0].log.clear()
-    with pytest.raises(ActionFailed, match="would be lost: say so with confirm=true"):
+    with pytest.raises(ActionFailed, match="would be lost; confirm with confirm=true"):
         model.action(0, "flush-all", confirm=False)
     assert model.machines[0].cache.items == 7
     assert model.machines[0].log == []
