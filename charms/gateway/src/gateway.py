@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DAEMON = "haproxy"
-"""What a machine has one of: the packaged haproxy.service, and keepalived with it."""
+"""What only one unit of a machine may run: the packaged haproxy.service, and keepalived with it."""
 PACKAGES = ("haproxy", "keepalived", *tls.PACKAGES)
 HAPROXY = "haproxy.service"
 KEEPALIVED = "keepalived.service"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BASELINE = "host"
-"""What a machine has only one of: the name under which a unit claims it."""
+"""The name under which a unit claims the machine: only one may manage it."""
 
 
 class HostCharm(ops.CharmBase):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A systemd unit and the content (of files, of options) that only a restart lets it take up."""
+    """A systemd unit and the content (of files, of options) that it reads only when it starts."""
 
     unit: str
     inputs: tuple[str, ...] = ()
