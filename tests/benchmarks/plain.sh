@@ -12,7 +12,7 @@ set -eu
 image=$1 profile=$2 lock=$3
 shift 3
 fsid=$(cat /proc/sys/kernel/random/uuid)
-ceph_packages='ceph-common ceph-mgr ceph-mon ceph-osd ceph-volume fdisk python3-rados'
+ceph_packages='ceph-common ceph-mgr ceph-mon ceph-osd fdisk python3-rados'
 host_packages='logrotate needrestart unattended-upgrades'
 password=$(cat /proc/sys/kernel/random/uuid)
 

@@ -11,8 +11,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from openinfra_model.charm import Charm
-from openinfra_model.core import Core, Ids, ModelError, State
+from openinfra_model.charm_archive import read_archive
+from openinfra_model.core import (
+    Core,
+    Ids,
+    ModelError,
+    State,
+    actions,
+    applications,
+    configuration,
+    machines,
+    relations,
+    show,
+    status,
+    timers,
+    units,
+)
+from openinfra_model.core import storage as storages
 from openinfra_model.core.entities import Model, Network, StorageDirective
 from openinfra_model.core.environment import environment
 
@@ -23,6 +38,7 @@ from .scenarios import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from openinfra_model.charm import Charm
     from openinfra_model.core import HookContext, HookRun
 
 BASE = "ubuntu@24.04"
@@ -51,8 +67,8 @@ class Replay:
         self.previous: dict[str, str] = {}
         first = next(iter(self.recorded.values()))[0]
         self.now = min(runs[0].time for runs in self.recorded.values()) - 60
-        self.state = State()
-        self.core = Core(self.state, Ids(random.Random(self.scenario)))
+        self.state = State(Ids(random.Random(self.scenario)))
+        self.core = Core(self.state)
         environment = first.environment
         self.state.models.put(
             Model(name=environment["JUJU_MODEL_NAME"], uuid=environment["JUJU_MODEL_UUID"], created=self.now)
@@ -61,63 +77,65 @@ class Replay:
     # The operator
 
     def deploy(self, *, interval: str = "5m") -> None:
-        self.core.set_model_config({"update-status-hook-interval": interval}, self.now)
+        configuration.set_model(self.state, {"update-status-hook-interval": interval}, self.now)
         for _ in range(2):
-            self.core.add_machine(base=BASE, now=self.now)
+            machines.add(self.state, base=BASE, now=self.now)
         if self.scenario in self.archives:
             self._deploy_owner(str(self.archives[self.scenario]))
             return
-        probe, subordinate = (Charm.from_archive(self.archives[name]) for name in ("probe", "probesub"))
+        probe, subordinate = (read_archive(self.archives[name]) for name in ("probe", "probesub"))
         archive = str(self.archives["probe"])
         blob = {"blob": ("blob.bin", "sha384")}
-        self.core.deploy(
+        self._deploy(
             "alpha",
             probe,
-            archive=archive,
-            base=BASE,
+            archive,
             units=2,
             to=("0", "1"),
             config={"greeting": "salut"},
             storage={"data": StorageDirective(pool="lxd", size=10, count=1)},
             resources=blob,
-            now=self.now,
         )
-        self.core.deploy("beta", probe, archive=archive, base=BASE, to=("0",), resources=blob, now=self.now)
-        self.core.deploy("sub", subordinate, archive=str(self.archives["probesub"]), base=BASE, now=self.now)
-        self.core.integrate("alpha:server", "beta:client", now=self.now)
-        self.core.integrate("sub:client", "alpha:juju-info", now=self.now)
+        self._deploy("beta", probe, archive, to=("0",), resources=blob)
+        self._deploy("sub", subordinate, str(self.archives["probesub"]))
+        relations.integrate(self.state, "alpha:server", "beta:client", now=self.now)
+        relations.integrate(self.state, "sub:client", "alpha:juju-info", now=self.now)
 
     def _deploy_owner(self, archive: str) -> None:
-        keeper = Charm.from_archive(Path(archive))
+        keeper = read_archive(Path(archive))
         for name in ("own", "rd"):
-            self.core.deploy(name, keeper, archive=archive, base=BASE, units=2, to=("0", "1"), now=self.now)
-        self.core.integrate("own:db", "rd:use", now=self.now)
+            self._deploy(name, keeper, archive, units=2, to=("0", "1"))
+        relations.integrate(self.state, "own:db", "rd:use", now=self.now)
+
+    def _deploy(self, name: str, charm: Charm, archive: str, **more: Any) -> None:
+        wanted = applications.Deployment(name=name, charm=charm, archive=archive, base=BASE, **more)
+        applications.deploy(self.state, wanted, now=self.now)
 
     def config(self, application: str, **values: str) -> None:
-        self.core.set_config(application, values)
+        configuration.set_options(self.state, application, values)
 
     def run(self, unit: str, action: str, **parameters: object) -> Mapping[str, object]:
         ours = {
             name: self.names.renamed(value) if isinstance(value, str) else value
             for name, value in parameters.items()
         }
-        return self._task(self.core.enqueue_action([unit], action, ours, self.now))
+        return self._task(actions.enqueue(self.state, [unit], action, ours, self.now))
 
     def execute(self, unit: str, command: str, outcome: Outcome) -> Mapping[str, object]:
         self.outcomes[unit] = outcome
-        return self._task(self.core.enqueue_exec([unit], command, now=self.now))
+        return self._task(actions.enqueue_exec(self.state, [unit], command, now=self.now))
 
     def _task(self, operation: str) -> dict[str, Any]:
         self.settle()
         [task] = self.state.operations[operation].tasks
-        return self.core.show_task(task)
+        return show.task(self.state, task)
 
     def refused(self, verb: Callable[[], object], message: str) -> None:
         with pytest.raises(ModelError, match=message):
             verb()
 
     def add_unit(self, application: str, machine: str) -> None:
-        self.core.add_unit(application, to=[machine], now=self.now)
+        units.add(self.state, application, to=[machine], now=self.now)
 
     def fail_hooks(self, machine: str, kind: str) -> None:
         self.failing.add((machine, kind))
@@ -126,26 +144,26 @@ class Replay:
         self.failing.remove((machine, kind))
 
     def resolved(self, unit: str) -> None:
-        self.core.resolved(unit)
+        units.resolve(self.state, unit)
 
     def integrate(self, first: str, second: str) -> None:
-        self.core.integrate(first, second, now=self.now)
+        relations.integrate(self.state, first, second, now=self.now)
 
     def remove_relation(self, first: str, second: str) -> None:
-        self.core.remove_relation(first, second, now=self.now)
+        relations.remove(self.state, first, second, now=self.now)
 
     def refresh(self, application: str) -> None:
         probe = self.archives["probe"]
-        self.core.refresh(application, Charm.from_archive(probe), archive=str(probe), now=self.now)
+        applications.refresh(self.state, application, read_archive(probe), archive=str(probe), now=self.now)
 
     def remove_unit(self, unit: str, *, destroy_storage: bool = False) -> None:
-        self.core.remove_unit([unit], destroy_storage=destroy_storage, now=self.now)
+        units.remove(self.state, [unit], destroy_storage=destroy_storage, now=self.now)
 
     def detach_storage(self, storage: str) -> None:
-        self.core.detach_storage(storage, now=self.now)
+        storages.detach(self.state, storage, now=self.now)
 
     def remove_machine(self, machine: str) -> None:
-        self.core.remove_machine(machine, force=True, now=self.now)
+        machines.remove(self.state, machine, force=True, now=self.now)
 
     # The machines
 
@@ -154,11 +172,11 @@ class Replay:
         self.start_machine(machine)
 
     def stop_machine(self, machine: str) -> None:
-        self.core.machine_down(machine, self.now)
+        machines.down(self.state, machine, self.now)
 
     def start_machine(self, machine: str) -> None:
         self.boots += 1
-        self.core.machine_started(machine, f"boot-{self.boots}", self.now)
+        machines.started(self.state, machine, f"boot-{self.boots}", self.now)
 
     def _first_run(self, machine: str) -> recording.Dispatch:
         runs = [run for runs in self.recorded.values() for run in runs]
@@ -175,7 +193,8 @@ class Replay:
         interface = network["bind-addresses"][0]
         address = interface["addresses"][0]
         hostname = f"juju-{self.state.model.uuid[-6:]}-{machine}"
-        self.core.machine_provisioned(
+        machines.provisioned(
+            self.state,
             machine,
             instance_id=hostname,
             hostname=hostname,
@@ -195,7 +214,7 @@ class Replay:
     def wait(self, seconds: float) -> None:
         end = self.now + seconds
         self.settle()
-        while (wake := self.core.wake_at(self.now)) is not None and wake <= end:
+        while (wake := timers.next_time(self.state, self.now)) is not None and wake <= end:
             self.now = max(self.now, wake)
             self.settle()
         self.now = max(self.now, end)
@@ -203,15 +222,15 @@ class Replay:
 
     def settle(self) -> None:
         while True:
-            for item in self.core.storage_wanted():
-                self.core.storage_provisioned(item.id, now=self.now)
-            for item in self.core.storage_to_release():
-                self.core.storage_released(item.id)
-            for machine in self.core.machines_to_release():
-                self.core.machine_released(machine.id)
+            for item in storages.wanted(self.state):
+                storages.provisioned(self.state, item.id, now=self.now)
+            for item in storages.to_release(self.state):
+                storages.released(self.state, item.id)
+            for machine in machines.to_release(self.state):
+                machines.released(self.state, machine.id)
             due = [self._matched(run) for run in self.core.due(self.now)]
             waiting = {
-                machine.id: self._first_run(machine.id).time for machine in self.core.machines_wanted()
+                machine.id: self._first_run(machine.id).time for machine in machines.wanted(self.state)
             }
             if waiting and min(waiting.values()) <= min(
                 (match.time for match, _ in due if match), default=1e12
@@ -295,8 +314,8 @@ class Replay:
         expected = json.loads((recording.ROOT / self.scenario / recorded).read_text())
         # Where a recording is of some applications, so is what is compared with it.
         shown = set(expected["applications"])
-        found = self.core.status(
-            self.now, applications=[] if shown == self._applications() else sorted(shown)
+        found = status.full(
+            self.state, self.now, applications=[] if shown == self._applications() else sorted(shown)
         )
         expected["model"]["controller"] = found["model"]["controller"]
         self.differences += [f"{recorded}: {text}" for text in compare_structure(expected, found)]
@@ -306,7 +325,7 @@ class Replay:
 
     def compare_unit(self, unit: str, recorded: str) -> None:
         expected = yaml.safe_load((recording.ROOT / self.scenario / recorded).read_text())
-        found = self.core.show_unit(unit)
+        found = show.unit(self.state, unit)
         for shown in (expected, found):
             shown[unit]["relation-info"].sort(key=lambda relation: relation["relation-id"])
         self.differences += [f"{recorded}: {text}" for text in compare_structure(expected, found)]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from openinfra_model.charm import Base, Charm, Endpoint, Role
-from openinfra_model.core import Core, Ids, State
+from openinfra_model.core import Core, Ids, State, applications, machines, models, relations, status
 from openinfra_model.core.entities import Network
 
 from . import recording
@@ -44,30 +44,26 @@ class Model:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.state = State()
-        self.core = Core.create(self.state, Ids(random.Random(1)), "model", self.now)
+        self.state = State(Ids(random.Random(1)))
+        models.create(self.state, "model", now=self.now)
+        self.core = Core(self.state)
         for machine in OWN:
-            self.core.add_machine(base="ubuntu@24.04", now=self.now)
+            machines.add(self.state, base="ubuntu@24.04", now=self.now)
             self.tell(machine)
-            self.core.machine_started(machine, "boot", self.now)
+            machines.started(self.state, machine, "boot", self.now)
         for name in ("own", "rd"):
-            self.core.deploy(
-                name,
-                keeper(),
-                archive="keeper.charm",
-                base="ubuntu@24.04",
-                units=2,
-                to=("0", "1"),
-                now=self.now,
+            wanted = applications.Deployment(
+                name=name, charm=keeper(), archive="keeper.charm", base="ubuntu@24.04", units=2, to=("0", "1")
             )
-        self.core.integrate("own:db", "rd:use", now=self.now)
+            applications.deploy(self.state, wanted, now=self.now)
+        relations.integrate(self.state, "own:db", "rd:use", now=self.now)
         self.settle()
 
     def tell(self, machine: str, *added: str) -> None:
         mac = STATUS["machines"][machine]["network-interfaces"]["eth0"]["mac-address"]
         network = Network.of([OWN[machine], *added], gateway="10.155.0.1", mac=mac)
-        self.core.machine_provisioned(
-            machine, instance_id=machine, hostname=machine, network=network, now=self.now
+        machines.provisioned(
+            self.state, machine, instance_id=machine, hostname=machine, network=network, now=self.now
         )
 
     def settle(self) -> list[tuple[str, str, str]]:
@@ -110,10 +106,10 @@ def test_hook_tools_say_what_juju_said(model):
 
 def test_status_shows_what_juju_showed(model):
     model.tell("0", VIP)
-    shown, there = model.core.status(now=model.now)["machines"]["0"], STATUS["machines"]["0"]
+    shown, there = status.full(model.state, now=model.now)["machines"]["0"], STATUS["machines"]["0"]
     for key in ("dns-name", "ip-addresses", "network-interfaces"):
         assert shown[key] == there[key]
-    unit = model.core.status(now=model.now)["applications"]["own"]["units"]["own/0"]
+    unit = status.full(model.state, now=model.now)["applications"]["own"]["units"]["own/0"]
     assert unit["public-address"] == STATUS["applications"]["own"]["units"]["own/0"]["public-address"]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from openinfra_model.charm import Charm
-from openinfra_model.pack import Packed, charm_names, pack
+from openinfra_model.charm_archive import read_archive
+from openinfra_model.devtools.pack import Packed, charm_names, pack
 
 ROOT = Path(__file__).parents[2]
 NAMES = charm_names(ROOT)
@@ -79,7 +79,7 @@ def packed(site, source):
 
 @pytest.fixture(scope="session")
 def charm(packed: Packed):
-    return Charm.from_archive(packed.path)
+    return read_archive(packed.path)
 
 
 @pytest.fixture(scope="session")
@@ -96,4 +96,4 @@ def unpacked(packed: Packed, source, tmp_path_factory):
 @pytest.fixture(scope="session")
 def charms(site):
     """Every charm by the name of its directory."""
-    return {name: Charm.from_archive(site / "build" / f"openinfra-{name}.charm") for name in NAMES}
+    return {name: read_archive(site / "build" / f"openinfra-{name}.charm") for name in NAMES}

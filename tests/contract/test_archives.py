@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from openinfra_model.pack import pack
+from openinfra_model.devtools.pack import pack
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from openinfra_model.bundle import load
-from openinfra_model.graph import draw
-from openinfra_model.pack import charm_names
+from openinfra_model.devtools.graph import draw
+from openinfra_model.devtools.pack import charm_names
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(path.name for path in ROOT.glob("bundles/overlays/*.yaml"))

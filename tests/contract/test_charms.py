@@ -14,7 +14,8 @@ import pytest
 from charmcraft.models.config import JujuConfig
 from charmcraft.models.project import PlatformCharm
 
-from openinfra_model.pack import charm_names
+from openinfra_charm.openstack.actions import STANDARD
+from openinfra_model.devtools.pack import charm_names
 
 ROOT = Path(__file__).parents[2]
 KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -24,16 +25,22 @@ BARE_NUMBER = ["string", "integer"]
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool", "number": "float"}
 MAX_CHARM_LINES = 300
 
-# Prints, for each of the actions named as arguments, the parameters that its module takes: type and default.
+# Prints, for each of the actions named as arguments, the parameters that it takes: type and default. An OpenStack API brings
+# only its own; those that all have are in the shared package.
 DESCRIBE_ACTIONS = """\
-import dataclasses, importlib, json, sys
+import dataclasses, json, sys
+from openinfra_charm.model import actions
+def find(name):
+    if sys.argv[1] != "openstack":
+        return actions.find(name.replace("-", "_"))
+    from openinfra_charm.openstack.actions import STANDARD
+    return STANDARD.get(name) or actions.find(name.replace("-", "_"))
 def describe(field):
     required = field.default is dataclasses.MISSING
     return {"type": str(field.type), "required": required, "default": None if required else field.default}
 print(json.dumps({
-    name: {field.name: describe(field) for field in dataclasses.fields(module.Params)}
-    for name in sys.argv[1:]
-    if callable((module := importlib.import_module("actions." + name.replace("-", "_"))).run)
+    name: {field.name: describe(field) for field in dataclasses.fields(find(name).params)}
+    for name in sys.argv[2:]
 }))
 """
 
@@ -63,7 +70,9 @@ def test_charmcraft_takes_it(source):
 def test_its_rooms_are_there(source):
     for name in ("README.md", "src/charm.py", "tests/unit"):
         assert (source.path / name).exists(), name
-    renders = any("Templates(" in file.read_text() for file in source.path.glob("src/*.py"))
+    renders = any(
+        word in file.read_text() for file in source.path.glob("src/*.py") for word in ("Templates(", "Spec(")
+    )
     assert (source.path / "src/templates").exists() == renders
     assert (source.path / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
@@ -135,8 +144,9 @@ def test_actions_take_described_scalars(source):
         assert set(action.get("required", [])) <= params.keys(), name
 
 
-def test_each_action_is_a_module_that_takes_its_parameters(source, unpacked):
-    described = json.loads(run_python(unpacked, "-c", DESCRIBE_ACTIONS, *source.actions))
+def test_each_action_takes_its_parameters(source, unpacked):
+    kind = "openstack" if is_an_openstack_api(source) else "other"
+    described = json.loads(run_python(unpacked, "-c", DESCRIBE_ACTIONS, kind, *source.actions))
 
     for name, action in source.actions.items():
         params = {key.replace("-", "_"): param for key, param in action.get("params", {}).items()}
@@ -164,16 +174,40 @@ def bound_names(node: ast.stmt) -> set[str]:
     return {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
 
 
-def test_actions_modules_are_all_declared(source):
-    modules = {path.stem.replace("_", "-") for path in source.path.glob("src/actions/*.py")} - {"--init--"}
-    called = {
-        path.stem.replace("_", "-")
-        for path in source.path.glob("src/actions/*.py")
-        if any("run" in bound_names(node) for node in ast.parse(path.read_text()).body)
+def actions_in(path):
+    """Return the actions in a module: the one that it is, or those that its public functions are which make an outcome of the charm."""
+    functions = [name for node in ast.parse(path.read_text()).body for name in bound_names(node)]
+    if "run" in functions:
+        return {path.stem}
+    return {
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and [argument.arg for argument in node.args.args] == ["charm"]
+        and node.returns is not None
+        and ast.unparse(node.returns) == "Outcome"
     }
 
-    assert called == modules & source.actions.keys()
-    assert source.actions.keys() <= modules
+
+def test_actions_are_all_declared(source):
+    found = [name for path in source.path.glob("src/actions/[!_]*.py") for name in actions_in(path)]
+    standard = STANDARD if is_an_openstack_api(source) else ()
+
+    assert sorted([*standard, *(name.replace("_", "-") for name in found)]) == sorted(source.actions)
+
+
+def is_an_openstack_api(source):
+    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
+
+
+def test_an_openstack_api_has_what_all_have(source):
+    if not is_an_openstack_api(source):
+        return
+    project = source.project
+    assert {"release", "region", "workers", "debug", "extra-config"} <= project["config"]["options"].keys()
+    assert {"cluster", "certificates", "gateway"} <= source.endpoints.keys()
+    assert "internal" in project["extra-bindings"]
 
 
 def test_charm_py_is_short(source):

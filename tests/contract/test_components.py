@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIBRARY = ROOT / "lib/openinfra_charm/src"
-TAKE_THE_CHARM = {
-    "ceph": "its modules take the charm",
-    "keystone": "its modules take the charm",
-    "mysql": "its modules take the charm",
-}
-"""The charms that do not keep to it yet, with the reasons."""
 PARTS = ("ceph", "daemon", "interfaces", "machine")
 """The packages of the library that know no charm; `model` and `openstack` are what a charm is made with."""
 ACTIONS = {"daemon/show_job.py"}
@@ -109,15 +103,7 @@ def test_a_circle_is_found(tmp_path):
     assert circle(graph(tmp_path)) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=TAKE_THE_CHARM[name]))
-        if name in TAKE_THE_CHARM
-        else name
-        for name in NAMES
-    ],
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_only_charm_py_and_actions_know_the_charm(name):
     found = {str(path.relative_to(ROOT)): list(knowledge(path.read_text())) for path in components(name)}
     assert {path: places for path, places in found.items() if places} == {}

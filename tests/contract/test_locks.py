@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from openinfra_model import relock
+from openinfra_model.devtools import relock
 
 ROOT = Path(__file__).parents[2]
 LOCKS = [

@@ -1,17 +1,24 @@
-"""Pack the probes: `python -m tests.probes` makes build/openinfra-<probe>.charm."""
+"""Pack the probes: `python -m tests.probes` makes build/openinfra-<probe>.charm. With `relock` it makes their locks instead."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack, relock
 from tests.probes import ROOT, lay_out
 
 with tempfile.TemporaryDirectory() as folder:
-    for packed in pack.pack(lay_out(Path(folder) / "site")):
+    site = lay_out(Path(folder) / "site")
+    if sys.argv[1:2] == ["relock"]:
+        parser = argparse.ArgumentParser()
+        relock.add_arguments(parser)
+        sys.stdout.writelines(f"{line}\n" for line in relock.run(parser.parse_args(sys.argv[2:]), site))
+        sys.exit()
+    for packed in pack.pack(site):
         (ROOT / "build").mkdir(exist_ok=True)
         target = shutil.copy(packed.path, ROOT / "build")
         sys.stdout.write(f"{target}\n")

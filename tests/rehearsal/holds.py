@@ -8,7 +8,7 @@ from openinfra_model.rehearsal.rehearse import Rehearsal
 
 if TYPE_CHECKING:
     from openinfra_model.rehearsal.play import Plot
-    from openinfra_model.rehearsal.world import Stage
+    from openinfra_model.rehearsal.stage import Stage
 
 
 def assert_holds(stage: Stage, plot: Plot, schedules: int) -> None:

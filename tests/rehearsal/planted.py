@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from openinfra_model.rehearsal.play import FAULTS
+from openinfra_model.rehearsal.faults import FAULTS
 
 CEPH = "charms/ceph/src"
 HOST = "charms/host/src"
@@ -67,9 +67,9 @@ RESTART = "config ceph osd-benchmark=false"
 
 PLANTED = (
     _planted(
-        "who founds the cluster is who leads now", f"{CEPH}/charm.py",
-        'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
-        "founds_cluster=self.unit.is_leader()", "software converges",
+        "who founds the cluster is who leads now", f"{CEPH}/quorum.py",
+        'founds_cluster=shared["founder"] == self._unit.name and "founded" not in shared',
+        "founds_cluster=self._unit.is_leader()", "software converges",
     ),
     _planted(
         "a restart in every hook", f"{CEPH}/ceph.py",
@@ -85,7 +85,7 @@ PLANTED = (
         "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
     ),
     _planted(
-        "every OSD counts as safe to destroy", f"{CEPH}/osd.py",
+        "every OSD counts as safe to destroy", f"{CEPH}/safety.py",
         'return set(numbers) <= set(answer["safe_to_destroy"])', "return True",
         "software", "add-unit ceph", "run ceph/3 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
     ),
@@ -104,14 +104,14 @@ PLANTED = (
         "silent same-files converges",
     ),
     _planted(
-        "two units restart at once", f"{CEPH}/upgrade.py",
+        "two units restart at once", f"{CEPH}/restarts.py",
         'if not self._cluster.request_turn("restart"):\n                return waits or self._cluster.waits_for_turn("restart")\n            if why := self._why_not(due):',
         "if why := ():", "one-at-a-time", RESTART,
     ),
     _planted(
-        "a key in relation data", f"{CEPH}/charm.py",
-        "hostname=self.machine.hostname(), public_address=here,",
-        "hostname=self.machine.hostname(), public_address=here, key=self.identity and self.identity.admin_key,", "secret",
+        "a key in relation data", f"{CEPH}/members.py",
+        "hostname=hostname, public_address",
+        'hostname=hostname, key=addresses._machine.read("/etc/ceph/ceph.client.admin.keyring"), public_address', "secret",
     ),
     _planted(
         "a key on a command line", f"{CEPH}/monitor.py",
@@ -127,11 +127,11 @@ PLANTED = (
         '            File(path=CONFIG, content=f"# {self.machine.now()}\\n{config.content}"),\n            File(path=KEYRING', "silent same-files converges",
     ),
     _planted(
-        "a turn that is never given back", f"{CEPH}/upgrade.py",
+        "a turn that is never given back", f"{CEPH}/restarts.py",
         "            self._cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
     ),
     _planted(
-        "a peer that has said nothing yet", f"{CEPH}/state.py",
+        "a peer that has said nothing yet", f"{CEPH}/members.py",
         "return (unit for unit in self._cluster.units if unit in self)", "return iter(self._cluster.units)", "no-traceback",
     ),
     _planted(
@@ -145,11 +145,11 @@ PLANTED = (
     ),
     _planted(
         "a key in a status", f"{CEPH}/charm.py",
-        "self._missing or report.statuses(self)", "self._missing or [ops.ActiveStatus(self.identity.admin_key)]", "secret",
+        "self._missing or self._report()", "self._missing or [ops.ActiveStatus(self.identities.current.admin_key)]", "secret",
     ),
     _planted(
-        "a key in an action's result", f"{CEPH}/actions/get_health.py",
-        "result=health)", "result={**health, 'key': charm.identity.admin_key})", "secret", "run ceph/0 get-health",
+        "a key in an action's result", f"{CEPH}/actions/cluster.py",
+        "result=health)", "result={**health, 'key': charm.identities.current.admin_key})", "secret", "run ceph/0 get-health",
     ),
     _planted(
         "an old key that stays", f"{CEPH}/ceph.py",
@@ -158,7 +158,7 @@ PLANTED = (
         "rotated software converges", "run ceph/leader rotate-key entity=client.admin",
     ),
     _in_bundle(
-        "a monitor that keeps the key which another took the place of", f"{CEPH}/keys.py",
+        "a monitor that keeps the key which another took the place of", f"{CEPH}/key_upgrade.py",
         "        self._ceph.monitor.keep_key(identity.monitor_key)\n", "",
         "rotated", 'config ceph "source=deb http://ceph.example.org/debian forky main"', charms=ALONE, faults="leader",
     ),
@@ -177,9 +177,9 @@ PLANTED = (
     ),
     # Whom nobody serves any more
     _in_bundle(
-        "the keys of all daemons go with one of them", f"{CEPH}/daemons.py",
-        '        charm.ceph.admin.command("auth rm", entity=entity)\n',
-        '        for _, _, user in _recorded(charm):\n            charm.ceph.admin.command("auth rm", entity=user)\n',
+        "the keys of all daemons go with one of them", f"{CEPH}/related_daemons.py",
+        '            self._admin.command("auth rm", entity=entity)\n',
+        '            for _, _, user in self._recorded():\n                self._admin.command("auth rm", entity=user)\n',
         "served", "remove-unit ceph-fs/0", charms=("ceph", "ceph-fs"), faults="leader,delay",
     ),
     _in_bundle(
@@ -195,8 +195,8 @@ PLANTED = (
     ),
     _in_bundle(
         "the new user is dropped, and not the old one", f"{LIB}/model/granted.py",
-        "self._save(self.users[-1:], [*self.retired, *self.users[:-1]])",
-        "self._save(self.users[:1], [*self.retired, *self.users[1:]])",
+        "users[-1:], [*self._retired(int(number)), *users[:-1]])",
+        "users[:1], [*self._retired(int(number)), *users[1:]])",
         "served", "run mysql/leader rotate-password relation-id=relation:database",
         bundle=f"{PARTS}/keystone.yaml", charms=("mysql", "keystone", "certificates"), faults="leader,delay",
     ),
@@ -217,8 +217,8 @@ PLANTED = (
         "software converges", charms=ALONE, faults="swap",
     ),
     _in_bundle(
-        "the OSDs of a machine that is gone are those below its name", f"{CEPH}/drain.py",
-        "    uuids = claimed(admin, unit)\n",
+        "the OSDs of a machine that is gone are those below its name", f"{CEPH}/removal.py",
+        "    uuids = claims.read(admin, unit)\n",
         """    below = [node["children"] for node in admin.command("osd tree")["nodes"] if node["name"] == host]
     uuids = [osd["uuid"] for osd in admin.command("osd dump")["osds"] if osd["osd"] in sum(below, [])]
 """,
@@ -251,7 +251,7 @@ PLANTED = (
     ),
     # What a unit leaves that was given up
     _in_bundle(
-        "an OSD of a unit that was given up comes up again", f"{CEPH}/drain.py",
+        "an OSD of a unit that was given up comes up again", f"{CEPH}/removal.py",
         """        admin.command("osd set-group", flags="noup", who=[f"osd.{number}"])
 """, "",
         "converges", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_model import bundle, pack
+from openinfra_model import bundle
+from openinfra_model.devtools import pack
 from openinfra_model.rehearsal import invariants
-from openinfra_model.rehearsal.play import CALM, FAULTS, ONLY_AT_REST, REST, Play, Plot
+from openinfra_model.rehearsal.faults import FAULTS, ONLY_AT_REST
+from openinfra_model.rehearsal.play import CALM, REST, Play, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.stage import Stage
 
 from .holds import assert_holds
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_model import bundle, pack
+from openinfra_model import bundle
+from openinfra_model.devtools import pack
 from openinfra_model.rehearsal.play import Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 4

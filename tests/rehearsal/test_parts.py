@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_model import bundle, pack
-from openinfra_model.rehearsal.play import FAULTS, Plot
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model import bundle
+from openinfra_model.devtools import pack
+from openinfra_model.rehearsal.faults import FAULTS
+from openinfra_model.rehearsal.play import Plot
+from openinfra_model.rehearsal.stage import Stage
 from tests.probes import lay_out
 
 from .holds import assert_holds

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack
 from tests.probes import lay_out
 
 from .planted import PLANTED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack
 from tests.integration.clients import ERRORS, Clients
 from tests.integration.site import Site
 from tests.models import model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack
 
 from .power import image
 from .power.guest import workshop

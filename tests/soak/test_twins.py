@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from openinfra_model import bundle, pack
+from openinfra_model import bundle
+from openinfra_model.devtools import pack
 from openinfra_model.rehearsal.play import Listed, Play, Plot
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.stage import Stage
 from tests.integration.conftest import OVERLAYS
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from openinfra_model import bundle, pack
+from openinfra_model import bundle
+from openinfra_model.devtools import pack
 from openinfra_model.rehearsal.play import Listed, Play, Plot
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -56,6 +56,17 @@ class Admin:
         """
         return self._send("mgr_command", prefix, b"", arguments)
 
+    def stored(self, key: str) -> Any:
+        """Return what the cluster's config-key store has under a key, decoded; None if nothing.
+
+        Raises:
+            UnreachableError: No monitor answered within the time limit.
+        """
+        try:
+            return self.command("config-key get", key=key)
+        except CommandRefusedError:
+            return None
+
     def _send(self, way: str, prefix: str, data: bytes, arguments: dict[str, Any]) -> Any:
         rados = self._machine.load_library("rados")
         request = json.dumps({"prefix": prefix, "format": "json", **arguments})

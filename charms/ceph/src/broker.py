@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """An operation that a client cannot have; the message is what it is told."""
+    """An operation that a client cannot have; the message is the answer that it gets."""
 
 
 def carry_out(request: Request, handlers: Mapping[str, Callable[[Mapping[str, Any]], None]]) -> str | None:

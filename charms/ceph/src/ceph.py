@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cephx
+import crash
 import disk
-import osd
+import osd_records
 from admin import CONFIG, KEYRING, Admin
 from monitor import Monitor, endpoint, forget_monitor
 from openinfra_charm.ceph.daemon import options_at_start
@@ -18,13 +19,12 @@ from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.machine import program
 from osd import Osds
-from packages import RELEASES, Packages, major
+from packages import Packages
+from releases import RELEASES, major
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from openinfra_charm.machine import Machine
-    from packages import Release
+    from releases import Release
     from source import Source
     from state import State
 
@@ -33,10 +33,6 @@ DAEMON = "ceph"
 SHIM = "/usr/lib/openinfra/ceph-mgr"
 OSD_DEVICE = "/usr/lib/openinfra/ceph-osd-device"
 NVME, NVME_SERVICE = "nvme-cli", "nvmf-autoconnect.service"
-CRASH = "/usr/lib/openinfra/ceph-crash"
-CRASH_KEYRING = "/etc/ceph/ceph.client.crash.keyring"
-CRASH_USER = "client.crash"
-CRASH_SERVICE = "ceph-crash.service"
 NEEDRESTART = "/etc/needrestart"
 
 
@@ -49,6 +45,7 @@ class Ceph:
         self.admin = Admin(machine)
         self.monitor = Monitor(machine, self.admin)
         self.osds = Osds(machine, self.admin, application)
+        self.crash = crash.Crash(machine, self.admin)
         self.services = Services(machine, application)
         self.packages = Packages(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
@@ -71,7 +68,7 @@ class Ceph:
                 *self.packages.paths,
                 _needrestart(self.application),
             ),
-            data=("/var/lib/ceph/mon", osd.FOLDER, disk.FILE_FOLDER),
+            data=("/var/lib/ceph/mon", osd_records.FOLDER, disk.FILE_FOLDER),
         )
 
     def install(self, source: Source) -> None:
@@ -114,8 +111,7 @@ class Ceph:
             File(path=_drop_in("ceph-osd@"), content=_text("files/ceph-osd.conf")),
             File(path=_drop_in("ceph-mon@"), content=_text("files/ceph-mon.conf")),
             File(path=_drop_in("ceph-mgr@"), content=_text("files/ceph-mgr.conf")),
-            File(path=CRASH, content=_text("files/ceph-crash"), mode=0o755),
-            File(path=_drop_in("ceph-crash"), content=_text("files/ceph-crash.conf")),
+            *self.crash.files(),
         ]
         if self._release.loads_bcrypt:
             self.machine.remove(SHIM)
@@ -126,10 +122,9 @@ class Ceph:
         changed = render.write(self.machine, *files)
         if any(path.startswith("/etc/systemd/") for path in changed):
             self.machine.reload_systemd()
-        if _drop_in("ceph-crash") in changed and self._runs(CRASH_SERVICE):
-            self.machine.restart_services(
-                CRASH_SERVICE
-            )  # it came with its package, and runs the packaged program
+        if crash.DROP_IN in changed and self._runs(crash.UNIT):
+            # It came with its package, and runs the packaged program.
+            self.machine.restart_services(crash.UNIT)
         for kind in (*registry.CHECKS, registry.BEFORE_STOP):
             check = program.command(HERE / "check.py", kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
@@ -164,44 +159,6 @@ class Ceph:
         self.services.stop(self.monitor.unit, self.monitor.manager_unit)
         self.monitor.remove()
 
-    def configure(self, wanted: Mapping[str, str], before: Mapping[str, str]) -> None:
-        """Set options for all daemons of the cluster, which take them while they run.
-
-        Args:
-            wanted: The options by `who/name`.
-            before: Those that were set the last time.
-
-        Raises:
-            UnreachableError: The monitors do not answer.
-        """
-        for option, value in wanted.items():
-            if before.get(option) != value:
-                who, _, name = option.partition("/")
-                self.admin.command("config set", who=who, name=name, value=value)
-        for option in before.keys() - wanted.keys():
-            who, _, name = option.partition("/")
-            self.admin.command("config rm", who=who, name=name)
-
-    def report_crashes(self) -> None:
-        """Let this machine's daemons report their crashes to the cluster, by ceph-crash; its key is made once.
-
-        Raises:
-            UnreachableError: The monitors do not answer.
-        """
-        if not self.machine.exists(CRASH_KEYRING):
-            self.fetch_crash_key()
-
-    def fetch_crash_key(self) -> None:
-        """Write the key of ceph-crash, which all machines share, as the cluster has it.
-
-        Raises:
-            UnreachableError: The monitors do not answer.
-        """
-        caps = ["mon", "profile crash", "mgr", "profile crash"]
-        key = self.admin.command("auth get-or-create", entity=CRASH_USER, caps=caps)[0]["key"]
-        if key != cephx.read(self.machine, CRASH_KEYRING):
-            cephx.write(self.machine, CRASH_KEYRING, CRASH_USER, key)
-
     def keyrings(self) -> dict[str, str]:
         """Return where this machine's manager and OSDs find their keys, by their Ceph users."""
         found = {osd.entity: osd.keyring for osd in self.osds.all()}
@@ -213,8 +170,6 @@ class Ceph:
         """Start what should run; what runs with an older configuration is left for `outdated`."""
         self.osds.follow_devices()
         self.services.ensure_running(self._services())
-
-    start = apply
 
     @property
     def paused(self) -> bool:
@@ -237,17 +192,13 @@ class Ceph:
 
     def replaced(self) -> list[Service]:
         """Return the monitor, the manager and the OSDs that run a program which a newer package has replaced."""
-        services = [service for service in self._services() if service.unit != CRASH_SERVICE]
+        services = [service for service in self._services() if service.unit != crash.UNIT]
         units = self.machine.outdated_programs(*(service.unit for service in services))
         return [service for service in services if service.unit in units]
 
     def stop(self) -> None:
         """Stop all daemons, and keep them stopped."""
         self.services.stop(*self.services.units)
-
-    def is_ready(self) -> bool:
-        """Return whether each daemon that was started here runs."""
-        return not self.dead()
 
     def dead(self) -> list[str]:
         """Return the daemons that should run here and do not."""
@@ -258,12 +209,12 @@ class Ceph:
         """Take everything of ours off the machine; packages that others need stay."""
         self.stop()
         # Others may have files of their own in /etc/ceph: clients of another cluster, a backup's key.
-        for path in (CONFIG, KEYRING, CRASH_KEYRING, SHIM, OSD_DEVICE, CRASH, _needrestart(self.application)):
+        for path in (CONFIG, KEYRING, SHIM, OSD_DEVICE, *self.crash.paths, _needrestart(self.application)):
             self.machine.remove(path)
         for path in ("/var/lib/ceph/mon", "/var/lib/ceph/mgr", "/var/lib/ceph/osd"):
             for name in self.machine.list_folder(path):
                 self.machine.remove(f"{path}/{name}")
-        for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@", "ceph-crash"):
+        for unit in ("ceph-osd@", "ceph-mon@", "ceph-mgr@"):
             self.machine.remove(_drop_in(unit))
         if self.machine.exists(self._mask_mark):
             self.machine.unmask_services(NVME_SERVICE)
@@ -283,8 +234,7 @@ class Ceph:
         if self.monitor.has_manager:
             inputs = self._newer_key(self.monitor.manager_keyring)
             services.insert(1, Service(unit=self.monitor.manager_unit, inputs=inputs))
-        # It says nothing of a machine that has no daemons, and runs another program than the packaged one.
-        return [*services, Service(unit=CRASH_SERVICE, inputs=(self.machine.read(CRASH) or "",))]
+        return [*services, self.crash.service]
 
     def _monitor_service(self) -> Service:
         inputs = (*self._options(), *self._newer_key(self.monitor.keyring))

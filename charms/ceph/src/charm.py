@@ -3,39 +3,41 @@
 
 from __future__ import annotations
 
-import contextlib
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import ops
 
-import clients
-import crush
-import daemons
-import drain
+import claims
 import health
-import report
+import members
+import versions
 from admin import UnreachableError
+from archive import PackagesError
 from ceph import DAEMON, Ceph
-from keys import Keys
+from clients import Clients
+from departure import Departure
+from identity import Identities
+from key_upgrade import KeyUpgrade
 from monitor import QuorumError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
-from packages import PackagesError
+from options import Options
 from quorum import Quorum
-from state import CLUSTER_KEYS, Config, Identity, Members, Settings, State
+from related_daemons import RelatedDaemons
+from report import Report
+from restarts import Restarts
+from state import Config, Settings, State
 from upgrade import Upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 LEAVING = ops.MaintenanceStatus("leaving the cluster")
-STOP_SECONDS = 45
-"""How long a hook waits for data to be safe before it fails, for Juju to try again."""
 
 
 class CephCharm(ops.CharmBase):
@@ -43,19 +45,27 @@ class CephCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
+        unit = self.unit
         self.machine = machines.this()
-        self.ceph = Ceph(self.machine, self.app.name)
-        self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
-        self.cluster = Cluster(self, "cluster")
-        self.members = Members(self.cluster)
+        self.ceph = ceph = Ceph(self.machine, self.app.name)
+        self.jobs = jobs = Jobs(self.machine, self.app.name, unit.name)
+        self.cluster = cluster = Cluster(self, "cluster")
+        self.members = members.Members(cluster)
         self.secrets = secrets.Owner(self)
-        kept = secrets.Own(self.model, self.app, CLUSTER_KEYS)
+        self.identities = identities = Identities(self.model, cluster)
         self.quorum = Quorum(
-            self.unit, cluster=self.cluster, members=self.members, ceph=self.ceph, jobs=self.jobs, keep_keys=kept.put
-        )  # fmt: skip
-        self.keys = Keys(self.unit, ceph=self.ceph, kept=kept)
-        self.upgrade = Upgrade(self.unit, ceph=self.ceph, cluster=self.cluster, jobs=self.jobs)
+            unit, cluster=cluster, members=self.members, ceph=ceph, jobs=jobs, identities=identities
+        )
+        self.options = Options(unit, cluster=cluster, admin=ceph.admin)
+        self.key_upgrade = KeyUpgrade(unit, ceph=ceph, identities=identities)
+        self.upgrade = Upgrade(unit, ceph=ceph, jobs=jobs)
+        self.restarts = Restarts(unit, ceph=ceph, cluster=cluster)
+        self.clients = Clients(self.model, cluster=cluster, admin=ceph.admin)
+        self.related_daemons = RelatedDaemons(self.model, ceph=ceph, cluster=cluster)
+        self.departure = Departure(unit, ceph=ceph, quorum=self.quorum)
+        self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs)
         self._missing: list[ops.StatusBase] = []
+        self._keeps_status = False
         for event in (
             self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
             self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
@@ -64,8 +74,8 @@ class CephCharm(ops.CharmBase):
             self.on["radosgw"].relation_broken, self.on["mds"].relation_broken,
         ):  # fmt: skip
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._tell_version)
-        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.start, self._publish_version)
+        framework.observe(self.on.update_status, self._publish_version)
         framework.observe(self.on["client"].relation_broken, self._on_client_broken)
         framework.observe(self.on.osd_devices_storage_detaching, self._on_storage_detaching)
         framework.observe(self.on.stop, self._on_stop)
@@ -82,13 +92,14 @@ class CephCharm(ops.CharmBase):
             self._missing.append(LEAVING)
             return
         try:
-            self._reconcile(event)
+            if not self._is_unaffected(event):
+                self._reconcile(event)
         except (status.NeedsOperatorError, PackagesError) as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except QuorumError as error:
             self._missing.append(ops.WaitingStatus(f"for the quorum: {error}"))
         except UnreachableError as error:
-            self._missing.append(ops.WaitingStatus(f"the Ceph monitors: {error}"))
+            self._missing.append(ops.WaitingStatus(f"for the Ceph monitors: {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -111,7 +122,7 @@ class CephCharm(ops.CharmBase):
             return
         self.ceph.render(state)
         if self.ceph.paused:
-            self._configure(settings)
+            self.options.apply(settings.at_run_time())
             self._lead(settings, event)
             return
         self._await(self.quorum.awaited)
@@ -121,22 +132,48 @@ class CephCharm(ops.CharmBase):
             self.cluster.publish(monitor=True)
         else:
             self._missing.append(ops.WaitingStatus("for this machine's monitor to be in quorum"))
-        self._configure(settings, founds=state.founds_cluster)
+        self.options.apply(settings.at_run_time(), founds=state.founds_cluster)
         if not self.jobs.unfinished():
             self.ceph.osds.clean_up()
             self._add_disks(settings)
         self.ceph.apply()
         if not state.runs_monitor or self.ceph.monitor.has_manager:
-            self.ceph.report_crashes()
+            self.ceph.crash.enable()
         self.jobs.resume()
         self.quorum.go_on_alone()
         self._lead(settings, event)
-        clients.serve(self, settings)
-        daemons.serve(self, settings)
-        self._await(self.keys.replace(state.identity, self.upgrade.cluster_version()))
-        self._await(self.upgrade.restart_outdated())
+        self.clients.serve(self.members[self.unit.name], allows_plain=settings.allow_plain_credentials)
+        self.publish_osds()
+        version, checks = versions.oldest(self.ceph.admin), health.checks(self.ceph.admin)
+        self.related_daemons.replace_old_keys(checks)
+        self.related_daemons.publish(self.members[self.unit.name], version)
+        self.related_daemons.answer(settings)
+        self._await(self.key_upgrade.replace(state.identity, cluster_version=version, checks=checks))
+        self._await(self.restarts.restart_outdated())
         self._await(self.upgrade.finish())
         self._await(self.upgrade.bring_packages(settings.source))
+
+    def _is_unaffected(self, event: ops.EventBase) -> bool:
+        """Return whether what others have published, which is all that can be new in such a hook, concerns nothing here.
+
+        Only a unit whose status says that all is well goes by that; its status stays. Everything is read in all other hooks.
+        """
+        if not isinstance(event, ops.RelationChangedEvent) or self.unit.status != ops.ActiveStatus():
+            return False
+        if event.relation.name == "cluster":
+            settings = Settings.parse(self.load_config(Config))
+            if unaffected := self._is_settled(settings):
+                self._lead(settings, event)
+            self._keeps_status = unaffected and not self.jobs.unfinished()
+        else:
+            is_asked = self.unit.is_leader() and ceph_client.is_asked(event.relation, self.unit, event.unit)
+            self._keeps_status = unaffected = not is_asked
+        return unaffected
+
+    def _is_settled(self, settings: Settings) -> bool:
+        """Return whether the configuration here and the monitor are as the peers' facts have them."""
+        state = self._gather(settings)
+        return state is not None and self.quorum.is_settled(state) and not self.ceph.render(state)
 
     def _lead(self, settings: Settings, event: ops.EventBase) -> None:
         """Do what only the leader does, also one whose daemons are paused."""
@@ -145,55 +182,24 @@ class CephCharm(ops.CharmBase):
         self.quorum.forget_gone()
         self.cluster.grant_turn()
 
-    def _configure(self, settings: Settings, *, founds: bool = False) -> None:
-        """As the leader, or as who founds the cluster, set the options that daemons take while they run."""
-        wanted, before = settings.at_run_time(), self.cluster.shared.get("options", {})
-        if wanted != before and (founds or self.unit.is_leader()):
-            self.ceph.configure(wanted, before)
-        if self.unit.is_leader():
-            self.cluster.publish_shared(options=wanted)
-
     def _await(self, what: ops.StatusBase | None) -> None:
         self._missing += [what] if what else []
 
     def _gather(self, settings: Settings) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
-        identity = self.identity
+        identity = self.identities.current
         if identity is None or not self.quorum.is_named:
             self._missing.append(self.quorum.name())
             return None
-        me, shared = self.members[self.unit.name], self.cluster.shared
-        chosen = [self.members[unit] for unit in shared["monitors"] if unit in self.members]
-        joins = self.quorum.joins
-        return State(
-            settings=settings,
-            identity=identity,
-            member=me,
-            monitors=tuple(member for member in chosen if member.monitor or (joins and member == me)),
-            runs_monitor=joins,
-            founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared,
-        )
+        return self.quorum.state(settings, identity)
 
     def _publish_member(self) -> None:
-        told = self.cluster.facts(self.unit.name).get("public_address")
-        addresses = Addresses(self.model, self.machine, self.app.name)
-        public, internal = addresses.find("public", published=told), addresses.find("cluster")
-        if not public or not internal:
-            return
-        here = public.address
-        if told and here != told and self.ceph.monitor.exists:
-            # The others know the monitor by its address, which is in the cluster's map.
-            self._missing.append(
-                ops.BlockedStatus(
-                    f"the address of {self.unit.name} was {told} and is {here} now, and its monitor cannot follow: give the "
-                    "machine the old one back, or remove the unit and add another"
-                )
-            )
-            here = told
-        self.cluster.publish(
-            hostname=self.machine.hostname(), public_address=here, cluster_address=internal.address,
-            ceph_version=self.ceph.version(),
+        addresses, ceph = Addresses(self.model, self.machine, self.app.name), self.ceph
+        unfit = members.publish(
+            self.cluster, self.unit.name, addresses=addresses, hostname=self.machine.hostname(),
+            version=ceph.version(), is_bound=ceph.monitor.exists,
         )  # fmt: skip
+        self._await(unfit)
 
     def _add_disks(self, settings: Settings) -> None:
         """Make OSDs of the devices that the configuration and Juju's storage name."""
@@ -204,34 +210,36 @@ class CephCharm(ops.CharmBase):
         for error in self.ceph.osds.provide((*settings.osd_devices, *attached)):
             self._missing.append(ops.BlockedStatus(f"{error}; see list-disks"))
 
+    def publish_osds(self) -> None:
+        """Have the cluster and the peers know which OSDs are this unit's."""
+        uuids = sorted(osd.uuid for osd in self.ceph.osds.all())
+        if uuids != list(self.members[self.unit.name].osds):
+            claims.record(self.ceph.admin, self.unit.name, uuids)
+            # It wakes the leader, for whom daemons may wait.
+            self.cluster.publish(osds=uuids)
+
     # The other events
 
-    def _tell_version(self, _event: ops.EventBase) -> None:
-        """Tell the version where it may have changed: packages are upgraded beside the model."""
+    def _publish_version(self, _event: ops.EventBase) -> None:
+        """Set the workload's version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.ceph.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:
         actions.perform(self, event)
 
-    def _on_client_broken(self, event: ops.RelationBrokenEvent) -> None:
-        clients.withdraw(self, event.relation)
+    def _on_client_broken(self, _event: ops.RelationBrokenEvent) -> None:
+        if self.unit.is_leader():
+            self.clients.withdraw_departed()
 
     def _on_storage_detaching(self, event: ops.StorageDetachingEvent) -> None:
         """Let Juju have a disk back only when nothing is lost with it; until then the hook fails and Juju retries."""
-        path = self.machine.resolve(str(event.storage.location))
-        osd = self.ceph.osds.holder(path)
-        if osd and osd.phase != "making":
-            self._give_up([osd.number])
+        self.departure.release(self.machine.resolve(str(event.storage.location)))
 
     def _on_stop(self, _event: ops.StopEvent) -> None:
         """Leave the cluster; fail, for Juju to retry, as long as data or quorum would be lost."""
         self._missing.append(LEAVING)
         self.jobs.stop()
-        self._wait_while(self.quorum.why_not_to_go)
-        self._give_up([osd.number for osd in self.ceph.osds.all()])
-        if self.quorum.has_others:
-            self._await(self.quorum.leave())
-        self.ceph.stop()
+        self._await(self.departure.leave())
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         self._missing.append(LEAVING)
@@ -239,56 +247,26 @@ class CephCharm(ops.CharmBase):
             self.ceph.remove()
             registry.disclaim(self.machine, DAEMON, self.unit.name)
 
-    def _give_up(self, numbers: list[int]) -> None:
-        """Remove OSDs as soon as nothing is lost with them; let their data move if nobody has prepared it."""
-        self._wait_while(lambda: self._why_not_to_give_up(numbers))
-        for number in numbers:
-            if osd := self.ceph.osds.find(number):
-                self.ceph.osds.remove(osd, self.ceph.services, zap=False)
-
-    def _why_not_to_give_up(self, numbers: list[int]) -> str | None:
-        why = health.why_data_would_be_lost(self.ceph, numbers)
-        if why:
-            with contextlib.suppress(UnreachableError, crush.CrushError):
-                crush.check_spare(self.ceph.admin, numbers)
-                drain.begin(self.ceph.admin, numbers)
-        return why
-
-    def _wait_while(self, why_not: Callable[[], str | None]) -> None:
-        """Wait until it is safe to go on with the removal of this unit.
-
-        Raises:
-            UnsafeToRemoveError: It takes longer than a hook may; Juju tries the hook again.
-        """
-        while why := why_not():
-            if self.machine.now() > self._stop_limit:
-                raise drain.UnsafeToRemoveError(
-                    f"{why}. The hook is tried again; or give up what is here: juju remove-unit --force {self.unit.name}"
-                )
-            self.machine.sleep(drain.PAUSE)
-
-    @cached_property
-    def _stop_limit(self) -> float:
-        """Until when this hook may wait."""
-        return self.machine.now() + STOP_SECONDS
-
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        if not self._missing and not self.identity:
+        if self._keeps_status and not self._missing:
+            return
+        if not self._missing and not self.identities.current:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or report.statuses(self))
+        status.add_all(event, self._missing or self._report())
 
-    # What the model says
-
-    @cached_property
-    def identity(self) -> Identity | None:
-        """The cluster's identity, once the leader has named it and Juju lets this unit read its keys."""
-        shared = self.cluster.shared
-        keys = secrets.find(self.model, shared.get("keys"))
-        if keys is None:
-            return None
-        return Identity(fsid=shared["fsid"], monitor_key=keys["monitor-key"], admin_key=keys["admin-key"])
+    def _report(self) -> Iterator[ops.StatusBase]:
+        """Yield the statuses; the leader includes what related applications wait for, since it alone reads that."""
+        if not self.unit.is_leader():
+            return self.report.statuses()
+        refused = (
+            []
+            if self.config["allow-plain-credentials"]
+            else [*self.clients.refused(), *self.related_daemons.refused()]
+        )
+        waiting = [name for name in self.related_daemons.waiting() if name not in refused]
+        return self.report.statuses(refused, waiting)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import health
+import maintenance
 from ceph import Ceph
 from openinfra_charm import machine
 
@@ -14,11 +14,11 @@ def main(kind: str, application: str) -> int:
     ceph = Ceph(machine.this(), application)
     match kind:
         case "safe-to-stop":
-            why = health.why_not_to_stop(ceph)
+            why = maintenance.why_not_to_stop(ceph)
         case "before-stop":
-            why = health.keep_data(ceph)
+            why = maintenance.keep_data(ceph)
         case _:
-            why = health.why_not_ready(ceph) or health.release_data(ceph)
+            why = maintenance.why_not_ready(ceph) or maintenance.release_data(ceph)
     sys.stdout.write(f"{why}\n" if why else "")
     return 1 if why else 0
 

@@ -1,4 +1,8 @@
-"""The `client` endpoint: pools and keys for other applications (the broker of Charmed Ceph's clients)."""
+"""The `client` endpoint: pools and keys for other applications (the broker of Charmed Ceph's clients).
+
+The leader's record of a relation is in the peer relation, under `client-<id>`: the name of its Ceph user, without `client.`. It
+is asked for when the client is gone.
+"""
 
 from __future__ import annotations
 
@@ -7,115 +11,126 @@ from typing import TYPE_CHECKING, Any
 import broker
 import cephx
 from openinfra_charm.interfaces import ceph_client
-from openinfra_charm.model.secrets import Own
+from openinfra_charm.model.granted import Grants, Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import ops
 
-    from charm import CephCharm
-    from state import Settings
+    from admin import Admin
+    from openinfra_charm.model.cluster import Cluster
+    from state import Member
 
 PERMISSIONS = ("set-key-permissions", "add-permissions-to-key")
 RESERVED = {"admin", "crash"}
 CAPS = ["mon", 'profile rbd, allow command "osd blocklist"', "osd", "profile rbd", "mgr", "profile rbd"]
+_USER = "client"
 
 
-def serve(charm: CephCharm, settings: Settings) -> None:
-    """Answer what related clients ask for. The leader makes pools and keys; each unit names its monitor."""
-    me = charm.members[charm.unit.name]
-    for relation in charm.model.relations["client"]:
-        ceph_client.publish_monitor(relation, charm.unit, me.public_address if me.monitor else None)
+class Clients:
+    """All related applications that have Ceph users here.
+
+    Args:
+        model: The model.
+        cluster: Where the leader records what it has made.
+        admin: Ceph.
+    """
+
+    def __init__(self, model: ops.Model, *, cluster: Cluster, admin: Admin) -> None:
+        self._model = model
+        self._admin = admin
+        self._records = Records(cluster, facts=(_USER,))
+        self._grants = Grants(model, ("client",), records=self._records, label="client")
+
+    def serve(self, me: Member, *, allows_plain: bool) -> None:
+        """Answer what related clients ask for. The leader makes pools and keys; each unit publishes its monitor.
+
+        Args:
+            me: This unit.
+            allows_plain: Whether clients without secrets get their key in plain relation data.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        is_leader = self._model.unit.is_leader()
+        for relation in self._grants.relations.values():
+            ceph_client.publish_monitor(relation, self._model.unit, me.public_address if me.monitor else None)
+            client = ceph_client.read_client(relation)
+            if is_leader and (client.takes_secret or allows_plain):
+                self._answer(relation, client)
+        if is_leader:
+            self.withdraw_departed()
+
+    def withdraw_departed(self) -> None:
+        """As the leader, take away the keys of clients that are gone; their pools and data stay.
+
+        Raises:
+            UnreachableError: The monitors do not answer.
+        """
+        for relation_id in self._grants.departed:
+            self._admin.command("auth rm", entity=f"client.{self._records.read(relation_id)[_USER]}")
+            self._grants.secret(relation_id).remove()
+            self._records.forget(relation_id)
+
+    def users(self) -> dict[str, ops.Relation]:
+        """Return the clients' relations by their Ceph users."""
+        relations = self._grants.relations.values()
+        return {f"client.{ceph_client.read_client(relation).name}": relation for relation in relations}
+
+    def refused(self) -> list[str]:
+        """Return the applications that want their key in plain relation data."""
+        known = ((one, ceph_client.read_client(one)) for one in self._grants.relations.values())
+        return [relation.app.name for relation, one in known if one.requests and not one.takes_secret]
+
+    def rotate(self, relation: ops.Relation, key_type: str) -> None:
+        """Publish a new key to a client; Ceph takes the old one until the client has used the new one."""
         client = ceph_client.read_client(relation)
-        waiting = [r for r in client.requests if not ceph_client.is_answered(relation, charm.unit, r)]
-        if not charm.unit.is_leader() or not waiting:
-            continue
-        if not client.takes_secret and not settings.allow_plain_credentials:
-            continue
-        why = _objection(charm, relation, client.name)
-        failures = {r.unit: why or _carry_out(charm, client.name, r) for r in waiting}
+        self._publish(relation, client, cephx.pending_key(self._admin, f"client.{client.name}", key_type))
+
+    def _answer(self, relation: ops.Relation, client: ceph_client.Client) -> None:
+        """Carry out what a client's units ask for, and publish its key."""
+        unit = self._model.unit
+        waiting = [one for one in client.requests if not ceph_client.is_answered(relation, unit, one)]
+        if not waiting:
+            return
+        why = self._objection(relation, client.name)
+        failures = {one.unit: why or self._carry_out(client.name, one) for one in waiting}
         if not why:
-            charm.cluster.publish_shared(**{_user_key(relation): client.name})
-            _hand_out(charm, relation, client)
+            self._records.note(relation.id, **{_USER: client.name})
+            answer = self._admin.command("auth get", entity=f"client.{client.name}")
+            self._publish(relation, client, answer[0]["key"])
         for request in waiting:
-            ceph_client.answer(relation, charm.unit, request, failures[request.unit])
+            ceph_client.answer(relation, unit, request, failures[request.unit])
 
+    def _objection(self, relation: ops.Relation, name: str) -> str | None:
+        """Return why a client cannot have the Ceph user it names: it is Ceph's own, or another client's."""
+        if name in RESERVED or name.startswith(("bootstrap-", "rgw.")):
+            return f"application-name={name}: Ceph's own user; name another"
+        others = {self._records.read(number)[_USER] for number in self._records if number != relation.id}
+        return f"application-name={name}: another client's user; name another" if name in others else None
 
-def withdraw(charm: CephCharm, relation: ops.Relation) -> None:
-    """Take away the key of a client that is gone; its pools and data stay."""
-    name = charm.cluster.shared.get(_user_key(relation))
-    if charm.unit.is_leader() and name:
-        charm.ceph.admin.command("auth rm", entity=f"client.{name}")
-        _secret(charm, relation).remove()
-        charm.cluster.publish_shared(**{_user_key(relation): None})
+    def _carry_out(self, name: str, request: ceph_client.Request) -> str | None:
+        """Carry a request out; return why it could not be, if so."""
 
+        def set_permissions(operation: Mapping[str, Any]) -> None:
+            if (other := operation.get("client", name)) != name:
+                raise broker.RefusedError(f"client={other}: this relation can only change {name}")
+            wanted = [str(word) for word in operation["permissions"]]
+            self._admin.command("auth caps", entity=f"client.{name}", caps=wanted)
 
-def refused(charm: CephCharm) -> list[str]:
-    """Return the applications that want their key in plain relation data while that is not allowed."""
-    if charm.config["allow-plain-credentials"]:
-        return []
-    relations = charm.model.relations["client"]
-    return [
-        r.app.name for r in relations if (c := ceph_client.read_client(r)).requests and not c.takes_secret
-    ]
+        def create_pool(operation: Mapping[str, Any]) -> None:
+            broker.create_pool(self._admin, operation)
 
+        # The rights of a block device client, until it asks for others.
+        broker.make_user(self._admin, f"client.{name}", CAPS)
+        return broker.carry_out(
+            request, {"create-pool": create_pool, **dict.fromkeys(PERMISSIONS, set_permissions)}
+        )
 
-def rotate(charm: CephCharm, relation: ops.Relation, key_type: str) -> None:
-    """Hand out a new key to a client; Ceph takes the old one until the client has used the new one."""
-    client = ceph_client.read_client(relation)
-    key = cephx.pending_key(charm.ceph.admin, f"client.{client.name}", key_type)
-    _publish(charm, relation, client, key)
-
-
-def _user_key(relation: ops.Relation) -> str:
-    """Return under which of the peers' shared facts a client's user is kept: it is asked for when the client is gone."""
-    return f"client-{relation.id}"
-
-
-def _objection(charm: CephCharm, relation: ops.Relation, name: str) -> str | None:
-    """Return why a client cannot have the Ceph user it names: it is Ceph's own, or another client's."""
-    if name in RESERVED or name.startswith(("bootstrap-", "rgw.")):
-        return f"application-name={name}: Ceph's own user; name another"
-    shared = charm.cluster.shared
-    users = {
-        key: value
-        for key, value in shared.items()
-        if key.startswith("client-") and key != _user_key(relation)
-    }
-    return f"application-name={name}: another client's user; name another" if name in users.values() else None
-
-
-def _carry_out(charm: CephCharm, name: str, request: ceph_client.Request) -> str | None:
-    """Carry a request out; return why it could not be, if so."""
-
-    def set_permissions(operation: Mapping[str, Any]) -> None:
-        if (other := operation.get("client", name)) != name:
-            raise broker.RefusedError(f"client={other}: this relation can only change {name}")
-        wanted = [str(word) for word in operation["permissions"]]
-        charm.ceph.admin.command("auth caps", entity=f"client.{name}", caps=wanted)
-
-    def create_pool(operation: Mapping[str, Any]) -> None:
-        broker.create_pool(charm.ceph.admin, operation)
-
-    # The rights of a block device client, until it asks for others.
-    broker.make_user(charm.ceph.admin, f"client.{name}", CAPS)
-    return broker.carry_out(
-        request, {"create-pool": create_pool, **dict.fromkeys(PERMISSIONS, set_permissions)}
-    )
-
-
-def _hand_out(charm: CephCharm, relation: ops.Relation, client: ceph_client.Client) -> None:
-    answer = charm.ceph.admin.command("auth get", entity=f"client.{client.name}")
-    _publish(charm, relation, client, answer[0]["key"])
-
-
-def _publish(charm: CephCharm, relation: ops.Relation, client: ceph_client.Client, key: str) -> None:
-    if not client.takes_secret:
-        ceph_client.publish_key(relation, charm.unit, key)
-        return
-    ceph_client.publish_secret(relation, charm.app, _secret(charm, relation).put({"key": key}))
-
-
-def _secret(charm: CephCharm, relation: ops.Relation) -> Own:
-    return Own(charm.model, charm.app, f"client-{relation.id}", relation)
+    def _publish(self, relation: ops.Relation, client: ceph_client.Client, key: str) -> None:
+        if not client.takes_secret:
+            ceph_client.publish_key(relation, self._model.unit, key)
+            return
+        secret_id = self._grants.secret(relation.id).put({"key": key})
+        ceph_client.publish_secret(relation, self._model.app, secret_id)

@@ -103,7 +103,7 @@ def lasting_name(machine: Machine, path: str) -> str:
 
 
 def brief(error: Exception) -> str:
-    """Return what an error says in one line: of what a daemon prints as it dies, the line that tells why."""
+    """Return what an error says in one line: of what a daemon prints as it dies, the line with the reason."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if not isinstance(error, CommandError):
@@ -237,9 +237,9 @@ def list_devices(machine: Machine) -> list[dict[str, Any]]:
     A container sees all devices of its host in /sys; only those that it has in /dev are its own.
     """
     columns = "PATH,SIZE,MODEL,ROTA"
-    # Its exit code tells of one device that it could not look at; the others are listed.
-    told = machine.run("lsblk", "-J", "-b", "-d", "-o", columns, check=False).stdout
-    listed = json.loads(told or '{"blockdevices": []}')
+    # Its exit code is that of one device that it could not look at; the others are listed.
+    output = machine.run("lsblk", "-J", "-b", "-d", "-o", columns, check=False).stdout
+    listed = json.loads(output or '{"blockdevices": []}')
     return [d for d in listed["blockdevices"] if d["size"] and machine.is_block_device(d["path"])]
 
 

@@ -44,8 +44,8 @@ def make(
         admin.command("fs set", fs_name=name, var="allow_standby_replay", val=value)
 
 
-def rest(admin: Admin) -> None:
-    """Have all file systems wait for metadata servers, none of which is left; `make` has them served again.
+def take_down(admin: Admin) -> None:
+    """Take all file systems down, as no metadata server is left; `make` has them served again.
 
     Their data stay. Without this the cluster's health would be an error until somebody serves them.
     """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import cephx
-from admin import CommandRefusedError, UnreachableError
+from admin import CommandRefusedError
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Monitor:
         cephx.write(self._machine, self.manager_keyring, self.manager, answer[0]["key"])
 
     def keep_key(self, key: str) -> None:
-        """Have this machine's monitor keep the key that all monitors share; a restart takes it up."""
+        """Have this machine's monitor keep the key that all monitors share; it is used from the next restart on."""
         if self.exists and cephx.read(self._machine, self.keyring) != key:
             cephx.write(self._machine, self.keyring, "mon.", key, {"mon": "allow *"})
 
@@ -126,18 +127,20 @@ class Monitor:
         one had (ceph/ceph pull request 64122). With Ceph's own pauses, of up to 15 s, that can take hours.
         """
         self._machine.wait_until(
-            lambda: self._tell("config", "set", "ms_max_backoff", JOIN_PAUSE), START_SECONDS
+            lambda: self._command("config", "set", "ms_max_backoff", JOIN_PAUSE), START_SECONDS
         )
         joined = self._machine.wait_until(self.in_quorum, QUORUM_SECONDS)
-        self._tell("config", "unset", "ms_max_backoff")
+        self._command("config", "unset", "ms_max_backoff")
         return joined
 
     def in_quorum(self) -> bool:
-        """Return whether this machine's monitor is in quorum."""
+        """Return whether this machine's monitor is in quorum. It says so itself, on its admin socket."""
         try:
-            return self.name in self._admin.command("quorum_status")["quorum_names"]
-        except UnreachableError:
+            answer = self._machine.exchange(self._socket, b'{"prefix": "mon_status", "format": "json"}\0')
+        except OSError:
             return False
+        # Its length comes first (Ceph: src/common/admin_socket.cc, `do_accept`).
+        return json.loads(answer[4:])["state"] in {"leader", "peon"}
 
     def manager_serves(self) -> bool:
         """Return whether this machine's manager is active or a standby.
@@ -148,10 +151,10 @@ class Monitor:
         known = self._admin.command("mgr dump")
         return self.name in {known["active_name"], *(standby["name"] for standby in known["standbys"])}
 
-    def _tell(self, *words: str) -> bool:
+    def _command(self, *words: str) -> bool:
         """Give this machine's monitor itself a command; return whether it answered."""
-        told = self._machine.run("ceph", "--admin-daemon", self._socket, *words, timeout=10, check=False)
-        return told.code == 0
+        done = self._machine.run("ceph", "--admin-daemon", self._socket, *words, timeout=10, check=False)
+        return done.code == 0
 
     def remove(self) -> None:
         """Remove the stopped monitor's store and the manager's key."""

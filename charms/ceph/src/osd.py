@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cephx
@@ -14,6 +13,7 @@ import disk
 import parts
 from admin import CommandRefusedError
 from openinfra_charm.machine import CommandError
+from osd_records import LINKS, Osd, Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,115 +22,49 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.services import Services
     from openinfra_charm.machine import Machine
 
-FOLDER = "/var/lib/ceph/osd"
 SCRATCH = "/run/openinfra/ceph"
-
-
 CAPS = ["osd", "allow *", "mon", "allow profile osd", "mgr", "allow profile osd"]
 """What an OSD may do (Ceph: src/mon/AuthMonitor.cc, validate_osd_new)."""
-LINKS = ("block", "block.db", "block.wal")
-"""An OSD's links to its devices in its folder: the main one, that of its database, and of its write-ahead log."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Osd:
-    """An OSD of this machine.
-
-    The uuid says which one it is: its devices bear it in their labels, and the cluster knows the OSD by it. Numbers are
-    given again, and devices get new names: `device`, `db_device` and `wal_device` are what they were called last.
-
-    `parts` are the links to parts of devices that it shares with others, comma-separated.
-
-    `phase` is `making` (then `number` may still be -1), `in`, `leaving`, `destroyed` (its number waits for the one that
-    takes its place), or `removed`: that record stays so that a device which an operator took out does not come back by
-    the configuration that still names it.
-    """
-
-    uuid: str
-    device: str
-    db_device: str = ""
-    wal_device: str = ""
-    parts: str = ""
-    number: int = -1
-    phase: str = "making"
-
-    @property
-    def unit(self) -> str:
-        """The systemd unit that runs it."""
-        return f"ceph-osd@{self.number}.service"
-
-    @property
-    def folder(self) -> str:
-        """Where its daemon finds what is its own, and its devices behind links."""
-        return f"{FOLDER}/ceph-{self.number}"
-
-    @property
-    def entity(self) -> str:
-        """Its Ceph user."""
-        return f"osd.{self.number}"
-
-    @property
-    def keyring(self) -> str:
-        """Where its daemon finds its key."""
-        return f"{self.folder}/keyring"
-
-    @property
-    def names(self) -> dict[str, str]:
-        """What its devices were called last, by the link to each."""
-        names = zip(LINKS, (self.device, self.db_device, self.wal_device), strict=True)
-        return {link: name for link, name in names if name}
-
-    def renamed(self, names: dict[str, str]) -> Osd:
-        """Return it with other names of its devices."""
-        device, db_device, wal_device = ((self.names | names).get(link, "") for link in LINKS)
-        return dataclasses.replace(self, device=device, db_device=db_device, wal_device=wal_device)
-
-    def label(self, link: str) -> disk.Label:
-        """Return the label that the device behind a link bears."""
-        return disk.Label(self.uuid, link)
+PRESENT = ("in", "leaving", "destroyed")
+"""The phases of OSDs that are here: in service, about to leave, or with a number that waits for the next one."""
 
 
 class Osds:
-    """The OSDs that live on this machine.
-
-    Each is on record before anything of it exists in the cluster or on its device, so that what a crash left half
-    made is found and undone.
-    """
+    """The OSDs that live on this machine."""
 
     def __init__(self, machine: Machine, admin: Admin, application: str) -> None:
         self._machine = machine
         self._admin = admin
-        self._folder = f"/var/lib/openinfra/{application}/osds"
+        self._records = Records(machine, application)
 
     def all(self) -> list[Osd]:
         """Return this machine's OSDs that serve, by number."""
-        return sorted((osd for osd in self._records() if osd.phase == "in"), key=lambda osd: osd.number)
+        return sorted(self._records.all("in"), key=lambda osd: osd.number)
 
     def uuids(self) -> list[str]:
         """Return which OSDs are here, those included that are about to leave, and those whose number is kept."""
-        return sorted(osd.uuid for osd in self._records() if osd.phase in {"in", "leaving", "destroyed"})
+        return sorted(osd.uuid for osd in self._records.all(*PRESENT))
 
     def find(self, number: int) -> Osd | None:
         """Return one of this machine's OSDs, also while it leaves, or while its number waits for another one."""
-        phases = ("in", "leaving", "destroyed")
-        here = [osd for osd in self._records() if osd.number == number and osd.phase in phases]
-        return min(here, key=lambda osd: phases.index(osd.phase), default=None)
+        here = [osd for osd in self._records.all(*PRESENT) if osd.number == number]
+        return min(here, key=lambda osd: PRESENT.index(osd.phase), default=None)
 
     def get(self, identity: str) -> Osd | None:
         """Return the OSD with this uuid that is on record here, whatever has become of it."""
-        return next((osd for osd in self._records() if osd.uuid == identity), None)
+        return next((osd for osd in self._records.all() if osd.uuid == identity), None)
 
     def _was_removed(self, path: str) -> bool:
         """Return whether an operator has taken the OSD on this device out."""
         names = {path, disk.lasting_name(self._machine, path)}
-        return any(osd.device in names and osd.phase in {"removed", "destroyed"} for osd in self._records())
+        return any(osd.device in names for osd in self._records.all("removed", "destroyed"))
 
     def holder(self, path: str) -> Osd | None:
         """Return the OSD of this machine whose label the device carries, be it half made or about to leave.
 
         One that cannot be read is taken for that of the OSD which had a device of this name, and has none elsewhere.
         """
-        present = [osd for osd in self._records() if osd.phase in {"making", "in", "leaving"}]
+        present = self._records.all("making", "in", "leaving")
         try:
             label = disk.read_label(self._machine, path)
         except disk.DiskError:
@@ -161,7 +95,7 @@ class Osds:
                 and disk.bears(self._machine, path, osd.label(link))
             }
             if names:
-                self._save(osd.renamed(names))
+                self._records.save(osd.renamed(names))
 
     def absent(self, names: Iterable[str]) -> list[str]:
         """Return which of these devices this machine does not have."""
@@ -179,7 +113,7 @@ class Osds:
         Raises:
             UnreachableError: The monitors do not answer.
         """
-        files = sum(osd.device.startswith(disk.FILE_FOLDER) for osd in self._records())
+        files = sum(osd.device.startswith(disk.FILE_FOLDER) for osd in self._records.all())
         for name in names:
             try:
                 if name.startswith("file:"):
@@ -227,11 +161,7 @@ class Osds:
             if path and link not in sizes and self._machine.is_block_device(path):
                 disk.check_empty(self._machine, path)
         names = {path: disk.lasting_name(self._machine, path) for path in (device, db_device, wal_device)}
-        replaced = [
-            old for old in self._records() if old.phase == "removed" and old.device in {device, names[device]}
-        ]
-        for old in replaced:
-            self._forget(old)
+        self._records.forget_removed({device, names[device]})
         osd = Osd(
             uuid=identity,
             device=names[device],
@@ -239,12 +169,12 @@ class Osds:
             wal_device=names[wal_device],
             parts=",".join(sizes),
         )
-        self._save(osd)
+        self._records.save(osd)
         try:
             for link, size in sizes.items():
                 path = parts.make(self._machine, self._machine.resolve(osd.names[link]), size, identity, link)
                 osd = osd.renamed({link: disk.lasting_name(self._machine, path)})
-                self._save(osd)
+                self._records.save(osd)
             osd = self._make(osd, device_class, number)
         except (CommandError, CommandRefusedError, OSError) as error:
             self._undo(osd, keep=number)
@@ -253,10 +183,8 @@ class Osds:
             # Whatever it was: what is half made goes, then the error goes on its way.
             self._undo(osd, keep=number)
             raise
-        self._save(osd)
-        for old in self._records():
-            if (old.number, old.phase) == (osd.number, "destroyed"):
-                self._save(dataclasses.replace(old, phase="removed"))
+        self._records.save(osd)
+        self._records.end_replaced(osd.number)
         return osd
 
     def clean_up(self, keep: int | None = None) -> None:
@@ -268,9 +196,8 @@ class Osds:
         Raises:
             UnreachableError: The monitors do not answer.
         """
-        for osd in self._records():
-            if osd.phase == "making":
-                self._undo(osd, keep=keep)
+        for osd in self._records.all("making"):
+            self._undo(osd, keep=keep)
 
     def remove(self, osd: Osd, services: Services, *, zap: bool, keep_number: bool = False) -> None:
         """Take an OSD that holds nothing out of the cluster for good, and erase its devices if asked to.
@@ -281,12 +208,12 @@ class Osds:
             DiskError: A device could not be erased; the OSD is out nevertheless.
             UnreachableError: The monitors do not answer.
         """
-        # The record stays: it tells which device was taken out, by what that is called now.
+        # The record stays: it names the device that was taken out, by what that is called now.
         places = self.media(osd).items()
         osd = osd.renamed({link: disk.lasting_name(self._machine, path) for link, path in places})
         if osd.phase != "destroyed":
             # From here on no hook starts it again.
-            self._save(dataclasses.replace(osd, phase="leaving"))
+            self._records.save(dataclasses.replace(osd, phase="leaving"))
         if self._has_folder(osd):
             services.stop(osd.unit)
         self._drop(osd, keep_number=keep_number)
@@ -294,10 +221,10 @@ class Osds:
         try:
             self._clear(osd, zap=zap)
         except disk.DiskError:
-            self._save(out)
+            self._records.save(out)
             raise
         # Only now: what is interrupted before is done again, with the devices.
-        self._save(out)
+        self._records.save(out)
 
     def is_known(self, osd: Osd) -> bool:
         """Return whether the cluster's OSD of this number is this one, and not another that has the number now."""
@@ -341,7 +268,7 @@ class Osds:
         data = json.dumps({"crush_device_class": device_class}).encode() if device_class else b""
         answer = self._admin.command("osd new", data, uuid=osd.uuid, **wanted)
         osd = dataclasses.replace(osd, number=int(answer["osdid"]))
-        self._save(osd)
+        self._records.save(osd)
         folder = osd.folder
         self._machine.remove(folder)
         self._machine.make_folder(folder, mode=0o750, user="ceph", group="ceph")
@@ -368,7 +295,7 @@ class Osds:
         # A device that fails in this too says so itself where it is looked at next.
         with contextlib.suppress(disk.DiskError):
             self._clear(osd, zap=True, must=False)
-        self._forget(osd)
+        self._records.forget(osd)
 
     def _clear(self, osd: Osd, *, zap: bool, must: bool = True) -> None:
         """Remove an OSD's file; erase its devices: those that bear its label now, whatever their names.
@@ -404,40 +331,3 @@ class Osds:
                 f"osd.{osd.number} is out, but no device that can be read bears its label ({osd.uuid}), so nothing was "
                 f"erased; it was on {', '.join(missing)}"
             )
-
-    def _records(self) -> list[Osd]:
-        names = self._machine.list_folder(self._folder)
-        texts = [self._machine.read(f"{self._folder}/{name}") for name in names if name.endswith(".json")]
-        return [Osd(**json.loads(text)) for text in texts if text]
-
-    def _save(self, osd: Osd) -> None:
-        text = json.dumps(dataclasses.asdict(osd), indent=1, sort_keys=True)
-        self._machine.write(f"{self._folder}/{osd.uuid}.json", text + "\n")
-
-    def _forget(self, osd: Osd) -> None:
-        self._machine.remove(f"{self._folder}/{osd.uuid}.json")
-
-
-def is_safe_to_destroy(admin: Admin, numbers: list[int]) -> bool:
-    """Return whether these OSDs hold nothing that is not elsewhere in full; one that does not exist is no risk.
-
-    Asked for JSON, Ceph refuses only as long as it knows nothing of some placement groups; else its answer tells for
-    which of the OSDs it is so.
-    """
-    try:
-        answer = admin.command("osd safe-to-destroy", ids=[str(number) for number in numbers])
-    except CommandRefusedError:
-        return False
-    return set(numbers) <= set(answer["safe_to_destroy"])
-
-
-def is_ok_to_stop(admin: Admin, numbers: list[int]) -> bool:
-    """Return whether all data stay available while these OSDs are down together."""
-    known = [number for number in numbers if number in admin.command("osd ls")]
-    if not known:
-        return True
-    try:
-        admin.command("osd ok-to-stop", ids=[str(number) for number in known])
-    except CommandRefusedError:
-        return False
-    return True

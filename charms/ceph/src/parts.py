@@ -114,8 +114,8 @@ def remove(machine: Machine, identity: str, link: str) -> None:
 
 def of(machine: Machine, path: str) -> list[dict[str, Any]]:
     """Return a device's GPT partitions as sfdisk(8) has them (`node`, `size`, `type`, `uuid`), their sizes in bytes."""
-    told = machine.run("sfdisk", "--json", path, check=False).stdout
-    table = json.loads(told)["partitiontable"] if told.strip() else {}
+    output = machine.run("sfdisk", "--json", path, check=False).stdout
+    table = json.loads(output)["partitiontable"] if output.strip() else {}
     if table.get("label") != "gpt":
         return []
     sector = table.get("sectorsize", 512)

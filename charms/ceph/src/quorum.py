@@ -11,16 +11,17 @@ import ops
 from admin import UnreachableError
 from cephx import new_key
 from monitor import QuorumError, addresses, forget_monitor, why_not_to_remove
+from monitor_choice import next_monitors, runs_monitor
 from openinfra_charm.model.status import NeedsOperatorError
-from state import next_monitors, runs_monitor
+from state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ceph import Ceph
+    from identity import Identities, Identity
+    from members import Members
     from openinfra_charm.daemon.job import Jobs
     from openinfra_charm.model.cluster import Cluster
-    from state import Members
+    from state import Settings
 
 
 class Quorum:
@@ -37,7 +38,7 @@ class Quorum:
         members: Members,
         ceph: Ceph,
         jobs: Jobs,
-        keep_keys: Callable[[dict[str, str]], str],
+        identities: Identities,
     ) -> None:
         """Take what it works with.
 
@@ -47,10 +48,10 @@ class Quorum:
             members: The units that have said where they are.
             ceph: Ceph on this machine.
             jobs: This machine's jobs.
-            keep_keys: What keeps the cluster's first keys as a secret, and returns its id.
+            identities: Where the keys of all units are kept.
         """
         self._unit = unit
-        self._keep_keys = keep_keys
+        self._identities = identities
         self._cluster = cluster
         self._members = members
         self._ceph = ceph
@@ -98,7 +99,7 @@ class Quorum:
         # Also where there were keys for an earlier one: this version of Ceph may take others.
         keys = {name: new_key(self._ceph.machine) for name in ("monitor-key", "admin-key")}
         self._cluster.publish_shared(
-            keys=self._keep_keys(keys),
+            keys=self._identities.keep(keys),
             fsid=str(uuid.uuid4()),
             founder=self._unit.name,
             monitors=[self._unit.name],
@@ -126,6 +127,27 @@ class Quorum:
     def joins(self) -> bool:
         """Whether this unit runs a monitor, or is to join with one now."""
         return not self._namesake and runs_monitor(self._unit.name, self._chosen, self._members, self._gone)
+
+    def state(self, settings: Settings, identity: Identity) -> State:
+        """Return everything that decides what runs on this machine."""
+        me, shared, joins = self._members[self._unit.name], self._cluster.shared, self.joins
+        chosen = [self._members[unit] for unit in self._chosen if unit in self._members]
+        return State(
+            settings=settings,
+            identity=identity,
+            member=me,
+            monitors=tuple(member for member in chosen if member.monitor or (joins and member == me)),
+            runs_monitor=joins,
+            founds_cluster=shared["founder"] == self._unit.name and "founded" not in shared,
+        )
+
+    def is_settled(self, state: State) -> bool:
+        """Return whether this machine's monitor and manager are as they shall be, and the monitor in quorum if there is one."""
+        monitor = self._ceph.monitor
+        if not state.monitors or self.awaited:
+            return False
+        is_placed = state.runs_monitor == state.member.monitor == monitor.exists == monitor.has_manager
+        return is_placed and (not monitor.exists or monitor.in_quorum())
 
     @property
     def awaited(self) -> ops.StatusBase | None:
@@ -197,7 +219,7 @@ class Quorum:
             left = sorted(set(self._ceph.admin.command("osd ls")) - here)
         except UnreachableError as error:
             alone = self._cluster.shared.get("monitors") == [unit]
-            return None if alone else f"{error}, so nobody can tell whether the other monitors are a quorum"
+            return None if alone else f"{error}, so it is unknown whether the other monitors are a quorum"
         if for_good and left:
             others = f"OSDs {', '.join(map(str, left))} are on other machines"
             return f"{unit} has the only monitor, and {others}: juju run {unit} prepare-removal"

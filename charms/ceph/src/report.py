@@ -6,67 +6,85 @@ from typing import TYPE_CHECKING
 
 import ops
 
-import clients
 import crush
-import daemons
 import health
 from admin import UnreachableError
+from openinfra_charm.model import granted
 from openinfra_charm.model.status import paused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from charm import CephCharm
+    from ceph import Ceph
+    from openinfra_charm.daemon.job import Jobs
+    from openinfra_charm.model.cluster import Cluster
 
-
-TOLD_SECONDS = 24 * 3600
-"""How long the status tells of a job that has failed, if no other of its kind is done meanwhile."""
-
-
-def statuses(charm: CephCharm) -> Iterator[ops.StatusBase]:
-    """Yield every reason that the unit's status has, from the machine and the cluster as they are now."""
-    for job in charm.jobs.unfinished():
-        yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
-    if charm.ceph.paused:
-        yield paused(charm.unit.name)
-        return
-    if dead := charm.ceph.dead():
-        why = f"see juju ssh {charm.unit.name} journalctl -u {dead[0]}"
-        yield ops.BlockedStatus(
-            f"{', '.join(dead)} does not run; {why}; a dead disk: replace-disk, or remove-disk"
-        )
-    try:
-        status = charm.ceph.admin.command("status")
-        words = health.reasons(status)
-        used = [rule for rule in crush.rules(charm.ceph.admin) if rule["pools"]]
-        sharing = [rule for rule in used if rule["failure-domain"] == "osd"]
-    except UnreachableError as error:
-        yield ops.BlockedStatus(
-            f"{error}; most monitors are down: start their machines, see get-quorum-status"
-        )
-        return
-    for name in (*clients.refused(charm), *daemons.refused(charm)):
-        yield ops.BlockedStatus(
-            f"{name} wants its key in plain relation data: set allow-plain-credentials=true, or use a client with secrets"
-        )
-    if health.errors(status):
-        yield ops.BlockedStatus(f"HEALTH_ERR: {'; '.join(words)}; see get-health")
-    notes = [f"{status['health']['status']}: {'; '.join(words)}"] if words else []
-    if not status["osdmap"]["num_osds"]:
-        notes = [f"no disks yet: juju run {charm.unit.name} add-disk osd-devices=/dev/sdX"]
-    elif sharing:
-        notes.append("copies may share a machine, see set-failure-domain")
-    notes += [f"{job.id} failed: {job.progress}" for job in charm.jobs.failed(TOLD_SECONDS)]
-    if nowhere := _on_no_unit(charm):
-        notes.append(f"osd-devices: {', '.join(nowhere)}: on no unit")
-    yield ops.ActiveStatus("; ".join(notes))
+FAILURE_SECONDS = 24 * 3600
+"""How long the status names a job that has failed, if no other of its kind is done meanwhile."""
 
 
-def _on_no_unit(charm: CephCharm) -> list[str]:
-    """As the leader, return the devices of the configuration that no unit has; each has said which ones it misses."""
+class Report:
+    """The status of one unit. All of it is read anew: from the machine, the cluster and the peers."""
 
-    def absent(unit: str) -> list[str]:
-        return charm.cluster.facts(unit).get("absent_devices", [])
+    def __init__(self, unit: ops.Unit, *, ceph: Ceph, cluster: Cluster, jobs: Jobs) -> None:
+        """Take what it reads: this unit, Ceph on its machine, the peer relation and this machine's jobs."""
+        self._unit = unit
+        self._ceph = ceph
+        self._cluster = cluster
+        self._jobs = jobs
 
-    mine = absent(charm.unit.name) if charm.unit.is_leader() else []
-    return [name for name in mine if all(name in absent(unit) for unit in charm.cluster.units)]
+    def statuses(self, refused: Iterable[str] = (), waiting: Iterable[str] = ()) -> Iterator[ops.StatusBase]:
+        """Yield every reason that the unit's status has.
+
+        Args:
+            refused: The applications that want a key in plain relation data, and may not have it.
+            waiting: The applications whose daemons wait for as many OSDs as their pools need.
+        """
+        for job in self._jobs.unfinished():
+            yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
+        if self._ceph.paused:
+            yield paused(self._unit.name)
+            return
+        if dead := self._ceph.dead():
+            see = f"see juju ssh {self._unit.name} journalctl -u {dead[0]}"
+            yield ops.BlockedStatus(
+                f"{', '.join(dead)} does not run; {see}; if its disk is dead: replace-disk, or remove-disk"
+            )
+        for name in refused:
+            yield ops.BlockedStatus(granted.wants_plain(name, "key"))
+        yield from self._of_the_cluster(waiting)
+
+    def _of_the_cluster(self, waiting: Iterable[str]) -> Iterator[ops.StatusBase]:
+        try:
+            status = self._ceph.admin.command("status")
+            used = [rule for rule in crush.rules(self._ceph.admin) if rule["pools"]]
+        except UnreachableError as error:
+            yield ops.BlockedStatus(
+                f"{error}; most monitors are down: start their machines, see get-quorum-status"
+            )
+            return
+        reasons = "; ".join(health.reasons(status))
+        if health.errors(status):
+            yield ops.BlockedStatus(f"HEALTH_ERR: {reasons}; see get-health")
+        notes = [f"{status['health']['status']}: {reasons}"] if reasons else []
+        if not status["osdmap"]["num_osds"]:
+            notes = [f"no disks yet: juju run {self._unit.name} add-disk osd-devices=/dev/sdX"]
+        elif any(rule["failure-domain"] == "osd" for rule in used):
+            notes.append("copies may share a machine, see set-failure-domain")
+        notes += [
+            f"{name} waits for as many OSDs as osd-pool-default-min-size says, see add-disk"
+            for name in waiting
+        ]
+        notes += [f"{job.id} failed: {job.progress}" for job in self._jobs.failed(FAILURE_SECONDS)]
+        if nowhere := self._on_no_unit():
+            notes.append(f"osd-devices: no unit has {', '.join(nowhere)}")
+        yield ops.ActiveStatus("; ".join(notes))
+
+    def _on_no_unit(self) -> list[str]:
+        """As the leader, return the devices of the configuration that no unit has; each publishes which ones it misses."""
+
+        def absent(unit: str) -> list[str]:
+            return self._cluster.facts(unit).get("absent_devices", [])
+
+        mine = absent(self._unit.name) if self._unit.is_leader() else []
+        return [name for name in mine if all(name in absent(unit) for unit in self._cluster.units)]

@@ -1,10 +1,9 @@
 """The endpoints `identity-service` and `identity-credentials`: users for other applications, and places in the catalogue.
 
-The leader's record of a relation, in the peer relation under `client-<id>`: `answers`, a digest of all that the answer
-came from; `refused`, such a digest and why Keystone refused it; `users`, the newest last: more than one while a password is
-being rotated; `retired`, those that nobody uses any more; `services`, a list of `[name, type, region]`.
+The leader's record of a relation is in the peer relation, under `client-<id>`: what `granted.Grants` keeps there, and
+`services`, a list of `[name, type, region]`.
 
-What one relation asks for and cannot have is told in the status and keeps no other from its answer.
+What one relation asks for and cannot have is said in the status, and keeps no other from its answer.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from admin import RefusedError
 from openinfra_charm.interfaces import keystone as identity_service
 from openinfra_charm.interfaces import keystone_credentials as identity_credentials
-from openinfra_charm.model.granted import Granted
-from openinfra_charm.model.secrets import Own
+from openinfra_charm.model.granted import Grants, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +44,7 @@ INTERFACES = ("public", "internal", "admin")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """What all relations are told: where Keystone is, and the projects, domains and users there."""
+    """What is published to all relations: where Keystone is, and the projects, domains and users there."""
 
     url: str
     internal_url: str
@@ -61,7 +60,7 @@ class Clients:
         application: This application.
         cluster: Where the leader records what it has made.
         settings: Returns the charm's options, checked.
-        place: Returns what relations are told.
+        place: Returns what is published to all relations.
         admin: Returns a session with Keystone.
     """
 
@@ -81,20 +80,19 @@ class Clients:
         self._settings = settings
         self._place = place
         self._admin = admin
+        self._records = Records(cluster, "client")
+        self._grants = Grants(model, ENDPOINTS, records=self._records, label="client")
 
     # As the leader
 
     def serve(self) -> None:
         """Make what related applications ask for, and take back what no relation asks for any more."""
         for relation, request in self.requests():
-            digest, known = self._digest(request), self.record(relation.id)
-            done = digest in (known.get("answers"), *known.get("refused", [])[:1])
-            if not done and not objection(request):
+            digest = self._digest(request)
+            if not self._grants.is_settled(relation.id, digest) and not objection(request):
                 self._try(relation, request, digest)
-        for relation_id in self._records:
-            if self.record(relation_id).get("retired"):
-                self._granted(relation_id, self._users()).drop_retired()
-        for relation_id in self.departed():
+        self._grants.drop_retired(self._users)
+        for relation_id in self._grants.departed:
             self._withdraw(relation_id)
 
     def make_anew(self) -> None:
@@ -103,65 +101,53 @@ class Clients:
             if self.record(relation.id).get("answers"):
                 self._try(relation, request, self._digest(request))
         admin, domain = self._admin(), self._place().names["service_domain"].id
-        known = {user for entry in self._records.values() for user in entry.get("users", [])}
+        known = self._grants.all_users
         for user in admin.find("users", domain_id=domain):
             if user["name"].startswith(USER) and user["name"] not in known:
                 admin.delete("users", user["id"])
 
-    def rotate(self, relation: ops.Relation, request: Request) -> str:
-        """Make a second user and hand it out in the secret's next revision; return its name.
+    def rotate(self, relation_id: int) -> str:
+        """Make a second user of a relation and publish it in the secret's next revision; return the words for the operator.
 
         Raises:
-            NotTakenUpError: The user before the present one is still used.
+            RotationError: The relation has no user, or the user before the present one is still used.
         """
-        users = self._users(request)
-        user = self._granted(relation.id, users, relation).rotate()
+        relation = self._grants.find(relation_id)
+        users = self._users(ENDPOINTS[relation.name].read_request(relation))
+        words = self._grants.rotate(relation, users)
         self._publish(relation, users.made)
-        return user
+        return words
 
     def retire(self, label: str) -> None:
-        """Note that nobody reads earlier revisions of a secret any more: users that were handed out in them go."""
-        kind, _, number = label.rpartition("-")
-        if kind == "client" and self.record(int(number)):
-            self._granted(int(number), self._users()).retire()
+        """Note that nobody reads earlier revisions of a secret any more: users that were published in them go."""
+        self._grants.retire(label)
 
     # What is known
 
     def requests(self) -> Iterator[tuple[ops.Relation, Request]]:
         """Yield all relations of which the other side has said what it wants."""
-        for name, interface in ENDPOINTS.items():
-            for relation in self._model.relations[name]:
-                if relation.active and (request := interface.read_request(relation)):
-                    yield relation, request
+        for relation in self._grants.relations.values():
+            if request := ENDPOINTS[relation.name].read_request(relation):
+                yield relation, request
 
     def record(self, relation_id: int) -> dict[str, Any]:
         """Return what the leader has recorded of a relation."""
-        return self._cluster.shared.get(f"client-{relation_id}", {})
-
-    def departed(self) -> list[int]:
-        """Return the relations that something is recorded for and that are gone."""
-        present = {r.id for name in ENDPOINTS for r in self._model.relations[name] if r.active}
-        return [number for number in self._records if number not in present]
+        return self._records.read(relation_id)
 
     def problems(self) -> Iterator[str]:
         """Yield what related applications ask for and do not get, and why."""
         for relation, request in self.requests():
-            refused = self.record(relation.id).get("refused", [])
+            refusal = self._grants.refusal(relation.id, partial(self._digest, request))
             if why := objection(request):
                 yield why
-            elif refused and refused[0] == self._digest(request):
-                yield f"{request.application}: Keystone refuses what it asks for: {refused[1]}"
+            elif refusal:
+                yield f"{request.application}: Keystone refuses what it asks for: {refusal}"
             elif denied := [role for role in _extra(request) if not self._allows(request, role)]:
                 wanted = ",".join(f"{request.application}:{role}" for role in denied)
                 yield (
                     f"{request.application} asks for the role {denied[0]}, which you have not allowed: "
                     f"add {wanted} to the option extra-roles of {self._application.name}"
                 )
-
-    @property
-    def _records(self) -> dict[int, dict[str, Any]]:
-        shared = self._cluster.shared.items()
-        return {int(key.rpartition("-")[2]): entry for key, entry in shared if key.startswith("client-")}
 
     def _allows(self, request: Request, role: str) -> bool:
         return (request.application, role) in self._settings().extra_roles
@@ -182,23 +168,6 @@ class Clients:
         roles = self._roles(request) if request else ()
         return _Users(self._admin(), self._place().names, roles)
 
-    def _note(self, relation_id: int, **facts: Any) -> None:
-        """Record facts of a relation; None takes one back."""
-        known = {**self.record(relation_id), **facts}
-        kept = {key: value for key, value in known.items() if value is not None}
-        self._cluster.publish_shared(**{f"client-{relation_id}": kept})
-
-    def _granted(self, relation_id: int, users: _Users, relation: ops.Relation | None = None) -> Granted:
-        """Return the users of a relation, which is needed where a secret may have to be made."""
-        known = self.record(relation_id)
-        return Granted(
-            users=known.get("users", []),
-            retired=known.get("retired", []),
-            record=lambda live, retired: self._note(relation_id, users=live, retired=retired or None),
-            store=Own(self._model, self._application, f"client-{relation_id}", relation),
-            software=users,
-        )
-
     # The answers
 
     def _try(self, relation: ops.Relation, request: Request, digest: str) -> None:
@@ -206,44 +175,43 @@ class Clients:
         try:
             self._answer(relation, request)
         except RefusedError as error:
-            self._note(relation.id, refused=[digest, str(error)])
+            self._grants.refuse(relation.id, digest, str(error))
             return
-        self._note(relation.id, answers=digest, refused=None)
+        self._grants.answered(relation.id, digest)
 
     def _answer(self, relation: ops.Relation, request: Request) -> None:
         before, services = self.record(relation.id).get("services", []), _services(request)
         dropped = [service for service in before if service not in services]
         # What is refused half way goes with the relation.
-        self._note(relation.id, services=[*dropped, *services])
+        self._records.note(relation.id, services=[*dropped, *services])
         _register(self._admin(), request)
         self._withdraw_services(relation.id, dropped)
-        self._note(relation.id, services=services)
+        self._records.note(relation.id, services=services)
         users = self._users(request)
         first = f"{USER}{request.application}-{relation.id}-1"
-        secret = self._granted(relation.id, users, relation).hand_out(first)
+        secret = self._grants.publish(relation.id, first, users)
         self._publish(relation, users.made, secret)
 
     def _withdraw(self, relation_id: int) -> None:
         """Delete the users of a relation that is gone, and what only it has in the catalogue."""
         self._withdraw_services(relation_id, self.record(relation_id).get("services", []))
-        self._granted(relation_id, self._users()).withdraw()
-        self._cluster.publish_shared(**{f"client-{relation_id}": None})
+        self._grants.withdraw(relation_id, self._users())
 
     def _withdraw_services(self, relation_id: int, services: list[list[str]]) -> None:
         others = [
             service
-            for number, entry in self._records.items()
+            for number in self._records
             if number != relation_id
-            for service in entry.get("services", [])
+            for service in self.record(number).get("services", [])
         ]
         for name, kind, region in (service for service in services if service not in others):
             _unregister(self._admin(), name, kind, region)
 
     def _publish(self, relation: ops.Relation, user_id: str, secret: str = "") -> None:
-        """Tell a relation all it needs; without `secret`, that it was told before stays."""
+        """Publish to a relation all it needs; without `secret`, the one that was published before stays."""
         place = self._place()
         names = place.names
-        told = relation.data[self._application]
+        published = relation.data[self._application]
         common = {"region": place.region, "admin_role": USUAL[0]}
         if relation.name == "identity-service":
             identity = identity_service.Identity(
@@ -256,7 +224,7 @@ class Clients:
                 admin_project=names["admin_project"],
                 admin_domain=names["admin_domain"],
                 admin_user=names["admin_user"],
-                credentials=secret or told["service-credentials"],
+                credentials=secret or published["service-credentials"],
                 **common,
             )
             identity_service.publish(relation, self._application, identity)
@@ -270,7 +238,7 @@ class Clients:
                 project=names["service_project"],
                 project_domain=names["service_domain"],
                 user_domain=names["service_domain"],
-                credentials=secret or told["credentials"],
+                credentials=secret or published["credentials"],
                 **common,
             ),
         )

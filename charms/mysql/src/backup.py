@@ -1,4 +1,4 @@
-"""Making, checking and taking back backups: one of the whole server, and beside it a dump of each database."""
+"""Making, verifying and restoring backups: one of the whole server, and beside it a dump of each database."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Backups:
                 names += [dump_name(database)] if made else []
                 failed |= lacking
             if not names:
-                raise JobError(f"no backup was made: {_told(failed)}")
+                raise JobError(f"no backup was made: {_described(failed)}")
             for rest in (".tmp", "full.log", "dump.log"):
                 self._machine.remove(f"{scratch}/{rest}")
             backup = Backup(
@@ -130,7 +130,7 @@ class Backups:
             self._machine.remove(scratch)
         size = sum(backup.sizes.values())
         words = f"{name}: {len(set(names) - {FULL})} databases, {size} bytes; {len(outdated)} older deleted"
-        return f"{words}; {NOT_SAVED}{_told(failed)}" if failed else words
+        return f"{words}; {NOT_SAVED}{_described(failed)}" if failed else words
 
     def _copy(self, scratch: str) -> tuple[list[str], dict[str, str]]:
         """Copy the whole server; return the file, or why there is none."""
@@ -317,7 +317,7 @@ def _bash(script: str) -> tuple[str, ...]:
     return ("bash", "-euo", "pipefail", "-c", script, "backup")
 
 
-def _told(failed: Mapping[str, str]) -> str:
+def _described(failed: Mapping[str, str]) -> str:
     return "; ".join(f"{what}: {why}" for what, why in failed.items())
 
 

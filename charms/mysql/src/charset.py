@@ -1,4 +1,4 @@
-"""All of Unicode in databases and tables that hold three bytes a character (`utf8mb3`): an earlier default, or a client's wish.
+"""All of Unicode in databases and tables that hold three bytes a character (`utf8mb3`): an earlier default, or a client's choice.
 
 What can be written in three bytes is the same in four, so a conversion loses nothing. While a table is converted nobody writes
 to the cluster (Galera's total order isolation), so large ones are left to the operator, and named. So are tables whose columns

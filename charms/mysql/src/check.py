@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import health
-from mysql import MySql
+from mysql import MySql, why_not_ready
 from openinfra_charm import machine
 
 
 def main(kind: str, application: str) -> int:
     """Print why it is not safe, or not done, and return 1; or return 0."""
     mysql = MySql(machine.this(), application)
-    why = health.why_not_to_stop(mysql) if kind == "safe-to-stop" else health.why_not_ready(mysql)
+    why = mysql.why_not_to_stop() if kind == "safe-to-stop" else why_not_ready(mysql.node())
     sys.stdout.write(f"{why}\n" if why else "")
     return 1 if why else 0
 

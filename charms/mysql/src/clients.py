@@ -1,141 +1,195 @@
-"""The `database` endpoint: databases and users for other applications."""
+"""The `database` endpoint: databases and users for other applications.
+
+The leader's records of a relation are in the peer relation: `users-<id>`, `retired-<id>` and `refused-<id>`, as `granted.Grants`
+has them; in `databases`, to which application each database was given.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import itertools
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-import ops
-
-import databases
 from openinfra_charm.interfaces import mysql_client
-from openinfra_charm.model.granted import Granted
+from openinfra_charm.model import databag
+from openinfra_charm.model.granted import Grants, Records, RotationError, wants_plain
 from openinfra_charm.model.secrets import Own
 from sql import StatementError, name, pattern, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from charm import MySqlCharm
+    import ops
+
+    from mysql import MySql
     from openinfra_charm.interfaces.mysql_client import Request
-    from openinfra_charm.model.granted import Store
+    from openinfra_charm.model.cluster import Cluster
     from sql import Sql
     from state import Settings
 
 ROLES = frozenset({"admin"})
 """Roles of the published format that are known here: `admin` may do everything."""
 SYSTEM = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+LONGEST = 64
+"""The longest name of a database (MariaDB: identifier names)."""
 
 
-def serve(charm: MySqlCharm, settings: Settings, endpoints: str, ca: str) -> None:
-    """As the leader, make what related applications ask for, and tell all of them where the database is."""
-    is_told = charm.cluster.shared.get("ca") == ca
-    for relation in charm.model.relations["database"]:
-        request = read_request(charm, relation)
-        if request is None or objection(request, settings):
-            continue
-        if restored := charm.cluster.shared.get("restored"):
-            mysql_client.publish_restored(relation, charm.app, restored)
-        if ca and not (is_told and mysql_client.tells_tls(relation, charm.app)):
-            _publish_ca(charm, relation, request, ca)
-        version = charm.mysql.version()
-        if mysql_client.is_answered(relation, charm.app, request):
-            mysql_client.publish_endpoints(relation, charm.app, endpoints=endpoints, version=version)
-            continue
-        if not _try_to_hand_out(charm, relation, request):
-            continue
-        mysql_client.answer(relation, charm.app, request, endpoints=endpoints, version=version)
-    charm.cluster.publish_shared(ca=ca or None)
+@dataclass(kw_only=True)
+class Clients:
+    """All related applications that have databases here; what was made for them is recorded in `cluster`."""
 
+    model: ops.Model
+    cluster: Cluster
+    mysql: MySql
 
-def read_request(charm: MySqlCharm, relation: ops.Relation) -> Request | None:
-    """As the leader, return what a client asks for, with the name of the database that it gets."""
-    recorded = charm.cluster.shared.get("databases", {})
-    owners = databases.owned(charm.model.relations["database"], charm.app, recorded)
-    return databases.read_request(relation, charm.app, owners)
+    @cached_property
+    def _grants(self) -> Grants:
+        records = Records(self.cluster, facts=("users", "retired", "refused"))
+        return Grants(self.model, ("database",), records=records, label="database")
 
+    # As the leader
 
-def know_ca(charm: MySqlCharm, settings: Settings) -> bool:
-    """Return whether all clients that are served were told the CA, in a hook before this one."""
-    return all(
-        mysql_client.tells_tls(relation, charm.app)
-        for relation in charm.model.relations["database"]
-        if (request := read_request(charm, relation)) and not objection(request, settings)
-    )
+    def serve(self, settings: Settings, endpoints: str, ca: str) -> None:
+        """Make what related applications ask for, and take back what no relation asks for any more.
 
+        Args:
+            settings: The charm's options.
+            endpoints: Where clients find the database.
+            ca: The CA that they verify it by, PEM; empty where all is in clear.
+        """
+        application, shared = self.model.app, self.cluster.shared
+        version = self.mysql.version() if self._grants.relations else ""
+        for relation, request in self._served(settings):
+            if restored := shared.get("restored"):
+                mysql_client.publish_restored(relation, application, restored)
+            if ca and not (shared.get("ca") == ca and mysql_client.tells_tls(relation, application)):
+                self._publish_ca(relation, request, ca)
+            if mysql_client.is_answered(relation, application, request):
+                mysql_client.publish_endpoints(relation, application, endpoints=endpoints, version=version)
+            elif self._make(relation, request):
+                mysql_client.answer(relation, application, request, endpoints=endpoints, version=version)
+        self.cluster.publish_shared(ca=ca or None)
+        self._grants.drop_retired(self._users)
+        for relation_id in self._grants.departed:
+            # Its database and data stay.
+            self._grants.withdraw(relation_id, self._users())
+            self._ca_secret(relation_id).remove()
 
-def withdraw(charm: MySqlCharm, relation_id: int) -> None:
-    """As the leader, take the users of a relation that is gone away; its database and data stay."""
-    _granted(charm, relation_id).withdraw()
-    Own(charm.model, charm.app, _ca_label(relation_id)).remove()
+    def know_ca(self, settings: Settings) -> bool:
+        """Return whether the CA was published to all clients that are served, in a hook before this one."""
+        return all(mysql_client.tells_tls(relation, self.model.app) for relation, _ in self._served(settings))
 
+    def make_anew(self) -> None:
+        """Bring the users of data that were restored to what clients have, and drop those of nobody."""
+        known = self._grants.all_users
+        for row in self.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
+            if row[0] not in known:
+                drop(self.mysql.sql, row[0])
+        for relation, request in self._requests():
+            if self.users(relation.id):
+                self._make(relation, request)
 
-def objection(request: Request, settings: Settings) -> str | None:
-    """Return why a client cannot be served, and what can be done about it."""
-    if not request.takes_secrets and not settings.allow_plain_credentials:
-        return (
-            f"{request.application} wants its password in plain relation data: set allow-plain-credentials=true, "
-            "or use a client with secrets"
-        )
-    if (
-        request.database in SYSTEM
-        or len(request.database) > databases.LONGEST
-        or not request.database.isprintable()
-    ):
-        return f"{request.application} asks for the database {request.database!r}: expected a name of its own"
-    if unknown := sorted(set(request.roles) - ROLES):
-        return f"{request.application} asks for the role {unknown[0]}: known is admin; change its extra-user-roles"
-    return None
+    def rotate(self, relation_id: int) -> str:
+        """Make a second user of a relation and publish it in the secret's next revision; return the words for the operator.
 
+        Raises:
+            RotationError: The relation has no user, it takes no secrets, or the user before the present one is still used.
+            UnreachableError: The database does not serve here.
+            StatementError: It refuses.
+        """
+        relation = self._grants.find(relation_id)
+        request = self._request(relation)
+        if request is None or not request.takes_secrets:
+            raise RotationError(
+                f"{relation.app.name} reads its password from plain relation data and cannot say when it uses a new one: "
+                "remove the relation and integrate the two again"
+            )
+        return self._grants.rotate(relation, self._users(request))
 
-def objections(charm: MySqlCharm, settings: Settings) -> list[str]:
-    """Return why related applications are not served."""
-    requests = (mysql_client.read_request(relation) for relation in charm.model.relations["database"])
-    return [why for request in requests if request and (why := objection(request, settings))]
+    def retire(self, label: str) -> None:
+        """Note that nobody reads earlier revisions of a secret any more: users that were published in them go."""
+        self._grants.retire(label)
 
+    # What is known
 
-def users(charm: MySqlCharm, relation_id: int) -> list[str]:
-    """Return the users of a relation, the newest last: more than one while a password is being rotated."""
-    return list(charm.cluster.shared.get(f"users-{relation_id}", []))
+    def users(self, relation_id: int) -> list[str]:
+        """Return the users of a relation, the newest last: more than one while a password is being rotated."""
+        return self._grants.users(relation_id)
 
+    def problems(self, settings: Settings) -> Iterator[str]:
+        """As the leader, yield what related applications ask for and do not get, and why."""
+        for relation, request in self._requests():
+            refusal = self._grants.refusal(relation.id, partial(_digest, request))
+            if why := objection(request, settings):
+                yield why
+            elif refusal:
+                yield f"{request.application}, relation {relation.id}: MariaDB refuses what it asks for: {refusal}"
 
-def rotate(charm: MySqlCharm, relation: ops.Relation, request: Request) -> str:
-    """Make a second user and hand it out in the secret's next revision; return its name.
+    def _requests(self) -> Iterator[tuple[ops.Relation, Request]]:
+        """As the leader, yield all relations of which the other side has said what it wants."""
+        for relation in self._grants.relations.values():
+            if request := self._request(relation):
+                yield relation, request
 
-    Raises:
-        NotTakenUpError: The user before the present one is still used.
-    """
-    return _granted(charm, relation.id, relation, request).rotate()
+    def _served(self, settings: Settings) -> Iterator[tuple[ops.Relation, Request]]:
+        """As the leader, yield those of them that can be served as they ask."""
+        return ((relation, one) for relation, one in self._requests() if not objection(one, settings))
 
+    def _request(self, relation: ops.Relation) -> Request | None:
+        """As the leader, return what a client asks for, with the name of the database that it gets."""
+        request, answer = mysql_client.read_request(relation), relation.data[self.model.app]
+        if request is None:
+            return None
+        # One that has an answer keeps what it has, also where two were given the same one by an earlier version.
+        if databag.load(answer.get("data", ""), dict).get("database") == request.database:
+            return dataclasses.replace(request, database=answer.get("database", request.database))
+        return dataclasses.replace(request, database=choose(request, self._owners))
 
-def retire(charm: MySqlCharm, label: str) -> None:
-    """As the leader, note that nobody reads earlier revisions of a secret: users that were handed out in them go."""
-    relation_id = int(label.rpartition("-")[2])
-    if label == _label(relation_id):
-        _granted(charm, relation_id).retire()
+    @property
+    def _owners(self) -> dict[str, str]:
+        """To which application each database was given: by the record, or by an answer from before there was one."""
+        relations = reversed(self._grants.relations.values())
+        answered = ((one.data[self.model.app].get("database", ""), one.app.name) for one in relations)
+        return {**dict(answered), **self.cluster.shared.get("databases", {})}
 
+    # The answers
 
-def drop_retired(charm: MySqlCharm) -> None:
-    """As the leader, drop the users that nobody uses any more."""
-    for relation_id in _recorded(charm):
-        _granted(charm, relation_id).drop_retired()
+    def _make(self, relation: ops.Relation, request: Request) -> bool:
+        """Make a client's database and user, and publish the user; return whether that was possible.
 
+        What MariaDB refuses is this relation's alone; it is tried again in each hook.
+        """
+        recorded = self.cluster.shared.get("databases", {})
+        self.cluster.publish_shared(databases={**recorded, request.database: request.application})
+        store = None if request.takes_secrets else _PlainData(relation, self.model.app)
+        statement = f"CREATE DATABASE IF NOT EXISTS {name(request.database)} CHARACTER SET utf8mb4"
+        try:
+            self.mysql.sql.query(statement)
+            first, users = f"relation-{relation.id}-1", self._users(request)
+            secret = self._grants.publish(relation.id, first, users, store)
+        except StatementError as error:
+            self._grants.refuse(relation.id, _digest(request), str(error))
+            return False
+        self._grants.records.note(relation.id, refused=None)
+        if secret:
+            mysql_client.publish_secret(relation, self.model.app, secret)
+        return True
 
-def make_anew(charm: MySqlCharm) -> None:
-    """As the leader, bring the users of data that were restored to what clients have, and drop those of nobody."""
-    known = {user for relation in charm.model.relations["database"] for user in users(charm, relation.id)}
-    for row in charm.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
-        if row[0] not in known:
-            drop(charm.mysql.sql, row[0])
-    for relation in charm.model.relations["database"]:
-        request = read_request(charm, relation)
-        if request and users(charm, relation.id):
-            _try_to_hand_out(charm, relation, request)
+    def _users(self, request: Request | None = None) -> _Users:
+        return _Users(self.mysql.sql, request)
 
+    def _publish_ca(self, relation: ops.Relation, request: Request, ca: str) -> None:
+        if not request.takes_tls_secret:
+            mysql_client.publish_tls(relation, self.model.app, ca)
+            return
+        secret = self._ca_secret(relation.id, relation).put(mysql_client.tls_content(ca))
+        mysql_client.publish_tls_secret(relation, self.model.app, secret)
 
-def departed(charm: MySqlCharm) -> list[int]:
-    """Return the relations that users are recorded for and that are gone."""
-    present = {relation.id for relation in charm.model.relations["database"] if relation.active}
-    return [number for number in _recorded(charm) if number not in present]
+    def _ca_secret(self, relation_id: int, relation: ops.Relation | None = None) -> Own:
+        return Own(self.model, self.model.app, f"database-ca-{relation_id}", relation)
 
 
 class _Users:
@@ -146,10 +200,14 @@ class _Users:
         self._request = request
 
     def make(self, user: str, password: str) -> None:
-        """Have a user with this password; one that is there gets it."""
+        """Have a user with this password and these rights, and no others; one that is there gets them."""
         if self._request is None:
             raise ValueError(f"{user}: nobody asks for it")
-        make_user(self._sql, self._request, user, password)
+        account, is_admin = f"{quote(user)}@'%'", "admin" in self._request.roles
+        where = "*.*" if is_admin else f"{pattern(self._request.database)}.*"
+        self._sql.query(f"CREATE OR REPLACE USER {account} IDENTIFIED BY {quote(password)}")
+        option = " WITH GRANT OPTION" if is_admin else ""
+        self._sql.query(f"GRANT ALL PRIVILEGES ON {where} TO {account}{option}")
 
     def drop(self, user: str) -> None:
         """Have no such user."""
@@ -164,79 +222,32 @@ class _PlainData:
         self._application = application
 
     def read(self) -> dict[str, str]:
-        """Return what was handed out."""
+        """Return what was published."""
         return dict(self._relation.data[self._application])
 
     def put(self, content: Mapping[str, str]) -> str:
-        """Hand them out; there is no secret."""
+        """Publish them; there is no secret."""
         mysql_client.publish_plain(self._relation, self._application, **content)
         return ""
 
-    def remove(self) -> None:
-        """Do nothing: the data go with their relation."""
+
+def objection(request: Request, settings: Settings) -> str | None:
+    """Return why a client cannot be served, and what can be done about it."""
+    if not request.takes_secrets and not settings.allow_plain_credentials:
+        return wants_plain(request.application, "password")
+    asked = request.database
+    if asked in SYSTEM or len(asked) > LONGEST or not asked.isprintable():
+        return f"{request.application} asks for the database {asked!r}: expected a name of its own"
+    if unknown := sorted(set(request.roles) - ROLES):
+        return f"{request.application} asks for the role {unknown[0]}: known is admin; change its extra-user-roles"
+    return None
 
 
-def _granted(
-    charm: MySqlCharm, relation_id: int, relation: ops.Relation | None = None, request: Request | None = None
-) -> Granted:
-    """Return the users of a relation; to make some, relation and request are needed."""
-    users_key, retired_key = f"users-{relation_id}", f"retired-{relation_id}"
-
-    def record(users: list[str], retired: list[str]) -> None:
-        charm.cluster.publish_shared(**{users_key: users or None, retired_key: retired or None})
-
-    store: Store = Own(charm.model, charm.app, _label(relation_id), relation)
-    if relation is not None and request is not None and not request.takes_secrets:
-        store = _PlainData(relation, charm.app)
-    return Granted(
-        users=users(charm, relation_id),
-        retired=charm.cluster.shared.get(retired_key, []),
-        record=record,
-        store=store,
-        software=_Users(charm.mysql.sql, request),
-    )
-
-
-def _recorded(charm: MySqlCharm) -> list[int]:
-    """Return the relations that users are recorded for."""
-    return [int(key.rpartition("-")[2]) for key in charm.cluster.shared if key.startswith("users-")]
-
-
-def _label(relation_id: int) -> str:
-    return f"database-{relation_id}"
-
-
-def _ca_label(relation_id: int) -> str:
-    return f"database-ca-{relation_id}"
-
-
-def _hand_out(charm: MySqlCharm, relation: ops.Relation, request: Request) -> None:
-    """Make the database and the user."""
-    charm.mysql.sql.query(f"CREATE DATABASE IF NOT EXISTS {name(request.database)} CHARACTER SET utf8mb4")
-    secret = _granted(charm, relation.id, relation, request).hand_out(f"relation-{relation.id}-1")
-    if secret:
-        mysql_client.publish_secret(relation, charm.app, secret)
-
-
-def _try_to_hand_out(charm: MySqlCharm, relation: ops.Relation, request: Request) -> bool:
-    """Make the database and the user; return whether that was possible. What is wrong is this relation's alone."""
-    recorded = charm.cluster.shared.get("databases", {})
-    charm.cluster.publish_shared(databases={**recorded, request.database: request.application})
-    try:
-        _hand_out(charm, relation, request)
-    except StatementError as error:
-        charm.missing.append(ops.BlockedStatus(f"{request.application}, relation {relation.id}: {error}"))
-        return False
-    return True
-
-
-def make_user(sql: Sql, request: Request, user: str, password: str) -> None:
-    """Have a user of a client with this password and the rights that it asks for, and no others."""
-    account = f"{quote(user)}@'%'"
-    where = "*.*" if "admin" in request.roles else f"{pattern(request.database)}.*"
-    option = " WITH GRANT OPTION" if "admin" in request.roles else ""
-    sql.query(f"CREATE OR REPLACE USER {account} IDENTIFIED BY {quote(password)}")
-    sql.query(f"GRANT ALL PRIVILEGES ON {where} TO {account}{option}")
+def choose(request: Request, owners: Mapping[str, str]) -> str:
+    """Return which database an application gets: one of its own, also where it asks for another one's."""
+    own = f"{request.database[: LONGEST // 2]}_{request.application}"[: LONGEST - 4]
+    names = itertools.chain((request.database, own), (f"{own}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if owners.get(name, request.application) == request.application)
 
 
 def drop(sql: Sql, user: str) -> None:
@@ -244,9 +255,5 @@ def drop(sql: Sql, user: str) -> None:
     sql.query(f"DROP USER IF EXISTS {quote(user)}@'%'")
 
 
-def _publish_ca(charm: MySqlCharm, relation: ops.Relation, request: Request, ca: str) -> None:
-    if not request.takes_tls_secret:
-        mysql_client.publish_tls(relation, charm.app, ca)
-    else:
-        secret = Own(charm.model, charm.app, _ca_label(relation.id), relation)
-        mysql_client.publish_tls_secret(relation, charm.app, secret.put(mysql_client.tls_content(ca)))
+def _digest(request: Request) -> str:
+    return hashlib.sha256(request.raw.encode()).hexdigest()

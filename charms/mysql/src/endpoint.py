@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import health_service
@@ -13,63 +13,57 @@ from openinfra_charm.values import bracketed
 if TYPE_CHECKING:
     import ops
 
-    from charm import MySqlCharm
-    from state import Member
+    from state import Member, Members
 
 GATEWAY = 13306
 IDLE_SECONDS = 28800
 """How long a session may say nothing: as long as MariaDB itself lets it (wait_timeout)."""
 
 
-def relation(charm: MySqlCharm) -> ops.Relation | None:
-    """Return the relation with the gateway, unless it is about to end."""
-    found = charm.model.get_relation("gateway")
-    return found if found and found.active else None
+@dataclass(kw_only=True)
+class Endpoint:
+    """Where clients find the database: at the gateway, or without one at the member that takes the writes."""
 
+    model: ops.Model
+    members: Members
 
-def publish_address(charm: MySqlCharm) -> None:
-    """Say where the gateway reaches this unit's server."""
-    if gateway := relation(charm):
-        address = charm.members[charm.unit.name].ingress_address
-        haproxy_route_tcp.publish_address(gateway, charm.unit, address)
+    @property
+    def relation(self) -> ops.Relation | None:
+        """The relation with the gateway, unless it is about to end."""
+        found = self.model.get_relation("gateway")
+        return found if found and found.active else None
 
+    def publish_address(self) -> None:
+        """Publish where the gateway reaches this unit's server."""
+        if gateway := self.relation:
+            address = self.members.me.ingress_address
+            haproxy_route_tcp.publish_address(gateway, self.model.unit, address)
 
-def names(charm: MySqlCharm) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the gateway's names and its addresses: the certificate has to have them, since clients verify it."""
-    gateway = relation(charm)
-    found = haproxy_route_tcp.read_hosts(gateway) if gateway else ()
-    addresses = tuple(one for one in found if _is_address(one))
-    return tuple(one for one in found if one not in addresses), addresses
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The gateway's names and addresses: the certificate has to have them, since clients verify it."""
+        return haproxy_route_tcp.read_hosts(self.relation) if self.relation else ()
 
+    def request(self, writer: Member, *, tls: bool) -> str:
+        """As the leader, ask for the route, and return where clients find the database.
 
-def serve(charm: MySqlCharm, writer: Member) -> str:
-    """As the leader, ask for the route, and return where clients find the database.
+        The order is the same for all: the member that takes the writes, and after it the others as they came.
 
-    The order is the same for all: the member that takes the writes, and after it the others as they came.
-    """
-    gateway = relation(charm)
-    if gateway is None:
-        return f"{bracketed(writer.ingress_address)}:{mysql_client.PORT}"
-    others = (charm.members.get(unit) for unit, _ in charm.cluster.shared["members"] if unit != writer.unit)
-    order = (writer.ingress_address, *(member.ingress_address for member in others if member))
-    route = Route(
-        port=GATEWAY,
-        backend_port=mysql_client.PORT,
-        health=Health(path="/", port=health_service.PORT, tls="tls" in charm.cluster.shared),
-        single=True,
-        order=order,
-        timeout=IDLE_SECONDS,
-    )
-    haproxy_route_tcp.request(gateway, charm.app, route)
-    return (
-        ",".join(haproxy_route_tcp.read_internal(gateway))
-        or f"{bracketed(writer.ingress_address)}:{mysql_client.PORT}"
-    )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        Args:
+            writer: The member that takes the writes.
+            tls: Whether all members' health services speak TLS.
+        """
+        gateway, direct = self.relation, f"{bracketed(writer.ingress_address)}:{mysql_client.PORT}"
+        if gateway is None:
+            return direct
+        others = (member for member in self.members.present if member.unit != writer.unit)
+        route = Route(
+            port=GATEWAY,
+            backend_port=mysql_client.PORT,
+            health=Health(path="/", port=health_service.PORT, tls=tls),
+            single=True,
+            order=tuple(member.ingress_address for member in (writer, *others)),
+            timeout=IDLE_SECONDS,
+        )
+        haproxy_route_tcp.request(gateway, self.model.app, route)
+        return ",".join(haproxy_route_tcp.read_internal(gateway)) or direct

@@ -33,10 +33,14 @@ class HealthService:
         self._files = f"/etc/{application}/health-files"
         self.unit = f"{application}-health.service"
 
-    def apply(self, state: State) -> None:
+    def apply(self, state: State, *, may_have_died: bool) -> None:
         """Bring the service to the unit's address and certificate; only another address or program restarts it.
 
-        It speaks TLS as soon as all members can: those who ask it are told one way for all.
+        It speaks TLS as soon as all members can: those who ask it know one way for all.
+
+        Args:
+            state: What the model says.
+            may_have_died: Whether to look if a service runs that was started before.
         """
         path = f"/etc/systemd/system/{self.unit}"
         unit = self._templates.fill(
@@ -59,15 +63,16 @@ class HealthService:
         if path in changed:
             self._machine.reload_systemd()
         service = Service(unit=self.unit, inputs=(unit.content, program))
-        self._services.ensure_running([service])
+        if may_have_died or self.unit not in self._services.units:
+            self._services.ensure_running([service])
         for outdated in self._services.outdated([service]):
             self._services.restart(outdated)
 
     def is_synced(self, address: str, ca_path: str) -> bool:
         """Ask the health service of another unit whether its server is in the primary component, and complete.
 
-        Others may have gone on to TLS when this unit was on its way out already, and was told no more. One that has gone
-        on itself believes nobody in clear.
+        Others may have gone on to TLS when this unit was on its way out already, and did not learn of it. One that has
+        gone on itself believes nobody in clear.
         """
         schemes = ["https"] if self._machine.exists(ca_path) else []
         if not self._machine.read(self._files):

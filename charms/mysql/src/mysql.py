@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ CONFIG = "/etc/mysql/mariadb.conf.d/99-openinfra.cnf"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/openinfra.conf"
 START = "/usr/lib/openinfra/mariadb-start"
 DATA = "/var/lib/mysql"
+PREPARED, REPLACED, ASIDE = f"{DATA}.restore-", f"{DATA}.before-restore-", f"{DATA}.aside-"
+"""Folders beside the data, each with a restore's number: data made from a backup; data that a restore has replaced, on the unit
+that restores the backup; other units' data, until they have copied those that are restored."""
 BEGIN = "/run/mysqld/openinfra-new-cluster"
 """Asks the next start, and only that, to begin a primary component; see files/mariadb-start."""
 NO_HISTORY = "00000000-0000-0000-0000-000000000000"
@@ -47,7 +51,7 @@ STATUS = (
     "wsrep_last_committed",
 )  # fmt: skip
 WITHOUT_RESTART = ("#", "wsrep_cluster_address", "require_secure_transport", "ssl-")
-"""Lines that need no restart: a running server learns from the cluster where the others are, is told whom to let in, and
+"""Lines that need no restart: a running server learns from the cluster where the others are, whom to let in by a statement, and
 what is in [sst] is read for each copy."""
 MIXED = ";socket.dynamic=true"
 """Lets members take each other in clear, too: needed only at the restart that brings TLS in."""
@@ -88,6 +92,7 @@ class MySql:
         self.services = Services(machine, application)
         self.templates = render.Templates(machine, application, HERE / "templates")
         self._folder = f"/var/lib/openinfra/{application}"
+        self._version = ""
 
     @property
     def footprint(self) -> Footprint:
@@ -108,13 +113,15 @@ class MySql:
     def install(self) -> None:
         """Install the packages; nothing starts."""
         registry.install(self.machine, self.application, PACKAGES)
+        self._version = ""
 
     def version(self) -> str:
-        """Return the installed version, such as `11.8.6`."""
-        return registry.version(self.machine, "mariadb-server")
+        """Return the installed version, such as `11.8.6`; a hook in which nothing is installed asks once."""
+        self._version = self._version or registry.version(self.machine, "mariadb-server")
+        return self._version
 
-    def render(self, state: State) -> bool:
-        """Write the configuration; return whether anything changed."""
+    def render(self, state: State) -> None:
+        """Write the configuration, and leave the checks for `host`."""
         config = self.templates.fill(
             "openinfra.cnf.j2",
             CONFIG,
@@ -145,16 +152,18 @@ class MySql:
         for kind in registry.CHECKS:
             check = program.command(HERE / "check.py", kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
-        return bool(changed)
 
-    def apply(self) -> None:
-        """Start the server if it does not run; with an older configuration it is left for `outdated`."""
-        if UNIT not in self.services.units and not self.machine.exists(f"{DATA}/mysql"):
+    @property
+    def is_managed(self) -> bool:
+        """Whether the server was started here, and is to run."""
+        return UNIT in self.services.units
+
+    def apply(self) -> bool:
+        """Start the server if it does not run, and return whether it was; with an older configuration it is left for `outdated`."""
+        if not self.is_managed and not self.machine.exists(f"{DATA}/mysql"):
             # The packages make it when they are installed; they may have been here before, for somebody else.
             self.machine.run("mariadb-install-db", "--user=mysql", "--skip-test-db", f"--datadir={DATA}")
-        self.services.ensure_running([self._service])
-
-    start = apply
+        return bool(self.services.ensure_running([self._service]))
 
     def begin(self) -> None:
         """Start the server as the first of a new primary component, with the data that are here.
@@ -231,10 +240,6 @@ class MySql:
         """Return whether the server is complete and serves."""
         return (node := self.node()) is not None and node.serves
 
-    def is_in_cluster(self) -> bool:
-        """Return whether the server is in the primary component, complete or not."""
-        return (node := self.node()) is not None and node.primary
-
     def stands_still(self, seconds: float) -> bool:
         """Return whether the server has joined the component for good, but does nothing for so long to become complete."""
         limit, before = self.machine.now() + seconds, self.node()
@@ -251,16 +256,16 @@ class MySql:
         rows = [row for row in self.sql.query("SHOW PROCESSLIST") if row[1] == "system user"]
         return any(row[7] != "NULL" or not (row[6] == "" or row[6].endswith(" idle")) for row in rows)
 
-    def wait_until_ready(self, seconds: float, *, note: bool = False) -> bool:
-        """Return whether the server serves, waiting up to `seconds` for it; `note` marks since when it has not."""
+    def wait_until_ready(self, seconds: float, *, note: bool = False) -> Node | None:
+        """Wait up to `seconds` for the server to serve; return its last answer. `note` marks since when it has not."""
         limit = self.machine.now() + seconds
-        while not self.is_ready():
+        while not ((node := self.node()) and node.serves):
             if note:
                 self.down_for()
             if self.machine.now() >= limit:
-                return False
+                return node
             self.machine.sleep(1)
-        return True
+        return node
 
     @property
     def receives_copy(self) -> bool:
@@ -286,6 +291,20 @@ class MySql:
             r"^wsrep_cluster_address = gcomm://(.*)$", self.machine.read(CONFIG) or "", re.MULTILINE
         )
         return len(found[1].split(",")) if found else 0
+
+    def why_not_to_stop(self) -> str | None:
+        """Return why the server must not stop now; None if the cluster can do without it.
+
+        A cluster of one member has no other to serve meanwhile: then it is for whoever stops it to know.
+        """
+        if self.member_count < 2:  # noqa: PLR2004  one is no cluster
+            return None
+        node = self.node()
+        if node is None or not node.serves:
+            return "the database does not serve here: the cluster must be complete first, see cluster-status"
+        if node.size < self.member_count:
+            return f"only {node.size} of {self.member_count} members are in the cluster, see cluster-status"
+        return None
 
     # The certificate that the running server has
 
@@ -358,11 +377,15 @@ class MySql:
         registry.uninstall(self.machine, self.application)
         for name in self.machine.list_folder(DATA):
             self.machine.remove(f"{DATA}/{name}")
-        parent, _, base = DATA.rpartition("/")
-        for name in self.machine.list_folder(parent):
-            if name.startswith((f"{base}.restore-", f"{base}.before-restore-", f"{base}.aside-")):
-                self.machine.remove(f"{parent}/{name}")
+        for path in self.beside():
+            if path.startswith((PREPARED, REPLACED, ASIDE)):
+                self.machine.remove(path)
         self.machine.remove(self._folder)
+
+    def beside(self) -> list[str]:
+        """Return the paths of what is beside the data."""
+        parent = posixpath.dirname(DATA)
+        return [f"{parent}/{name}" for name in self.machine.list_folder(parent)]
 
     @property
     def _service(self) -> Service:
@@ -371,6 +394,15 @@ class MySql:
         return Service(
             unit=UNIT, inputs=tuple(line for line in lines if not line.startswith(WITHOUT_RESTART))
         )
+
+
+def why_not_ready(node: Node | None) -> str | None:
+    """Return why a server that has answered this does not serve in full yet; None if it does."""
+    if node is None:
+        return "the database does not answer"
+    if not node.serves:
+        return f"the database is {node.state or 'not ready'}, {'Primary' if node.primary else 'not in the primary component'}"
+    return None
 
 
 def _text(name: str) -> str:

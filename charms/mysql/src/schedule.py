@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,120 +18,143 @@ from openinfra_charm.model.status import ConfigError, NeedsOperatorError
 if TYPE_CHECKING:
     import ops
 
-    from charm import MySqlCharm
+    from mysql import MySql
     from openinfra_charm.daemon.render import File
     from openinfra_charm.interfaces.s3 import Bucket
+    from state import Members, Settings
+    from store import Backup
 
 HERE = Path(__file__).parent
 
 
-def arguments(charm: MySqlCharm) -> dict[str, str]:
-    """Return where backups are kept, as the jobs want it."""
-    found = _bucket(charm)
-    place = store.place(found) if found else ""
-    return {"folder": charm.settings.backup_directory, "place": place}
+@dataclass(kw_only=True)
+class Schedule:
+    """The place of this unit's backups, and the timer that makes them on one of the members."""
 
+    model: ops.Model
+    members: Members
+    mysql: MySql
 
-def kept(charm: MySqlCharm) -> store.Store:
-    """Return where this unit's backups are kept."""
-    where = arguments(charm)
-    return store.find(charm.machine, charm.app.name, where["folder"], where["place"])
+    @property
+    def _timer(self) -> str:
+        return f"{self.mysql.application}-backup.timer"
 
+    @property
+    def _service(self) -> str:
+        return f"{self.mysql.application}-backup.service"
 
-def apply(charm: MySqlCharm) -> None:
-    """Bring this machine to what the model says of backups; as long as that cannot be used, all stays as it is."""
-    relation = _relation(charm)
-    if relation and charm.unit.is_leader():
-        s3.send_request(relation, charm.app)
-    if objection(charm):
-        return
-    bucket = _bucket(charm)
-    store.configure(charm.machine, charm.app.name, bucket)
-    is_scheduled = bool(charm.settings.backup_schedule) and _who(charm) == charm.unit.name
-    if bucket or is_scheduled:
-        # What is in a bucket is listed also where no backup was made yet.
-        backup.install(charm.mysql)
-    timer, service = (f"{charm.app.name}-backup.{kind}" for kind in ("timer", "service"))
-    if not is_scheduled:
-        charm.mysql.services.stop(timer)
-        for unit in (timer, service):
-            charm.machine.remove(f"/etc/systemd/system/{unit}")
-        return
-    timed = _timer(charm, timer)
-    if render.write(charm.machine, timed, _service(charm, service)):
-        charm.machine.reload_systemd()
-    wanted = Service(unit=timer, inputs=(timed.content,))
-    charm.mysql.services.ensure_running([wanted])
-    for outdated in charm.mysql.services.outdated([wanted]):
-        charm.mysql.services.restart(outdated)
+    @property
+    def _relation(self) -> ops.Relation | None:
+        relation = self.model.get_relation("s3-parameters")
+        return relation if relation and relation.active else None
 
+    @cached_property
+    def _found(self) -> tuple[Bucket | None, str]:
+        """The bucket that s3-parameters names, and why it cannot be used; what a hook reads of both stays as it is."""
+        relation = self._relation
+        if relation is None:
+            return None, ""
+        try:
+            return s3.read(self.model, relation), ""
+        except s3.BadBucketError as error:
+            return None, f"{relation.app.name}, for s3-parameters: {error}"
 
-def remove(charm: MySqlCharm) -> None:
-    """Take it all off the machine, but for the backups."""
-    charm.jobs.stop()
-    for kind in ("timer", "service"):
-        charm.mysql.services.stop(f"{charm.app.name}-backup.{kind}")
-        charm.machine.remove(f"/etc/systemd/system/{charm.app.name}-backup.{kind}")
-    store.configure(charm.machine, charm.app.name, None)
-    registry.uninstall(charm.machine, f"{charm.app.name}-backup")
+    @property
+    def objection(self) -> str:
+        """Why the bucket that s3-parameters names cannot be used; empty where nothing is wrong."""
+        return self._found[1]
 
+    def arguments(self, settings: Settings) -> dict[str, str]:
+        """Return where backups are kept, as the jobs want it.
 
-def _relation(charm: MySqlCharm) -> ops.Relation | None:
-    relation = charm.model.get_relation("s3-parameters")
-    return relation if relation and relation.active else None
+        Raises:
+            NeedsOperatorError: The bucket cannot be used.
+        """
+        bucket, why = self._found
+        if why:
+            raise NeedsOperatorError(why)
+        return {"folder": settings.backup_directory, "place": store.place(bucket) if bucket else ""}
 
+    def backups(self, settings: Settings) -> list[Backup]:
+        """Return this unit's complete backups, the oldest first.
 
-def objection(charm: MySqlCharm) -> str:
-    """Return why the bucket that s3-parameters names cannot be used; empty where nothing is wrong."""
-    try:
-        _bucket(charm)
-    except NeedsOperatorError as error:
-        return str(error)
-    return ""
+        Raises:
+            NeedsOperatorError: The bucket cannot be used.
+            StoreError: The object store does not answer, or refuses.
+        """
+        kept = store.find(self.mysql.machine, self.mysql.application, **self.arguments(settings))
+        return kept.backups()
 
+    def apply(self, settings: Settings) -> None:
+        """Bring this machine to what the model says of backups; as long as that cannot be used, all stays as it is.
 
-def _bucket(charm: MySqlCharm) -> Bucket | None:
-    relation = _relation(charm)
-    if relation is None:
-        return None
-    try:
-        return s3.read(charm.model, relation)
-    except s3.BadBucketError as error:
-        raise NeedsOperatorError(f"{relation.app.name}, for s3-parameters: {error}") from error
+        Raises:
+            ConfigError: The schedule is none.
+        """
+        relation = self._relation
+        if relation and self.model.unit.is_leader():
+            s3.send_request(relation, self.model.app)
+        bucket, why = self._found
+        if why:
+            return
+        is_scheduled = bool(settings.backup_schedule) and self._who() == self.model.unit.name
+        if bucket or is_scheduled:
+            # What is in a bucket is listed also where no backup was made yet.
+            backup.install(self.mysql)
+        store.configure(self.mysql.machine, self.mysql.application, bucket)
+        if is_scheduled:
+            self._run(settings)
+        else:
+            self._stop()
 
+    def remove(self) -> None:
+        """Take it all off the machine, but for the backups."""
+        self._stop()
+        store.configure(self.mysql.machine, self.mysql.application, None)
+        registry.uninstall(self.mysql.machine, f"{self.mysql.application}-backup")
 
-def _who(charm: MySqlCharm) -> str:
-    """Return the unit that makes scheduled backups: the member that came last and takes no writes, if there is one."""
-    members = [
-        unit
-        for unit, _ in charm.cluster.shared["members"]
-        if (m := charm.members.get(unit)) and m.joined and not m.leaving
-    ]
-    others = [unit for unit in members if unit != charm.cluster.shared.get("writer")]
-    return (others or members or [""])[-1]
+    def _run(self, settings: Settings) -> None:
+        """Have the timer run."""
+        timer = self._timer_file(settings)
+        if render.write(self.mysql.machine, timer, self._service_file(settings)):
+            self.mysql.machine.reload_systemd()
+        wanted, services = Service(unit=self._timer, inputs=(timer.content,)), self.mysql.services
+        services.ensure_running([wanted])
+        for outdated in services.outdated([wanted]):
+            services.restart(outdated)
 
+    def _stop(self) -> None:
+        self.mysql.services.stop(self._timer)
+        for unit in (self._timer, self._service):
+            self.mysql.machine.remove(f"/etc/systemd/system/{unit}")
 
-def _timer(charm: MySqlCharm, unit: str) -> File:
-    schedule = charm.settings.backup_schedule
-    path = f"/etc/systemd/system/{unit}"
-    file = charm.mysql.templates.fill("backup.timer.j2", path, application=charm.app.name, schedule=schedule)
-    if charm.machine.read(path) != file.content:
-        checked = charm.machine.run("systemd-analyze", "calendar", schedule, check=False)
-        if checked.code:
-            raise ConfigError(
-                "backup-schedule", schedule, "a calendar event as in systemd.time(7), such as daily"
-            )
-    return file
+    def _who(self) -> str:
+        """Return the unit that makes scheduled backups: the member that came last and takes no writes, if there is one."""
+        able = [member.unit for member in self.members.present if member.joined and not member.leaving]
+        others = [unit for unit in able if unit != self.members.writer]
+        return (others or able or [""])[-1]
 
+    def _timer_file(self, settings: Settings) -> File:
+        schedule, path = settings.backup_schedule, f"/etc/systemd/system/{self._timer}"
+        file = self.mysql.templates.fill(
+            "backup.timer.j2", path, application=self.mysql.application, schedule=schedule
+        )
+        if self.mysql.machine.read(path) != file.content:
+            checked = self.mysql.machine.run("systemd-analyze", "calendar", schedule, check=False)
+            if checked.code:
+                raise ConfigError(
+                    "backup-schedule", schedule, "a calendar event as in systemd.time(7), such as daily"
+                )
+        return file
 
-def _service(charm: MySqlCharm, unit: str) -> File:
-    return charm.mysql.templates.fill(
-        "backup.service.j2",
-        f"/etc/systemd/system/{unit}",
-        application=charm.app.name,
-        program=str(HERE / "scheduled.py"),
-        path=program.search_path(),
-        unit=charm.unit.name,
-        retention=charm.settings.backup_retention,
-        **arguments(charm),
-    )
+    def _service_file(self, settings: Settings) -> File:
+        return self.mysql.templates.fill(
+            "backup.service.j2",
+            f"/etc/systemd/system/{self._service}",
+            application=self.mysql.application,
+            program=str(HERE / "scheduled.py"),
+            path=program.search_path(),
+            unit=self.model.unit.name,
+            retention=settings.backup_retention,
+            **self.arguments(settings),
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.model.status import ConfigError
+from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,20 +16,7 @@ if TYPE_CHECKING:
     from openinfra_charm.model.addresses import Place
     from openinfra_charm.model.cluster import Cluster
 
-SIZES = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 LEAST_POOL = 64 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """The charm's options as Juju gives them."""
-
-    buffer_pool_size: str
-    max_connections: int
-    allow_plain_credentials: bool
-    backup_directory: str
-    backup_schedule: str
-    backup_retention: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,35 +31,33 @@ class Settings:
     backup_retention: int
 
     @classmethod
-    def parse(cls, config: Config) -> Settings:
+    def parse(cls, options: Mapping[str, Any]) -> Settings:
         """Check the options.
 
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        match = re.fullmatch(r"(\d+)([MGT])i?B?", config.buffer_pool_size.strip())
-        size = int(match[1]) * SIZES[match[2]] if match else 0
-        if size < LEAST_POOL:
-            raise ConfigError(
-                "buffer-pool-size", config.buffer_pool_size, "a size of 64M or more, such as 8G"
-            )
-        if not 10 <= config.max_connections <= 100_000:  # noqa: PLR2004  as the option says
-            raise ConfigError("max-connections", config.max_connections, "10 to 100000")
-        if not re.fullmatch(r"(/[\w.-]+)+", config.backup_directory) or "/../" in config.backup_directory:
-            raise ConfigError(
-                "backup-directory", config.backup_directory, "an absolute path, such as /var/backups/mysql"
-            )
-        if not re.fullmatch(r"[\w*.,:/~ +-]*", config.backup_schedule):
-            raise ConfigError("backup-schedule", config.backup_schedule, "a calendar event, such as daily")
-        if config.backup_retention < 1:
-            raise ConfigError("backup-retention", config.backup_retention, "1 or more")
+        pool, most = parse_size(options["buffer-pool-size"]) or 0, options["max-connections"]
+        folder, schedule = options["backup-directory"], options["backup-schedule"].strip()
+
+        def check(option: str, is_usable: object, expected: str) -> None:
+            if not is_usable:
+                raise ConfigError(option, options[option], expected)
+
+        check("buffer-pool-size", pool >= LEAST_POOL, "a size of 64M or more, such as 8G")
+        check("max-connections", 10 <= most <= 100_000, "10 to 100000")  # noqa: PLR2004  as the option says
+        is_path = re.fullmatch(r"(/[\w.-]+)+", folder) and "/../" not in folder
+        check("backup-directory", is_path, "an absolute path, such as /var/backups/mysql")
+        is_calendar = re.fullmatch(r"[\w*.,:/~ +-]*", schedule)
+        check("backup-schedule", is_calendar, "a calendar event, such as daily")
+        check("backup-retention", options["backup-retention"] >= 1, "1 or more")
         return cls(
-            backup_directory=config.backup_directory,
-            backup_schedule=config.backup_schedule.strip(),
-            backup_retention=config.backup_retention,
-            buffer_pool_size=size,
-            max_connections=config.max_connections,
-            allow_plain_credentials=config.allow_plain_credentials,
+            buffer_pool_size=pool,
+            max_connections=most,
+            allow_plain_credentials=options["allow-plain-credentials"],
+            backup_directory=folder,
+            backup_schedule=schedule,
+            backup_retention=options["backup-retention"],
         )
 
 
@@ -104,7 +90,7 @@ class Member:
 
     Its server listens for clients on `client_address`; they, or the gateway, reach it at `ingress_address`.
     `joined` tells whether it has been in the cluster; `serves` is the number of the recovery after which it saw
-    others ask while it served itself; `outlived` are units that were gone from the model while it served. `certified`
+    others ask while it served itself; `survived` are units that were gone from the model while it served. `certified`
     tells whether it has a certificate, `encrypted` whether its server speaks TLS with it; `leaving` that it is to be removed.
     """
 
@@ -115,7 +101,7 @@ class Member:
     joined: bool = False
     position: Position | None = None
     serves: int | None = None
-    outlived: tuple[str, ...] = ()
+    survived: tuple[str, ...] = ()
     certified: bool = False
     encrypted: bool = False
     leaving: bool = False
@@ -132,7 +118,7 @@ class Member:
             joined=facts.get("joined", False),
             position=Position(**position) if position else None,
             serves=facts.get("serves"),
-            outlived=tuple(facts.get("outlived", ())),
+            survived=tuple(facts.get("outlived", ())),
             certified=facts.get("certified", False),
             encrypted=facts.get("encrypted", False),
             leaving=facts.get("leaving", False),
@@ -140,10 +126,18 @@ class Member:
 
 
 class Members(Mapping[str, Member]):
-    """The units that have said where they are, by name and in the order of their numbers."""
+    """The units that have published where they are, by name and in the order of their numbers.
 
-    def __init__(self, cluster: Cluster) -> None:
+    What the leader has recorded of the cluster is here, too.
+
+    Args:
+        cluster: The peer relation.
+        unit: The name of this unit.
+    """
+
+    def __init__(self, cluster: Cluster, unit: str) -> None:
         self._cluster = cluster
+        self.unit = unit
 
     def __getitem__(self, unit: str) -> Member:
         facts = self._cluster.facts(unit)
@@ -156,6 +150,36 @@ class Members(Mapping[str, Member]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    @property
+    def me(self) -> Member:
+        """This unit, once it has published where it is."""
+        return self[self.unit]
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """The cluster's members with their addresses in it, in the order in which they came."""
+        return dict(self._cluster.shared.get("members", []))
+
+    @property
+    def present(self) -> list[Member]:
+        """Those of the recorded members that have published where they are."""
+        return [member for unit in self.recorded if (member := self.get(unit))]
+
+    @property
+    def writer(self) -> str | None:
+        """The unit that takes the writes."""
+        return self._cluster.shared.get("writer")
+
+    @property
+    def left_behind(self) -> list[str]:
+        """The units whose data an operator has given up."""
+        return self._cluster.shared.get("left-behind", [])
+
+    @property
+    def recovery(self) -> Recovery:
+        """The leader's last answer to members that could not form the cluster themselves."""
+        return Recovery(**self._cluster.shared.get("recovery", {}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,8 +216,8 @@ class State:
     tls: Tls | None = None
 
 
-def whereabouts(public: Place, internal: Place) -> dict[str, str]:
-    """Return what a unit tells its peers of where it is, for `Member.parse`."""
+def addresses(public: Place, internal: Place) -> dict[str, str]:
+    """Return what a unit publishes to its peers of where it is, for `Member.parse`."""
     return {
         "client_address": public.address,
         "ingress_address": public.ingress,
@@ -210,7 +234,7 @@ def may_join(unit: str, chosen: list[str], members: Mapping[str, Member]) -> boo
     return bool(me and me.joined) or all((m := members.get(other)) and m.joined for other in before)
 
 
-def heirs(
+def successors(
     chosen: list[str], staying: list[str], members: Mapping[str, Member], left_behind: list[str]
 ) -> list[str]:
     """Return the units that join, one after the other, though no leader has named them: empty while a member stays.

@@ -1,4 +1,4 @@
-"""Actions: one module each, their parameters, what they report and how they are refused."""
+"""Actions: where they are found, their parameters, what they report and how they are refused."""
 
 import json
 import sys
@@ -9,14 +9,24 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm.model.actions import ActionError, NoParams, Outcome, perform, require_leader
+from openinfra_charm.model.actions import ActionError, NoParams, Outcome, find, perform, require_leader
 
 META = {"name": "probe"}
 ACTIONS = {
     "add-disk": {"params": {"osd-devices": {"type": ["string", "integer"]}, "wipe": {"type": "boolean"}}},
     "promote": {},
     "openrc": {},
+    "create-pool": {"params": {"pool": {"type": ["string", "integer"]}, "replicas": {"type": "integer"}}},
 }
+POOLS = """\
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+
+
+def create_pool(charm, *, pool: "str", replicas: "int" = 3):
+    if replicas < 1:
+        raise ActionError(f"replicas={replicas}: expected 1 or more")
+    return Outcome(summary=f"{charm.app.name}: {pool!r} has {replicas} copies")
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,3 +124,25 @@ def test_off_the_leader_the_command_to_use_is_named(run):
         testing.ActionFailed, match="only the leader can do this: juju run probe/leader promote"
     ):
         run("promote", leader=False)
+
+
+@pytest.fixture
+def grouped(run, monkeypatch, tmp_path):
+    """Have a module with functions that are actions."""
+    (tmp_path / "pools.py").write_text(POOLS)
+    monkeypatch.setattr(sys.modules["actions"], "__path__", [str(tmp_path)], raising=False)
+    monkeypatch.delitem(sys.modules, "actions.pools", raising=False)
+    return run
+
+
+def test_a_function_is_an_action_and_its_arguments_are_the_parameters(grouped):
+    assert grouped("create-pool", pool=6)["summary"] == "probe: '6' has 3 copies"
+    assert grouped("create-pool", pool="data", replicas=2)["summary"] == "probe: 'data' has 2 copies"
+    with pytest.raises(testing.ActionFailed, match="replicas=0: expected 1 or more"):
+        grouped("create-pool", pool="data", replicas=0)
+
+
+@pytest.mark.parametrize("name", ["require_leader", "delete_pool"])
+def test_what_a_module_imports_is_no_action(grouped, name):
+    with pytest.raises(LookupError, match=f"there is no action {name}"):
+        find(name)

@@ -85,6 +85,23 @@ def test_a_client_may_name_its_user_and_take_secrets():
     )
 
 
+def test_who_waits_for_an_answer_is_known_by_unit():
+    """An answer that refuses the request does not end it: the operator may put that right."""
+
+    def step(charm, relation):
+        units = {unit.name: unit for unit in relation.units}
+        seen = []
+        for failure in (None, "no such pool"):
+            request = ceph_client.parse_request("glance/0", REQUEST_ON_THE_WIRE["broker_req"])
+            asked = [ceph_client.is_asked(relation, charm.unit, units[name]) for name in sorted(units)]
+            seen.append([*asked, ceph_client.is_asked(relation, charm.unit)])
+            ceph_client.answer(relation, charm.unit, request, failure)
+        return [*seen, ceph_client.is_asked(relation, charm.unit)]
+
+    seen, _ = play(Provider, to_provider({0: REQUEST_ON_THE_WIRE, 1: {"broker_req": "none"}}), step)
+    assert seen == [[True, False, True], [False, False, False], True]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from openinfra_charm import machine as machines
-from openinfra_charm.machine import packages
-from openinfra_charm.machine import CommandError, LinkError, Machine, Result
+from openinfra_charm.machine import CommandError, LinkError, Machine, Result, packages
 from openinfra_charm.testing import MemoryMachine, Node
 
 
@@ -364,7 +363,42 @@ class Recorded(Machine):
         return result
 
 
-def test_only_installed_packages_have_a_version():
+@pytest.fixture
+def database(tmp_path, monkeypatch):
+    """Have a database of dpkg's that tests may change; return its file."""
+    monkeypatch.setattr(packages, "_STATUS", tmp_path / "dpkg/status")
+    monkeypatch.setattr(packages, "_PENDING", tmp_path / "dpkg/updates")
+    monkeypatch.setattr(packages, "_ANSWERS", str(tmp_path / "dpkg/answers"))
+    (tmp_path / "dpkg/updates").mkdir(parents=True)
+    (tmp_path / "dpkg/status").write_text("Package: ceph\n")
+    return tmp_path / "dpkg/status"
+
+
+def test_dpkg_is_asked_once_as_long_as_its_database_is_the_same(real, database):
+    machine = Recorded(**{"-W": "ceph\tinstalled\t18.2.7+ds-1\nold\tconfig-files\t1.0\n"})
+    for _ in range(2):
+        assert machine.package_versions(["ceph", "old"]) == {"ceph": "18.2.7+ds-1"}
+    assert len(machine.calls) == 1
+    assert machine.package_versions(["ceph", "new"]) == {"ceph": "18.2.7+ds-1"}
+    assert machine.calls[1].endswith(" new")
+    # As dpkg does: another file takes its place, of the same size and of the same time at worst.
+    other = database.with_name("status-new")
+    other.write_text("Package: ceph\n")
+    os.utime(other, ns=(database.stat().st_atime_ns, database.stat().st_mtime_ns))
+    other.replace(database)
+    machine.answers["-W"] = "ceph\tinstalled\t20.2.4+ds-2\n"
+    assert machine.package_versions(["ceph"]) == {"ceph": "20.2.4+ds-2"}
+
+
+def test_dpkg_is_asked_each_time_while_it_is_at_work(real, database):
+    (database.with_name("updates") / "0001").write_text("Package: ceph\n")
+    machine = Recorded(**{"-W": "ceph\tinstalled\t18.2.7+ds-1\n"})
+    for _ in range(2):
+        assert machine.package_versions(["ceph"]) == {"ceph": "18.2.7+ds-1"}
+    assert len(machine.calls) == 2
+
+
+def test_only_installed_packages_have_a_version(real, database):
     machine = Recorded(**{"-W": "ceph\tinstalled\t18.2.7+ds-1\nold\tconfig-files\t1.0\n"})
     assert machine.package_versions(["ceph", "old", "never"]) == {"ceph": "18.2.7+ds-1"}
     assert machine.package_versions([]) == {}
@@ -535,6 +569,29 @@ def test_services_are_asked_in_one_call():
     assert machine.service_states() == {}
     assert machine.enabled_services() == set()
     assert len(machine.calls) == 2
+
+
+def test_a_daemon_answers_on_its_socket_until_it_hangs_up(real, tmp_path):
+    path = str(tmp_path / "daemon.asok")
+    with pytest.raises(FileNotFoundError):
+        real.exchange(path, b"{}")
+
+    def serve(server):
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(100) == b"question\0"
+            for part in (b"ans", b"wer"):
+                connection.sendall(part)
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        assert real.exchange(path, b"question\0") == b"answer"
+        thread.join()
+    with pytest.raises(ConnectionRefusedError):
+        real.exchange(path, b"question\0")
 
 
 def test_another_machine_takes_this_ones_place_for_a_while():

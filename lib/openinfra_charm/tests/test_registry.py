@@ -120,3 +120,16 @@ def test_checks_are_programs_that_come_and_go(machine):
     assert machine.nodes[path].mode == 0o755
     registry.remove_checks(machine, "ceph")
     assert not any(machine.list_folder(f"/usr/lib/openinfra/{kind}.d") for kind in registry.CHECKS)
+
+
+def test_what_a_later_version_of_an_application_does_not_need_goes(machine):
+    machine.packages["lvm2"] = "2.03"
+    machine.kept.add("lvm2")
+    registry.install(machine, "ceph", ["ceph-osd", "ceph-volume", "lvm2", "python3-rados"])
+    registry.install(machine, "nova", ["python3-rados"])
+    registry.install(machine, "ceph", ["ceph-osd"])
+    assert set(machine.packages) == {"ceph-osd", "lvm2", "python3-rados"}
+    registry.uninstall(machine, "nova")
+    registry.uninstall(machine, "ceph")
+    assert machine.packages == {"lvm2": "2.03"}
+    assert not machine.exists(registry.INSTALLED)

@@ -9,7 +9,6 @@ import pytest
 from openinfra_charm.daemon import render
 from openinfra_charm.daemon.render import File, Templates
 
-
 PATH = "/etc/probe/x.conf"
 OLD_COPIES = "/var/lib/openinfra/probe/templates"
 

@@ -46,7 +46,6 @@ _WORKLOADS = (
     "ceph-mgr",
     "ceph-mon",
     "ceph-osd",
-    "ceph-volume",
     "galera-4",
     "mariadb-backup",
     "mariadb-client",
@@ -83,7 +82,7 @@ _FILES = {
 _CUSTOMISE = (
     'systemctl --quiet --root "$1" enable agent',
     'systemctl --quiet --root "$1" mask apt-daily.timer apt-daily-upgrade.timer nvmf-autoconnect systemd-firstboot',
-    'systemctl --quiet --root "$1" disable mariadb ceph-crash ceph-volume.target 2>/dev/null || true',
+    'systemctl --quiet --root "$1" disable mariadb ceph-crash 2>/dev/null || true',
     'rm -f "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*_*',
 )
 

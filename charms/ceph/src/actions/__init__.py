@@ -1,10 +1,11 @@
-"""One module for each action; what they have in common is here."""
+"""The charm's actions; what they have in common is here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import cephx
+import crush
 import disk
 import health
 import parts
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
     from admin import Admin
     from ceph import Ceph
     from charm import CephCharm
-    from osd import Osd
-
-from contextlib import contextmanager
+    from osd_records import Osd
 
 SETTLE_SECONDS = 20
 """How long an action waits for placement groups to serve."""
 
 
 @contextmanager
-def cluster() -> Generator[None]:
+def cluster_errors() -> Generator[None]:
     """Turn what the cluster says into the action's failure.
 
     Raises:
@@ -37,25 +36,6 @@ def cluster() -> Generator[None]:
         yield
     except (UnreachableError, CommandRefusedError) as error:
         raise ActionError(str(error)) from error
-
-
-def check_key_type(admin: Admin, key_type: str, *, allowed: bool = True) -> dict[str, Any]:
-    """See that the cluster knows keys of a type (empty: any will do), and `allowed`: takes them; return its monitor map.
-
-    Raises:
-        ActionError: It does not.
-    """
-    found: dict[str, Any] = admin.command("mon dump")
-    if not key_type:
-        return found
-    if "auth_allowed_ciphers" not in found and key_type != cephx.AES:
-        raise ActionError(f"{key_type}: this version of Ceph knows no keys but those of the type {cephx.AES}")
-    taken = [cipher["name"] for cipher in found.get("auth_allowed_ciphers", [{"name": cephx.AES}])]
-    if allowed and key_type not in taken:
-        raise ActionError(
-            f"key-type={key_type}: the cluster takes {', '.join(taken)}; see set-allowed-ciphers"
-        )
-    return found
 
 
 def osd_numbers(text: str) -> list[int]:
@@ -121,6 +101,19 @@ def check_groups(ceph: Ceph, force: str) -> None:
         )
 
 
+def plan_drain(ceph: Ceph, numbers: list[int], force: str) -> crush.Move:
+    """Return how much data would move off OSDs if they were drained.
+
+    Raises:
+        ActionError: The OSDs that remain cannot take it, or placement groups do not serve (`check_groups`).
+    """
+    check_groups(ceph, force)
+    try:
+        return crush.check_spare(ceph.admin, numbers)
+    except crush.CrushError as error:
+        raise ActionError(str(error)) from error
+
+
 def check_unused(ceph: Ceph, name: str, path: str) -> None:
     """Refuse to erase a device that is an OSD's, of this machine by its record or of the cluster by its label.
 
@@ -134,7 +127,7 @@ def check_unused(ceph: Ceph, name: str, path: str) -> None:
     if holder := ceph.osds.holder(path):
         raise ActionError(f"{name} is osd.{holder.number}: take it out first with remove-disk")
     if label := disk.read_label(ceph.machine, path):
-        with cluster():
+        with cluster_errors():
             entries = ceph.admin.command("osd dump")["osds"]
         for entry in entries:
             if entry["uuid"] == label.uuid:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import daemons
 import disk
 import parts
-from actions import check_unused, cluster
+from actions import check_unused, cluster_errors
 from admin import UnreachableError
 from openinfra_charm.model.actions import ActionError, Outcome, size
 from openinfra_charm.values import split
@@ -41,16 +40,16 @@ def run(charm: CephCharm, params: Params) -> Outcome:
 
     Raises:
         ActionError: The request contradicts itself (nothing has changed), or a device could not be used (the
-            message tells of each).
+            message names each).
     """
     settings = Settings.parse(charm.load_config(Config))
     names, db_names, wal_names = (
         split(text) for text in (params.osd_devices, params.db_devices, params.wal_devices)
     )
     _check(params, names, db_names, wal_names)
-    if charm.identity is None or not charm.cluster.shared.get("monitors"):
+    if charm.identities.current is None or not charm.cluster.shared.get("monitors"):
         raise ActionError("the cluster is not founded yet; wait until the unit is active")
-    with cluster():
+    with cluster_errors():
         charm.ceph.admin.command("quorum_status")
     faster = {
         "block.db": _spread(charm, params, db_names, len(names), size("db-size", params.db_size)),
@@ -62,9 +61,10 @@ def run(charm: CephCharm, params: Params) -> Outcome:
     ]
     if any(entry["state"] == "made" for entry in report):
         charm.ceph.apply()
-        with cluster():
-            _tell_who_is_up(charm, report)
-            daemons.serve(charm, settings)
+        with cluster_errors():
+            _note_who_is_up(charm, report)
+            charm.publish_osds()
+            charm.related_daemons.answer(settings)
     words = "; ".join(entry["message"] for entry in report)
     if any(entry["state"] in {"refused", "failed"} for entry in report):
         raise ActionError(words)
@@ -97,7 +97,7 @@ def _spread(
     return [(name, sizes[name]) for name in chosen]
 
 
-def _tell_who_is_up(charm: CephCharm, report: list[dict[str, Any]]) -> None:
+def _note_who_is_up(charm: CephCharm, report: list[dict[str, Any]]) -> None:
     """Say of each new OSD whether it is in service, waiting for it as long as an action may."""
     osds = charm.ceph.osds
     new = [osd for osd in osds.all() if osd.number in {e["osd-id"] for e in report if e["state"] == "made"}]
@@ -140,7 +140,7 @@ def _check(
 
 
 def _add(charm: CephCharm, params: Params, name: str, faster: dict[str, tuple[str, int]]) -> dict[str, Any]:
-    """Make an OSD of one device and tell how it went."""
+    """Make an OSD of one device and report how it went."""
     osds = charm.ceph.osds
     try:
         path = name if name.startswith("file:") else disk.find(charm.machine, name)

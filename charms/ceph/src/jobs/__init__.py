@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def told() -> Generator[None]:
-    """Turn what the cluster and devices say into the job's end.
+def reported() -> Generator[None]:
+    """End the job with what the cluster and devices say.
 
     Raises:
         NotNowError: The monitors do not answer.

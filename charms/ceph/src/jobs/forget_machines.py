@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import drain
+import removal
 from ceph import Ceph
-from jobs import told
+from jobs import reported
 
 if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
@@ -19,6 +19,6 @@ def run(job: Job, unit: str, host: str) -> str:
         JobError: The cluster refuses it.
     """
     ceph = Ceph(job.machine, job.application)
-    with told():
-        drain.forget_osds(ceph.machine, ceph.admin, unit, host, job.report)
+    with reported():
+        removal.forget_osds(ceph.machine, ceph.admin, unit, host, job.report)
     return f"{unit} on {host}: out of the cluster"

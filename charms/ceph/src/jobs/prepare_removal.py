@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import drain
+import removal
 from ceph import Ceph
-from jobs import told
+from jobs import reported
 
 if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
@@ -19,7 +19,7 @@ def run(job: Job) -> str:
         JobError: The cluster refuses it.
     """
     ceph = Ceph(job.machine, job.application)
-    with told():
-        left = drain.leave(ceph, job.report)
-        drain.wait_until_clean(ceph, job.report)
+    with reported():
+        left = removal.leave(ceph, job.report)
+        removal.wait_until_clean(ceph, job.report)
     return "; ".join(["no data are left on this machine: its unit can be removed", *left])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import drain
+import removal
 from ceph import Ceph
-from jobs import told
+from jobs import reported
 from openinfra_charm.daemon.job import JobError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def run(job: Job, osds: str, names: str, zap: str) -> str:
         JobError: A device could not be erased, or the cluster refuses it.
     """
     ceph = Ceph(job.machine, job.application)
-    with told():
-        left = drain.remove(ceph, osds.split(","), job.report, zap=zap == "yes")
+    with reported():
+        left = removal.remove(ceph, osds.split(","), job.report, zap=zap == "yes")
     if left:
         raise JobError("; ".join(left))
     return f"OSDs {names} are out of the cluster"

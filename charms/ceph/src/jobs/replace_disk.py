@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import disk
 import drain
+import removal
 from ceph import Ceph
-from jobs import told
+from jobs import reported
 from openinfra_charm.daemon.job import JobError
-from osd import is_ok_to_stop
+from safety import is_ok_to_stop
 
 if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
-    from osd import Osd
+    from osd_records import Osd
 
 UP_SECONDS = 300
 """How long a new OSD may take until it serves."""
@@ -36,7 +37,7 @@ def run(job: Job, old: str, new: str, device: str, weight: str) -> str:
         JobError: The device cannot be used, the cluster refuses it, or the new OSD does not come up.
     """
     ceph = Ceph(job.machine, job.application)
-    with told():
+    with reported():
         osd = ceph.osds.get(new)
         if osd is None or osd.phase == "making":
             osd = _replace(ceph, job, old, new, device)
@@ -68,7 +69,7 @@ def _replace(ceph: Ceph, job: Job, old: str, new: str, device: str) -> Osd:
 
 def _take_out(ceph: Ceph, job: Job, osd: Osd) -> None:
     if ceph.machine.service_states(osd.unit)[osd.unit] == "active":
-        drain.remove(ceph, [osd.uuid], job.report, zap=False, keep_number=True)
+        removal.remove(ceph, [osd.uuid], job.report, zap=False, keep_number=True)
         return
     while not is_ok_to_stop(ceph.admin, [osd.number]):
         job.report(f"waiting until all data are available without osd.{osd.number}")

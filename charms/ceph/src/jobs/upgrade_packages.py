@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archive import PackagesError
 from ceph import Ceph
-from jobs import told
+from jobs import reported
 from openinfra_charm.daemon.job import JobError
-from packages import PackagesError, major_of
+from releases import major_of
 from source import Source
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def run(job: Job, line: str, key: str, series: str) -> str:
     ceph = Ceph(job.machine, job.application)
     required = ceph.packages.required
     if required is None:
-        with told():
+        with reported():
             required = major_of(ceph.admin.command("osd dump")["require_osd_release"])
     try:
         version = ceph.packages.upgrade(Source(line=line, key=key, series=series), required, job.report)

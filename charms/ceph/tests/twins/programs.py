@@ -54,6 +54,7 @@ class CephSoftware(Software):
         self._started_keys: dict[str, str | None] = {}
         cluster.members.append(self)
         self.libraries = {"rados": twin.Library(cluster, self)}
+        self.streams = {f"/run/ceph/ceph-mon.{self.name}.asok": self._admin_socket}
         self.programs = {
             "apt-cache": self._apt_cache, "apt-get": self._apt_get, "ceph-authtool": self._ceph_authtool,
             "blkdiscard": self._blkdiscard, "blkid": self._blkid, "ceph": self._ceph, "ceph-mon": self._ceph_mon,
@@ -317,6 +318,17 @@ class CephSoftware(Software):
             assert argv[1:3] == ("osd", "getcrushmap")
             self.machine.write(path, json.dumps([]))
         return None
+
+    def _admin_socket(self, request: bytes) -> bytes:
+        """Answer as the machine's monitor does on its admin socket: the length of what it says, then that."""
+        if not self.runs(f"ceph-mon@{self.name}"):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        assert json.loads(request.removesuffix(b"\0"))["prefix"] == "mon_status"
+        self.cluster.tick()
+        quorum = self.cluster.quorum
+        state = "probing" if self.name not in quorum else "leader" if self.name == quorum[0] else "peon"
+        said = json.dumps({"name": self.name, "state": state}).encode()
+        return len(said).to_bytes(4, "big") + said
 
     def _monitor_itself(self, words: tuple[str, ...]) -> Result | None:
         if not self.runs(f"ceph-mon@{self.name}"):

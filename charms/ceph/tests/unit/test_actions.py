@@ -334,9 +334,9 @@ def test_zap_disk_refuses(three, devices, confirm, words):
 
 
 def test_osds_go_out_and_in(four):
-    assert four.action(0, "osd-out", osd_ids="0, osd.3")["summary"] == "out: osd.0, osd.3"
+    assert four.action(0, "osd-out", osd_ids="0, osd.3")["summary"] == "marked out: osd.0, osd.3"
     assert [osd.inside for _, osd in sorted(four.ceph.osds.items())] == [False, True, True, False]
-    assert four.action(2, "osd-in", osd_ids="3")["summary"] == "in: osd.3"
+    assert four.action(2, "osd-in", osd_ids="3")["summary"] == "marked in: osd.3"
     assert four.ceph.osds[3].inside
 
 
@@ -545,7 +545,7 @@ def test_the_administrators_key_is_rotated_under_way(full):
         (
             0,
             "client.nobody",
-            "entity=client.nobody: not handed out by this application; known are client.admin",
+            "entity=client.nobody: unknown here; credentials were granted to client.admin",
         ),
     ],
 )

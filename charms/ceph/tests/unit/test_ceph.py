@@ -8,14 +8,17 @@ from machines import CephMachine
 from twin import AES, AES256K, CONFIG, Cluster, kind_of, make_key
 
 import health
+import maintenance
 from admin import CommandRefusedError, UnreachableError
 from ceph import SHIM, Ceph
 from cephx import new_key, type_of
+from identity import Identity
+from members import Member
 from monitor import endpoint
 from openinfra_charm.machine import CommandError
-from packages import RELEASES, major
+from releases import RELEASES, major
 from source import Source
-from state import Config, Identity, Member, Settings, State
+from state import Config, Settings, State
 
 MEMBER = Member(unit="ceph/0", hostname="machine-0", public_address="10.0.0.10", cluster_address="10.0.0.10")
 IDENTITY = Identity(
@@ -301,16 +304,16 @@ def test_one_of_the_last_two_monitors_must_not_stop(deploy):
     model = deploy(3)
     model.machines[2].power_off()
     ceph = Ceph(model.machines[0], "ceph")
-    assert health.why_not_to_stop(ceph) == "only 1 of 3 monitors would be left, which is no quorum"
+    assert maintenance.why_not_to_stop(ceph) == "only 1 of 3 monitors would be left, which is no quorum"
 
 
 def test_a_machine_is_ready_when_its_daemons_are_and_nothing_is_repaired(full):
     ceph = Ceph(full.machines[0], "ceph")
-    assert health.why_not_ready(ceph) is None
+    assert maintenance.why_not_ready(ceph) is None
     full.machines[1].power_off()
-    assert health.why_not_ready(ceph) == "data is being repaired"
+    assert maintenance.why_not_ready(ceph) == "data is being repaired"
     full.machines[0].services["ceph-osd@0.service"] = "failed"
-    assert health.why_not_ready(ceph) == "ceph-osd@0 does not run"
+    assert maintenance.why_not_ready(ceph) == "ceph-osd@0 does not run"
     full.machines[1].power_on()
     full.machines[0].start_services("ceph-osd@0.service")
-    assert health.wait_until_ready(ceph, 10)
+    assert maintenance.wait_until_ready(ceph, 10)

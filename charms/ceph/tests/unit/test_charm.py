@@ -329,7 +329,7 @@ def test_a_configured_device_that_no_unit_has_is_told_by_the_leader(three):
     three.configure(osd_devices="/dev/sdc /dev/sdz,  /dev/sdy")
     three.update_status()
     messages = [status.message for _, status in sorted(three.statuses.items())]
-    assert messages == ["osd-devices: /dev/sdz, /dev/sdy: on no unit", "", ""]
+    assert messages == ["osd-devices: no unit has /dev/sdz, /dev/sdy", "", ""]
     assert len(three.ceph.osds) == 4
     three.log()
     three.update_status()

@@ -185,6 +185,16 @@ def test_a_client_that_goes_loses_its_key_and_keeps_its_data(three):
     assert three.ceph.pools[-1].name == "glance"
 
 
+def test_the_key_of_a_client_that_went_while_no_leader_saw_it_goes_later(three):
+    relation = glance(POOL)
+    three.relate(relation)
+    del three.relations[relation.id]
+    three.leader = 1
+    three.update_status()
+    assert "client.glance" not in three.ceph.auth
+    assert f"client-{relation.id}" not in three.shared
+
+
 def test_a_clients_key_is_rotated_in_its_secret(three):
     relation = glance(POOL)
     three.relate(relation)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from archive import PackagesError
 from openinfra_charm.machine import use
 from openinfra_charm.model.status import ConfigError
-from packages import Packages, PackagesError, why_not
+from packages import Packages
+from releases import why_not
 from source import Source
 
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBF\n-----END PGP PUBLIC KEY BLOCK-----"

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from members import Member
+from monitor_choice import next_monitors, runs_monitor
 from openinfra_charm.model.status import ConfigError
-from state import Config, Member, Settings, next_monitors, runs_monitor
+from state import Config, Settings
 
 
 @pytest.fixture

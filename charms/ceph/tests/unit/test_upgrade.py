@@ -6,7 +6,7 @@ import ops
 import pytest
 from ops import testing
 
-from upgrade import Daemon, Running
+from versions import Daemon, Running
 
 SOURCE = "deb http://deb.example.org/debian forky main"
 PLACE = "http://deb.example.org/debian forky"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import clients
 from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.actions import NoParams as Params
 
@@ -16,7 +15,7 @@ __all__ = ["Params", "run"]
 
 
 def run(charm: MySqlCharm, _params: Params) -> Outcome:
-    """Tell who is a member, who is in the component, how far stopped ones are, and where clients write.
+    """Show who is a member, who is in the component, how far stopped ones are, and where clients write.
 
     Raises:
         ActionError: There is no cluster yet.
@@ -30,16 +29,16 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     }
     result = {
         "cluster": shared["cluster-id"],
-        "members": dict(shared["members"]),
-        "writer": shared.get("writer"),
+        "members": charm.members.recorded,
+        "writer": charm.members.writer,
         "component": list(node.addresses) if node else [],
         "primary": bool(node and node.primary),
         "state": node.state if node else "does not answer",
         "positions": positions,
         "relations": {
-            str(relation.id): {"application": relation.app.name, "users": clients.users(charm, relation.id)}
+            str(relation.id): {"application": relation.app.name, "users": charm.clients.users(relation.id)}
             for relation in charm.model.relations["database"]
         },
     }
-    count = f"{node.size if node else 0} of {len(shared['members'])} members are in the cluster"
+    count = f"{node.size if node else 0} of {len(charm.members.recorded)} members are in the cluster"
     return Outcome(summary=f"{count}; here it is {result['state']}", result=result)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import schedule
-from openinfra_charm.model.actions import ActionError, Outcome
+from actions import require_ready, where_backups_are
 from openinfra_charm.model.actions import NoParams as Params
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
@@ -20,14 +20,11 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     Raises:
         ActionError: This unit's server does not serve, or the bucket cannot be used.
     """
-    if not charm.mysql.is_ready():
-        raise ActionError("the database does not serve here; see cluster-status")
-    if why := schedule.objection(charm):
-        raise ActionError(why)
+    require_ready(charm)
     record = charm.jobs.start(
         "jobs.create_backup",
         unit=charm.unit.name,
         retention=str(charm.settings.backup_retention),
-        **schedule.arguments(charm),
+        **where_backups_are(charm),
     )
     return Outcome(summary=f"{record.id} makes a backup; see show-job", result={"job-id": record.id})

@@ -6,8 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import recovery
-import restore
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 from state import Recovery
 
@@ -30,11 +28,9 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
         ActionError: This is not the leader, the cluster needs no force, or the units are not named as they are.
     """
     require_leader(charm, f"force-bootstrap unit={params.unit} confirm={params.confirm}")
-    if busy := restore.waits_for(charm):
+    if busy := charm.restoration.progress:
         raise ActionError(busy)
-    members = [unit for unit, _ in charm.cluster.shared.get("members", [])]
-    missing = recovery.lacking(charm) if members else []
-    reported = {unit: charm.members[unit].position for unit in members if unit not in missing}
+    missing, reported = charm.membership.lacking, charm.membership.positions
     if not reported:
         raise ActionError(
             "no unit has reported a position: the cluster serves, or forms itself; see cluster-status"
@@ -51,10 +47,9 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
         raise ActionError(
             f"confirm={params.confirm!r}: the data of {', '.join(missing)} would be given up; name them in confirm"
         )
-    shared = charm.cluster.shared
-    answer = Recovery(unit=params.unit, number=charm.recovery.number + 1, begin=True)
-    kept = [[unit, address] for unit, address in shared["members"] if unit in reported]
-    behind = sorted({*shared.get("left-behind", []), *missing})
+    answer = Recovery(unit=params.unit, number=charm.members.recovery.number + 1, begin=True)
+    kept = [[unit, address] for unit, address in charm.members.recorded.items() if unit in reported]
+    behind = sorted({*charm.members.left_behind, *missing})
     charm.cluster.publish_shared(
         **{"members": kept, "left-behind": behind, "forced": True, "recovery": dataclasses.asdict(answer)}
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import schedule
-from openinfra_charm.model.actions import ActionError, Outcome
+from actions import list_all, where_backups_are
 from openinfra_charm.model.actions import NoParams as Params
-from store import StoreError
+from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
@@ -23,19 +22,13 @@ def run(charm: MySqlCharm, _params: Params) -> Outcome:
     Raises:
         ActionError: The object store does not answer, or the bucket cannot be used.
     """
-    if why := schedule.objection(charm):
-        raise ActionError(why)
-    try:
-        found = schedule.kept(charm).backups()
-    except StoreError as error:
-        raise ActionError(f"the backups cannot be listed: {error}") from error
-    where = schedule.arguments(charm)
+    found, where = list_all(charm), where_backups_are(charm)
     place = f"bucket {where['place']}" if where["place"] else f"{where['folder']} of {charm.unit.name}"
     words = f"{len(found)} backups in {place}" + (f", the newest {found[-1].id}" if found else "")
-    return Outcome(summary=words, result=[_told(one) for one in found])
+    return Outcome(summary=words, result=[_described(one) for one in found])
 
 
-def _told(backup: Backup) -> dict[str, Any]:
+def _described(backup: Backup) -> dict[str, Any]:
     return {
         "backup": backup.id,
         "unit": backup.unit,

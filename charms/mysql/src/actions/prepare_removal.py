@@ -26,16 +26,16 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
         ActionError: The data would be lost with this unit.
     """
     unit = charm.unit.name
-    is_writer = charm.cluster.shared.get("writer") == unit
+    is_writer = charm.members.writer == unit
     if params.cancel:
         if not params.dry_run:
             charm.cluster.publish(leaving=None)
         return Outcome(summary=f"{unit} stays")
-    if not [one for one in charm.cluster.staying if one != unit]:
+    if not set(charm.cluster.staying) - {unit}:
         raise ActionError(
             f"{unit} is the last unit: all data go with it; make a backup first (create-backup)"
         )
-    if why := charm.why_not_to_leave():
+    if why := charm.departure.why_not():
         raise ActionError(why)
     words = (
         "another member takes the writes, and sessions of clients are cut"

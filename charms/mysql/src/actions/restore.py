@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import backup
-import restore
-import schedule
+from actions import find, require_ready, where_backups_are
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
-from store import StoreError
 
 if TYPE_CHECKING:
     from charm import MySqlCharm
-    from store import Backup
-
-NEWEST = "newest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +30,7 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
     Raises:
         ActionError: There is no such backup, it is not confirmed, or the cluster cannot do it now.
     """
-    if busy := restore.waits_for(charm):
+    if busy := charm.restoration.progress:
         raise ActionError(busy)
     if params.database and params.unit:
         raise ActionError(
@@ -44,39 +39,21 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
     return _restore_database(charm, params) if params.database else _restore_all(charm, params)
 
 
-def find(charm: MySqlCharm, name: str) -> Backup:
-    """Return a backup that this unit has, by its id, or the `newest`.
-
-    Raises:
-        ActionError: There is none of that name, or backups cannot be listed.
-    """
-    if why := schedule.objection(charm):
-        raise ActionError(why)
-    try:
-        kept = schedule.kept(charm).backups()
-    except StoreError as error:
-        raise ActionError(f"the backups cannot be listed: {error}") from error
-    found = kept[-1:] if name == NEWEST else [one for one in kept if one.id == name]
-    if not found:
-        raise ActionError(
-            f"backup={name}: {charm.unit.name} has no complete backup of that name; see list-backups"
-        )
-    return found[0]
-
-
 def _restore_database(charm: MySqlCharm, params: Params) -> Outcome:
     found = find(charm, params.backup)
     if backup.dump_name(params.database) not in found.files:
         known = ", ".join(sorted(set(found.databases) - {backup.SYSTEM}))
         raise ActionError(f"database={params.database}: {found.id} has no dump of it; it has {known}")
-    if not charm.mysql.is_ready():
-        raise ActionError("the database does not serve here; see cluster-status")
-    told = {"overwrites": params.database, "tables": found.databases[params.database]}
+    require_ready(charm)
+    overwritten = {"overwrites": params.database, "tables": found.databases[params.database]}
     if params.dry_run:
-        return Outcome(summary=f"{params.database} would be as it was in {found.id}", result=told)
+        return Outcome(summary=f"{params.database} would be as it was in {found.id}", result=overwritten)
     _check_confirmed(params, params.database)
     record = charm.jobs.start(
-        "jobs.restore_database", name=found.id, database=params.database, **schedule.arguments(charm)
+        "jobs.restore_database",
+        name=found.id,
+        database=params.database,
+        **where_backups_are(charm),
     )
     summary = f"{record.id} puts {params.database} back; see show-job"
     return Outcome(summary=summary, result={"job-id": record.id})
@@ -85,26 +62,28 @@ def _restore_database(charm: MySqlCharm, params: Params) -> Outcome:
 def _restore_all(charm: MySqlCharm, params: Params) -> Outcome:
     require_leader(charm, f"restore backup={params.backup}")
     unit = params.unit or charm.unit.name
-    members = [name for name, _ in charm.cluster.shared.get("members", [])]
+    members = list(charm.members.recorded)
     if unit not in members:
         raise ActionError(
             f"unit={unit}: no member of the cluster; members are {', '.join(members) or 'none'}"
         )
     name = params.backup
-    told: dict[str, Any] = {"overwrites": "all data of " + ", ".join(members), "unit": unit}
-    if unit == charm.unit.name or schedule.arguments(charm)["place"]:
+    overwritten: dict[str, Any] = {"overwrites": "all data of " + ", ".join(members), "unit": unit}
+    if unit == charm.unit.name or where_backups_are(charm)["place"]:
         found = find(charm, name)
         if backup.FULL not in found.files:
             raise ActionError(f"backup={name}: it has no copy of the whole server; name a database")
-        name, told["databases"] = found.id, sorted(found.databases)
+        name, overwritten["databases"] = found.id, sorted(found.databases)
     elif not backup.is_name(name):
         raise ActionError(f"backup={name}: only {unit} knows what that is; run list-backups there")
     if params.dry_run:
         words = f"all members would stop, and begin again with what {unit} has of {name}"
-        return Outcome(summary=words, result=told)
+        return Outcome(summary=words, result=overwritten)
     _check_confirmed(params, charm.app.name)
-    restore.begin(charm, name, unit)
-    return Outcome(summary=f"{unit} makes data of {name}, and then all members stop; see status", result=told)
+    charm.restoration.begin(name, unit)
+    return Outcome(
+        summary=f"{unit} makes data of {name}, and then all members stop; see status", result=overwritten
+    )
 
 
 def _check_confirmed(params: Params, what: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import schedule
-from actions.restore import find
+from actions import find, where_backups_are
 from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def run(charm: MySqlCharm, params: Params) -> Outcome:
         ActionError: There is no such backup.
     """
     name = find(charm, params.backup).id
-    record = charm.jobs.start("jobs.verify_backup", name=name, **schedule.arguments(charm))
+    record = charm.jobs.start("jobs.verify_backup", name=name, **where_backups_are(charm))
     return Outcome(
         summary=f"{record.id} starts a server on {name}; see show-job", result={"job-id": record.id}
     )

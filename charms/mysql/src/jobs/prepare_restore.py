@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import restore
 from backup import Backups
+from mysql import PREPARED
 
 if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
@@ -17,5 +17,5 @@ def run(job: Job, name: str, number: str, folder: str, place: str) -> str:
     Raises:
         JobError: The backup cannot be used.
     """
-    Backups(job, folder, place).prepare(name, restore.prepared(int(number)))
+    Backups(job, folder, place).prepare(name, f"{PREPARED}{number}")
     return f"{name} is ready to take the place of the data"

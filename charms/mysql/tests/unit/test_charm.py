@@ -1,14 +1,16 @@
 """The charm's hooks, on one machine and on three that share a cluster."""
 
 import json
+from collections import Counter
 
 import ops
 import ops.hookcmds
 import pytest
 from cryptography import x509
-from machines import CERTIFICATES, GATEWAY
+from machines import CERTIFICATES, GATEWAY, MySqlMachine
 from ops import testing
 from programs import REQUEST, UNIT
+from scenario import mocking
 
 from mysql import CONFIG, START
 from openinfra_charm import testing as testing_machine
@@ -54,8 +56,6 @@ def test_one_unit_founds_the_cluster(one):
 
 
 def test_the_cluster_is_named_in_one_hook_and_founded_in_another(deploy):
-    from machines import MySqlMachine
-
     model = deploy(0)
     model.machines[0] = machine = MySqlMachine(model.galera, 0)
     model.unit_data[0] = {}
@@ -98,6 +98,57 @@ def test_a_hook_with_nothing_new_changes_nothing(three):
         three.run(number, three.on.update_status())
     assert three.log() == []
     assert three.snapshot()[0] == before
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return how often hooks ask the machine's package manager, systemd and Juju for what."""
+    calls = Counter()
+
+    def count(kind, name):
+        original = getattr(kind, name)
+
+        def counted(*args, **kwargs):
+            calls[name] += 1
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(kind, name, counted)
+
+    for kind, names in (
+        (MySqlMachine, ("package_versions", "service_states")),
+        (mocking._MockModelBackend, ("network_get", "secret_get", "relation_get")),
+    ):
+        for name in names:
+            count(kind, name)
+    return calls
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_hook_about_peers_asks_for_nothing_that_peers_cannot_have_changed(three, number, asked):
+    keys = testing.Secret({"access-key": "a", "secret-key": "b"})
+    three.secrets |= {keys}
+    said = {"bucket": "b", "endpoint": "https://s3.example", "secret-extra": keys.id}
+    three.relate(testing.Relation("s3-parameters", remote_app_name="s3", remote_app_data=said))
+    three.relate_gateway()
+    pass_time(three)
+    asked.clear()
+    three.machines[number].argv.clear()
+    three.run(number, lambda peers: three.on.relation_changed(peers, remote_unit=2))
+    assert not asked.keys() & {"package_versions", "service_states", "network_get"}
+    # The leader's status says of a bucket whether it can be used.
+    assert bool(asked["secret_get"]) == (number == 0)
+    assert [line.split()[0] for line in three.machines[number].argv] == ["mariadb"]
+
+
+def test_the_whole_is_looked_at_regularly_and_each_thing_once(three, asked):
+    three.relate(relation())
+    three.relate(relation(application="nova", database="nova"))
+    asked.clear()
+    three.machines[0].argv.clear()
+    three.run(0, three.on.config_changed())
+    # What is installed, and the version that is published to clients; the health service, since the server answers.
+    assert (asked["package_versions"], asked["service_states"], asked["network_get"]) == (2, 1, 2)
+    assert [line.split()[0] for line in three.machines[0].argv] == ["mariadb"]
 
 
 def test_an_option_restarts_servers_one_at_a_time(three):
@@ -169,8 +220,6 @@ def test_a_client_without_secrets_for_it_is_told_the_ca_in_plain_data(three):
 @pytest.fixture
 def secure(deploy):
     """A cluster of three that has spoken TLS from the start."""
-    from machines import MySqlMachine
-
     model = deploy(0)
     model.machines[0] = MySqlMachine(model.galera, 0)
     model.unit_data[0] = {}
@@ -686,7 +735,9 @@ def test_what_one_client_asks_wrong_blocks_no_other(one):
     one.relate(bad)
     one.relate(good)
     assert one.statuses[0].name == "blocked"
-    assert one.statuses[0].message.startswith(f"bad, relation {bad.id}: ERROR 1102")
+    assert one.statuses[0].message.startswith(
+        f"bad, relation {bad.id}: MariaDB refuses what it asks for: ERROR 1102"
+    )
     assert "secret-user" in one.local[good.id, "app"]
     assert "data" not in one.local[bad.id, "app"]
 
@@ -731,7 +782,7 @@ def test_a_password_is_rotated_by_a_second_user(one):
     assert list(users) == [f"relation-{client.id}-1", f"relation-{client.id}-2"]
     (secret,) = one.secrets
     assert secret.latest_content["username"] == f"relation-{client.id}-2"
-    assert "has not taken" in one.refuse(0, "rotate-password", relation_id=client.id)
+    assert "everywhere yet" in one.refuse(0, "rotate-password", relation_id=client.id)
     secret._track_latest_revision()  # everybody reads the second one now
     one.run(0, one.on.secret_remove(secret, revision=1))
     assert list(one.galera.servers["machine-0"].load().users) == [f"relation-{client.id}-2"]
@@ -756,7 +807,7 @@ def test_an_old_user_goes_as_soon_as_the_database_answers(one):
 
 
 def test_only_a_relation_with_a_user_is_rotated(one):
-    assert "no client has a user there" in one.refuse(0, "rotate-password", relation_id=9)
+    assert "credentials were granted to nobody" in one.refuse(0, "rotate-password", relation_id=9)
 
 
 def test_a_client_that_leaves_loses_its_user_and_not_its_data(one):
@@ -849,8 +900,6 @@ def test_the_servers_error_is_found_after_the_statement_that_the_client_repeats(
 
 
 def test_addresses_are_written_in_brackets_where_a_port_may_follow(deploy):
-    from machines import MySqlMachine
-
     model = deploy(0)
     for number in (0, 1):
         machine = MySqlMachine(model.galera, number)

@@ -14,16 +14,17 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openinfra_model.charm import Charm, CharmError, OptionError
+from openinfra_model.charm import OptionError
+from openinfra_model.charm_archive import CharmError, read_archive
 from openinfra_model.directives import StorageRequest, check_constraints, parse_storage
 from openinfra_model.document import Node, Problems
 from openinfra_model.overlay import Merged, children, items, merge
 from openinfra_model.pairing import APPLICATION_NAME, End, pair_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from openinfra_model.charm import StorageSpec
+    from openinfra_model.charm import Charm
     from openinfra_model.document import Json, Scalar
 
 _NUMBER = r"(?:0|[1-9][0-9]*)"
@@ -79,9 +80,7 @@ class Bundle:
     warnings: tuple[str, ...] = ()
 
 
-def load(
-    path: Path, overlays: Sequence[Path] = (), *, read_charm: Callable[[Path], Charm] = Charm.from_archive
-) -> Bundle:
+def load(path: Path, overlays: Sequence[Path] = ()) -> Bundle:
     """Read a bundle, merge the overlays in their order, and check the whole against its charms.
 
     Raises:
@@ -91,7 +90,7 @@ def load(
     problems = Problems()
     if not merged.applications:
         problems.add(merged.top.place, "at least one application must be specified")
-    reader = _ApplicationReader(merged, path.parent, read_charm, problems)
+    reader = _ApplicationReader(merged, path.parent, problems)
     applications = {name: application for name in merged.applications if (application := reader.read(name))}
     bundle = Bundle(
         warnings=merged.warnings,
@@ -109,12 +108,9 @@ def load(
 class _ApplicationReader:
     """Reads the applications of a merged bundle."""
 
-    def __init__(
-        self, merged: Merged, directory: Path, read_charm: Callable[[Path], Charm], problems: Problems
-    ) -> None:
+    def __init__(self, merged: Merged, directory: Path, problems: Problems) -> None:
         self._merged = merged
         self._directory = directory
-        self._read_charm = read_charm
         self._problems = problems
 
     def read(self, name: str) -> Application | None:
@@ -172,7 +168,7 @@ class _ApplicationReader:
         if archive is None or node is None:
             return None
         try:
-            return self._read_charm(archive)
+            return read_archive(archive)
         except CharmError as error:
             self._problems.add(node.place, f"invalid charm in {what}: {error}")
             return None
@@ -282,8 +278,8 @@ class _ApplicationReader:
                 )
                 continue
             try:
-                requests[name] = parse_storage(self._problems.text(child, f"{what}: storage"))
-                _check_storage(requests[name], charm.storage[name], charm.name)
+                request = requests[name] = parse_storage(self._problems.text(child, f"{what}: storage"))
+                charm.storage[name].check(charm.name, size=request.size, count=request.count)
             except ValueError as error:
                 self._problems.add(child.place, f'invalid storage "{name}" in {what}: {error}')
         return requests
@@ -324,16 +320,6 @@ class _ApplicationReader:
                     "the charm",
                 )
         return bindings
-
-
-def _check_storage(request: StorageRequest, spec: StorageSpec, charm: str) -> None:
-    refused = f'charm "{charm}" store "{spec.name}":'
-    if spec.count_max is not None and (request.count or 0) > spec.count_max:
-        raise ValueError(f"{refused} at most {spec.count_max} instances supported, {request.count} specified")
-    if request.count is not None and request.count < spec.count_min:
-        raise ValueError(f"{refused} at least {spec.count_min} instances required, {request.count} specified")
-    if request.size is not None and request.size < spec.minimum_size:
-        raise ValueError(f"{refused} minimum storage size is {spec.minimum_size}M, {request.size}M specified")
 
 
 def _read_base(node: Node, default: Node | None, what: str, problems: Problems) -> str:

@@ -17,7 +17,19 @@ from openinfra_model.charm import (
     ResourceSpec,
     StorageSpec,
 )
-from openinfra_model.core import Core, Ids, State
+from openinfra_model.core import (
+    Core,
+    Ids,
+    State,
+    actions,
+    applications,
+    machines,
+    models,
+    relations,
+    show,
+    storage,
+    timers,
+)
 from openinfra_model.core.entities import Network
 
 if TYPE_CHECKING:
@@ -103,25 +115,26 @@ class Play:
     rows: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.state = State()
-        self.ids = Ids(random.Random(1))
-        self.core = Core.create(self.state, self.ids, "model", self.now)
+        self.state = State(Ids(random.Random(1)))
+        models.create(self.state, "model", now=self.now)
+        self.core = Core(self.state)
         self.boots = 0
         self.dead: set[str] = set()
 
     def deploy(self, wanted: Charm, name: str = "", **options: Any) -> list[str]:
-        return self.core.deploy(
-            name or wanted.name, wanted, archive=f"{wanted.name}.charm", base=BASE, now=self.now, **options
+        deployment = applications.Deployment(
+            name=name or wanted.name, charm=wanted, archive=f"{wanted.name}.charm", base=BASE, **options
         )
+        return applications.deploy(self.state, deployment, now=self.now)
 
     def integrate(self, first: str, second: str) -> None:
-        self.core.integrate(first, second, now=self.now)
+        relations.integrate(self.state, first, second, now=self.now)
         self.settle()
 
     def run(self, unit: str, action: str, **parameters: Any) -> Mapping[str, Any]:
-        operation = self.core.enqueue_action([unit], action, parameters, self.now)
+        operation = actions.enqueue(self.state, [unit], action, parameters, self.now)
         self.settle()
-        return self.core.show_task(self.state.operations[operation].tasks[0])
+        return show.task(self.state, self.state.operations[operation].tasks[0])
 
     def settle(self) -> None:
         """Play everything that is due now."""
@@ -134,7 +147,7 @@ class Play:
         self.make_world()
         due = self.core.due(self.now)
         if not due:
-            return bool(self.core.machines_to_release() or self.core.storage_to_release())
+            return bool(machines.to_release(self.state) or storage.to_release(self.state))
         self.play(due[0])
         return True
 
@@ -154,7 +167,7 @@ class Play:
         """Let time pass, with everything that its timers bring."""
         end = self.now + seconds
         self.settle()
-        while (wake := self.core.wake_at(self.now)) is not None and wake <= end:
+        while (wake := timers.next_time(self.state, self.now)) is not None and wake <= end:
             self.now = wake
             self.settle()
         self.now = max(self.now, end)
@@ -162,15 +175,16 @@ class Play:
 
     def make_world(self) -> None:
         """Make and take away what the core asks for."""
-        for item in self.core.storage_to_release():
-            self.core.storage_released(item.id)
-        for machine in self.core.machines_to_release():
-            self.core.machine_released(machine.id)
-        for machine in self.core.machines_wanted():
+        for item in storage.to_release(self.state):
+            storage.released(self.state, item.id)
+        for machine in machines.to_release(self.state):
+            machines.released(self.state, machine.id)
+        for machine in machines.wanted(self.state):
             network = Network(
                 address=f"10.0.0.{int(machine.id) + 1}", cidr="10.0.0.0/24", gateway="10.0.0.254"
             )
-            self.core.machine_provisioned(
+            machines.provisioned(
+                self.state,
                 machine.id,
                 instance_id=f"i-{machine.id}",
                 hostname=f"h-{machine.id}",
@@ -178,15 +192,15 @@ class Play:
                 now=self.now,
             )
             self.boot(machine.id)
-        for item in self.core.storage_wanted():
-            self.core.storage_provisioned(item.id, now=self.now)
+        for item in storage.wanted(self.state):
+            storage.provisioned(self.state, item.id, now=self.now)
 
     def boot(self, machine: str) -> None:
         self.boots += 1
-        self.core.machine_started(machine, f"boot-{self.boots}", self.now)
+        machines.started(self.state, machine, f"boot-{self.boots}", self.now)
 
     def reboot(self, machine: str) -> None:
-        self.core.machine_down(machine, self.now)
+        machines.down(self.state, machine, self.now)
         self.boot(machine)
 
     def store(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from openinfra_model.core import ModelError
+from openinfra_model.core import ModelError, actions, show
 
 from .play import Play, Run, charm
 
@@ -92,42 +92,42 @@ def test_actions_run_while_a_hook_is_in_error():
 
 
 def test_a_waiting_task_can_be_cancelled(play):
-    operation = play.core.enqueue_action(["app/0"], "echo", {}, play.now)
+    operation = actions.enqueue(play.state, ["app/0"], "echo", {}, play.now)
     [task] = play.state.operations[operation].tasks
-    play.core.cancel_task(task, play.now)
+    actions.cancel(play.state, task, play.now)
     play.settle()
-    assert play.core.show_task(task)["status"] == "cancelled"
+    assert show.task(play.state, task)["status"] == "cancelled"
     assert "echo" not in play.names("app/0")
     with pytest.raises(ModelError, match="is already cancelled"):
-        play.core.cancel_task(task, play.now)
+        actions.cancel(play.state, task, play.now)
 
 
 def test_a_running_task_that_is_cancelled_is_aborted(play):
-    operation = play.core.enqueue_action(["app/0"], "echo", {}, play.now)
+    operation = actions.enqueue(play.state, ["app/0"], "echo", {}, play.now)
     [task] = play.state.operations[operation].tasks
     [run] = play.core.due(play.now)
     context = play.core.begin(run, play.now)
-    play.core.cancel_task(task, play.now)
-    assert play.core.show_task(task)["status"] == "aborting"
+    actions.cancel(play.state, task, play.now)
+    assert show.task(play.state, task)["status"] == "aborting"
     play.core.finish(context.id, -15, play.now)
-    assert play.core.show_task(task)["status"] == "aborted"
+    assert show.task(play.state, task)["status"] == "aborted"
 
 
 def test_an_action_that_was_cut_off_is_not_run_twice(play):
-    operation = play.core.enqueue_action(["app/0"], "echo", {}, play.now)
+    operation = actions.enqueue(play.state, ["app/0"], "echo", {}, play.now)
     [run] = play.core.due(play.now)
     context = play.core.begin(run, play.now)
     play.core.abandon(context.id, play.now)
     assert play.core.due(play.now) == []
-    assert play.core.show_operation(operation)["status"] == "failed"
+    assert show.operation(play.state, operation)["status"] == "failed"
 
 
 def test_a_command_has_its_output_as_results(play):
-    operation = play.core.enqueue_exec(["app/0"], "echo out; exit 4", now=play.now, timeout=60)
+    operation = actions.enqueue_exec(play.state, ["app/0"], "echo out; exit 4", now=play.now, timeout=60)
     [run] = play.core.due(play.now)
     context = play.core.begin(run, play.now)
     assert (context.command, context.timeout, run.dispatch) == ("echo out; exit 4", 60, "")
     play.core.finish(context.id, 4, play.now, stdout="out\n")
     [task] = play.state.operations[operation].tasks
-    assert play.core.show_task(task)["results"] == {"return-code": 4, "stdout": "out\n"}
-    assert play.core.show_task(task)["status"] == "completed"
+    assert show.task(play.state, task)["results"] == {"return-code": 4, "stdout": "out\n"}
+    assert show.task(play.state, task)["status"] == "completed"

@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from openinfra_model.core import ModelError, State, uniter
+from openinfra_model.core import (
+    ModelError,
+    State,
+    actions,
+    applications,
+    configuration,
+    machines,
+    models,
+    relations,
+    status,
+    storage,
+    uniter,
+    units,
+)
 
-from .play import BASE, Play, Run, charm, silent
+from .play import Play, Run, charm, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,24 +122,24 @@ class Operator:
         return self.random.random() < share
 
     def relate(self) -> None:
-        self.play.core.integrate(
-            *self.some([("web", "db"), ("agent", "db"), ("agent", "web")]), now=self.play.now
+        relations.integrate(
+            self.play.state, *self.some([("web", "db"), ("agent", "db"), ("agent", "web")]), now=self.play.now
         )
 
     def unrelate(self) -> None:
         ends = self.some([("web", "db"), ("agent", "db"), ("agent", "web")])
-        self.play.core.remove_relation(*ends, now=self.play.now, force=self.maybe(0.2))
+        relations.remove(self.play.state, *ends, now=self.play.now, force=self.maybe(0.2))
 
     def units(self) -> None:
-        core, now = self.play.core, self.play.now
+        state, now = self.play.state, self.play.now
         unit = self.some(self.play.state.units).name
         machine = self.some(self.play.state.machines).id
         verbs: list[Callable[[], object]] = [
-            lambda: core.add_unit("db", to=[machine] if self.maybe() else [], now=now),
-            lambda: core.remove_unit([unit], force=self.maybe(0.3), destroy_storage=self.maybe(), now=now),
-            lambda: core.resolved(unit, retry=self.maybe()),
-            lambda: core.enqueue_action([unit], "go", {}, now),
-            lambda: core.enqueue_exec([unit], "true", now=now),
+            lambda: units.add(state, "db", to=[machine] if self.maybe() else [], now=now),
+            lambda: units.remove(state, [unit], force=self.maybe(0.3), destroy_storage=self.maybe(), now=now),
+            lambda: units.resolve(state, unit, retry=self.maybe()),
+            lambda: actions.enqueue(state, [unit], "go", {}, now),
+            lambda: actions.enqueue_exec(state, [unit], "true", now=now),
         ]
         self.random.choice(verbs)()
 
@@ -137,27 +150,27 @@ class Operator:
         if not machine.present:
             self.play.boot(machine.id)
         elif self.maybe(0.2):
-            self.play.core.remove_machine(machine.id, force=True, now=self.play.now)
+            machines.remove(self.play.state, machine.id, force=True, now=self.play.now)
         else:
             self.cut_off(machine.id)
-            self.play.core.machine_down(machine.id, self.play.now)
+            machines.down(self.play.state, machine.id, self.play.now)
 
     def storage(self) -> None:
         item = self.some(self.play.state.storage).id
-        verb = self.play.core.detach_storage if self.maybe() else self.play.core.remove_storage
-        verb(item, force=self.maybe(), now=self.play.now)
+        verb = storage.detach if self.maybe() else storage.remove
+        verb(self.play.state, item, force=self.maybe(), now=self.play.now)
 
     def settings(self) -> None:
         if self.maybe():
-            self.play.core.set_config("db", {"size": str(self.random.randrange(5))})
+            configuration.set_options(self.play.state, "db", {"size": str(self.random.randrange(5))})
         else:
-            self.play.core.refresh("db", DB, archive="db.charm", now=self.play.now)
+            applications.refresh(self.play.state, "db", DB, archive="db.charm", now=self.play.now)
 
     def application(self) -> None:
         if self.maybe(0.1):
-            self.play.core.remove_application("db", force=self.maybe(0.3), now=self.play.now)
+            applications.remove(self.play.state, "db", force=self.maybe(0.3), now=self.play.now)
         else:
-            self.play.core.deploy("db", DB, archive="db.charm", base=BASE, now=self.play.now)
+            self.play.deploy(DB, "db")
 
     def hooks(self) -> None:
         """Let time pass, begin hooks, end some of them: the rest goes on while the operator acts."""
@@ -176,9 +189,7 @@ class Operator:
         """What is kept from one look to the next is what every unit would say if it were asked now."""
         state, busy = self.play.state, {context.run.unit for context in self.running}
         asked = [
-            uniter.next_run(state, self.play.ids, unit.name, self.play.now)
-            for unit in state.units
-            if unit.name not in busy
+            uniter.next_run(state, unit.name, self.play.now) for unit in state.units if unit.name not in busy
         ]
         assert sorted(map(repr, due)) == sorted(repr(run) for run in asked if run)
 
@@ -202,7 +213,7 @@ def test_a_model_survives_anything(seed):
     operator = Operator(play, source)
     for _ in range(STEPS):
         operator.act()
-        play.core.status(play.now)
+        status.full(play.state, play.now)
         assert_stored(play)
     operator.finish()
     assert_quiet_in_the_end(play)
@@ -211,7 +222,8 @@ def test_a_model_survives_anything(seed):
 def assert_stored(play: Play) -> None:
     """The rows that were drained are the whole state."""
     play.store()
-    stored = State.load((table, key, text) for (table, key), text in play.rows.items())
+    rows = [(table, key, text) for (table, key), text in play.rows.items()]
+    stored = State.load(rows, play.state.ids)
     for again, table in zip(stored.tables(), play.state.tables(), strict=True):
         assert {repr(row) for row in again} == {repr(row) for row in table}
 
@@ -224,6 +236,6 @@ def assert_quiet_in_the_end(play: Play) -> None:
             play.boot(machine.id)
     play.wait(4000)
     assert [agent.unit for agent in play.state.agents if agent.failed] == []
-    play.core.destroy_model(destroy_storage=True, now=play.now)
+    models.destroy(play.state, destroy_storage=True, now=play.now)
     play.wait(4000)
     assert [table.name for table in play.state.tables() if len(table) and table.name not in KEPT] == []

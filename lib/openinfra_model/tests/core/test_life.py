@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from openinfra_model.core import Core, Ids, ModelError, State
+from openinfra_model.core import (
+    Core,
+    ModelError,
+    State,
+    actions,
+    applications,
+    configuration,
+    hooks,
+    leadership,
+    machines,
+    models,
+    relations,
+    status,
+    timers,
+    units,
+)
 
 from .play import BASE, Play, Run, charm
 
@@ -30,7 +45,7 @@ def test_only_the_first_unit_leads(play):
     play.settle()
     leaders = [unit for unit in ("db/0", "db/1", "db/2") if "leader-elected" in play.names(unit)]
     assert leaders == ["db/0"]
-    assert play.core.leader("db") == "db/0"
+    assert leadership.leader(play.state, "db") == "db/0"
 
 
 def test_storage_comes_before_install(play):
@@ -44,7 +59,7 @@ def test_changes_during_a_hook_are_told_once(play):
     play.settle()
     [before] = [len(play.hooks)]
     for size in ("4", "5", "6"):
-        play.core.set_config("db", {"size": size})
+        configuration.set_options(play.state, "db", {"size": size})
     play.settle()
     assert play.hooks[before:] == [("db/0", "config-changed")]
 
@@ -53,7 +68,7 @@ def test_setting_what_is_set_is_no_change(play):
     play.deploy(DB)
     play.settle()
     before = len(play.hooks)
-    play.core.set_config("db", {"size": "3"})
+    configuration.set_options(play.state, "db", {"size": "3"})
     play.settle()
     assert play.hooks[before:] == []
 
@@ -80,10 +95,10 @@ def test_relation_data_is_told_when_the_hook_has_succeeded():
     play.deploy(WEB)
     play.integrate("web", "db")
     before = len(play.hooks)
-    play.core.set_config("db", {"size": "4"})
+    configuration.set_options(play.state, "db", {"size": "4"})
     play.settle()
     assert play.hooks[before:] == [("db/0", "config-changed"), ("web/0", "sql-relation-changed")]
-    play.core.set_config("db", {"size": "13"})
+    configuration.set_options(play.state, "db", {"size": "13"})
     play.settle()
     assert play.state.relations["1"].units["db/0"].content["size"] == "4"
 
@@ -97,7 +112,7 @@ def test_application_data_comes_before_the_unit_joins():
     play = Play(charm=leader)
     play.deploy(DB)
     play.deploy(WEB)
-    play.core.integrate("web", "db", now=play.now)
+    relations.integrate(play.state, "web", "db", now=play.now)
     play.settle()
     assert play.names("web/0")[-3:] == ["sql-relation-changed", "sql-relation-joined", "sql-relation-changed"]
 
@@ -106,9 +121,9 @@ def test_removing_a_relation_departs_and_breaks(play):
     play.deploy(DB, units=2)
     play.deploy(WEB)
     play.integrate("web", "db")
-    play.core.remove_relation("web", "db", now=play.now)
+    relations.remove(play.state, "web", "db", now=play.now)
     with pytest.raises(ModelError, match="relation web:sql db:sql is dying, but not yet removed"):
-        play.core.integrate("web", "db", now=play.now)
+        relations.integrate(play.state, "web", "db", now=play.now)
     play.settle()
     assert play.names("web/0")[-3:] == [
         "sql-relation-departed",
@@ -124,7 +139,7 @@ def test_a_unit_goes_through_its_last_hooks(play):
     play.deploy(DB, units=2)
     play.deploy(WEB)
     play.integrate("web", "db")
-    play.core.remove_unit(["db/1"], now=play.now)
+    units.remove(play.state, ["db/1"], now=play.now)
     play.settle()
     assert play.names("db/1")[-5:] == [
         "sql-relation-departed",
@@ -150,9 +165,9 @@ def test_peers_of_a_unit_that_went_learn_it_at_their_next_start(play):
     play.charm = watching
     play.deploy(DB, units=2)
     play.settle()
-    play.core.remove_unit(["db/1"], now=play.now)
+    units.remove(play.state, ["db/1"], now=play.now)
     play.settle()
-    play.core.set_config("db", {"size": "9"})
+    configuration.set_options(play.state, "db", {"size": "9"})
     play.settle()
     assert seen[-1] == ("config-changed", ["db/1"])
     play.reboot("0")
@@ -173,11 +188,11 @@ def test_a_subordinate_lives_with_its_principal(play):
         play.state.units["agent/0"].machine == play.state.units[play.state.units["agent/0"].principal].machine
     )
     gone = next(unit.name for unit in play.state.units if unit.principal == "db/1")
-    play.core.remove_unit(["db/1"], now=play.now)
+    units.remove(play.state, ["db/1"], now=play.now)
     play.settle()
     assert play.names(gone)[-3:] == ["host-relation-broken", "stop", "remove"]
     assert gone not in play.state.units
-    play.core.remove_relation("agent", "db", now=play.now)
+    relations.remove(play.state, "agent", "db", now=play.now)
     play.settle()
     assert [unit.name for unit in play.state.units] == ["db/0"]
 
@@ -186,7 +201,7 @@ def test_a_new_principal_brings_a_subordinate(play):
     play.deploy(DB)
     play.deploy(AGENT)
     play.integrate("agent", "db")
-    play.core.add_unit("db", now=play.now)
+    units.add(play.state, "db", now=play.now)
     play.settle()
     assert {unit.principal for unit in play.state.units if unit.application == "agent"} == {"db/0", "db/1"}
 
@@ -197,12 +212,12 @@ def test_a_failed_hook_is_retried_later_and_later():
     play.deploy(WEB)
     play.settle()
     assert play.state.agents["web/0"].failed is not None
-    status = play.core.status(play.now)["applications"]["web"]["units"]["web/0"]
-    assert status["workload-status"]["message"] == 'hook failed: "start"'
+    shown = status.full(play.state, play.now)["applications"]["web"]["units"]["web/0"]
+    assert shown["workload-status"]["message"] == 'hook failed: "start"'
     times = []
     while play.state.agents["web/0"].failed:
         failed = play.now
-        wake = play.core.wake_at(play.now)
+        wake = timers.next_time(play.state, play.now)
         assert wake is not None
         times.append(wake - failed)
         play.now = wake
@@ -217,23 +232,23 @@ def test_resolved_retries_or_goes_on(retry, expected):
     play = Play(charm=lambda run: next(failures) if run.name == "start" else 0)
     play.deploy(WEB)
     play.settle()
-    play.core.resolved("web/0", retry=retry)
+    units.resolve(play.state, "web/0", retry=retry)
     play.settle()
     assert [name for name in play.names("web/0") if name == "start"] == expected
     assert play.state.agents["web/0"].started
     with pytest.raises(ModelError, match='unit "web/0" is not in an error state'):
-        play.core.resolved("web/0")
+        units.resolve(play.state, "web/0")
 
 
 def test_leadership_passes_when_the_lease_is_over(play):
     play.deploy(DB, units=2)
     play.settle()
-    play.core.remove_unit(["db/0"], now=play.now)
+    units.remove(play.state, ["db/0"], now=play.now)
     play.settle()
-    assert play.core.leader("db") == ""
+    assert leadership.leader(play.state, "db") == ""
     removed = play.now
     play.wait(60)
-    assert play.core.leader("db") == "db/1"
+    assert leadership.leader(play.state, "db") == "db/1"
     assert play.state.applications["db"].lease_start - removed <= 60
     assert play.names("db/1")[-1] == "leader-elected"
 
@@ -241,23 +256,23 @@ def test_leadership_passes_when_the_lease_is_over(play):
 def test_leadership_stays_over_a_short_outage(play):
     play.deploy(DB, units=2)
     play.settle()
-    play.core.machine_down("0", play.now)
+    machines.down(play.state, "0", play.now)
     play.wait(20)
     play.boot("0")
     play.wait(120)
-    assert play.core.leader("db") == "db/0"
+    assert leadership.leader(play.state, "db") == "db/0"
 
 
 def test_a_machine_that_is_down_loses_its_agents(play):
     play.deploy(DB, units=2)
     play.settle()
-    play.core.machine_down("1", play.now)
-    status = play.core.status(play.now)
-    assert status["machines"]["1"]["juju-status"]["current"] == "down"
-    unit = status["applications"]["db"]["units"]["db/1"]
+    machines.down(play.state, "1", play.now)
+    shown = status.full(play.state, play.now)
+    assert shown["machines"]["1"]["juju-status"]["current"] == "down"
+    unit = shown["applications"]["db"]["units"]["db/1"]
     assert (unit["workload-status"]["current"], unit["juju-status"]["current"]) == ("unknown", "lost")
     before = len(play.hooks)
-    play.core.set_config("db", {"size": "8"})
+    configuration.set_options(play.state, "db", {"size": "8"})
     play.settle()
     assert play.hooks[before:] == [("db/0", "config-changed")]
     play.boot("1")
@@ -268,19 +283,19 @@ def test_a_machine_that_is_down_loses_its_agents(play):
 def test_survivors_of_a_lost_machine_run_departed(play):
     play.deploy(DB, units=2)
     play.settle()
-    play.core.machine_down("1", play.now)
+    machines.down(play.state, "1", play.now)
     with pytest.raises(ModelError, match=r'machine 1 has unit\(s\) "db/1" assigned'):
-        play.core.remove_machine("1", now=play.now)
-    play.core.remove_machine("1", now=play.now, force=True)
+        machines.remove(play.state, "1", now=play.now)
+    machines.remove(play.state, "1", now=play.now, force=True)
     play.settle()
     assert play.names("db/0")[-1] == "cluster-relation-departed"
-    assert set(play.core.status(play.now)["machines"]) == {"0"}
+    assert set(status.full(play.state, play.now)["machines"]) == {"0"}
 
 
 def test_a_new_charm_is_told_with_upgrade_charm_and_config_changed(play):
     play.deploy(DB)
     play.settle()
-    url = play.core.refresh("db", DB, archive="new.charm", now=play.now)
+    url = applications.refresh(play.state, "db", DB, archive="new.charm", now=play.now)
     play.settle()
     assert url == "local:db-1"
     assert play.names("db/0")[-2:] == ["upgrade-charm", "config-changed"]
@@ -290,16 +305,16 @@ def test_a_new_resource_is_told_with_upgrade_charm():
     play = Play()
     play.deploy(charm("app", resources=["blob"]), resources={"blob": ("/a", "one")})
     play.settle()
-    play.core.attach_resource("app", "blob", "/b", "one")
+    applications.attach_resource(play.state, "app", "blob", "/b", "one")
     play.settle()
     assert "upgrade-charm" not in play.names("app/0"), "the same file is no change"
-    play.core.attach_resource("app", "blob", "/b", "two")
+    applications.attach_resource(play.state, "app", "blob", "/b", "two")
     play.settle()
     assert play.names("app/0")[-2:] == ["upgrade-charm", "config-changed"]
 
 
 def test_update_status_comes_at_its_interval(play):
-    play.core.set_model_config({"update-status-hook-interval": "10m"}, play.now)
+    configuration.set_model(play.state, {"update-status-hook-interval": "10m"}, play.now)
     play.deploy(WEB)
     play.settle()
     play.wait(3600)
@@ -312,7 +327,7 @@ def test_an_application_goes_with_all_it_has(play):
     play.deploy(AGENT)
     play.integrate("web", "db")
     play.integrate("agent", "db")
-    play.core.remove_application("db", now=play.now)
+    applications.remove(play.state, "db", now=play.now)
     play.settle()
     assert {application.name for application in play.state.applications} == {"web", "agent"}
     assert [unit.name for unit in play.state.units] == ["web/0"]
@@ -328,7 +343,7 @@ def removed_with_two_relations(charm_of_web) -> Play:
     play.settle()
     play.integrate("db", "web")
     play.integrate("cache", "web")
-    play.core.remove_application("web", now=play.now)
+    applications.remove(play.state, "web", now=play.now)
     return play
 
 
@@ -356,9 +371,9 @@ def test_the_last_hook_of_a_relation_may_come_when_that_is_gone():
         if not due:
             break
         run = due[0]
-        if play.core.relation_may_be_gone(run):
+        if relations.may_be_gone(play.state, run):
             possible.add((run.unit, run.name))
-        if play.core.relation_is_gone(run):
+        if relations.is_gone(play.state, run):
             certain.add((run.unit, run.name))
         play.hooks.append((run.unit, run.name))
         play.end(play.core.begin(run, play.now, relation_gone=(run.unit, run.name) in certain))
@@ -385,9 +400,9 @@ def test_a_relation_that_ends_alone_is_there_in_its_last_hook(play):
     play.deploy(WEB)
     play.settle()
     play.integrate("db", "web")
-    play.core.remove_application("web", now=play.now)
+    applications.remove(play.state, "web", now=play.now)
     while due := play.core.due(play.now):
-        assert not play.core.relation_may_be_gone(due[0])
+        assert not relations.may_be_gone(play.state, due[0])
         play.play(due[0])
     assert "sql-relation-broken" in play.names("db/0")
 
@@ -399,10 +414,10 @@ def test_a_unit_whose_hooks_fail_while_its_application_is_removed_is_given_up():
     )
     play.settle()
     play.wait(50)
-    assert set(play.core.status(play.now)["applications"]["web"]["units"]) == {"web/1"}
+    assert set(status.full(play.state, play.now)["applications"]["web"]["units"]) == {"web/1"}
     assert play.names("web/1").count("sql-relation-broken") > 2
     play.wait(20)
-    assert "web" not in play.core.status(play.now)["applications"]
+    assert "web" not in status.full(play.state, play.now)["applications"]
     assert not {"stop", "remove"} & set(play.names("web/1"))
     assert {"stop", "remove"} <= set(play.names("web/0"))
     assert set(play.names("db/0")) >= {"sql-relation-broken"}
@@ -412,7 +427,7 @@ def test_a_unit_that_is_removed_alone_is_not_given_up():
     play = Play(charm=lambda run: int(run.name == "stop"))
     play.deploy(DB, units=2)
     play.settle()
-    play.core.remove_unit(["db/1"], now=play.now)
+    units.remove(play.state, ["db/1"], now=play.now)
     play.wait(600)
     assert "db/1" in play.state.units
 
@@ -420,9 +435,9 @@ def test_a_unit_that_is_removed_alone_is_not_given_up():
 def test_a_model_is_destroyed_with_its_machines(play):
     play.deploy(DB, units=2)
     play.deploy(WEB)
-    play.core.add_machine(base=BASE, now=play.now)
+    machines.add(play.state, base=BASE, now=play.now)
     play.integrate("web", "db")
-    play.core.destroy_model(now=play.now)
+    models.destroy(play.state, now=play.now)
     play.settle()
     assert not len(play.state.applications)
     assert not len(play.state.machines)
@@ -444,38 +459,51 @@ def test_a_stored_state_is_taken_up_where_it_was(play):
     play.deploy(DB, units=2)
     play.deploy(WEB)
     play.deploy(AGENT)
-    play.core.integrate("web", "db", now=play.now)
-    play.core.integrate("agent", "db", now=play.now)
+    relations.integrate(play.state, "web", "db", now=play.now)
+    relations.integrate(play.state, "agent", "db", now=play.now)
     for _ in range(20):
         play.step()
     play.store()
     rows = [(table, key, text) for (table, key), text in play.rows.items()]
-    again = State.load(rows)
-    restarted = Core(again, Ids(__import__("random").Random(2)))
-    restarted.recover(play.now)
-    assert restarted.due(play.now) == play.core.due(play.now)
-    assert restarted.status(play.now) == play.core.status(play.now)
+    again = State.load(rows, play.state.ids)
+    hooks.recover(again, play.now)
+    assert Core(again).due(play.now) == play.core.due(play.now)
+    assert status.full(again, play.now) == status.full(play.state, play.now)
+
+
+def deploy(state, name, base=BASE):
+    wanted = applications.Deployment(name=name, charm=DB, archive="", base=base)
+    applications.deploy(state, wanted, now=0)
 
 
 @pytest.mark.parametrize(
     ("verb", "message"),
     [
-        (lambda core: core.add_unit("nope", now=0), 'application "nope" not found'),
-        (lambda core: core.add_unit("db", to=["7"], now=0), "machine 7 not found"),
-        (lambda core: core.add_unit("agent", now=0), "is a subordinate"),
-        (lambda core: core.integrate("db", "nope", now=0), 'application "nope" not found'),
-        (lambda core: core.integrate("db:nope", "web", now=0), 'application "db" has no "nope" relation'),
-        (lambda core: core.integrate("db", "db", now=0), "no relations found"),
-        (lambda core: core.remove_relation("db", "web", now=0), 'relation "db web" not found'),
-        (lambda core: core.set_config("db", {"nope": "1"}), 'unknown option "nope"'),
-        (lambda core: core.set_config("db", {"size": "big"}), 'option "size" expected int, got "big"'),
-        (lambda core: core.remove_unit(["db/9"], now=0), 'unit "db/9" does not exist'),
-        (lambda core: core.deploy("db", DB, archive="", base=BASE, now=0), "application already exists"),
-        (lambda core: core.deploy("9db", DB, archive="", base=BASE, now=0), 'invalid application name "9db"'),
-        (lambda core: core.deploy("x", DB, archive="", base="debian@12", now=0), "is not supported by charm"),
-        (lambda core: core.enqueue_action(["db/0"], "nope", {}, 0), 'action "nope" not defined'),
-        (lambda core: core.set_model_config({"update-status-hook-interval": "1s"}, 0), "from 1m to 60m"),
-        (lambda core: core.bind("db", {"sql": "dmz"}), 'space "dmz" not found'),
+        (lambda state: units.add(state, "nope", now=0), 'application "nope" not found'),
+        (lambda state: units.add(state, "db", to=["7"], now=0), "machine 7 not found"),
+        (lambda state: units.add(state, "agent", now=0), "is a subordinate"),
+        (lambda state: relations.integrate(state, "db", "nope", now=0), 'application "nope" not found'),
+        (
+            lambda state: relations.integrate(state, "db:nope", "web", now=0),
+            'application "db" has no "nope" relation',
+        ),
+        (lambda state: relations.integrate(state, "db", "db", now=0), "no relations found"),
+        (lambda state: relations.remove(state, "db", "web", now=0), 'relation "db web" not found'),
+        (lambda state: configuration.set_options(state, "db", {"nope": "1"}), 'unknown option "nope"'),
+        (
+            lambda state: configuration.set_options(state, "db", {"size": "big"}),
+            'option "size" expected int, got "big"',
+        ),
+        (lambda state: units.remove(state, ["db/9"], now=0), 'unit "db/9" does not exist'),
+        (lambda state: deploy(state, "db"), "application already exists"),
+        (lambda state: deploy(state, "9db"), 'invalid application name "9db"'),
+        (lambda state: deploy(state, "x", "debian@12"), "is not supported by charm"),
+        (lambda state: actions.enqueue(state, ["db/0"], "nope", {}, 0), 'action "nope" not defined'),
+        (
+            lambda state: configuration.set_model(state, {"update-status-hook-interval": "1s"}, 0),
+            "from 1m to 60m",
+        ),
+        (lambda state: configuration.bind(state, "db", {"sql": "dmz"}), 'space "dmz" not found'),
     ],
 )
 def test_what_cannot_be_is_refused_with_nothing_changed(play, verb, message):
@@ -483,5 +511,5 @@ def test_what_cannot_be_is_refused_with_nothing_changed(play, verb, message):
         play.deploy(wanted)
     play.settle()
     with pytest.raises(ModelError, match=message):
-        verb(play.core)
+        verb(play.state)
     assert play.state.drain() == {}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pytest
 
-from openinfra_model.core import ModelError
+from openinfra_model.core import ModelError, status
 
 from .play import Play, charm
 
@@ -32,8 +32,8 @@ def play() -> Play:
 
 
 def test_the_status_of_some_applications(play):
-    whole = play.core.status(play.now)
-    shown = play.core.status(play.now, applications=["web", "app"])
+    whole = status.full(play.state, play.now)
+    shown = status.full(play.state, play.now, applications=["web", "app"])
     assert shown["machines"] == whole["machines"]
     assert list(shown["applications"]) == ["app", "web"]
     assert shown["applications"]["app"]["units"] == whole["applications"]["app"]["units"]
@@ -46,7 +46,7 @@ def test_the_status_of_some_applications(play):
 def test_the_status_of_what_is_not_there_is_refused(play):
     """What Juju shows of such a name was not seen."""
     with pytest.raises(ModelError, match='application "nobody" not found'):
-        play.core.status(play.now, applications=["web", "nobody"])
+        status.full(play.state, play.now, applications=["web", "nobody"])
 
 
 def test_a_local_subordinate_is_taken(play):

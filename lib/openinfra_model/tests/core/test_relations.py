@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from openinfra_model.core import ModelError
+from openinfra_model.core import ModelError, machines, relations, units
 from openinfra_model.core.entities import Network
 
 from .play import Play, charm
@@ -26,7 +26,7 @@ def test_an_ambiguous_relation_names_what_it_could_be(play):
     play.deploy(DB)
     play.deploy(WEB)
     with pytest.raises(ModelError) as refused:
-        play.core.integrate("web", "db", now=play.now)
+        relations.integrate(play.state, "web", "db", now=play.now)
     assert str(refused.value) == (
         'ambiguous relation: "web db" could refer to "web:sql db:admin"; "web:sql db:sql"'
     )
@@ -45,7 +45,7 @@ def test_a_container_scoped_relation_needs_a_subordinate(play):
     play.deploy(principal)
     play.deploy(APP)
     with pytest.raises(ModelError, match="no relations found"):
-        play.core.integrate("principal:host", "app", now=play.now)
+        relations.integrate(play.state, "principal:host", "app", now=play.now)
 
 
 def test_an_endpoint_has_no_more_relations_than_its_limit(play):
@@ -55,7 +55,7 @@ def test_an_endpoint_has_no_more_relations_than_its_limit(play):
     play.deploy(DB, "other")
     play.integrate("web", "db:sql")
     with pytest.raises(ModelError, match="would exceed its maximum relation limit of 1"):
-        play.core.integrate("web", "other:sql", now=play.now)
+        relations.integrate(play.state, "web", "other:sql", now=play.now)
 
 
 def test_a_relation_cannot_be_twice(play):
@@ -63,7 +63,7 @@ def test_a_relation_cannot_be_twice(play):
     play.deploy(WEB)
     play.integrate("web", "db:sql")
     with pytest.raises(ModelError, match="relation web:sql db:sql already exists"):
-        play.core.integrate("db:sql", "web", now=play.now)
+        relations.integrate(play.state, "db:sql", "web", now=play.now)
 
 
 def test_a_relation_that_is_removed_by_force_leaves_nothing_behind(play):
@@ -71,7 +71,7 @@ def test_a_relation_that_is_removed_by_force_leaves_nothing_behind(play):
     play.deploy(WEB)
     play.integrate("web", "db:sql")
     before = len(play.hooks)
-    play.core.remove_relation("web", "db", now=play.now, force=True)
+    relations.remove(play.state, "web", "db", now=play.now, force=True)
     play.settle()
     assert play.hooks[before:] == []
     assert set(play.state.agents["web/0"].memberships) == set()
@@ -81,10 +81,10 @@ def test_a_unit_in_error_goes_when_its_error_is_resolved():
     world = Play(charm=lambda run: int(run.name == "start"))
     world.deploy(APP)
     world.settle()
-    world.core.remove_unit(["app/0"], now=world.now)
+    units.remove(world.state, ["app/0"], now=world.now)
     world.settle()
     assert "app/0" in world.state.units
-    world.core.resolved("app/0", retry=False)
+    units.resolve(world.state, "app/0", retry=False)
     world.settle()
     assert world.names("app/0")[-2:] == ["stop", "remove"]
     assert "app/0" not in world.state.units
@@ -92,7 +92,7 @@ def test_a_unit_in_error_goes_when_its_error_is_resolved():
 
 def test_a_unit_that_was_never_installed_goes_without_hooks(play):
     play.deploy(APP)
-    play.core.remove_unit(["app/0"], now=play.now)
+    units.remove(play.state, ["app/0"], now=play.now)
     play.settle()
     assert play.hooks == []
     assert "app/0" not in play.state.units
@@ -104,7 +104,7 @@ def test_a_new_address_is_published_and_told(play):
     play.integrate("web", "db:sql")
     before = len(play.hooks)
     network = Network(address="10.0.0.77", cidr="10.0.0.0/24")
-    play.core.machine_provisioned("0", instance_id="i-0", hostname="h-0", network=network, now=play.now)
+    machines.provisioned(play.state, "0", instance_id="i-0", hostname="h-0", network=network, now=play.now)
     play.settle()
     assert sorted(play.hooks[before:]) == [("db/0", "config-changed"), ("web/0", "sql-relation-changed")]
     assert play.state.relations["1"].units["db/0"].content["ingress-address"] == "10.0.0.77"

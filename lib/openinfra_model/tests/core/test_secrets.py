@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from openinfra_model.core import ModelError
+from openinfra_model.core import ModelError, applications, relations, secrets, show, units
 from openinfra_model.core.secrets import next_rotation
 
 from .play import Play, charm
@@ -20,7 +20,7 @@ def play() -> Play:
     world = Play()
     world.deploy(OWNER, units=2)
     world.deploy(READER)
-    world.core.integrate("owner", "reader", now=world.now)
+    relations.integrate(world.state, "owner", "reader", now=world.now)
     world.settle()
     return world
 
@@ -52,7 +52,7 @@ def test_a_secret_is_read_only_by_whom_it_was_granted_to(play):
 def test_a_grant_ends_with_its_relation(play):
     secret = add(play)
     grant(play, secret)
-    play.core.remove_relation("owner", "reader", now=play.now)
+    relations.remove(play.state, "owner", "reader", now=play.now)
     play.settle()
     assert read(play, "reader/0", secret).stderr == "ERROR permission denied\n"
 
@@ -152,28 +152,28 @@ def test_secrets_go_with_their_owner(play):
     add(play)
     in_hook(play, "owner/1", lambda run: run.tool("secret-add", "--owner", "unit", "key=x"))
     assert len(play.state.secrets) == 2
-    play.core.remove_unit(["owner/1"], now=play.now)
+    units.remove(play.state, ["owner/1"], now=play.now)
     play.settle()
     assert len(play.state.secrets) == 1
-    play.core.remove_application("owner", now=play.now)
+    applications.remove(play.state, "owner", now=play.now)
     play.settle()
     assert len(play.state.secrets) == 0
 
 
 def test_the_operators_secret(play):
-    uri = play.core.add_secret("token", {"key": "one"}, now=play.now)
+    uri = secrets.add_user_secret(play.state, "token", {"key": "one"}, now=play.now)
     with pytest.raises(ModelError, match='secret with name "token" already exists'):
-        play.core.add_secret("token", {"key": "one"}, now=play.now)
+        secrets.add_user_secret(play.state, "token", {"key": "one"}, now=play.now)
     assert read(play, "reader/0", uri).exit_code == 1
-    play.core.grant_secret("token", ["reader"])
+    secrets.grant_user_secret(play.state, "token", ["reader"])
     assert read(play, "reader/0", uri, "key").stdout == "one\n"
-    play.core.update_secret(uri, content={"key": "two"}, now=play.now)
+    secrets.update_user_secret(play.state, uri, content={"key": "two"}, now=play.now)
     play.settle()
     assert play.names("reader/0")[-1] == "secret-changed"
-    shown = play.core.show_secret("token", reveal=True)
+    shown = show.secret(play.state, "token", reveal=True)
     assert next(iter(shown.values()))["content"] == {"Data": {"key": "two"}}
-    assert "content" not in next(iter(play.core.show_secret("token").values()))
-    play.core.remove_secret("token")
+    assert "content" not in next(iter(show.secret(play.state, "token").values()))
+    secrets.remove_user_secret(play.state, "token")
     assert read(play, "reader/0", uri).stderr == "ERROR getting latest secret revision: secret not found\n"
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import ops.hookcmds
 import pytest
 
+from openinfra_model.core import actions, configuration, relations
+
 from .play import Play, Run, charm
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def in_hook(play: Play, unit: str, body: Callable[[Run], Any], *, code: int = 0)
         return 0
 
     play.charm = once
-    play.core.enqueue_exec([unit], "body", now=play.now)
+    actions.enqueue_exec(play.state, [unit], "body", now=play.now)
     play.settle()
     return found[0]
 
@@ -50,7 +52,7 @@ def play() -> Play:
     world = Play()
     world.deploy(APP, units=2, resources={"blob": ("/store/blob", "1")})
     world.deploy(CLIENT)
-    world.core.integrate("app", "client", now=world.now)
+    relations.integrate(world.state, "app", "client", now=world.now)
     world.settle()
     return world
 
@@ -230,7 +232,7 @@ def test_a_port_of_a_machine_belongs_to_one_unit(play):
 
 def test_credentials_need_trust(play):
     assert in_hook(play, "app/0", lambda run: run.tool("credential-get")).exit_code == 1
-    play.core.trust("app", trusted=True)
+    configuration.set_trust(play.state, "app", trusted=True)
     assert in_hook(play, "app/0", lambda run: run.ask("credential-get"))["type"] == "lxd"
 
 

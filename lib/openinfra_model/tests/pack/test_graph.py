@@ -6,8 +6,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from openinfra_model.bundle import load
-from openinfra_model.document import DocumentError
-from openinfra_model.graph import add_arguments, draw, run
+from openinfra_model.cli import developer
+from openinfra_model.cli.client import Client, CliError
+from openinfra_model.devtools.graph import draw
 
 RIDER = """\
 name: rider
@@ -80,15 +81,18 @@ def test_is_the_same_each_time(path):
     assert draw(load(path)) == draw(load(path))
 
 
-def test_the_command_writes_a_file_or_to_the_screen(path, tmp_path):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
+def test_the_command_writes_a_file_or_to_the_screen(path, tmp_path, capsys):
     output = tmp_path / "model.svg"
 
-    (shown,) = run(parser.parse_args([str(path)]), tmp_path)
-    (told,) = run(parser.parse_args([str(path), "--output", str(output)]), tmp_path)
+    run(bundle=path, overlay=[], output=None)
+    shown = capsys.readouterr().out
+    run(bundle=path, overlay=[], output=output)
 
-    assert told == f"{output}: drawn"
-    assert output.read_text() == shown + "\n"
-    with pytest.raises(DocumentError, match="absent"):
-        list(run(parser.parse_args([str(tmp_path / "absent.yaml")]), tmp_path))
+    assert capsys.readouterr().out == f"{output}: drawn\n"
+    assert output.read_text() == shown
+    with pytest.raises(CliError, match="absent"):
+        run(bundle=tmp_path / "absent.yaml", overlay=[], output=None)
+
+
+def run(**arguments):
+    developer.graph(Client(), argparse.Namespace(**arguments))

@@ -7,8 +7,11 @@ import zipfile
 
 import pytest
 
-from openinfra_model import pack
-from openinfra_model.charm import Base, Charm
+from openinfra_model.charm import Base
+from openinfra_model.charm_archive import read_archive
+from openinfra_model.cli import developer
+from openinfra_model.cli.client import Client
+from openinfra_model.devtools import pack
 
 PROJECT = """\
 name: openinfra-probe
@@ -119,7 +122,7 @@ def test_an_archive_holds_what_juju_and_the_charm_need(root):
 def test_charmcraft_yaml_is_split_as_charmcraft_does(root):
     (packed,) = pack.pack(root)
 
-    charm = Charm.from_archive(packed.path)
+    charm = read_archive(packed.path)
     with zipfile.ZipFile(packed.path) as archive:
         metadata = archive.read("metadata.yaml").decode()
 
@@ -223,13 +226,13 @@ def test_names_a_charm_without_a_program(root):
         pack.pack(root)
 
 
-def test_the_command_tells_what_it_did(root):
-    parser = argparse.ArgumentParser()
-    pack.add_arguments(parser)
+def test_the_command_tells_what_it_did(root, monkeypatch, capsys):
+    monkeypatch.setattr(developer, "ROOT", root)
 
-    (line,) = pack.run(parser.parse_args(["probe"]), root)
-    assert line.startswith("build/openinfra-probe.charm: packed, sha256 ")
-    (line,) = pack.run(parser.parse_args([]), root)
-    assert line.startswith("build/openinfra-probe.charm: unchanged, sha256 ")
-    (line,) = pack.run(parser.parse_args(["--stage"]), root)
-    assert line == "build/stage/probe: ready for charmcraft pack"
+    def told(*names, stage=False):
+        developer.pack(Client(), argparse.Namespace(names=names, stage=stage))
+        return capsys.readouterr().out
+
+    assert told("probe").startswith("build/openinfra-probe.charm: packed, sha256 ")
+    assert told().startswith("build/openinfra-probe.charm: unchanged, sha256 ")
+    assert told(stage=True) == "build/stage/probe: ready for charmcraft pack\n"

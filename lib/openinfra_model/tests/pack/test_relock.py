@@ -1,13 +1,12 @@
 """Locking: what OpenStack's constraints say, what overrides and pins change, and what nobody may leave open."""
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from openinfra_model import pack, relock
-from openinfra_model.relock import RelockError
+from openinfra_model.devtools import pack, relock
+from openinfra_model.devtools.relock import RelockError
 
 RELEASES = """\
 packages = ["probe"]
@@ -72,7 +71,7 @@ def root(tmp_path):
 
 def run(root, *names, constraints=None):
     given = [f"2026.1={root / 'constraints.txt'}"] if constraints is None else constraints
-    return list(relock.run(argparse.Namespace(names=names, constraints=given), root))
+    return list(relock.lock(root, names, given))
 
 
 LOCK = "charms/probe/src/releases/2026.1/python3.13.txt"

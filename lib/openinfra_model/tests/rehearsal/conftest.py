@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from openinfra_model import bundle
-from openinfra_model.rehearsal.world import Stage
+from openinfra_model.rehearsal.stage import Stage
 
 METADATA = """\
 name: {name}

@@ -8,13 +8,14 @@ import pytest
 
 from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.testing import Disk, MemoryMachine, Twin
-from openinfra_model.rehearsal import credentials, operator, served
+from openinfra_model.rehearsal import commands, credentials, operator, served
+from openinfra_model.rehearsal.commands import NotPlayedError
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.play import CALM, Listed, Play, Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal
 from openinfra_model.rehearsal.served import Served
-from openinfra_model.rehearsal.world import NotPlayedError, Stage
+from openinfra_model.rehearsal.stage import Stage
 
 ALONE = Plot(faults=())
 
@@ -188,7 +189,7 @@ def test_an_operators_secret_is_granted_and_changed(stage):
     assert [grant.grantee for grant in secret.grants] == ["alpha"]
     assert secret.latest == 2
     assert set(world.credentials) == {"one", "two"}
-    assert world._options(["key=secret:site"]) == {"key": f"secret:{secret.id}"}
+    assert commands._options(world.state, ["key=secret:site"]) == {"key": f"secret:{secret.id}"}
 
 
 def test_a_wrong_clock_is_right_in_the_end(stage):
@@ -347,7 +348,7 @@ def test_an_operator_keeps_what_a_quorum_needs(stage):
 
 def test_a_unit_is_given_up_where_its_machine_stays_and_the_others_bear_it(stage):
     world = play(stage(units=3)).world
-    world.do("add-unit beta --to 0")
+    commands.do(world, "add-unit beta --to 0")
     rare = operator.undertakings(world, lambda options: options - 1)[-2]
     assert next(rare()) == "remove-unit beta/3 --force"
     door = world.twins["beta"] = Door()
@@ -359,7 +360,7 @@ def test_a_unit_is_given_up_where_its_machine_stays_and_the_others_bear_it(stage
 def test_a_machine_that_never_comes_back_goes_with_the_last_of_its_units(stage):
     played = play(stage(units=3), Plot(operations=("lose-machine 1", "add-unit beta"), faults=()))
     assert not played.world.machines["1"].powered
-    played.world.do("remove-unit alpha/1 --force")
+    commands.do(played.world, "remove-unit alpha/1 --force")
     played.world.make()
     assert "1" not in played.world.machines
     assert played.world.given_up == {"alpha/1": "1"}
@@ -502,7 +503,7 @@ def test_a_job_whose_end_is_not_on_record_begins_anew_while_an_operator_goes_on(
             yield f"run {unit} show"
             yield f"run {unit} dance"  # which is refused
 
-    works = "from openinfra_charm import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
+    works = "from openinfra_charm.daemon import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
     charms, runs = stage(works), []
     charms.codes["alpha"].module("word").run = lambda job: runs.append(job.machine.name)
     played = Play(charms, Plot(faults=("record",), most_faults=1), Storm())

@@ -22,14 +22,17 @@ def setup(device: str) -> None:
     """Make a cluster of one monitor, one manager and one OSD with the charm's own workload modules."""
     import yaml
 
+    import options
     from ceph import Ceph
     from cephx import new_key
+    from identity import Identity
+    from members import Member
     from pools import create_pool
     from source import Source
-    from state import Config, Identity, Member, Settings, State
+    from state import Config, Settings, State
 
-    options = yaml.safe_load(pathlib.Path("/srv/payload/charms/ceph/config.yaml").read_text())["options"]
-    values = {name.replace("-", "_"): option["default"] for name, option in options.items()}
+    declared = yaml.safe_load(pathlib.Path("/srv/payload/charms/ceph/config.yaml").read_text())["options"]
+    values = {name.replace("-", "_"): option["default"] for name, option in declared.items()}
     values |= {
         "monitor_count": 1,
         "failure_domain": "osd",
@@ -55,7 +58,7 @@ def setup(device: str) -> None:
     ceph.render(state)
     # As one hook after the other would.
     assert any(ceph.run_monitor(state) for _ in range(TIMES)), "the monitor is not in quorum"
-    ceph.configure(state.settings.at_run_time(), {})
+    options.change(ceph.admin, state.settings.at_run_time(), {})
     ceph.osds.create(os.path.realpath(device))
     ceph.apply()
     create_pool(ceph.admin, POOL, replicas=1, pg_num=8, application="soak")

@@ -64,6 +64,8 @@ def disclaim(machine: Machine, thing: str, unit: str) -> None:
 def install(machine: Machine, application: str, packages: Iterable[str], *, release: str = "") -> bool:
     """Install what is missing of an application's packages, and record them as needed; return whether it did.
 
+    What an earlier version of the application needed, and this one does not, is removed as `uninstall` does.
+
     Args:
         machine: Where.
         application: The application.
@@ -73,7 +75,9 @@ def install(machine: Machine, application: str, packages: Iterable[str], *, rele
     machine.let_services_start()
     wanted = sorted(packages)
     installed = machine.package_versions(wanted)
-    if set(wanted) != _lines(machine, f"{PACKAGES}/{application}"):
+    before = _lines(machine, f"{PACKAGES}/{application}")
+    if set(wanted) != before:
+        _remove(machine, _unneeded(machine, application, before - set(wanted)))
         new = set(wanted) - machine.kept_packages()
         _write_lines(machine, INSTALLED, _lines(machine, INSTALLED) | new)
         if present := sorted(new & installed.keys()):
@@ -90,16 +94,8 @@ def uninstall(machine: Machine, application: str) -> None:
 
     What another application's packages depend on is needed too.
     """
-    own = _lines(machine, f"{PACKAGES}/{application}") & _lines(machine, INSTALLED)
-    others = {
-        name
-        for other in machine.list_folder(PACKAGES)
-        if other != application
-        for name in _lines(machine, f"{PACKAGES}/{other}")
-    }
-    unused = own - others
-    if present := sorted(machine.package_versions(unused)):
-        machine.remove_packages(present)
+    unused = _unneeded(machine, application, _lines(machine, f"{PACKAGES}/{application}"))
+    _remove(machine, unused)
     _forget(machine, application, unused)
 
 
@@ -134,13 +130,36 @@ def remove_checks(machine: Machine, application: str) -> None:
         machine.remove(f"/usr/lib/openinfra/{kind}.d/{application}")
 
 
+def _unneeded(machine: Machine, application: str, packages: set[str]) -> set[str]:
+    """Return those of an application's packages that this machine did not have before and that no other here needs."""
+    others = {
+        name
+        for other in machine.list_folder(PACKAGES)
+        if other != application
+        for name in _lines(machine, f"{PACKAGES}/{other}")
+    }
+    return (packages & _lines(machine, INSTALLED)) - others
+
+
+def _remove(machine: Machine, packages: set[str]) -> None:
+    if present := sorted(machine.package_versions(packages)):
+        machine.remove_packages(present)
+    if packages:
+        _keep_installed(machine, _lines(machine, INSTALLED) - packages)
+
+
+def _keep_installed(machine: Machine, packages: set[str]) -> None:
+    """Record what was not asked for on this machine before an application did."""
+    if packages:
+        _write_lines(machine, INSTALLED, packages)
+    else:
+        machine.remove(INSTALLED)
+
+
 def _forget(machine: Machine, application: str, packages: set[str]) -> None:
     """Take an application off the record, and packages that nobody here removes any more."""
     machine.remove(f"{PACKAGES}/{application}")
-    if left := _lines(machine, INSTALLED) - packages:
-        _write_lines(machine, INSTALLED, left)
-    else:
-        machine.remove(INSTALLED)
+    _keep_installed(machine, _lines(machine, INSTALLED) - packages)
 
 
 def _lines(machine: Machine, path: str) -> set[str]:

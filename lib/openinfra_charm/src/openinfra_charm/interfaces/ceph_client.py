@@ -106,6 +106,13 @@ def is_done(relation: ops.Relation, unit: ops.Unit, request: Request) -> bool:
     return is_answered(relation, unit, request) and not _given(relation, unit, request).get("exit-code")
 
 
+def is_asked(relation: ops.Relation, unit: ops.Unit, client: ops.Unit | None = None) -> bool:
+    """Return whether a client's unit, or any of them, has asked for something that this unit has not carried out."""
+    clients = [client] if client in relation.units else list(relation.units)
+    requests = [parse_request(one.name, relation.data[one].get("broker_req", "")) for one in clients]
+    return any(request and not is_done(relation, unit, request) for request in requests)
+
+
 def _given(relation: ops.Relation, unit: ops.Unit, request: Request) -> dict[str, Any]:
     given = relation.data[unit].get(f"broker-rsp-{request.unit.replace('/', '-')}", "{}")
     return databag.load(given, dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,11 @@ NO_START = "/usr/sbin/policy-rc.d"
 """Debian's switch (invoke-rc.d's policy layer) for "do not start services when packages install"."""
 _POLICY = "#!/bin/sh\n# Written by openinfra while it installs packages.\nexit 101\n"
 _APT_LOCK = "/var/lib/dpkg/lock-frontend"
+_STATUS = Path("/var/lib/dpkg/status")
+_PENDING = Path("/var/lib/dpkg/updates")
+"""dpkg's database, which it replaces by a new file, and what is not in that yet (dpkg's lib/dpkg/dbmodify.c)."""
+_ANSWERS = "/run/openinfra/packages.json"
+"""What dpkg-query has said, and of which database."""
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "PYTHONPATH": ""}
 """What keeps apt-get and dpkg from asking, and from restarting services; and a new Python from the old one's modules, which
 a hook's and a job's own path may name."""
@@ -27,11 +33,23 @@ class Packages(Files):
     def package_versions(self, names: Iterable[str]) -> dict[str, str]:
         """Return the versions of those packages that are installed."""
         wanted = tuple(names)
-        if not wanted:
-            return {}  # dpkg-query would tell of all packages there are
-        asked = self.run(
-            "dpkg-query", "-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n", *wanted, check=False
-        )
+        database = _database()
+        known = self._answers(database)
+        if new := [name for name in wanted if name not in known]:
+            known |= dict.fromkeys(new, "") | self._query_versions(new)
+            if database:
+                answers = {"database": database, "versions": known}
+                self.write(_ANSWERS, f"{json.dumps(answers, indent=1, sort_keys=True)}\n")
+        return {name: known[name] for name in wanted if known[name]}
+
+    def _answers(self, database: str) -> dict[str, str]:
+        """Return the versions that dpkg-query has said before (empty: not installed), as long as its database is the same."""
+        answers = json.loads((database and self.read(_ANSWERS)) or "{}")
+        return answers["versions"] if answers.get("database") == database else {}
+
+    def _query_versions(self, names: Iterable[str]) -> dict[str, str]:
+        form = "${Package}\t${db:Status-Status}\t${Version}\n"
+        asked = self.run("dpkg-query", "-W", "-f", form, *names, check=False)
         rows = (line.split("\t") for line in asked.stdout.splitlines())
         return {name: version for name, status, version in rows if status == "installed"}
 
@@ -146,3 +164,12 @@ class Packages(Files):
 
 def _is_ours(policy: str | None) -> bool:
     return policy == _POLICY
+
+
+def _database() -> str:
+    """Return what tells dpkg's database from any other; empty while dpkg is at work, or where it was interrupted."""
+    try:
+        found = _STATUS.stat()
+        return "" if any(_PENDING.iterdir()) else f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+    except FileNotFoundError:
+        return ""

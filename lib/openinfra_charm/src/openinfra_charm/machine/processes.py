@@ -129,6 +129,26 @@ class Processes:
             except http.client.HTTPException as error:
                 raise ConnectionError(f"{socket_path}: {error or type(error).__name__}") from error
 
+    def exchange(self, socket_path: str, data: bytes, *, timeout: float = 10) -> bytes:
+        """Send bytes to a daemon on this machine over its unix socket; return what it answers until it hangs up.
+
+        Args:
+            socket_path: The socket.
+            data: What is sent.
+            timeout: Seconds that each step may take.
+
+        Raises:
+            OSError: Nobody listens there, or no answer came.
+        """
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout)
+            connection.connect(socket_path)
+            connection.sendall(data)
+            parts: list[bytes] = []
+            while part := connection.recv(1 << 16):
+                parts.append(part)
+        return b"".join(parts)
+
     def fetch(self, url: str, *, ca_path: str = "", timeout: float = 10) -> Answer:
         """Send a GET request to a daemon on any machine.
 

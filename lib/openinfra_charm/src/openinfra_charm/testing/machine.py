@@ -126,6 +126,7 @@ class MemoryMachine(Machine):
         self.handlers: dict[str, Callable[[tuple[str, ...], str | None], Result | str | None]] = {}
         self.libraries: dict[str, Any] = {}
         self.sockets: dict[str, Callable[[Request], Answer]] = {}
+        self.streams: dict[str, Callable[[bytes], bytes]] = {}
         self.network: dict[str, Callable[[Request], Answer]] = {}
         self.users: set[str] = {"root"}
         self.software: list[Software] = []
@@ -176,6 +177,7 @@ class MemoryMachine(Machine):
         self.handlers |= software.programs
         self.libraries |= software.libraries
         self.sockets |= software.sockets
+        self.streams |= software.streams
         software.started()
 
     # Its life
@@ -387,6 +389,13 @@ class MemoryMachine(Machine):
         self._change()
         request = Request(method=method, path=path, headers=dict(headers or {}), body=body or "")
         return self.sockets[socket_path](request)
+
+    def exchange(self, socket_path: str, data: bytes, *, timeout: float = 10) -> bytes:
+        """Let the twin answer that listens on the socket."""
+        del timeout
+        if socket_path not in self.streams:
+            raise FileNotFoundError(socket_path)
+        return self.streams[socket_path](data)
 
     def fetch(self, url: str, *, ca_path: str = "", timeout: float = 10) -> Answer:
         """Let the twin answer that listens at the address; over TLS it has to be checked with a CA."""

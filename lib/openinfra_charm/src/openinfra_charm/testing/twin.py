@@ -34,11 +34,14 @@ class Software:
     """Python modules that a package brings."""
     sockets: Mapping[str, Callable[[Request], Answer]]
     """Who answers HTTP requests on a unix socket; it raises OSError while nobody listens."""
+    streams: Mapping[str, Callable[[bytes], bytes]]
+    """Who answers on a unix socket in another way; it raises OSError while nobody listens."""
 
     def __init__(self) -> None:
         self.programs = {}
         self.libraries = {}
         self.sockets = {}
+        self.streams = {}
 
     def version_of(self, package: str) -> str | None:
         """Return the version in which a package of this software is installed."""

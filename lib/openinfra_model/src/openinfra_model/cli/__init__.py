@@ -1,4 +1,4 @@
-"""The command line: Juju's words and formats, and the verbs that prepare and clear this machine."""
+"""The command line: Juju's words and formats, the cloud up and down, and a developer's tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Which module knows which verb: only that one is imported.
 MODULES: Mapping[str, tuple[str, ...]] = {
-    "cloud": ("up", "down", "pack", "relock", "graph", "test"),
+    "cloud": ("up", "down"),
     "models": (
         "add-model", "controllers", "destroy-model", "model-config", "models", "show-model", "switch", "version",
     ),
@@ -23,6 +23,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     ),
     "machines": ("add-machine", "machines", "remove-machine", "scp", "ssh"),
     "operations": ("actions", "cancel-task", "exec", "operations", "run", "show-operation", "show-task"),
+    "developer": ("pack", "relock", "graph", "test"),
     "rehearsal": ("rehearse",),
     "secrets": (
         "add-secret", "grant-secret", "remove-secret", "revoke-secret", "secrets", "show-secret", "update-secret",

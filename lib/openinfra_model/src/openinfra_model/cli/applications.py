@@ -28,15 +28,15 @@ _TO = argument("--to", action="append", default=[], metavar="MACHINE[,MACHINE]",
     argument("--bind", default="", metavar="[SPACE] [ENDPOINT=SPACE]..."),
     argument("--config", action="append", default=[], metavar="KEY=VALUE|FILE"),
     argument("--constraints", action="append", default=[], metavar="KEY=VALUE"),
-    argument("--overlay", action="append", default=[], metavar="FILE", help="of a bundle"),
+    argument("--overlay", action="append", default=[], metavar="FILE", help="bundles only"),
     _RESOURCES,
     argument("--storage", action="append", default=[], metavar="NAME=DIRECTIVE"),
     _TO,
     argument("--trust", action="store_true"),
     argument("--dry-run", action="store_true", help="only show what would be done"),
-    argument("--map-machines", default="", metavar="existing,BUNDLE=MACHINE", help="of a bundle"),
-    argument("--channel", default="", help="ignored: of Charmhub only"),
-    argument("--revision", default="", help="ignored: of Charmhub only"),
+    argument("--map-machines", default="", metavar="existing,BUNDLE=MACHINE", help="bundles only"),
+    argument("--channel", default="", help="ignored: Charmhub only"),
+    argument("--revision", default="", help="ignored: Charmhub only"),
     argument("--force", action="store_true", help="accepted; nothing is skipped"),
 )
 def deploy(client: Client, arguments: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def deploy(client: Client, arguments: argparse.Namespace) -> None:
     path = Path(arguments.charm)
     for option in ("channel", "revision"):
         if getattr(arguments, option):
-            tell(f"WARNING --{option} is of charms from Charmhub: ignored")
+            tell(f"WARNING --{option} is for charms from Charmhub: ignored")
     if path.suffix in {".yaml", ".yml"} or (path / "bundle.yaml").exists():
         file = path if path.is_file() else path / "bundle.yaml"
         deploy_bundle(
@@ -53,7 +53,7 @@ def deploy(client: Client, arguments: argparse.Namespace) -> None:
         return
     if path.is_dir():
         raise CliError(
-            f"deploying from directory {arguments.charm!r} is not supported: pack it, then name the archive"
+            f"cannot deploy directory {arguments.charm!r}: pack the charm, then deploy the archive"
         )
     if not path.exists():
         raise CliError(
@@ -139,14 +139,14 @@ def add_unit(client: Client, arguments: argparse.Namespace) -> None:
 @verb(
     argument("units", nargs="+", metavar="unit"),
     argument("--destroy-storage", action="store_true"),
-    argument("--num-units", type=int, help="of a Kubernetes application only"),
+    argument("--num-units", type=int, help="Kubernetes only"),
     _FORCE,
     _NO_PROMPT,
 )
 def remove_unit(client: Client, arguments: argparse.Namespace) -> None:
     """Remove units."""
     if arguments.num_units is not None:
-        raise CliError("--num-units is for Kubernetes: name the units to remove")
+        raise CliError("--num-units is for Kubernetes only: name the units to remove")
     client.call(
         "remove_unit", names=arguments.units, destroy_storage=arguments.destroy_storage, force=arguments.force
     )
@@ -169,7 +169,7 @@ def remove_application(client: Client, arguments: argparse.Namespace) -> None:
         tell(f"will remove application {name}")
 
 
-@verb(argument("first"), argument("second"), argument("--via", help="of relations between models only"))
+@verb(argument("first"), argument("second"), argument("--via", help="relations between models only"))
 def integrate(client: Client, arguments: argparse.Namespace) -> None:
     """Relate two applications (APPLICATION[:ENDPOINT])."""
     client.call("integrate", first=arguments.first, second=arguments.second)
@@ -211,7 +211,7 @@ def config(client: Client, arguments: argparse.Namespace) -> None:
 @verb(
     argument("application"),
     argument("--remove", action="store_true"),
-    argument("--scope", help="of Kubernetes applications only"),
+    argument("--scope", help="Kubernetes only"),
 )
 def trust(client: Client, arguments: argparse.Namespace) -> None:
     """Let a charm use the cloud's credentials."""

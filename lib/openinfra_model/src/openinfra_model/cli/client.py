@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _START_SECONDS = 20
-_LOOKS = ("show_", "status", "models", "activity", "leader", "instance", "log_file", "wait_for_operation")
+READ_ONLY = (
+    "show_", "status", "models", "activity", "constraints", "leader", "instance", "log_file", "wait_for_operation",
+)  # fmt: skip
 """How the names of verbs begin that change nothing: they may be asked again."""
 
 
@@ -40,12 +42,12 @@ class Client:
         """
         question = {"verb": verb, "model": self.model, "arguments": arguments}
         line = self._ask(question)
-        if not line and verb.startswith(_LOOKS):
+        if not line and verb.startswith(READ_ONLY):
             line = self._ask(question)
         if not line:
             raise CliError(
-                "the controller ended before it had answered: whether it has done what was asked, status tells; "
-                f"why it ended, {self.paths.log / 'controller.log'}"
+                "the controller stopped before it answered: see `openinfra status` for whether the command took effect, "
+                f"and {self.paths.log / 'controller.log'} for why it stopped"
             )
         answer: Mapping[str, Any] = json.loads(line)
         if "error" in answer:
@@ -68,7 +70,9 @@ class Client:
             deadline = time.monotonic() + _START_SECONDS
             while (connection := self._try_to_connect()) is None:
                 if time.monotonic() > deadline:
-                    raise CliError(f"the controller does not start: see {self.paths.log / 'controller.log'}")
+                    raise CliError(
+                        f"the controller did not start within {_START_SECONDS} s: see {self.paths.log / 'controller.log'}"
+                    )
                 time.sleep(0.05)
         return connection
 
@@ -81,7 +85,7 @@ class Client:
             return None
         except PermissionError as error:
             connection.close()
-            raise CliError("the model belongs to root: run the command again with sudo") from error
+            raise CliError("only root can reach the controller: run the command again with sudo") from error
         return connection
 
     def _start(self) -> None:
@@ -94,7 +98,9 @@ class Client:
         try:
             host.require_root()
             if missing := host.missing_packages():
-                raise CliError(f"{', '.join(missing)} missing on this machine: run `./openinfra up` first")
+                raise CliError(
+                    f"packages are missing on this machine ({', '.join(missing)}): run `./openinfra up` first"
+                )
             daemon.start(self.paths, ROOT / "bundles" / "lxd-profile.yaml")
         except (host.HostError, LxdError) as error:
             raise CliError(str(error)) from error

@@ -1,12 +1,10 @@
-"""Verbs on this machine and this clone: the cloud up and down, packing, drawing, testing."""
+"""Verbs on this machine: the cloud up and down."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,14 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model import bundle as bundles
-from openinfra_model import graph as graphs
 from openinfra_model import host
-from openinfra_model import pack as packing
-from openinfra_model import relock as locking
 from openinfra_model.cli.applications import deploy_bundle
 from openinfra_model.cli.client import Client, CliError
 from openinfra_model.cli.models import confirmed
-from openinfra_model.cli.output import table, tell
+from openinfra_model.cli.output import tell
 from openinfra_model.cli.progress import show_until_settled
 from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, seconds, verb
@@ -45,25 +40,21 @@ _BUNDLE = ROOT / "bundles/openinfra.yaml"
 _TRIAL = ROOT / "bundles/overlays/trial.yaml"
 _UP_SECONDS = 1800.0
 _CONTROLLER_STOP_SECONDS = 90
-_SUITES = ("lint", "unit", "contract", "rehearsal", "integration")
-_ENGINE = "engine"
-"""The suite of the engine's own faults, and its name beside those of charms."""
-_FAULTS = ROOT / "tests/faults"
 
 _NEXT = """
 Next:
-  ./openinfra status                    the model; what a unit lacks, its message says
-  ./openinfra actions {application:<18}what an application can be asked for
-  ./openinfra watch                     what runs now and what comes next
+  ./openinfra status                    the model; each unit's message says what it lacks
+  ./openinfra actions {application:<18}what an application can do
+  ./openinfra watch                     what runs now, and what is next
   ./openinfra down                      remove everything again"""
 
 
 @contextmanager
 def _refusals() -> Generator[None]:
-    """Turn what packing, bundles, LXD and this machine refuse into the command line's own error."""
+    """Turn what bundles, LXD and this machine refuse into the command line's own error."""
     try:
         yield
-    except (DocumentError, HostError, LxdError, locking.RelockError, packing.PackError) as error:
+    except (DocumentError, HostError, LxdError) as error:
         raise CliError(str(error)) from error
 
 
@@ -91,7 +82,7 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
         client.call("add_model", name=client.model, config={}, switch=True)
     bundle, overlays = arguments.bundle or _BUNDLE, arguments.overlay
     if bundle == _BUNDLE and not overlays:
-        tell(f"Using {_TRIAL.relative_to(ROOT)}, which fits a small computer; --overlay takes its place")
+        tell(f"Using {_TRIAL.relative_to(ROOT)}, made for small computers (--overlay replaces it)")
         overlays = [str(_TRIAL)]
     deploy_bundle(client, bundle, overlays)
     settled = show_until_settled(client, arguments.wait)
@@ -110,7 +101,7 @@ def down(client: Client, arguments: argparse.Namespace) -> int:
     with _refusals():
         host.require_root()
     if not arguments.no_prompt and not confirmed("This removes every model with its machines and data."):
-        raise CliError("aborted: to go on without a question, use --no-prompt")
+        raise CliError("aborted (use --no-prompt to skip the question)")
     paths = client.paths
     _stop_controller(paths)
     with _refusals():
@@ -124,77 +115,6 @@ def down(client: Client, arguments: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
-@verb(declare=packing.add_arguments)
-def pack(_: Client, arguments: argparse.Namespace) -> None:
-    """Pack charms into `build/`."""
-    with _refusals():
-        for line in packing.run(arguments, ROOT):
-            print(line, flush=True)
-
-
-@verb(declare=locking.add_arguments)
-def relock(_: Client, arguments: argparse.Namespace) -> None:
-    """Lock the releases of OpenStack that charms bring."""
-    with _refusals():
-        for line in locking.run(arguments, ROOT):
-            print(line, flush=True)
-
-
-@verb(declare=graphs.add_arguments)
-def graph(_: Client, arguments: argparse.Namespace) -> None:
-    """Draw a bundle as SVG."""
-    with _refusals():
-        for line in graphs.run(arguments, ROOT):
-            print(line)
-
-
-@verb(
-    argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help=f"a suite of tox.ini (default: {' '.join(_SUITES)}), or a charm",
-    ),
-    argument(
-        "--faults", action="store_true", help="break things on purpose, of all charms or of those named"
-    ),
-)
-def test(_: Client, arguments: argparse.Namespace) -> int:
-    """Run the test suites in their order, each to its end, and show how long each took."""
-    runs: list[tuple[str, tuple[str, ...]]] = [(suite, ()) for suite in arguments.names or _SUITES]
-    if arguments.faults:
-        runs = _fault_runs(arguments.names)
-    rows = [_run_suite(suite, files) for suite, files in runs]
-    tell("\n" + table([("Suite", "Result", "Minutes"), *rows], right=(2,)))
-    return 1 if any(result == "failed" for _, result, _ in rows) else 0
-
-
-def _fault_runs(names: list[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the suites, with their files, that break things of these charms; of all where none is named.
-
-    Raises:
-        CliError: There are no such tests.
-    """
-    files = {
-        path.stem.removeprefix("test_").replace("_", "-"): str(path)
-        for path in sorted(_FAULTS.glob("test_*.py"))
-    }
-    if unknown := sorted(set(names) - {*files, _ENGINE}):
-        raise CliError(f"no tests break {unknown[0]!r}: expected {', '.join([_ENGINE, *files])}")
-    chosen = tuple(path for name, path in files.items() if name in names or not names)
-    engine = [(_ENGINE, ())] if _ENGINE in names or not names else []
-    return [*engine, ("faults", chosen)] if chosen else engine
-
-
-def _run_suite(suite: str, arguments: tuple[str, ...]) -> tuple[str, str, str]:
-    """Run a suite with arguments for pytest; return its row of the table."""
-    started = time.monotonic()
-    command = [f"{sys.prefix}/bin/tox", "run", "-e", suite, *(("--", *arguments) if arguments else ())]
-    done = subprocess.run(command, cwd=ROOT, check=False)
-    minutes = (time.monotonic() - started) / 60
-    return suite, "failed" if done.returncode else "passed", f"{minutes:.1f}"
-
-
 def _install_packages() -> None:
     if missing := host.missing_packages():
         tell(f"Installing on this machine: {', '.join(missing)}")
@@ -203,13 +123,19 @@ def _install_packages() -> None:
 
 def _prepare(paths: Paths) -> None:
     """Pack the charms while LXD starts and the machine image is made."""
+    from openinfra_model.devtools import pack as packing
+
     with ThreadPoolExecutor() as workers:
         packed = workers.submit(packing.pack, ROOT)
         tell("Starting LXD")
         lxd = daemon.start(paths, ROOT / "bundles" / "lxd-profile.yaml")
         tell(f"Preparing the machine image of {_BASE}")
         ensure_image(lxd, _BASE, paths.cache)
-        for charm in packed.result():
+        try:
+            charms = packed.result()
+        except packing.PackError as error:
+            raise CliError(str(error)) from error
+        for charm in charms:
             tell(f"{'Packed' if charm.changed else 'Unchanged:'} {charm.path.relative_to(ROOT)}")
 
 

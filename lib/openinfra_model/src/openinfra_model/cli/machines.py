@@ -23,16 +23,16 @@ _USER_ID = "1000"  # of `ubuntu`, the first user of an image
 
 
 @verb(
-    argument("placement", nargs="?", help="refused: machines are containers of this host"),
+    argument("placement", nargs="?", help="not supported: machines are containers of this host"),
     argument("-n", type=int, default=1),
     argument("--base", default="ubuntu@24.04"),
     argument("--constraints", action="append", default=[], metavar="KEY=VALUE"),
-    argument("--disks", help="refused"),
+    argument("--disks", help="not supported"),
 )
 def add_machine(client: Client, arguments: argparse.Namespace) -> None:
     """Add machines."""
     if arguments.placement or arguments.disks:
-        raise CliError("machines are containers of this host: placements and disks need Juju")
+        raise CliError("machines are containers of this host: placements and --disks are not supported")
     for _ in range(arguments.n):
         machine = client.call("add_machine", base=arguments.base, constraints=" ".join(arguments.constraints))
         tell(f"created machine {machine}")
@@ -42,12 +42,12 @@ def add_machine(client: Client, arguments: argparse.Namespace) -> None:
     argument("machines", nargs="+", metavar="machine"),
     argument("--force", action="store_true", help="with its units, without their hooks"),
     argument("--no-prompt", action="store_true", help="accepted; nothing is asked"),
-    argument("--keep-instance", action="store_true", help="refused"),
+    argument("--keep-instance", action="store_true", help="not supported"),
 )
 def remove_machine(client: Client, arguments: argparse.Namespace) -> None:
     """Remove machines."""
     if arguments.keep_instance:
-        raise CliError("a machine's container goes with it: --keep-instance needs Juju")
+        raise CliError("--keep-instance is not supported: a machine is removed with its container")
     for machine in arguments.machines:
         client.call("remove_machine", machine=machine, force=arguments.force)
         tell(f"will remove machine {machine}")
@@ -63,7 +63,7 @@ def machines(client: Client, arguments: argparse.Namespace) -> None:
 
 @verb(
     argument("--no-host-key-checks", action="store_true", help="accepted; no network is involved"),
-    argument("--container", help="of Kubernetes units only"),
+    argument("--container", help="Kubernetes only"),
     argument("target", metavar="[USER@]TARGET", help="a machine or a unit (APPLICATION/leader)"),
     argument("command", nargs="...", help="instead of a login"),
     passes_on=True,
@@ -82,7 +82,7 @@ def ssh(client: Client, arguments: argparse.Namespace) -> int:
 
 @verb(
     argument("--no-host-key-checks", action="store_true", help="accepted; no network is involved"),
-    argument("--container", help="of Kubernetes units only"),
+    argument("--container", help="Kubernetes only"),
     argument("files", nargs="...", metavar="[TARGET:]PATH"),
     passes_on=True,
 )

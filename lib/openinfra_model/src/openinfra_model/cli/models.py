@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from openinfra_model import JUJU_VERSION
@@ -99,7 +100,7 @@ def switch(client: Client, arguments: argparse.Namespace) -> None:
 def show_model(client: Client, arguments: argparse.Namespace) -> None:
     """Show a model."""
     wanted = arguments.name.rpartition(":")[2].rpartition("/")[2]
-    show(type(client)(wanted or client.model).call("show_model"), arguments.format)
+    show(replace(client, model=wanted or client.model).call("show_model"), arguments.format)
 
 
 @verb(
@@ -107,7 +108,7 @@ def show_model(client: Client, arguments: argparse.Namespace) -> None:
     argument("--no-prompt", action="store_true", help="do not ask"),
     argument("--force", action="store_true", help="without the charms' hooks"),
     argument("--no-wait", action="store_true", help="do not wait for the end"),
-    argument("--destroy-storage", action="store_true", help="storage goes with its machine in any case"),
+    argument("--destroy-storage", action="store_true", help="accepted; storage goes with its machine"),
     argument("--release-storage", action="store_true", help="accepted; storage goes with its machine"),
     argument("-t", "--timeout", help="accepted; the command waits"),
 )
@@ -117,8 +118,8 @@ def destroy_model(client: Client, arguments: argparse.Namespace) -> None:
     if not arguments.no_prompt and not confirmed(
         f'This removes the model "{name}" with its machines and data.'
     ):
-        raise CliError("aborted: to go on without a question, use --no-prompt")
-    type(client)(name).call("destroy_model", force=arguments.force, wait=not arguments.no_wait)
+        raise CliError("aborted (use --no-prompt to skip the question)")
+    replace(client, model=name).call("destroy_model", force=arguments.force, wait=not arguments.no_wait)
 
 
 @verb(

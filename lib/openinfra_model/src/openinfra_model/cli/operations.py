@@ -50,10 +50,13 @@ def run(client: Client, arguments: argparse.Namespace) -> int:
     argument("--machine", action="append", default=[], metavar="MACHINE[,MACHINE]"),
     argument("--all", action="store_true", help="every machine"),
     argument(
-        "--parallel", choices=("true", "false"), default="true", help="beside other commands on the machine"
+        "--parallel",
+        choices=("true", "false"),
+        default="true",
+        help="run beside other commands on the machine",
     ),
     argument("--wait", type=seconds, default=_EXEC_SECONDS, metavar="DURATION"),
-    argument("--operator", action="store_true", help="of Kubernetes units only"),
+    argument("--operator", action="store_true", help="Kubernetes only"),
     output_format(),
     argument("command", nargs="..."),
     passes_on=True,

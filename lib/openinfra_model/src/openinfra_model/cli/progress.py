@@ -1,4 +1,4 @@
-"""The model on its way: every change of a machine or a unit is a line, until nothing more is to be done."""
+"""Progress of the model: a line for each change of a machine or a unit, until the model is settled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNDER_WAY = frozenset({"maintenance", "waiting", "pending", "allocating"})
 
 
 def show_until_settled(client: Client, limit: float) -> bool:
-    """Tell what happens until the model settles or `limit` seconds are over; tell whether all is well.
+    """Show what happens until the model settles or `limit` seconds are over; return whether all is well.
 
     Settled is: every machine runs, no hook runs or is due, and no unit says that it is busy.
     """

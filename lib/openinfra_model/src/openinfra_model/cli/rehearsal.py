@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model import bundle as bundles
-from openinfra_model import pack as packing
 from openinfra_model.cli.client import CliError
 from openinfra_model.cli.output import table, tell
 from openinfra_model.cli.project import ROOT
 from openinfra_model.cli.verb import argument, pairs, verb
+from openinfra_model.devtools import pack as packing
 from openinfra_model.document import DocumentError
 from openinfra_model.rehearsal import invariants
+from openinfra_model.rehearsal.commands import NotPlayedError
+from openinfra_model.rehearsal.faults import FAULTS, HARD
 from openinfra_model.rehearsal.guard import TouchesThisMachineError
-from openinfra_model.rehearsal.play import FAULTS, HARD, Plot
+from openinfra_model.rehearsal.play import Plot
 from openinfra_model.rehearsal.rehearse import Rehearsal, Report, summary
-from openinfra_model.rehearsal.world import NotPlayedError, Stage, find_twins
+from openinfra_model.rehearsal.stage import Stage, find_twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -54,25 +56,29 @@ _CHANGES_SHOWN = 3
     argument("--schedules", type=int, default=100, metavar="N", help="how many to play (100)"),
     argument("--seed", type=int, default=1, metavar="S", help="the same seed plays the same schedules (1)"),
     argument(
-        "--do", action="append", default=[], metavar="COMMAND", help="then this, such as 'remove-unit ceph/0'"
+        "--do",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="then do this, such as 'remove-unit ceph/0'",
     ),
     argument(
         "--usual",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="before that, what an operator usually does first, such as adding disks (played unless told otherwise)",
+        help="first do what operators usually do, such as adding disks (the default)",
     ),
     argument(
         "--hasty",
         action="store_true",
-        help="do what --do says amid what goes on, without waiting for what was done before",
+        help="do each --do while the one before is still under way",
     ),
     argument(
         "--operations",
         type=int,
         default=1,
         metavar="N",
-        help="and at most so many changes that operators make: units, machines, relations, settings, charms (1)",
+        help="at most so many more changes, drawn from what operators do (1)",
     ),
     argument(
         "--faults",
@@ -86,16 +92,18 @@ _CHANGES_SHOWN = 3
         default=[],
         type=Path,
         metavar="DIR",
-        help="a charm's source, or a folder of several, whose tests/twins/rehearsal.py play what the charms manage; "
-        "those of this clone, and of a source in which an archive lies, are found without it",
+        help="a charm's source with tests/twins/rehearsal.py, or a folder of several; "
+        "not needed for this clone's, nor where the archive lies in the source",
     ),
     argument("--jobs", type=int, default=1, metavar="N", help="processes that play (1)"),
     argument(
-        "--no-shrink", action="store_true", help="tell of a violation without looking for a shorter schedule"
+        "--no-shrink",
+        action="store_true",
+        help="report a violation at once, without looking for a shorter schedule",
     ),
-    argument("--replay", type=Path, metavar="FILE", help="play the schedule of a file once more"),
+    argument("--replay", type=Path, metavar="FILE", help="play a saved schedule again"),
     argument(
-        "--save", type=Path, default=Path("rehearsal.json"), metavar="FILE", help="where a violation is kept"
+        "--save", type=Path, default=Path("rehearsal.json"), metavar="FILE", help="where a violation is saved"
     ),
 )
 def rehearse(_: Client, arguments: argparse.Namespace) -> int:
@@ -287,7 +295,7 @@ def _replay(path: Path) -> int:
         kept = json.loads(path.read_text(encoding="utf-8"))
         asked, picks = kept["asked"], tuple(kept["picks"])
     except (OSError, ValueError, KeyError) as error:
-        raise CliError(f"{path} is no rehearsal that was kept: {error}") from error
+        raise CliError(f"{path} is not a saved rehearsal: {error}") from error
     _prepare(asked["bundle"])
     with tempfile.TemporaryDirectory() as folder, _told():
         report = Rehearsal(_load(asked, Path(folder)), _plot(asked)).replay(picks)
@@ -302,7 +310,7 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
             save.write_text(
                 json.dumps({"asked": asked, **asdict(report.found)}, indent=1) + "\n", encoding="utf-8"
             )
-            tell(f"\nThe same once more: ./openinfra rehearse --replay {save}")
+            tell(f"\nTo play it again: ./openinfra rehearse --replay {save}")
     how = "interrupted after" if report.interrupted else "played"
     rate = f", {60 * report.schedules / report.seconds:.0f} a minute" if report.seconds else ""
     tell(
@@ -311,7 +319,7 @@ def _tell(report: Report, asked: Mapping[str, Any], save: Path | None) -> int:
     if report.without_twin:
         names = ", ".join(report.without_twin)
         tell(
-            f"Played on the machine alone, since nothing plays what they manage (no twin): {names}\n"
+            f"Played without a twin of the software they manage: {names}\n"
             "A twin is tests/twins/rehearsal.py in a charm's source; --twins DIR says where that is"
         )
     if report.hooks:

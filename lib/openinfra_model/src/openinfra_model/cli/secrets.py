@@ -56,7 +56,7 @@ def grant_secret(client: Client, arguments: argparse.Namespace) -> None:
 
 @verb(argument("secret"), argument("applications", metavar="APPLICATION[,APPLICATION]"))
 def revoke_secret(client: Client, arguments: argparse.Namespace) -> None:
-    """Take applications the right to read a secret."""
+    """Revoke the right of applications to read a secret."""
     client.call("revoke_secret", secret=arguments.secret, application_names=listed([arguments.applications]))
 
 

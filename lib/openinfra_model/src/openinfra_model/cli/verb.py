@@ -29,14 +29,10 @@ _USAGE_ERROR = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """A verb; with `passes_on`, everything after its own arguments belongs to another program.
-
-    `declare` adds arguments that another module knows.
-    """
+    """A verb; with `passes_on`, everything after its own arguments belongs to another program."""
 
     run: Run
     arguments: tuple[Argument, ...]
-    declare: Callable[[argparse.ArgumentParser], None] | None = None
     passes_on: bool = False
 
 
@@ -53,16 +49,12 @@ def output_format(default: str = "tabular") -> Argument:
     return argument("--format", choices=FORMATS, default=default)
 
 
-def verb(
-    *arguments: Argument,
-    declare: Callable[[argparse.ArgumentParser], None] | None = None,
-    passes_on: bool = False,
-) -> Callable[[Run], Run]:
+def verb(*arguments: Argument, passes_on: bool = False) -> Callable[[Run], Run]:
     """Declare a function as the verb of its name; its docstring is the verb's help."""
 
     def register(run: Run) -> Run:
         name = run.__name__.strip("_").replace("_", "-")
-        VERBS[name] = Verb(run=run, arguments=arguments, declare=declare, passes_on=passes_on)
+        VERBS[name] = Verb(run=run, arguments=arguments, passes_on=passes_on)
         return run
 
     return register
@@ -81,8 +73,6 @@ def parse(name: str, chosen: Verb, words: list[str]) -> argparse.Namespace:
     parser.add_argument("-m", "--model", default="", help="the model, when it is not the current one")
     for names, options in chosen.arguments:
         parser.add_argument(*names, **options)
-    if chosen.declare:
-        chosen.declare(parser)
     if chosen.passes_on:
         return parser.parse_args(words)
     return parser.parse_intermixed_args(words)

@@ -76,10 +76,10 @@ def show_status_log(client: Client, arguments: argparse.Namespace) -> None:
 
 
 @verb(
-    argument("-n", "--limit", type=int, default=0, help="only the last lines"),
+    argument("-n", "--limit", type=int, default=0, metavar="N", help="only the last N lines"),
     argument("-i", "--include", action="append", default=[], metavar="UNIT", help="only of these units"),
     argument("-x", "--exclude", action="append", default=[], metavar="UNIT", help="none of these units"),
-    argument("-l", "--level", choices=_LEVELS, default="DEBUG", help="only from this severity on"),
+    argument("-l", "--level", choices=_LEVELS, default="DEBUG", help="only this severity and above"),
     argument("--tail", action="store_true", help="wait for more"),
     argument("--no-tail", action="store_true", help="do not wait for more (the default without a terminal)"),
     argument("--replay", action="store_true", help="accepted; the log is shown from its beginning"),

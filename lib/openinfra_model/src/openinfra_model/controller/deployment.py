@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
+from openinfra_model.core import applications, configuration, find, machines, relations, units
 from openinfra_model.core.entities import StorageDirective
 from openinfra_model.core.errors import ModelError
 from openinfra_model.directives import parse_storage
@@ -17,13 +18,9 @@ if TYPE_CHECKING:
     from openinfra_model.bundle import Application as BundleApplication
     from openinfra_model.bundle import Bundle
     from openinfra_model.charm import Charm, StorageSpec
-    from openinfra_model.core.core import Core
-    from openinfra_model.core.entities import Unit
+    from openinfra_model.core.state import State
     from openinfra_model.directives import StorageRequest
     from openinfra_model.document import Scalar
-
-_DEFAULT_MEBIBYTES = 1024
-_DEFAULT_POOLS = {"filesystem": "lxd", "block": "loop"}
 
 
 class FileShelf:
@@ -110,14 +107,14 @@ def machine_map(text: str) -> tuple[bool, dict[str, str]]:
 
 
 def apply_bundle(
-    core: Core, bundle: Bundle, shelf: FileShelf, now: float, *, map_machines: str = ""
+    state: State, bundle: Bundle, shelf: FileShelf, now: float, *, map_machines: str = ""
 ) -> list[str]:
     """Bring a model to what a bundle says, adding what is missing; return the changes in words.
 
     What the model has beyond the bundle stays, and deployed charms stay at their revision, as with Juju.
 
     Args:
-        core: the model.
+        state: the model.
         bundle: what is wanted.
         shelf: where archives and resources are kept.
         now: the time.
@@ -126,12 +123,12 @@ def apply_bundle(
     Raises:
         ModelError: a change is refused; the changes before it are made. Try it on a copy of the model first.
     """
-    return _BundleDeployment(core, bundle, shelf, now, map_machines).apply()
+    return _BundleDeployment(state, bundle, shelf, now, map_machines).apply()
 
 
 class _BundleDeployment:
-    def __init__(self, core: Core, bundle: Bundle, shelf: FileShelf, now: float, map_machines: str) -> None:
-        self._core = core
+    def __init__(self, state: State, bundle: Bundle, shelf: FileShelf, now: float, map_machines: str) -> None:
+        self._state = state
         self._bundle = bundle
         self._shelf = shelf
         self._now = now
@@ -141,24 +138,23 @@ class _BundleDeployment:
     def apply(self) -> list[str]:
         """Make all changes."""
         for application in self._bundle.applications.values():
-            if application.name in self._core.state.applications:
+            if application.name in self._state.applications:
                 self._update(application)
             else:
                 self._deploy(application)
         for provider, requirer in self._bundle.relations:
             if not self._is_related(str(provider), str(requirer)):
-                self._core.integrate(str(provider), str(requirer), now=self._now)
+                relations.integrate(self._state, str(provider), str(requirer), now=self._now)
                 self._changes.append(f"add relation {provider} - {requirer}")
         return self._changes
 
     def _deploy(self, wanted: BundleApplication) -> None:
         archive, _ = self._shelf.keep(wanted.archive)
-        self._core.deploy(
-            wanted.name,
-            wanted.charm,
+        deployment = applications.Deployment(
+            name=wanted.name,
+            charm=wanted.charm,
             archive=archive,
             base=wanted.base,
-            now=self._now,
             units=wanted.units,
             to=self._placements(wanted, range(wanted.units)),
             config=wanted.options,
@@ -169,25 +165,29 @@ class _BundleDeployment:
             resources=self._shelf.keep_all(wanted.resources),
             bindings=wanted.bindings,
         )
+        applications.deploy(self._state, deployment, now=self._now)
         self._changes.append(f"deploy application {wanted.name} from charm {wanted.charm.name}")
 
     def _update(self, wanted: BundleApplication) -> None:
-        application = self._core.state.applications[wanted.name]
+        application = self._state.applications[wanted.name]
         changed = {
             name: value for name, value in wanted.options.items() if application.config.get(name) != value
         }
         if changed:
-            self._core.set_config(wanted.name, {name: _as_text(value) for name, value in changed.items()})
+            configuration.set_options(
+                self._state, wanted.name, {name: _as_text(value) for name, value in changed.items()}
+            )
             self._changes.append(f"set application options for {wanted.name}: {', '.join(sorted(changed))}")
         if wanted.trust and not application.trusted:
-            self._core.trust(wanted.name, trusted=True)
+            configuration.set_trust(self._state, wanted.name, trusted=True)
             self._changes.append(f"trust {wanted.name}")
         if wanted.expose and not application.exposed:
-            self._core.expose(wanted.name, exposed=True)
+            configuration.set_exposed(self._state, wanted.name, exposed=True)
             self._changes.append(f"expose {wanted.name}")
-        count = len(self._units(wanted.name))
+        count = len(find.units_of(self._state, wanted.name))
         if wanted.units > count:
-            names = self._core.add_unit(
+            names = units.add(
+                self._state,
                 wanted.name,
                 count=wanted.units - count,
                 to=self._placements(wanted, range(count, wanted.units)),
@@ -203,13 +203,13 @@ class _BundleDeployment:
         if placement.startswith("lxd:"):
             raise ModelError(f'cannot place a unit in a container ("{placement}"): name the machine itself')
         if "/" in placement:
-            return self._core.state.units[placement].machine
+            return self._state.units[placement].machine
         if placement == "new":
             return placement
         if placement not in self._machines:
             machine = self._bundle.machines[placement]
-            self._machines[placement] = self._core.add_machine(
-                base=machine.base, constraints=machine.constraints, now=self._now
+            self._machines[placement] = machines.add(
+                self._state, base=machine.base, constraints=machine.constraints, now=self._now
             )
             self._changes.append(f"add new machine {self._machines[placement]}")
         return self._machines[placement]
@@ -217,7 +217,7 @@ class _BundleDeployment:
     def _mapped(self, text: str) -> dict[str, str]:
         """Map the bundle's machines to those of the model that the operator named."""
         existing, named = machine_map(text)
-        known = {machine.id for machine in self._core.state.machines if machine.life == "alive"}
+        known = {machine.id for machine in self._state.machines if machine.life == "alive"}
         for bundle, machine in named.items():
             if bundle not in self._bundle.machines:
                 raise ModelError(f"machine {bundle} is not one of the bundle's machines")
@@ -231,19 +231,15 @@ class _BundleDeployment:
         return {
             placement: unit.machine
             for wanted in self._bundle.applications.values()
-            for placement, unit in zip(wanted.to, self._units(wanted.name), strict=False)
+            for placement, unit in zip(wanted.to, find.units_of(self._state, wanted.name), strict=False)
             if placement in self._bundle.machines
         }
-
-    def _units(self, application: str) -> list[Unit]:
-        units = [unit for unit in self._core.state.units if unit.application == application]
-        return sorted(units, key=lambda unit: unit.number)
 
     def _is_related(self, first: str, second: str) -> bool:
         ends = {first, second}
         return any(
             all(ends & {str(end), end.application} for end in relation.endpoints)
-            for relation in self._core.state.relations
+            for relation in self._state.relations
             if not relation.is_peer
         )
 
@@ -255,10 +251,11 @@ def _store(charm: Charm, name: str) -> StorageSpec:
 
 
 def _directive(store: StorageSpec, request: StorageRequest) -> StorageDirective:
+    default = configuration.default_directive(store)
     return StorageDirective(
-        pool=request.pool or _DEFAULT_POOLS[store.type],
-        size=request.size or store.minimum_size or _DEFAULT_MEBIBYTES,
-        count=store.count_min if request.count is None else request.count,
+        pool=request.pool or default.pool,
+        size=request.size or default.size,
+        count=default.count if request.count is None else request.count,
     )
 
 

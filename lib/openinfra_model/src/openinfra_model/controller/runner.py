@@ -13,14 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model import host
-from openinfra_model.controller import unit_files
+from openinfra_model.controller import storage_files, unit_files
 from openinfra_model.controller.agents import LINE_LIMIT, Agent, AgentLostError
-from openinfra_model.core import actions, hooktools
+from openinfra_model.core import actions, hooktools, machines, relations, show, storage, timers
 from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
 from openinfra_model.inside import hook_tool
-from openinfra_model.machines.containers import JUJU_DIRECTORY, prepare_directory
-from openinfra_model.machines.folder import Folder
+from openinfra_model.machines.containers import prepare_directory
 from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
@@ -151,23 +150,23 @@ class Runner:
     async def _sleep(self) -> None:
         """Wait for a change or for the model's next timer."""
         now = time.time()
-        wake_at = self.core.wake_at(now)
+        wake_at = timers.next_time(self.core.state, now)
         seconds = _LONGEST_SLEEP_SECONDS if wake_at is None else max(wake_at - now, 0.0)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
     def _step(self) -> None:
         """Begin everything that can begin now."""
-        for machine in self.core.machines_wanted():
+        for machine in machines.wanted(self.core.state):
             self._take_in_hand(machine, self._provision(machine))
-        for machine in self.core.machines_to_release():
+        for machine in machines.to_release(self.core.state):
             self._take_in_hand(machine, self._release(machine))
         for machine in self.core.machines_to_reboot():
             self._take_in_hand(machine, self._reboot(machine))
-        for storage in self.core.storage_wanted():
-            self._make_storage(storage)
-        for storage in self.core.storage_to_release():
-            self._remove_storage(storage)
+        for item in storage.wanted(self.core.state):
+            self._make_storage(item)
+        for item in storage.to_release(self.core.state):
+            self._remove_storage(item)
         self._stop_cancelled()
         self._start_hooks()
         self._clear_units()
@@ -214,7 +213,7 @@ class Runner:
         """Say why a machine could not be made, and leave it alone for a while."""
         self._log.machine(machine.id, "ERROR", message)
         if machine.id in self.core.state.machines:
-            self.core.machine_failed(machine.id, message, time.time())
+            machines.failed(self.core.state, machine.id, message, time.time())
         self.commit()
         await asyncio.sleep(_RETRY_SECONDS)
 
@@ -227,10 +226,10 @@ class Runner:
             self._log.machine(machine.id, "ERROR", str(error))
             await asyncio.sleep(_RETRY_SECONDS)
             return
-        self.core.machine_released(machine.id)
+        machines.released(self.core.state, machine.id)
 
     async def _reboot(self, machine: Machine) -> None:
-        self._log.machine(machine.id, "INFO", "rebooting, as a charm asked for")
+        self._log.machine(machine.id, "INFO", "rebooting: a charm asked for it")
         try:
             await asyncio.to_thread(self._containers.restart, machine.instance_id)
         except (LxdError, OSError) as error:
@@ -299,13 +298,13 @@ class Runner:
         unit = self.core.state.units.get(words[0])
         if unit is None or unit.machine != machine:
             return ["1", "", f'ERROR unit "{words[0]}" not found on this machine\n']
-        operation = self.core.enqueue_exec(
-            [unit.name], " ".join(words[1:]), now=time.time(), parallel=False, local=True
+        operation = actions.enqueue_exec(
+            self.core.state, [unit.name], " ".join(words[1:]), now=time.time(), parallel=False, local=True
         )
         self.commit()
         (task,) = self.core.state.operations[operation].tasks
         await self.wait_until(lambda: self.core.state.tasks[task].status in actions.ENDED, None)
-        results = self.core.show_task(task).get("results", {})
+        results = show.task(self.core.state, task).get("results", {})
         return [
             str(results.get("return-code", 1)), results.get("stdout", ""), results.get("stderr", "")
         ]  # fmt: skip
@@ -350,12 +349,13 @@ class Runner:
         """Record a machine whose agent said hello."""
         self._agents[machine] = agent
         self._record(machine, agent)
-        self.core.machine_started(machine, agent.hello["boot"], time.time())
+        machines.started(self.core.state, machine, agent.hello["boot"], time.time())
         self.commit()
         self._wake.set()
 
     def _record(self, machine: str, agent: Agent) -> None:
-        self.core.machine_provisioned(
+        machines.provisioned(
+            self.core.state,
             machine,
             instance_id=self._instance_id(self.core.state.machines[machine]),
             hostname=agent.hello["hostname"],
@@ -375,38 +375,25 @@ class Runner:
         """Count a machine as down unless its agent comes back soon."""
         await asyncio.sleep(_GRACE_SECONDS)
         if machine in self.core.state.machines and machine not in self._agents:
-            self.core.machine_down(machine, time.time())
+            machines.down(self.core.state, machine, time.time())
             self.commit()
 
     # Storage
 
-    def _make_storage(self, storage: Storage) -> None:
-        problem = _why_no_storage(storage)
-        if not problem:
-            try:
-                with Folder.opened(*self._storage_place(storage)):
-                    pass
-            except OSError as error:
-                problem = f"cannot make its directory: {error.strerror}"
-        if problem:
-            self.core.storage_failed(storage.id, problem, time.time())
+    def _make_storage(self, item: Storage) -> None:
+        machine = self._directory(self.core.state.machines[item.machine])
+        if problem := storage_files.make(machine, item):
+            storage.failed(self.core.state, item.id, problem, time.time())
         else:
-            self.core.storage_provisioned(storage.id, now=time.time())
+            storage.provisioned(self.core.state, item.id, now=time.time())
 
-    def _remove_storage(self, storage: Storage) -> None:
-        if storage.machine in self.core.state.machines and not _why_no_storage(storage):
-            machine, *folders, name = self._storage_place(storage)
+    def _remove_storage(self, item: Storage) -> None:
+        if item.machine in self.core.state.machines:
             try:
-                with Folder.opened(machine, *folders) as folder:
-                    folder.remove(name)
+                storage_files.remove(self._directory(self.core.state.machines[item.machine]), item)
             except OSError as error:
-                self._log.machine(storage.machine, "ERROR", f"storage {storage.id} stays: {error}")
-        self.core.storage_released(storage.id)
-
-    def _storage_place(self, storage: Storage) -> tuple[Path, *tuple[str, ...]]:
-        """Return the directory of the storage's machine, and the names that lead from there to the storage."""
-        machine = self.core.state.machines[storage.machine]
-        return self._directory(machine), *PurePosixPath(storage.location).relative_to(JUJU_DIRECTORY).parts
+                self._log.machine(item.machine, "ERROR", f"storage {item.id} stays: {error}")
+        storage.released(self.core.state, item.id)
 
     # Hooks
 
@@ -428,7 +415,7 @@ class Runner:
 
     def _start(self, run: HookRun, agent: Agent) -> None:
         now = time.time()
-        context = self.core.begin(run, now, relation_gone=self.core.relation_is_gone(run))
+        context = self.core.begin(run, now, relation_gone=relations.is_gone(self.core.state, run))
         self._running[context.id] = Running(run=run, since=now)
         self._last_run[run.unit] = now
         self._spawn(self._run_hook(context, agent))
@@ -520,19 +507,6 @@ class Runner:
 _LEVELS = {"stdout": "DEBUG", "stderr": "WARNING"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIMED_OUT = 124  # as timeout(1) says
-
-
-def _why_no_storage(storage: Storage) -> str:
-    """Tell why storage cannot be made on these machines; empty when it can."""
-    if storage.kind == "block":
-        return "LXD machines have no block storage: use a filesystem, or give the charm a device by action"
-    if not PurePosixPath(storage.location).is_relative_to(JUJU_DIRECTORY) or ".." in storage.location:
-        # Juju mounts it there; here a machine's storage is what it sees below its /var/lib/juju.
-        return (
-            f"the charm wants it at {storage.location}, and this engine makes storage below {JUJU_DIRECTORY} only: "
-            "take `location` out of the charm's metadata"
-        )
-    return ""
 
 
 def _described(error: Exception) -> str:

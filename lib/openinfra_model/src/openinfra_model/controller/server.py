@@ -9,7 +9,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from openinfra_model.charm import CharmError
+from openinfra_model.charm_archive import CharmError
 from openinfra_model.controller.agents import LINE_LIMIT, AgentLostError
 from openinfra_model.core.errors import ModelError
 from openinfra_model.document import DocumentError
@@ -64,4 +64,4 @@ async def _answer(service: Service, question: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # whoever asked is told; everybody else is served on
         _logger.exception("%s has failed", question["verb"])
         what = f"{type(error).__name__}: {error}"
-        return {"error": f"{question['verb']}: {what}: nobody expected that; see the controller's log"}
+        return {"error": f"unexpected error in {question['verb']}: {what}: see the controller's log"}

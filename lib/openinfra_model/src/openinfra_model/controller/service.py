@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import os
 import random
 import re
 import time
@@ -13,19 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from openinfra_model import bundle
-from openinfra_model.charm import Charm, OptionError
+from openinfra_model.charm import OptionError
+from openinfra_model.charm_archive import read_archive
 from openinfra_model.controller import deployment
 from openinfra_model.controller.log import ModelLog
 from openinfra_model.controller.runner import Runner
-from openinfra_model.core import actions
+from openinfra_model.core import actions, applications, configuration, hooks, models, show
+from openinfra_model.core import storage as storages
 from openinfra_model.core.core import Core
 from openinfra_model.core.errors import ModelError
 from openinfra_model.core.ids import Ids
 from openinfra_model.core.state import State
+from openinfra_model.core.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from openinfra_model.charm import Charm
     from openinfra_model.core.entities import OptionValue
     from openinfra_model.machines.containers import Containers
     from openinfra_model.paths import Paths
@@ -35,19 +40,6 @@ _logger = logging.getLogger(__name__)
 _CURRENT_MODEL = "current-model"
 _PAUSE_SECONDS = 60.0
 _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-
-# Methods of the core that the command line may call as they are; `now` is added where they want it.
-CORE_VERBS = frozenset(
-    {
-        "add_machine", "add_secret", "add_unit", "bind", "cancel_task", "detach_storage", "enqueue_action",
-        "enqueue_exec", "expose", "grant_secret", "integrate", "remove_application", "remove_machine",
-        "remove_relation", "remove_secret", "remove_storage", "remove_unit", "reset_config", "reset_model_config",
-        "resolved", "revoke_secret", "set_config", "set_constraints", "set_model_config", "show_actions",
-        "show_application", "show_config", "show_model", "show_model_config", "show_operation", "show_operations",
-        "show_resources", "show_secret", "show_secrets", "show_status_log", "show_storage", "show_task", "show_unit",
-        "status", "trust", "update_secret",
-    }
-)  # fmt: skip
 
 
 class Service:
@@ -63,12 +55,32 @@ class Service:
         self._broken: dict[str, str] = {}  # by it too: why a model is not hosted
         self._tasks = asyncio.TaskGroup()
         self._stop = asyncio.Event()
+        self.own_verbs: Mapping[str, Callable[..., Any]] = {
+            "add_model": self.add_model,
+            "models": self.models,
+            "switch": self.switch,
+        }
+        """What needs no model."""
+        self.model_verbs: Mapping[str, Callable[..., Any]] = {
+            "activity": self.activity,
+            "add_storage": self.add_storage,
+            "attach_resource": self.attach_resource,
+            "deploy": self.deploy,
+            "deploy_bundle": self.deploy_bundle,
+            "destroy_model": self.destroy_model,
+            "execute": self.execute,
+            "instance": self.instance,
+            "log_file": self.log_file,
+            "refresh": self.refresh,
+            "wait_for_operation": self.wait_for_operation,
+        }
+        """What needs files, machines or time beside the model's rules."""
 
     async def run(self) -> None:
         """Host the models until `stop`."""
         async with self._tasks:
             for uuid in self._store.models():
-                self._take_up(uuid)
+                self._resume(uuid)
             await self._stop.wait()
             for runner in self._runners.values():
                 runner.stop()
@@ -79,14 +91,14 @@ class Service:
 
     async def call(self, verb: str, model: str, arguments: dict[str, Any]) -> Any:
         """Answer one request; `model` is empty for the current one."""
-        if verb in CORE_VERBS:
-            return self._call_core(self._runner(model), verb, arguments)
-        if verb in _CONTROLLER_VERBS:
-            return await _settled(getattr(self, verb)(**arguments))
-        if verb in _MODEL_VERBS:
-            return await _settled(getattr(self, verb)(self._runner(model), **arguments))
+        if function := VERBS.get(verb):
+            return self._call(self._runner(model), function, arguments)
+        if function := self.own_verbs.get(verb):
+            return await _settled(function(**arguments))
+        if function := self.model_verbs.get(verb):
+            return await _settled(function(self._runner(model), **arguments))
         raise ModelError(
-            f"this controller does not know {verb!r}: it runs another openinfra; end it and try again"
+            f"the running controller is of another version and does not know {verb!r}: end it (kill {os.getpid()}) and try again"
         )
 
     # The controller's verbs
@@ -95,7 +107,7 @@ class Service:
         """List the models and which one is current."""
         return {
             "models": [
-                shown for runner in self._runners.values() for shown in runner.core.show_model().values()
+                shown for runner in self._runners.values() for shown in show.model(runner.core.state).values()
             ],
             "current-model": self._store.setting(_CURRENT_MODEL),
         }
@@ -108,10 +120,10 @@ class Service:
             )
         if name in self._runners:
             raise ModelError(f'model "{name}" already exists')
-        now = time.time()
-        core = Core.create(State(), _ids(), name, now)
-        core.set_model_config(config, now)
-        self._host(core).commit()
+        state, now = State(_ids()), time.time()
+        models.create(state, name, now=now)
+        configuration.set_model(state, config, now)
+        self._host(state).commit()
         if switch or not self._store.setting(_CURRENT_MODEL):
             self._store.set(_CURRENT_MODEL, name)
 
@@ -141,19 +153,18 @@ class Service:
         dry_run: bool = False,
     ) -> str:
         """Deploy one charm, or only try it; return its application's name."""
-        found = Charm.from_archive(Path(charm))
+        found = read_archive(Path(charm))
         name = application or found.name
-        core, shelf = (
-            (self._copy(runner), deployment.UnkeptShelf()) if dry_run else (runner.core, self._shelf)
+        state, shelf = (
+            (self._copy(runner), deployment.UnkeptShelf()) if dry_run else (runner.core.state, self._shelf)
         )
         archive, _ = shelf.keep(Path(charm))
-        core.deploy(
-            name,
-            found,
+        wanted = applications.Deployment(
+            name=name,
+            charm=found,
             archive=archive,
             base=base or _default_base(found),
-            now=time.time(),
-            units=(0 if found.subordinate else 1) if units is None else units,
+            units=1 if units is None else units,
             to=to,
             config=_options(found, config),
             trust=trust,
@@ -164,6 +175,7 @@ class Service:
             resources=shelf.keep_all({key: Path(path) for key, path in resources.items()}),
             bindings=bindings,
         )
+        applications.deploy(state, wanted, now=time.time())
         runner.commit()
         return name
 
@@ -187,20 +199,21 @@ class Service:
             self._copy(runner), wanted, deployment.UnkeptShelf(), now, map_machines=map_machines
         )
         if not dry_run:
-            deployment.apply_bundle(runner.core, wanted, self._shelf, now, map_machines=map_machines)
+            deployment.apply_bundle(runner.core.state, wanted, self._shelf, now, map_machines=map_machines)
             runner.commit()
         return {"changes": changes, "warnings": list(wanted.warnings)}
 
-    def _copy(self, runner: Runner) -> Core:
+    def _copy(self, runner: Runner) -> State:
         """Return a model as it is stored, to try something on."""
-        return Core(State.load(self._store.load(runner.core.state.model.uuid)), _ids())
+        return State.load(self._store.load(runner.core.state.model.uuid), _ids())
 
     def refresh(self, runner: Runner, application: str, path: str, resources: Mapping[str, str]) -> str:
         """Give an application another revision of its charm; return its URL."""
         archive, _ = self._shelf.keep(Path(path))
-        url = runner.core.refresh(
+        url = applications.refresh(
+            runner.core.state,
             application,
-            Charm.from_archive(Path(path)),
+            read_archive(Path(path)),
             archive=archive,
             resources=self._shelf.keep_all({key: Path(file) for key, file in resources.items()}),
             now=time.time(),
@@ -210,7 +223,7 @@ class Service:
 
     def attach_resource(self, runner: Runner, application: str, name: str, path: str) -> None:
         """Give an application another file for a resource."""
-        runner.core.attach_resource(application, name, *self._shelf.keep(Path(path)))
+        applications.attach_resource(runner.core.state, application, name, *self._shelf.keep(Path(path)))
         runner.commit()
 
     def add_storage(self, runner: Runner, unit: str, storage: Mapping[str, str | None]) -> list[str]:
@@ -225,7 +238,7 @@ class Service:
         }
         added: list[str] = []
         for name, directive in directives.items():
-            added += runner.core.add_storage(unit, name, directive, now=time.time())
+            added += storages.add(state, unit, name, directive=directive, now=time.time())
         runner.commit()
         return added
 
@@ -238,7 +251,7 @@ class Service:
         ended = await runner.wait_until(
             lambda: all(tasks[number].status in actions.ENDED for number in numbers), seconds
         )
-        shown = {tasks[number].unit: runner.core.show_task(number) for number in numbers}
+        shown = {tasks[number].unit: show.task(runner.core.state, number) for number in numbers}
         return {"ended": ended, "tasks": shown}
 
     async def execute(self, runner: Runner, machine: str, command: str, seconds: float) -> dict[str, Any]:
@@ -254,20 +267,6 @@ class Service:
         if not machine.instance_id:
             raise ModelError(f"machine {machine.id} is not up yet: see `openinfra status`")
         return machine.instance_id
-
-    def leader(self, runner: Runner, application: str) -> str:
-        """Return the leader of an application."""
-        found = runner.core.leader(application)
-        if not found:
-            raise ModelError(f'could not determine leader for "{application}"')
-        return found
-
-    def constraints(self, runner: Runner, application: str) -> str:
-        """Return what an application's new machines must have."""
-        found = runner.core.state.applications.get(application)
-        if found is None:
-            raise ModelError(f'application "{application}" not found')
-        return found.constraints
 
     def activity(self, runner: Runner) -> dict[str, Any]:
         """Tell what runs now and what each unit would run next."""
@@ -286,16 +285,20 @@ class Service:
 
     async def destroy_model(self, runner: Runner, *, force: bool, wait: bool) -> None:
         """Remove a model with its machines; its name is free for another afterwards."""
-        runner.core.destroy_model(now=time.time(), force=force)
+        models.destroy(runner.core.state, now=time.time(), force=force)
         runner.commit()
         if wait:
             await asyncio.shield(self._hosting[runner.core.state.model.name])
             if not runner.is_gone():
-                raise ModelError("the controller was stopped: it goes on with the removal when it runs again")
+                raise ModelError(
+                    "the controller was stopped before the model was gone: any command starts it, and it resumes the removal"
+                )
 
-    def _host(self, core: Core) -> Runner:
-        name = core.state.model.name
-        runner = Runner(core, self._store, self._containers, self._paths, ModelLog(self._log_path(name)))
+    def _host(self, state: State) -> Runner:
+        name = state.model.name
+        runner = Runner(
+            Core(state), self._store, self._containers, self._paths, ModelLog(self._log_path(name))
+        )
         self._runners[name] = runner
         self._hosting[name] = self._tasks.create_task(self._run(runner))
         return runner
@@ -310,7 +313,7 @@ class Service:
             self._forget(runner)
 
     async def _pause(self, runner: Runner, error: Exception) -> None:
-        """Leave a model alone whose host has ended by an error, then take it up again as it was stored last."""
+        """Leave a model alone that an error has stopped, then resume it as it was stored last."""
         model = runner.core.state.model
         _logger.error("model %s", model.name, exc_info=error)
         self._broken[model.name] = _first(error)
@@ -318,13 +321,13 @@ class Service:
             await asyncio.wait_for(self._stop.wait(), _PAUSE_SECONDS)
             return
         del self._broken[model.name]
-        self._take_up(model.uuid)
+        self._resume(model.uuid)
 
-    def _take_up(self, uuid: str) -> None:
+    def _resume(self, uuid: str) -> None:
         """Host a stored model."""
-        core = Core(State.load(self._store.load(uuid)), _ids())
-        core.recover(time.time())
-        self._host(core).commit()
+        state = State.load(self._store.load(uuid), _ids())
+        hooks.recover(state, time.time())
+        self._host(state).commit()
 
     def _forget(self, runner: Runner) -> None:
         model = runner.core.state.model
@@ -344,30 +347,21 @@ class Service:
             raise ModelError(f'model "{name}" not found')
         if name in self._broken:
             raise ModelError(
-                f'model "{name}" has stopped by an error that nobody expected ({self._broken[name]}); it is taken up '
-                f"again within {_PAUSE_SECONDS:.0f} s: see {self._paths.log / 'controller.log'}"
+                f'model "{name}" is stopped by an unexpected error ({self._broken[name]}) and resumes within '
+                f"{_PAUSE_SECONDS:.0f} s: see {self._paths.log / 'controller.log'}"
             )
         return self._runners[name]
 
-    def _call_core(self, runner: Runner, verb: str, arguments: dict[str, Any]) -> Any:
-        method = getattr(runner.core, verb)
-        if "now" in inspect.signature(method).parameters:
+    def _call(self, runner: Runner, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """Answer by the model's rules, and store what they changed."""
+        if "now" in inspect.signature(function).parameters:
             arguments["now"] = time.time()
-        result = method(**arguments)
+        result = function(runner.core.state, **arguments)
         runner.commit()
         return result
 
     def _log_path(self, model: str) -> Path:
         return self._paths.log / "models" / f"{model}.log"
-
-
-_CONTROLLER_VERBS = frozenset({"add_model", "models", "switch"})
-_MODEL_VERBS = frozenset(
-    {
-        "activity", "add_storage", "attach_resource", "constraints", "deploy", "deploy_bundle", "destroy_model", "execute",
-        "instance", "leader", "log_file", "refresh", "wait_for_operation",
-    }
-)  # fmt: skip
 
 
 async def _settled(result: Any) -> Any:

@@ -12,7 +12,7 @@ from openinfra_model.core.entities import Operation, Task
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jsonschema import ValidationError
 
@@ -26,16 +26,16 @@ NANOSECONDS = 1_000_000_000
 
 
 def enqueue(
-    state: State, names: tuple[str, ...], action: str, parameters: Mapping[str, Any], now: float
+    state: State, unit_names: Sequence[str], action: str, parameters: Mapping[str, Any], now: float
 ) -> str:
-    """Queue an action on units and return the operation's id.
+    """Queue an action on units (`ceph/0`, `ceph/leader`) and return the operation's id.
 
     Parameters that the schema refuses make a task that is in error already, as Juju's do.
 
     Raises:
         ModelError: if a unit or the action is not there.
     """
-    units = [find.unit(state, name) for name in names]
+    units = [find.unit(state, name) for name in unit_names]
     specs = [_spec(state, unit.application, action) for unit in units]
     tasks: list[Task] = []
     operation = str(state.take("operation"))
@@ -72,12 +72,12 @@ def _joined(names: list[str]) -> str:
 
 def enqueue_exec(
     state: State,
-    names: tuple[str, ...],
+    unit_names: Sequence[str],
     command: str,
-    timeout: float,
-    now: float,
     *,
-    parallel: bool,
+    now: float,
+    timeout: float = 300.0,
+    parallel: bool = True,
     local: bool = False,
 ) -> str:
     """Queue a shell command on units and return the operation's id; `local` as `Task` has it.
@@ -85,7 +85,7 @@ def enqueue_exec(
     Raises:
         ModelError: if a unit is not there.
     """
-    units = [find.unit(state, name) for name in names]
+    units = [find.unit(state, name) for name in unit_names]
     operation = str(state.take("operation"))
     tasks = [
         Task(
@@ -115,19 +115,19 @@ def _store(state: State, operation: str, summary: str, tasks: list[Task], now: f
     return operation
 
 
-def cancel(state: State, task_id: str, now: float) -> None:
-    """Cancel a task that waits; one that runs is marked for its end.
+def cancel(state: State, task: str, now: float) -> None:
+    """Cancel a task that waits; one that runs is marked: the caller ends it and finishes it then.
 
     Raises:
         ModelError: if it is not there or is over.
     """
-    task = find.task(state, task_id)
-    if task.status == "pending":
-        end(state, replace(task, status="cancelled", completed=now, message="action cancelled via the API"))
-    elif task.status == "running":
-        state.tasks.put(replace(task, status="aborting"))
+    found = find.task(state, task)
+    if found.status == "pending":
+        end(state, replace(found, status="cancelled", completed=now, message="action cancelled via the API"))
+    elif found.status == "running":
+        state.tasks.put(replace(found, status="aborting"))
     else:
-        raise ModelError(f'task "{task_id}" is already {task.status}')
+        raise ModelError(f'task "{task}" is already {found.status}')
 
 
 def end(state: State, task: Task) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.entities import Machine, Relation, Secret, Storage
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 
@@ -28,7 +27,7 @@ class Agenda:
         """When a unit is to be asked again though nothing has changed."""
         self._first_timer = math.inf
 
-    def due(self, ids: Ids, busy: set[str], now: float) -> list[HookRun]:
+    def due(self, busy: set[str], now: float) -> list[HookRun]:
         """Return what each unit that is not busy would run next; those that wait longest come first.
 
         What needs no hook happens at once: dying units that are done go.
@@ -39,19 +38,19 @@ class Agenda:
         self._stale.update(self._affected())
         while asked := [unit for unit in self._stale if unit not in busy]:
             for unit in asked:
-                self._ask(ids, unit, now)
+                self._ask(unit, now)
             self._stale.update(self._affected())
         self._first_timer = min(self._timers.values(), default=math.inf)
         found = [run for unit, run in self._runs.items() if unit not in busy]
         return sorted(found, key=lambda run: (state.units[run.unit].agent.since, *find.by_number(run.unit)))
 
-    def _ask(self, ids: Ids, unit: str, now: float) -> None:
+    def _ask(self, unit: str, now: float) -> None:
         self._stale.discard(unit)
         self._runs.pop(unit, None)
         self._timers.pop(unit, None)
         if unit not in self._state.units:
             return
-        if run := uniter.next_run(self._state, ids, unit, now):
+        if run := uniter.next_run(self._state, unit, now):
             self._runs[unit] = run
         if unit in self._state.units:
             later = (moment for moment in uniter.timers(self._state, unit) if moment > now)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.core import configuration, find, machines, relations, units
+from openinfra_model.core import configuration, find, relations, units
 from openinfra_model.core.entities import Application, Resource, StoredCharm
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from openinfra_model.charm import Charm
     from openinfra_model.core.entities import OptionValue, StorageDirective
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*")
@@ -21,75 +22,91 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
-    """What is to be deployed; see `Core.deploy`."""
+    """What is to be deployed.
+
+    Attributes:
+        name: The application's name.
+        charm: What the archive says.
+        archive: Where the caller keeps the archive.
+        base: Such as ubuntu@24.04.
+        units: How many; a subordinate gets none whatever this says.
+        to: Where the units go, in order: a machine's id; `new` or nothing makes a machine.
+        config: Options with values of their type.
+        trust: Whether the charm may ask for the cloud's credentials.
+        exposed: Whether open ports are reachable from outside.
+        constraints: Of new machines, as written.
+        storage: By store; what is not given follows the charm's minimum.
+        resources: By name, the file's path and fingerprint.
+        bindings: Endpoint to space.
+    """
 
     name: str
     charm: Charm
     archive: str
     base: str
-    units: int
-    to: tuple[str, ...]
-    config: dict[str, OptionValue]
-    trust: bool
-    exposed: bool
-    constraints: str
-    storage: dict[str, StorageDirective]
-    resources: dict[str, tuple[str, str]]
-    bindings: dict[str, str]
+    units: int = 1
+    to: Sequence[str] = ()
+    config: Mapping[str, OptionValue] = field(default_factory=dict[str, "OptionValue"])
+    trust: bool = False
+    exposed: bool = False
+    constraints: str = ""
+    storage: Mapping[str, StorageDirective] = field(default_factory=dict[str, "StorageDirective"])
+    resources: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    bindings: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def deploy(state: State, ids: Ids, wish: Deployment, now: float) -> list[str]:
-    """Deploy an application and return the names of its units.
+def deploy(state: State, wanted: Deployment, *, now: float) -> list[str]:
+    """Deploy a charm from its archive and return the names of its units.
 
     Raises:
         ModelError: if anything of it is not possible; nothing has changed then.
     """
-    _check(state, wish)
-    config = configuration.checked(wish.charm, wish.config)
+    _check(state, wanted)
+    config = configuration.checked(wanted.charm, wanted.config)
     state.applications.put(
         Application(
-            name=wish.name,
-            charm_url=_stored_charm(state, wish.charm, wish.archive),
-            base=wish.base,
+            name=wanted.name,
+            charm_url=_stored_charm(state, wanted.charm, wanted.archive),
+            base=wanted.base,
             created=now,
             config=config,
-            trusted=wish.trust,
-            exposed=wish.exposed,
-            constraints=wish.constraints,
-            storage=wish.storage,
-            bindings=wish.bindings,
+            trusted=wanted.trust,
+            exposed=wanted.exposed,
+            constraints=wanted.constraints,
+            storage=dict(wanted.storage),
+            bindings=dict(wanted.bindings),
             resources={
                 name: Resource(name=name, path=path, fingerprint=fingerprint)
-                for name, (path, fingerprint) in wish.resources.items()
+                for name, (path, fingerprint) in wanted.resources.items()
             },
         )
     )
-    relations.add_peers(state, wish.name, now)
-    if wish.charm.subordinate or not wish.units:
+    relations.add_peers(state, wanted.name, now)
+    if wanted.charm.subordinate or not wanted.units:
         return []
-    return units.add(state, ids, wish.name, count=wish.units, to=wish.to, now=now)
+    return units.add(state, wanted.name, count=wanted.units, to=wanted.to, now=now)
 
 
-def _check(state: State, wish: Deployment) -> None:
-    if not _NAME.fullmatch(wish.name):
-        raise ModelError(f'invalid application name "{wish.name}"')
-    if wish.name in state.applications:
-        raise ModelError(f'cannot add application "{wish.name}": application already exists')
-    if wish.charm.subordinate and wish.to:
+def _check(state: State, wanted: Deployment) -> None:
+    if not _NAME.fullmatch(wanted.name):
+        raise ModelError(f'invalid application name "{wanted.name}"')
+    if wanted.name in state.applications:
+        raise ModelError(f'cannot add application "{wanted.name}": application already exists')
+    if wanted.charm.subordinate and wanted.to:
         raise ModelError("subordinate application must be deployed without placement")
-    if wish.base.partition("@")[0] not in {base.name for base in wish.charm.bases}:
-        raise ModelError(f'base "{wish.base}" is not supported by charm "{wish.charm.name}"')
-    units.check_placement(state, wish.base, wish.to)
+    if wanted.base.partition("@")[0] not in {base.name for base in wanted.charm.bases}:
+        raise ModelError(f'base "{wanted.base}" is not supported by charm "{wanted.charm.name}"')
+    units.check_placement(state, wanted.base, wanted.to)
     for kind, given, known in (
-        ("storage", wish.storage, wish.charm.storage),
-        ("resource", wish.resources, wish.charm.resources),
+        ("storage", wanted.storage, wanted.charm.storage),
+        ("resource", wanted.resources, wanted.charm.resources),
     ):
         for name in given:
             if name not in known:
-                raise ModelError(f'charm "{wish.charm.name}" has no {kind} called "{name}"')
-    for name, directive in wish.storage.items():
-        configuration.check_storage(wish.charm, name, directive, directive.count)
-    configuration.check_bindings(wish.charm, wish.bindings)
+                raise ModelError(f'charm "{wanted.charm.name}" has no {kind} called "{name}"')
+    for name, directive in wanted.storage.items():
+        configuration.check_storage(wanted.charm, name, directive, directive.count)
+    configuration.check_bindings(wanted.charm, wanted.bindings)
 
 
 def _stored_charm(state: State, charm: Charm, archive: str) -> str:
@@ -111,10 +128,10 @@ def refresh(
     charm: Charm,
     *,
     archive: str,
-    resources: dict[str, tuple[str, str]],
     now: float,
+    resources: Mapping[str, tuple[str, str]] | None = None,
 ) -> str:
-    """Give an application a new charm and return its URL.
+    """Give an application a new charm and return its URL; its units run upgrade-charm.
 
     Raises:
         ModelError: if it is another charm, or lacks what the application uses.
@@ -140,7 +157,7 @@ def refresh(
             charm_url=_store_charm(state, charm, archive),
             config=kept,
             modified=application.modified + 1,
-            resources={**application.resources, **_new_resources(application, resources)},
+            resources={**application.resources, **_new_resources(application, resources or {})},
         )
     )
     relations.add_peers(state, name, now)
@@ -148,7 +165,7 @@ def refresh(
 
 
 def attach_resource(state: State, application_name: str, name: str, path: str, fingerprint: str) -> None:
-    """Give an application another file for a resource.
+    """Give an application another file for a resource; its units run upgrade-charm.
 
     Raises:
         ModelError: if the charm has no such resource.
@@ -166,7 +183,7 @@ def attach_resource(state: State, application_name: str, name: str, path: str, f
     )
 
 
-def _new_resources(application: Application, given: dict[str, tuple[str, str]]) -> dict[str, Resource]:
+def _new_resources(application: Application, given: Mapping[str, tuple[str, str]]) -> dict[str, Resource]:
     """Return the resources whose file is another than before."""
     known = application.resources
     return {
@@ -181,7 +198,9 @@ def _new_resources(application: Application, given: dict[str, tuple[str, str]]) 
     }
 
 
-def remove(state: State, name: str, *, destroy_storage: bool, force: bool, now: float) -> None:
+def remove(
+    state: State, name: str, *, now: float, destroy_storage: bool = False, force: bool = False
+) -> None:
     """Begin to remove an application with its relations and units.
 
     Raises:
@@ -201,23 +220,3 @@ def remove(state: State, name: str, *, destroy_storage: bool, force: bool, now: 
             units.begin_removal(state, unit.name, destroy_storage=destroy_storage, force=force, now=now)
     if name in state.applications:
         units.settle_application(state, name)
-
-
-def destroy_model(state: State, *, force: bool, destroy_storage: bool, now: float) -> None:
-    """Begin to remove everything.
-
-    Raises:
-        ModelError: if storage would be lost and neither its destruction nor force is asked for.
-    """
-    if len(state.storage) and not (destroy_storage or force):
-        raise ModelError(
-            f'cannot destroy model "{state.model.name}": the model contains persistent storage: '
-            "say --destroy-storage to destroy it with the model"
-        )
-    state.models.put(replace(state.model, life="dying"))
-    for application in state.applications:
-        if application.name in state.applications:
-            remove(state, application.name, destroy_storage=True, force=force, now=now)
-    for machine in state.machines:
-        if machine.life == "alive" and (force or not find.units_on(state, machine.id)):
-            machines.remove(state, machine.id, force=force, now=now)

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openinfra_model.core.context import RunningHook, SecretChange
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 
-def commit(state: State, ids: Ids, running: RunningHook, now: float) -> None:
+def commit(state: State, running: RunningHook, now: float) -> None:
     """Store what a run's tools wrote.
 
     Raises:
@@ -34,7 +33,7 @@ def commit(state: State, ids: Ids, running: RunningHook, now: float) -> None:
         directive = configuration.storage_directives(
             state, state.applications[running.unit.partition("/")[0]]
         )[name]
-        storage.add(state, ids, running.unit, name, directive=replace(directive, count=count), now=now)
+        storage.add(state, running.unit, name, directive=replace(directive, count=count), now=now)
     _write_unit(state, running)
 
 

@@ -6,15 +6,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from openinfra_model.charm import OptionError
+from openinfra_model.charm import OptionError, StorageError
 from openinfra_model.core import find
 from openinfra_model.core.entities import StorageDirective
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from openinfra_model.charm import Charm
+    from openinfra_model.charm import Charm, StorageSpec
     from openinfra_model.core.entities import Application, Network, OptionValue
     from openinfra_model.core.state import State
 
@@ -67,29 +67,29 @@ def _check(charm: Charm, name: str, value: OptionValue, *, text: bool) -> Option
         raise ModelError(str(error)) from error
 
 
-def set_options(state: State, name: str, values: Mapping[str, str]) -> None:
+def set_options(state: State, application: str, values: Mapping[str, str]) -> None:
     """Set options from text; setting what is set already changes nothing.
 
     Raises:
         ModelError: if an option or its type is wrong.
     """
-    application = find.application(state, name)
-    charm = state.charm_of(application).charm
+    owner = find.application(state, application)
+    charm = state.charm_of(owner).charm
     parsed = {key: _check(charm, key, value, text=True) for key, value in values.items()}
-    _store(state, application, {**application.config, **parsed})
+    _store(state, owner, {**owner.config, **parsed})
 
 
-def reset_options(state: State, name: str, names: tuple[str, ...]) -> None:
+def reset_options(state: State, application: str, names: Sequence[str]) -> None:
     """Return options to their defaults.
 
     Raises:
         ModelError: if the charm has no such option.
     """
-    application = find.application(state, name)
+    owner = find.application(state, application)
     for key in names:
-        if key not in state.charm_of(application).charm.config:
+        if key not in state.charm_of(owner).charm.config:
             raise ModelError(f'unknown option "{key}"')
-    _store(state, application, {key: value for key, value in application.config.items() if key not in names})
+    _store(state, owner, {key: value for key, value in owner.config.items() if key not in names})
 
 
 def _store(state: State, application: Application, config: dict[str, OptionValue]) -> None:
@@ -99,30 +99,30 @@ def _store(state: State, application: Application, config: dict[str, OptionValue
     state.applications.put(changed)
 
 
-def set_trust(state: State, name: str, *, trusted: bool) -> None:
-    """Trust an application with the cloud's credentials, or no longer."""
-    state.applications.put(replace(find.application(state, name), trusted=trusted))
+def set_trust(state: State, application: str, *, trusted: bool) -> None:
+    """Let a charm ask for the cloud's credentials, or no longer."""
+    state.applications.put(replace(find.application(state, application), trusted=trusted))
 
 
-def set_exposed(state: State, name: str, *, exposed: bool) -> None:
-    """Expose an application, or no longer."""
-    state.applications.put(replace(find.application(state, name), exposed=exposed))
+def set_exposed(state: State, application: str, *, exposed: bool) -> None:
+    """Mark an application as reachable from outside, or no longer."""
+    state.applications.put(replace(find.application(state, application), exposed=exposed))
 
 
-def set_constraints(state: State, name: str, constraints: str) -> None:
-    """Set the constraints of new machines."""
-    state.applications.put(replace(find.application(state, name), constraints=constraints))
+def set_constraints(state: State, application: str, constraints: str) -> None:
+    """Set what machines made for an application from now on must have."""
+    state.applications.put(replace(find.application(state, application), constraints=constraints))
 
 
-def bind(state: State, name: str, bindings: Mapping[str, str]) -> None:
-    """Bind endpoints to spaces.
+def bind(state: State, application: str, bindings: Mapping[str, str]) -> None:
+    """Bind endpoints to spaces; the empty name is the default of all.
 
     Raises:
         ModelError: if there is no such endpoint or space.
     """
-    application = find.application(state, name)
-    check_bindings(state.charm_of(application).charm, bindings)
-    state.applications.put(replace(application, bindings={**application.bindings, **bindings}))
+    owner = find.application(state, application)
+    check_bindings(state.charm_of(owner).charm, bindings)
+    state.applications.put(replace(owner, bindings={**owner.bindings, **bindings}))
 
 
 def check_bindings(charm: Charm, bindings: Mapping[str, str]) -> None:
@@ -155,16 +155,14 @@ def address_settings(network: Network) -> dict[str, str]:
 
 def storage_directives(state: State, application: Application) -> dict[str, StorageDirective]:
     """Return what storage each unit of an application gets."""
-    charm = state.charm_of(application).charm
-    found: dict[str, StorageDirective] = {}
-    for name, spec in charm.storage.items():
-        default = StorageDirective(
-            pool=STORAGE_POOL if spec.type == "filesystem" else "loop",
-            size=max(spec.minimum_size, 0) or DEFAULT_STORAGE_SIZE,
-            count=spec.count_min,
-        )
-        found[name] = application.storage.get(name, default)
-    return found
+    stores = state.charm_of(application).charm.storage
+    return {name: application.storage.get(name, default_directive(spec)) for name, spec in stores.items()}
+
+
+def default_directive(store: StorageSpec) -> StorageDirective:
+    """Return what a unit gets of a store when nobody says anything: the charm's minimum."""
+    pool = STORAGE_POOL if store.type == "filesystem" else "loop"
+    return StorageDirective(pool=pool, size=store.minimum_size or DEFAULT_STORAGE_SIZE, count=store.count_min)
 
 
 def check_storage(charm: Charm, name: str, directive: StorageDirective, count: int) -> None:
@@ -173,20 +171,10 @@ def check_storage(charm: Charm, name: str, directive: StorageDirective, count: i
     Raises:
         ModelError: if the charm says otherwise.
     """
-    spec = charm.storage[name]
-    if spec.count_max is not None and count > spec.count_max:
-        raise ModelError(
-            f'charm "{charm.name}" store "{name}": at most {spec.count_max} instances supported, {count} specified'
-        )
-    if count < spec.count_min:
-        raise ModelError(
-            f'charm "{charm.name}" store "{name}": at least {spec.count_min} instances required, {count} specified'
-        )
-    if directive.size < spec.minimum_size:
-        raise ModelError(
-            f'charm "{charm.name}" store "{name}": minimum storage size is {spec.minimum_size}M, '
-            f"{directive.size}M specified"
-        )
+    try:
+        charm.storage[name].check(charm.name, size=directive.size, count=count)
+    except StorageError as error:
+        raise ModelError(str(error)) from error
 
 
 def model_options(state: State) -> dict[str, str]:
@@ -225,7 +213,7 @@ def set_model(state: State, values: Mapping[str, str], now: float) -> None:
         _restart_update_status(state, now)
 
 
-def reset_model(state: State, names: tuple[str, ...], now: float) -> None:
+def reset_model(state: State, names: Sequence[str], now: float) -> None:
     """Return options of the model to their defaults."""
     rest = {key: value for key, value in state.model.config.items() if key not in names}
     state.models.put(replace(state.model, config=rest))

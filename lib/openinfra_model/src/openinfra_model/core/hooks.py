@@ -14,11 +14,10 @@ from openinfra_model.core.errors import ModelError
 if TYPE_CHECKING:
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.entities import TaskStatus
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 
-def begin(state: State, ids: Ids, run: HookRun, now: float, *, relation_gone: bool = False) -> RunningHook:
+def begin(state: State, run: HookRun, now: float, *, relation_gone: bool = False) -> RunningHook:
     """Begin a run and say so in the unit's status; with `relation_gone` the relation that it is about is not there."""
     if run.hook and run.hook.kind == "upgrade-charm":
         _take_charm(state, run)
@@ -32,7 +31,7 @@ def begin(state: State, ids: Ids, run: HookRun, now: float, *, relation_gone: bo
                 str(task.parameters["command"]),
                 int(task.parameters["timeout"]) / actions.NANOSECONDS,
             )
-    identity = f"{run.unit}-{run.name}-{ids.context()}"
+    identity = f"{run.unit}-{run.name}-{state.ids.context()}"
     context = HookContext(
         id=identity,
         run=run,
@@ -115,7 +114,7 @@ def _back_to_idle(state: State, unit: str, now: float) -> None:
         history.set_agent(state, unit, "idle", now)
 
 
-def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float) -> Finished:
+def finish(state: State, running: RunningHook, ended: Exit, now: float) -> Finished:
     """End a run: commit what it wrote, or put the unit in error or the task to failed."""
     run = running.run
     if run.unit not in state.units:
@@ -123,7 +122,7 @@ def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float
     problem = ended.problem
     if ended.code == 0:
         try:
-            commit(state, ids, running, now)
+            commit(state, running, now)
         except ModelError as error:
             problem = str(error)
     if run.hook is None:
@@ -132,7 +131,7 @@ def finish(state: State, ids: Ids, running: RunningHook, ended: Exit, now: float
         message = progress.fail(state, run.unit, run.hook, now, reason=ended.problem)
         more = f": {problem}" if problem and not ended.problem else ""
         return Finished(failed=True, message=message + more)
-    progress.complete(state, ids, run.unit, run.hook, config_seen=running.config_seen, now=now)
+    progress.complete(state, run.unit, run.hook, config_seen=running.config_seen, now=now)
     return Finished(failed=False)
 
 
@@ -156,7 +155,7 @@ def _finish_task(state: State, running: RunningHook, ended: Exit, problem: str, 
 
 
 def recover(state: State, now: float) -> None:
-    """Take up after a controller that was cut off: what ran is forgotten as by `abandon`."""
+    """Resume a stored state after the controller was cut off: hooks are due again, actions have failed."""
     for unit in state.units:
         _back_to_idle(state, unit.name, now)
         for task in unit.tasks:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from openinfra_model.core.state import State
 
 
-def add(state: State, base: str, constraints: str, now: float) -> str:
+def add(state: State, base: str, *, now: float, constraints: str = "") -> str:
     """Add a machine and return its id."""
     machine_id = str(state.take("machine"))
     state.machines.put(
@@ -30,18 +30,18 @@ def add(state: State, base: str, constraints: str, now: float) -> str:
     return machine_id
 
 
-def remove(state: State, machine_id: str, *, force: bool, now: float) -> None:
+def remove(state: State, machine: str, *, now: float, force: bool = False) -> None:
     """Remove a machine; by force its units go without their hooks.
 
     Raises:
         ModelError: if it has units and force is not given.
     """
-    machine = find.machine(state, machine_id)
-    hosted = find.units_on(state, machine_id)
+    found = find.machine(state, machine)
+    hosted = find.units_on(state, machine)
     if hosted and not force:
         names = ", ".join(f'"{unit.name}"' for unit in hosted)
-        raise ModelError(f"removing machine failed: machine {machine_id} has unit(s) {names} assigned")
-    state.machines.put(replace(machine, life="dead", agent=Status(current="stopped", since=now)))
+        raise ModelError(f"removing machine failed: machine {machine} has unit(s) {names} assigned")
+    state.machines.put(replace(found, life="dead", agent=Status(current="stopped", since=now)))
     # Subordinates go first: the units they depend on are still there to be left.
     for unit in sorted(hosted, key=lambda unit: not unit.principal):
         if unit.name in state.units:
@@ -65,8 +65,8 @@ def provisioned(
     instance_id: str,
     hostname: str,
     network: Network,
-    hardware: str,
     now: float,
+    hardware: str = "",
 ) -> None:
     """Record what was made, or a new address: units publish it and their config changes."""
     machine = state.machines[machine_id]
@@ -95,7 +95,10 @@ def _publish_address(state: State, machine_id: str, network: Network) -> None:
 
 
 def started(state: State, machine_id: str, boot_id: str, now: float) -> None:
-    """Record that a machine runs, and start the agents of its units."""
+    """Record that a machine runs, and start the agents of its units.
+
+    A boot id that differs from the last makes its units run start again.
+    """
     machine = state.machines[machine_id]
     agent = machine.agent
     if agent.current != "started":
@@ -115,7 +118,7 @@ def started(state: State, machine_id: str, boot_id: str, now: float) -> None:
 
 
 def down(state: State, machine_id: str, now: float) -> None:
-    """Record that a machine stopped answering: the agents of its units are lost."""
+    """Record that a machine stopped answering: the agents of its units are lost. Abandon what runs there first."""
     machine = state.machines[machine_id]
     if not machine.present:
         return
@@ -126,7 +129,7 @@ def down(state: State, machine_id: str, now: float) -> None:
 
 
 def failed(state: State, machine_id: str, message: str, now: float) -> None:
-    """Record why a machine could not be made."""
+    """Record why a machine could not be made; it stays wanted."""
     machine = state.machines[machine_id]
     state.machines.put(
         replace(machine, instance=Status(current="provisioning error", message=message, since=now))

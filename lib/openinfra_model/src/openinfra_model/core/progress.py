@@ -9,7 +9,6 @@ from openinfra_model.core import configuration, history, relations, secrets, sto
 from openinfra_model.core.entities import Hook, Membership
 
 if TYPE_CHECKING:
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 FIRST_RETRY_SECONDS = 5.0
@@ -23,7 +22,7 @@ def has_subject(state: State, hook: Hook) -> bool:
     )
 
 
-def complete(state: State, ids: Ids, name: str, hook: Hook, *, config_seen: str, now: float) -> None:
+def complete(state: State, name: str, hook: Hook, *, config_seen: str, now: float) -> None:
     """Record that a hook succeeded or was passed over. `config_seen` is the fingerprint from when it began."""
     agent = state.agents[name]
     queued = None if agent.queued and agent.queued.kind == hook.kind else agent.queued
@@ -40,7 +39,7 @@ def complete(state: State, ids: Ids, name: str, hook: Hook, *, config_seen: str,
     else:
         _unit(state, name, hook, config_seen, now)
     if hook.kind == "install":
-        relations.enter_scopes(state, ids, name, now)
+        relations.enter_scopes(state, name, now)
 
 
 def fail(state: State, name: str, hook: Hook, now: float, *, reason: str = "") -> str:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from openinfra_model.charm import Endpoint
-    from openinfra_model.core.entities import Hook, Unit
-    from openinfra_model.core.ids import Ids
+    from openinfra_model.core.context import HookRun
+    from openinfra_model.core.entities import Unit
     from openinfra_model.core.state import State
 
 IMPLICIT = "juju-info"
@@ -51,8 +51,8 @@ def _create(state: State, ends: tuple[RelationEndpoint, ...], now: float) -> int
     return number
 
 
-def integrate(state: State, ids: Ids, first: str, second: str, now: float) -> int:
-    """Relate two applications and return the relation's id.
+def integrate(state: State, first: str, second: str, *, now: float) -> int:
+    """Relate two endpoints (`application` or `application:endpoint`) and return the relation's id.
 
     Raises:
         ModelError: if no pair of endpoints fits, several do, or the relation cannot be.
@@ -72,7 +72,7 @@ def integrate(state: State, ids: Ids, first: str, second: str, now: float) -> in
     for application in (end.application for end in ends):
         for unit in find.units_of(state, application):
             if unit.life == "alive" and state.agents[unit.name].installed:
-                enter_scopes(state, ids, unit.name, now)
+                enter_scopes(state, unit.name, now)
     return number
 
 
@@ -156,8 +156,8 @@ def existing(state: State, first: str, second: str) -> Relation:
     return found[0]
 
 
-def remove(state: State, first: str, second: str, *, force: bool, now: float) -> None:
-    """Begin to remove a relation.
+def remove(state: State, first: str, second: str, *, now: float, force: bool = False) -> None:
+    """Begin to remove the relation between two endpoints; by force without hooks.
 
     Raises:
         ModelError: if there is none.
@@ -184,7 +184,7 @@ def _lives_by(unit: Unit, relation: Relation) -> bool:
     return bool(principal) and principal == relation.remote(unit.application).application
 
 
-def enter_scopes(state: State, ids: Ids, name: str, now: float) -> None:
+def enter_scopes(state: State, name: str, now: float) -> None:
     """Let a unit enter the relations of its application; a principal brings its subordinates."""
     unit = state.units[name]
     for relation in find.relations_of(state, unit.application):
@@ -197,14 +197,14 @@ def enter_scopes(state: State, ids: Ids, name: str, now: float) -> None:
             entered = {**relation.units, name: Databag(content=content, version=1)}
             state.relations.put(replace(relation, units=entered, status=status))
         if relation.life == "alive" and relation.scope == "container" and not unit.principal:
-            _bring_subordinate(state, ids, relation, unit, now)
+            _bring_subordinate(state, relation, unit, now)
 
 
-def _bring_subordinate(state: State, ids: Ids, relation: Relation, principal: Unit, now: float) -> None:
+def _bring_subordinate(state: State, relation: Relation, principal: Unit, now: float) -> None:
     other = relation.remote(principal.application).application
     present = {unit.application for unit in units.subordinates(state, principal.name)}
     if find.is_subordinate(state, other) and other not in present:
-        units.add_subordinate(state, ids, other, principal, now)
+        units.add_subordinate(state, other, principal, now)
 
 
 def leave(state: State, number: int, name: str) -> None:
@@ -217,24 +217,31 @@ def leave(state: State, number: int, name: str) -> None:
     settle(state, number)
 
 
-def may_be_gone(state: State, hook: Hook, unit: str) -> bool:
-    """Tell whether Juju may have dropped a relation before a unit runs relation-broken for it.
+def may_be_gone(state: State, run: HookRun) -> bool:
+    """Tell whether Juju may drop a relation before a unit runs relation-broken for it.
 
     Seen with 4.0.14 and five relations that the removal of an application ended together, in the hook of the last unit to
     run it; not with one relation, nor in the hooks of the other units. Whose last unit, of both applications or of its
     own, was not seen: of its own.
     """
-    relation = state.relations.get(str(hook.relation))
-    if hook.kind != "relation-broken" or relation is None or not relation.ends_with_others:
+    relation = _ended_by(state, run)
+    if relation is None or not relation.ends_with_others:
         return False
-    return not [
-        other for other in others_in(relation, unit) if other.partition("/")[0] == unit.partition("/")[0]
-    ]
+    application = run.unit.partition("/")[0]
+    return not [other for other in others_in(relation, run.unit) if other.partition("/")[0] == application]
 
 
-def is_gone(state: State, hook: Hook, unit: str) -> bool:
+def is_gone(state: State, run: HookRun) -> bool:
     """Tell whether Juju has dropped a relation by then for certain: the unit is the last of all that are in it."""
-    return may_be_gone(state, hook, unit) and not others_in(state.relations[str(hook.relation)], unit)
+    relation = _ended_by(state, run)
+    return relation is not None and relation.ends_with_others and not others_in(relation, run.unit)
+
+
+def _ended_by(state: State, run: HookRun) -> Relation | None:
+    """Return the relation whose relation-broken a run is."""
+    if run.hook is None or run.hook.kind != "relation-broken":
+        return None
+    return state.relations.get(str(run.hook.relation))
 
 
 def others_in(relation: Relation, unit: str) -> list[str]:

@@ -19,10 +19,9 @@ from openinfra_model.core.entities import Consumer, Grant, Hook, Secret, SecretR
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openinfra_model.core.entities import Agent
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 _KEY = re.compile(r"[a-z](?:-?[a-z0-9]){2,}")
@@ -38,6 +37,11 @@ def parse_uri(text: str) -> str | None:
     """Return the id that a URI (`secret:ID`, `secret://MODEL/ID`, `ID`) names, None if it is no URI."""
     match = _URI.fullmatch(text)
     return match["id"] if match else None
+
+
+def timestamp(moment: float | None) -> str:
+    """Return a time as Juju shows it of secrets, empty for None."""
+    return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def encode(key: str, value: str) -> tuple[str, str]:
@@ -244,9 +248,9 @@ def find_user_secret(state: State, text: str) -> Secret:
 
 
 def add_user_secret(
-    state: State, ids: Ids, name: str, content: Mapping[str, str], *, description: str, now: float
+    state: State, name: str, content: Mapping[str, str], *, now: float, description: str = ""
 ) -> str:
-    """Add a secret of the operator's and return its URI.
+    """Add a secret of the operator's and return its URI. Values are plain text, or base64 where the key is `KEY#base64`.
 
     Raises:
         ModelError: if the name is taken or the content is not valid.
@@ -255,7 +259,7 @@ def add_user_secret(
         raise ModelError(f'secret with name "{name}" already exists')
     revision = SecretRevision(content=_encoded(content), created=now)
     secret = Secret(
-        id=ids.secret(),
+        id=state.ids.secret(),
         owner="",
         name=name,
         description=description,
@@ -279,62 +283,62 @@ def _encoded(content: Mapping[str, str]) -> dict[str, str]:
 
 def update_user_secret(
     state: State,
-    text: str,
-    content: Mapping[str, str],
+    secret: str,
     *,
-    name: str,
-    description: str,
-    auto_prune: bool | None,
     now: float,
+    content: Mapping[str, str] | None = None,
+    name: str = "",
+    description: str = "",
+    auto_prune: bool | None = None,
 ) -> None:
-    """Change a secret of the operator's.
+    """Give a secret (URI, id or name) a new revision, or another name or description.
 
     Raises:
         ModelError: if there is none or the content is not valid.
     """
-    secret = find_user_secret(state, text)
+    found = find_user_secret(state, secret)
     encoded = _encoded(content) if content else {}
-    secret = replace(
-        secret,
-        name=name or secret.name,
-        description=description or secret.description,
-        auto_prune=secret.auto_prune if auto_prune is None else auto_prune,
+    found = replace(
+        found,
+        name=name or found.name,
+        description=description or found.description,
+        auto_prune=found.auto_prune if auto_prune is None else auto_prune,
     )
-    state.secrets.put(revise(secret, encoded, None, now) if encoded else prune(secret))
+    state.secrets.put(revise(found, encoded, None, now) if encoded else prune(found))
 
 
-def grant_user_secret(state: State, text: str, applications: tuple[str, ...]) -> None:
+def grant_user_secret(state: State, secret: str, application_names: Sequence[str]) -> None:
     """Let applications read a secret of the operator's.
 
     Raises:
         ModelError: if the secret or an application is not there.
     """
-    secret = find_user_secret(state, text)
-    for name in applications:
+    found = find_user_secret(state, secret)
+    for name in application_names:
         find.application(state, name)
-    kept = tuple(grant for grant in secret.grants if grant.grantee not in applications)
-    added = tuple(Grant(grantee=name, relation=None) for name in applications)
-    state.secrets.put(replace(secret, grants=(*kept, *added)))
+    kept = tuple(grant for grant in found.grants if grant.grantee not in application_names)
+    added = tuple(Grant(grantee=name, relation=None) for name in application_names)
+    state.secrets.put(replace(found, grants=(*kept, *added)))
 
 
-def revoke_user_secret(state: State, text: str, applications: tuple[str, ...]) -> None:
-    """Take that right back.
+def revoke_user_secret(state: State, secret: str, application_names: Sequence[str]) -> None:
+    """Revoke the right of applications to read a secret of the operator's.
 
     Raises:
         ModelError: if the secret is not there.
     """
-    secret = find_user_secret(state, text)
-    kept = tuple(grant for grant in secret.grants if grant.grantee not in applications)
-    state.secrets.put(replace(secret, grants=kept))
+    found = find_user_secret(state, secret)
+    kept = tuple(grant for grant in found.grants if grant.grantee not in application_names)
+    state.secrets.put(replace(found, grants=kept))
 
 
-def remove_user_secret(state: State, text: str, revision: int | None) -> None:
-    """Remove a secret of the operator's, or one revision.
+def remove_user_secret(state: State, secret: str, *, revision: int | None = None) -> None:
+    """Remove a secret of the operator's, or one of its revisions.
 
     Raises:
         ModelError: if it is not there.
     """
-    secret = find_user_secret(state, text)
-    if revision is not None and revision not in secret.revisions:
-        raise ModelError(f'secret "{text}" has no revision {revision}')
-    remove_revision(state, secret, revision)
+    found = find_user_secret(state, secret)
+    if revision is not None and revision not in found.revisions:
+        raise ModelError(f'secret "{secret}" has no revision {revision}')
+    remove_revision(state, found, revision)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from openinfra_model.core.state import State
 
 
-def unit(state: State, name: str) -> dict[str, Any]:
+def unit(state: State, unit: str) -> dict[str, Any]:
     """Return one unit with its relation data."""
-    member = find.unit(state, name)
+    member = find.unit(state, unit)
     found: dict[str, Any] = {}
     if member.version:
         found["workload-version"] = member.version
@@ -61,12 +61,12 @@ def _in_scope(content: Any) -> dict[str, Any]:
     return {"in-scope": True, "data": dict(sorted(content.items()))}
 
 
-def application(state: State, name: str) -> dict[str, Any]:
+def application(state: State, application: str) -> dict[str, Any]:
     """Return one application."""
-    owner = find.application(state, name)
+    owner = find.application(state, application)
     stored = state.charm_of(owner)
     return {
-        name: {
+        application: {
             "charm": stored.charm.name,
             "base": owner.base,
             "constraints": owner.constraints,
@@ -79,9 +79,23 @@ def application(state: State, name: str) -> dict[str, Any]:
     }
 
 
-def config(state: State, name: str) -> dict[str, Any]:
+def constraints(state: State, application: str) -> str:
+    """Return what an application's new machines must have."""
+    return find.application(state, application).constraints
+
+
+def leader(state: State, application: str) -> str:
+    """Return the name of the unit that leads an application.
+
+    Raises:
+        ModelError: if there is no such application, or none leads it.
+    """
+    return find.unit(state, f"{application}/leader").name
+
+
+def config(state: State, application: str) -> dict[str, Any]:
     """Return an application's options with their values and where these come from."""
-    owner = find.application(state, name)
+    owner = find.application(state, application)
     charm = state.charm_of(owner).charm
     settings: dict[str, Any] = {}
     for key, option in sorted(charm.config.items()):
@@ -103,7 +117,7 @@ def config(state: State, name: str) -> dict[str, Any]:
         "value": owner.trusted,
     }
     return {
-        "application": name,
+        "application": application,
         "application-config": {"trust": trust},
         "charm": charm.name,
         "settings": settings,
@@ -145,9 +159,9 @@ def model(state: State) -> dict[str, Any]:
     }
 
 
-def actions(state: State, name: str, *, schema: bool) -> dict[str, Any]:
+def actions(state: State, application: str, *, schema: bool = False) -> dict[str, Any]:
     """Return the actions of an application's charm: their descriptions, or their schemas."""
-    charm = state.charm_of(find.application(state, name)).charm
+    charm = state.charm_of(find.application(state, application)).charm
     return {
         action: spec.schema if schema else spec.description for action, spec in sorted(charm.actions.items())
     }
@@ -162,9 +176,9 @@ def _timing(enqueued: float, started: float | None, completed: float | None) -> 
     return {name: _moment(moment) for name, moment in moments.items() if moment is not None}
 
 
-def task(state: State, task_id: str) -> dict[str, Any]:
+def task(state: State, task: str) -> dict[str, Any]:
     """Return one task as `juju run` shows it."""
-    found = find.task(state, task_id)
+    found = find.task(state, task)
     return {"id": found.id, "unit": found.unit, **_outcome(found)}
 
 
@@ -205,9 +219,9 @@ def _operation_status(tasks: list[Task]) -> str:
     return min((item.status for item in tasks), key=order.index, default="completed")
 
 
-def operation(state: State, operation_id: str) -> dict[str, Any]:
+def operation(state: State, operation: str) -> dict[str, Any]:
     """Return one operation with its tasks."""
-    found = find.operation(state, operation_id)
+    found = find.operation(state, operation)
     tasks = [state.tasks[identity] for identity in found.tasks]
     return {
         **_operation_summary(state, found),
@@ -221,21 +235,21 @@ def secrets(state: State) -> dict[str, Any]:
     return {found.id: _secret(found) for found in state.secrets}
 
 
-def secret(state: State, text: str, *, reveal: bool, revision: int | None) -> dict[str, Any]:
+def secret(state: State, secret: str, *, reveal: bool = False, revision: int | None = None) -> dict[str, Any]:
     """Return one secret (URI, id, name or label), revealed only if asked to.
 
     Raises:
         ModelError: if there is none, or no such revision.
     """
-    wanted = rules.parse_uri(text)
+    wanted = rules.parse_uri(secret)
     found = next(
-        (item for item in state.secrets if wanted == item.id or text in (item.name, item.label)), None
+        (item for item in state.secrets if wanted == item.id or secret in (item.name, item.label)), None
     )
     if found is None:
-        raise ModelError(f'secret "{text}" not found')
+        raise ModelError(f'secret "{secret}" not found')
     number = revision or found.latest
     if number not in found.revisions:
-        raise ModelError(f'secret "{text}" has no revision {number}')
+        raise ModelError(f'secret "{secret}" has no revision {number}')
     shown = {**_secret(found), "revision": number}
     if reveal:
         shown["content"] = {"Data": rules.decoded(found.revisions[number].content)}
@@ -248,23 +262,19 @@ def _secret(found: Secret) -> dict[str, Any]:
         "label": found.label,
         "description": found.description,
         "rotation": "" if found.rotation == "never" else found.rotation,
-        "rotates": _iso(found.rotate_at),
-        "expires": _iso(found.revisions[found.latest].expires),
+        "rotates": rules.timestamp(found.rotate_at),
+        "expires": rules.timestamp(found.revisions[found.latest].expires),
     }
     return {
         "revision": found.latest,
         "owner": found.owner or "<model>",
-        "created": _iso(found.created),
-        "updated": _iso(found.updated),
+        "created": rules.timestamp(found.created),
+        "updated": rules.timestamp(found.updated),
         **{key: value for key, value in optional.items() if value},
     }
 
 
-def _iso(moment: float | None) -> str:
-    return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def status_log(state: State, name: str) -> list[dict[str, Any]]:
+def status_log(state: State, unit: str) -> list[dict[str, Any]]:
     """Return a unit's status history, oldest first."""
     return [
         {
@@ -273,17 +283,17 @@ def status_log(state: State, name: str) -> list[dict[str, Any]]:
             "message": entry.status.message,
             "since": timestamp(entry.status.since),
         }
-        for entry in log.entries(state, find.unit(state, name).name)
+        for entry in log.entries(state, find.unit(state, unit).name)
     ]
 
 
-def resources(state: State, name: str) -> dict[str, Any]:
+def resources(state: State, application: str) -> dict[str, Any]:
     """Return an application's resources."""
-    owner = find.application(state, name)
+    owner = find.application(state, application)
     charm = state.charm_of(owner).charm
     found = [
         {
-            "resourceid": f"{name}/{resource.name}",
+            "resourceid": f"{application}/{resource.name}",
             "name": resource.name,
             "type": charm.resources[resource.name].type,
             "filename": charm.resources[resource.name].filename,

@@ -25,6 +25,8 @@ from openinfra_model.core.entities import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from openinfra_model.core.ids import Ids
+
 _Row = TypeVar("_Row")
 Dirty = dict[tuple[str, str], str | None]
 
@@ -90,9 +92,13 @@ class Table(Generic[_Row]):
 
 
 class State:
-    """All tables. Reading is free; whoever changes rows calls `drain` afterwards and stores what it yields."""
+    """All tables. Reading is free; whoever changes rows calls `drain` afterwards and stores what it yields.
 
-    def __init__(self) -> None:
+    `ids` makes the names that must be unpredictable.
+    """
+
+    def __init__(self, ids: Ids) -> None:
+        self.ids = ids
         self.models = Table("models", Model, "uuid")
         self.sequences = Table("sequences", Sequence, "name")
         self.charms = Table("charms", StoredCharm, "url")
@@ -109,12 +115,12 @@ class State:
 
     def tables(self) -> tuple[Table[Any], ...]:
         """Return every table."""
-        return tuple(cast("dict[str, Table[Any]]", vars(self)).values())
+        return tuple(cast("Table[Any]", part) for name, part in vars(self).items() if name != "ids")
 
     @classmethod
-    def load(cls, rows: Iterable[tuple[str, str, str]]) -> State:
+    def load(cls, rows: Iterable[tuple[str, str, str]], ids: Ids) -> State:
         """Rebuild the state from stored rows (table, key, JSON text), in the order they were first stored."""
-        state = cls()
+        state = cls(ids)
         tables = {table.name: table for table in state.tables()}
         for table, key, text in rows:
             tables[table].load(key, text)

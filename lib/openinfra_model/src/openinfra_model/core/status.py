@@ -27,7 +27,7 @@ def timestamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%d %b %Y %H:%M:%SZ")
 
 
-def full(state: State, now: float, names: Sequence[str] = ()) -> dict[str, Any]:
+def full(state: State, now: float, *, applications: Sequence[str] = ()) -> dict[str, Any]:
     """Return the status, of all or, as `juju status APPLICATION` recorded, of some applications.
 
     Then all machines are shown, relations only among these applications, and no storage. What Juju makes of a name that
@@ -36,7 +36,7 @@ def full(state: State, now: float, names: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         ModelError: if one of the applications is not there.
     """
-    shown = {find.application(state, name).name for name in names} or {
+    shown = {find.application(state, name).name for name in applications} or {
         application.name for application in state.applications
     }
     model = state.model
@@ -55,7 +55,7 @@ def full(state: State, now: float, names: Sequence[str] = ()) -> dict[str, Any]:
         "applications": {
             name: _application(state, state.applications[name], shown) for name in sorted(shown)
         },
-        "storage": {} if names else storage(state),
+        "storage": {} if applications else storage(state),
         "controller": {"timestamp": datetime.fromtimestamp(now, UTC).strftime("%H:%M:%SZ")},
     }
 

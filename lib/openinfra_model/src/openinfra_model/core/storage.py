@@ -11,20 +11,19 @@ from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
     from openinfra_model.core.entities import StorageDirective
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 ROOT = "/var/lib/juju/storage"
 
 
-def create(state: State, ids: Ids, unit: str, name: str, *, directive: StorageDirective, now: float) -> str:
+def create(state: State, unit: str, name: str, *, directive: StorageDirective, now: float) -> str:
     """Record a new storage instance of a unit and return its id."""
     owner = state.units[unit]
     spec = state.charm_of(state.applications[owner.application]).charm.storage[name]
     instance = f"{name}/{state.take('storage')}"
     location = ""
     if spec.type == "filesystem" and not spec.location:
-        location = f"{ROOT}/{ids.uuid()}"
+        location = f"{ROOT}/{state.ids.uuid()}"
     elif spec.type == "filesystem":
         location = spec.location if spec.count_max == 1 else f"{spec.location}/{instance.replace('/', '-')}"
     state.storage.put(
@@ -44,9 +43,9 @@ def create(state: State, ids: Ids, unit: str, name: str, *, directive: StorageDi
 
 
 def add(
-    state: State, ids: Ids, unit_name: str, name: str, *, directive: StorageDirective | None, now: float
+    state: State, unit_name: str, name: str, *, now: float, directive: StorageDirective | None = None
 ) -> list[str]:
-    """Add instances of a store to a unit and return their ids.
+    """Add storage to a unit and return its ids; without a directive, one instance by the charm's minimum.
 
     Raises:
         ModelError: if the charm has no such store or allows no more of it.
@@ -59,7 +58,7 @@ def add(
     wanted = directive or replace(configuration.storage_directives(state, application)[name], count=1)
     present = sum(1 for item in attached(state, unit.name) if item.name == name)
     configuration.check_storage(charm, name, wanted, present + wanted.count)
-    return [create(state, ids, unit.name, name, directive=wanted, now=now) for _ in range(wanted.count)]
+    return [create(state, unit.name, name, directive=wanted, now=now) for _ in range(wanted.count)]
 
 
 def attached(state: State, unit: str) -> list[Storage]:
@@ -76,8 +75,8 @@ def wanted(state: State) -> list[Storage]:
     ]
 
 
-def provisioned(state: State, storage_id: str, device: str, now: float) -> None:
-    """Record that storage was made."""
+def provisioned(state: State, storage_id: str, *, now: float, device: str = "") -> None:
+    """Record that storage was made: a filesystem at its `location`, a block device as `device`."""
     item = state.storage[storage_id]
     state.storage.put(
         replace(
@@ -92,7 +91,7 @@ def provisioned(state: State, storage_id: str, device: str, now: float) -> None:
 
 
 def failed(state: State, storage_id: str, message: str, now: float) -> None:
-    """Record why storage could not be made, once; a unit that waits for it before its first hook says so, too."""
+    """Record why storage could not be made, once (it stays wanted); a unit that waits for it before its first hook says so, too."""
     item = state.storage[storage_id]
     if (item.status.current, item.status.message) == ("error", message):
         return
@@ -109,8 +108,8 @@ def _tell_owner(state: State, item: Storage, message: str, now: float) -> None:
         history.set_workload(state, unit.name, "waiting", message, now)
 
 
-def detach(state: State, storage_id: str, *, force: bool, now: float) -> None:
-    """Begin to take storage from its unit.
+def detach(state: State, storage_id: str, *, now: float, force: bool = False) -> None:
+    """Begin to take storage from its unit, and keep it.
 
     Raises:
         ModelError: if it is not attached, or the charm needs it and force is not given.
@@ -149,7 +148,7 @@ def detached(state: State, storage_id: str, now: float) -> None:
     )
 
 
-def remove(state: State, storage_id: str, *, force: bool, now: float) -> None:
+def remove(state: State, storage_id: str, *, now: float, force: bool = False) -> None:
     """Begin to remove storage.
 
     Raises:

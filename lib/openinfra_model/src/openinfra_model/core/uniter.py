@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from openinfra_model.core.entities import Agent, Application, Databag, Relation, Unit
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 _NO_MEMBERSHIP = Membership()
@@ -47,13 +46,13 @@ class _Situation:
         return self.agent.failed is None and self.agent.queued is None
 
 
-def next_run(state: State, ids: Ids, name: str, now: float) -> HookRun | None:
+def next_run(state: State, name: str, now: float) -> HookRun | None:
     """Return what a unit would run next. What needs no hook happens at once: a dying unit that is done goes."""
     end = units.given_up_at(state, name)
     if end is not None and now >= end:
         units.gone(state, name, now, forced=True)
         return None
-    _skip(state, ids, name, now)
+    _skip(state, name, now)
     situation = _Situation(state, state.units[name], state.agents[name], now)
     run = _first(situation) if situation.agent.running else None
     if run is None:
@@ -88,12 +87,12 @@ def _hook_run(unit: Unit, hook: Hook) -> HookRun:
     return HookRun(unit=unit.name, machine=unit.machine, kind="hook", name=hook.name, hook=hook)
 
 
-def _skip(state: State, ids: Ids, name: str, now: float) -> None:
+def _skip(state: State, name: str, now: float) -> None:
     """Pass over a failed hook that the operator resolved so, or whose subject is gone."""
     unit, agent = state.units[name], state.agents[name]
     if agent.failed and (unit.resolved == "no-retry" or not has_subject(state, agent.failed)):
         seen = configuration.fingerprint(state, name)
-        complete(state, ids, name, agent.failed, config_seen=seen, now=now)
+        complete(state, name, agent.failed, config_seen=seen, now=now)
 
 
 def _reboot(situation: _Situation) -> Hook | None:

@@ -19,16 +19,15 @@ from openinfra_model.core.entities import Agent, Hook, Membership, Status, Unit
 from openinfra_model.core.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openinfra_model.core.entities import Application
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 GIVEN_UP_SECONDS = 60.0
 
 
-def add(
-    state: State, ids: Ids, application: str, *, count: int, to: tuple[str, ...], now: float
-) -> list[str]:
+def add(state: State, application: str, *, now: float, count: int = 1, to: Sequence[str] = ()) -> list[str]:
     """Add units of a principal and return their names.
 
     Raises:
@@ -43,12 +42,11 @@ def add(
         raise ModelError("must add at least one unit")
     check_placement(state, owner.base, to)
     return [
-        _add_principal(state, ids, owner, to[index] if index < len(to) else "new", now)
-        for index in range(count)
+        _add_principal(state, owner, to[index] if index < len(to) else "new", now) for index in range(count)
     ]
 
 
-def check_placement(state: State, base: str, to: tuple[str, ...]) -> None:
+def check_placement(state: State, base: str, to: Sequence[str]) -> None:
     """Check that units of a base can go where they are told to.
 
     Raises:
@@ -68,17 +66,21 @@ def check_placement(state: State, base: str, to: tuple[str, ...]) -> None:
             )
 
 
-def _add_principal(state: State, ids: Ids, owner: Application, placement: str, now: float) -> str:
-    machine = machines.add(state, owner.base, owner.constraints, now) if placement == "new" else placement
-    return _create(state, ids, owner.name, machine=machine, principal="", now=now)
+def _add_principal(state: State, owner: Application, placement: str, now: float) -> str:
+    machine = (
+        machines.add(state, owner.base, now=now, constraints=owner.constraints)
+        if placement == "new"
+        else placement
+    )
+    return _create(state, owner.name, machine=machine, principal="", now=now)
 
 
-def add_subordinate(state: State, ids: Ids, application: str, principal: Unit, now: float) -> str:
+def add_subordinate(state: State, application: str, principal: Unit, now: float) -> str:
     """Add the unit of a subordinate that goes with a principal's unit."""
-    return _create(state, ids, application, machine=principal.machine, principal=principal.name, now=now)
+    return _create(state, application, machine=principal.machine, principal=principal.name, now=now)
 
 
-def _create(state: State, ids: Ids, application: str, *, machine: str, principal: str, now: float) -> str:
+def _create(state: State, application: str, *, machine: str, principal: str, now: float) -> str:
     owner = state.applications[application]
     name = f"{application}/{state.take(f'unit-{application}')}"
     state.units.put(
@@ -97,7 +99,7 @@ def _create(state: State, ids: Ids, application: str, *, machine: str, principal
     )
     for store, directive in configuration.storage_directives(state, owner).items():
         for _ in range(directive.count):
-            storage.create(state, ids, name, store, directive=directive, now=now)
+            storage.create(state, name, store, directive=directive, now=now)
     if state.machines[machine].present:
         start_agent(state, name, now)
     return name
@@ -125,7 +127,9 @@ def start_agent(state: State, name: str, now: float) -> None:
     leadership.claim(state, name, now)
 
 
-def remove(state: State, names: tuple[str, ...], *, destroy_storage: bool, force: bool, now: float) -> None:
+def remove(
+    state: State, names: Sequence[str], *, now: float, destroy_storage: bool = False, force: bool = False
+) -> None:
     """Begin to remove units: their hooks run first, unless force is given.
 
     Raises:
@@ -194,8 +198,8 @@ def _leave_ghosts(state: State, unit: Unit) -> None:
             agent = state.agents[peer]
             known = agent.memberships.get(relation.key, Membership())
             if unit.name in known.members:
-                haunted = replace(known, ghosts=(*known.ghosts, unit.name))
-                state.agents.put(replace(agent, memberships={**agent.memberships, relation.key: haunted}))
+                changed = replace(known, ghosts=(*known.ghosts, unit.name))
+                state.agents.put(replace(agent, memberships={**agent.memberships, relation.key: changed}))
 
 
 def settle_application(state: State, name: str) -> None:
@@ -230,15 +234,15 @@ def settle(state: State, name: str, now: float) -> None:
         gone(state, name, now, forced=False)
 
 
-def resolve(state: State, name: str, *, retry: bool) -> None:
-    """Let a unit in error go on.
+def resolve(state: State, unit: str, *, retry: bool = True) -> None:
+    """Retry the failed hook of a unit now, or go on as if it had succeeded.
 
     Raises:
         ModelError: if it is not in error.
     """
-    unit = find.unit(state, name)
-    if state.agents[unit.name].failed is None:
-        raise ModelError(f'unit "{unit.name}" is not in an error state')
-    if unit.resolved:
-        raise ModelError(f'unit "{unit.name}" is already resolved')
-    state.units.put(replace(unit, resolved="retry" if retry else "no-retry"))
+    found = find.unit(state, unit)
+    if state.agents[found.name].failed is None:
+        raise ModelError(f'unit "{found.name}" is not in an error state')
+    if found.resolved:
+        raise ModelError(f'unit "{found.name}" is already resolved')
+    state.units.put(replace(found, resolved="retry" if retry else "no-retry"))

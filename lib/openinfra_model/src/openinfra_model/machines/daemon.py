@@ -134,8 +134,8 @@ def _configure(lxd: Lxd, profile: dict[str, Any]) -> None:
     known = {item["name"]: item for item in lxd.request("GET", "/1.0/networks?recursion=1")}
     if network in known and not known[network]["managed"]:
         raise host.HostError(
-            f"this machine has an interface {network} that LXD does not know, such as of an LXD that was removed: "
-            f"if nothing uses it, ip link delete {network}"
+            f"this machine has an interface {network} that is not LXD's, perhaps left by an LXD that was removed: "
+            f"if nothing uses it, run `ip link delete {network}`"
         )
     if network not in known:
         subnet = host.unused_network()

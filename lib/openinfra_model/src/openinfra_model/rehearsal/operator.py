@@ -6,6 +6,9 @@ import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
+from openinfra_model.core.errors import ModelError
+from openinfra_model.rehearsal.commands import relation_id
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -30,7 +33,7 @@ def undertakings(world: World, pick: Callable[[int], int] | None = None) -> list
     usual = [
         *(partial(_configure, name, value) for name in applications for value in _settings(world, name)),
         *(partial(_commands, f"refresh {name}") for name in applications),
-        *(partial(_commands, command) for command in world.rotations()),
+        *(partial(_commands, command) for command in rotations(world)),
         *(partial(_add_unit, world, name) for name in applications if not _is_subordinate(world, name)),
         *(partial(_replace_unit, world, unit) for unit in _replaceable(world)),
         *(partial(lose_machine, world, machine) for machine in expendable(world)),
@@ -45,6 +48,27 @@ def undertakings(world: World, pick: Callable[[int], int] | None = None) -> list
         *([partial(_give_unit_up, world, spare, pick)] if spare else []),
         *([partial(_give_machine_up, world, there, pick)] if there else []),
     ]
+
+
+def rotations(world: World) -> list[str]:
+    """Return what would replace a credential or a certificate."""
+    return [
+        command
+        for name, twin in world.twins.items()
+        if (units := world.units_of(name))
+        for command in twin.rotations(units)
+        if _is_related(world, command)
+    ]
+
+
+def _is_related(world: World, command: str) -> bool:
+    """Return whether a command names no relation, or one that is there."""
+    unit, *words = shlex.split(command)[1:]
+    endpoints = [value.partition("=")[2] for value in words if "=relation:" in value]
+    try:
+        return all(relation_id(world.state, unit, endpoint) is not None for endpoint in endpoints)
+    except ModelError:
+        return False
 
 
 def _commands(*commands: str) -> Iterator[str]:

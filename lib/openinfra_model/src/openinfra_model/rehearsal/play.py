@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from openinfra_charm.testing import Fuse
+from openinfra_model.core import relations
 from openinfra_model.core.context import HookRun
 from openinfra_model.core.entities import Hook
 from openinfra_model.core.errors import ModelError
 from openinfra_model.rehearsal import credentials, invariants, operator
+from openinfra_model.rehearsal.commands import do, first_line
+from openinfra_model.rehearsal.faults import AT_REST, FAULTS, GIVE_UP, ONLY_AT_REST, Faults
 from openinfra_model.rehearsal.guard import unguarded
 from openinfra_model.rehearsal.invariants import Violation
 from openinfra_model.rehearsal.served import Served
@@ -21,44 +23,10 @@ from openinfra_model.rehearsal.world import Fault, Ran, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from openinfra_model.rehearsal.world import Stage
+    from openinfra_model.rehearsal.stage import Stage
 
-FAULTS = (
-    "kill",
-    "power",
-    "overlap",
-    "blackout",
-    "leader",
-    "delay",
-    "clock",
-    "age",
-    "outage",
-    "rotate",
-    "disk",
-    "links",
-)
-"""A hook's or a job's process killed at a change, its machine losing power there, other units' hooks running from
-beginning to end there; all machines losing power; another leader; and time enough for every timer. A clock that is wrong,
-or right again; certificates that get old, or expire while no machine runs; a credential replaced amid all else. A disk that cannot be
-read, until it works again. Links that services plant in their own folders, to what is root's."""
-GIVE_UP = "give-up"
-HARD = ("lose", "away", "swap", "record", GIVE_UP)
-"""Faults that not every bundle bears, and that strike only where they are named: a machine that dies for good amid all and
-is replaced, one that has no power while the operator does something else, a disk that dies and is swapped for an empty one
-of the same name, and a machine that loses its power when its next job has done its work, before that is on record, while the
-operator goes on. With the last the operator may also give units up by force, among all that she undertakes."""
-SLOW = ("clock", "age", "outage", "rotate", "disk")
-"""Those of them that strike at rest too, between operations: there most of them happen."""
-AT_REST = (*SLOW, "away", "swap")
-ONLY_AT_REST = ("disk", "swap")
-"""Those that strike only there. What an operator does next she does with disks that work: a dead one stops it, as it should."""
 REST = 4
 """Of so many rests and one for each of these kinds, one has a fault."""
-DAY = 86400.0
-JUMPS = (-3600.0, 3600.0, -400 * DAY, 400 * DAY)
-"""By how many seconds a machine's clock is wrong: a time zone, an empty battery."""
-AGES = (70 * DAY, 100 * DAY, 2500 * DAY)
-"""How much time may pass: two thirds of the life of usual certificates, all of it, and two thirds of a CA's."""
 STARTS = (5.0, 90.0)
 """Seconds from the start of a service until it serves; the longer one is more than any hook waits."""
 OPERATOR = 120
@@ -141,6 +109,7 @@ class Play:
         self.world = World(
             self.stage, start_seconds=STARTS[self._pick(len(STARTS))], names_return=bool(self._pick(2))
         )
+        self._faults = Faults(self.world, self._pick, self._tell)
         self._served = Served()
         self._operation = "deploy the bundle"
         """What the operator did last."""
@@ -181,8 +150,8 @@ class Play:
         self._faults_left = 0
         self._bring_back()
         for name in self.world.wrong_clocks():
-            self._set_clock(name)
-        self._mend_disks()
+            self._faults.set_clock(name)
+        self._faults.mend_disks()
         self._settle(WAITS)
         if self.disturbances > 1:
             # Juju tells peers of some changes by no event; what they do then comes with their next update-status.
@@ -301,7 +270,7 @@ class Play:
     def _hook(self, run: HookRun, fault: Fault | None = None) -> None:
         before = invariants.relation_data(self.world) if run.kind == "action" else None
         # Whether Juju has dropped the relation by then is a matter of moments, and it may be so at any time: no fault.
-        gone = self.world.core.relation_may_be_gone(run) and self._pick(2) == 1
+        gone = relations.may_be_gone(self.world.state, run) and self._pick(2) == 1
         ran = self.world.play(run, fault, relation_gone=gone)
         what = f"{ran.unit} {ran.what}" + (f" from {_remote(run)}" if _remote(run) else "")
         what += ", when the relation is gone from the model" if gone else ""
@@ -335,8 +304,8 @@ class Play:
         self._power_on(machine)
         for command in self.world.meanwhile(machine):
             with contextlib.suppress(ModelError):
-                self.world.do(command)
-                self._tell(f"the operator, meanwhile: {_first(command)}")
+                do(self.world, command)
+                self._tell(f"the operator, meanwhile: {first_line(command)}")
 
     def _power_on(self, machine: str) -> None:
         self.world.power_on(machine)
@@ -347,15 +316,7 @@ class Play:
     def _strike(self, kind: str) -> None:
         strikes: dict[str, Callable[[], None]] = {
             **{kind: partial(self._befall, kind) for kind in ("kill", "power", "overlap")},
-            "blackout": self._black_out,
-            "leader": self._change_leader,
-            "delay": self._delay,
-            "clock": self._disturb_clock,
-            **{kind: partial(self._age, off=kind == "outage") for kind in ("age", "outage")},
-            "rotate": self._rotate,
-            "disk": self._disturb_disk,
-            "links": self._plant_links,
-            "lose": self._lose,
+            **self._faults.by_name(),
             "away": self._send_away,
             "swap": self._swap_disk,
             "record": self._lose_record,
@@ -363,19 +324,6 @@ class Play:
         if kind not in strikes:
             raise ValueError(f"{kind} is no fault that a rehearsal knows; known: {', '.join(strikes)}")
         strikes[kind]()
-
-    def _black_out(self) -> None:
-        self.world.power_off(*(name for name, machine in self.world.machines.items() if machine.powered))
-        self._tell("all machines lose power")
-
-    def _plant_links(self) -> None:
-        names = list(self.world.machines)
-        name = names[self._pick(len(names))]
-        self._tell(f"services on machine {name} plant {self.world.plant_links(name)} links")
-
-    def _delay(self) -> None:
-        self.world.wait()
-        self._tell("time passes")
 
     def _befall(self, kind: str) -> None:
         """Have something befall a hook or a job in the middle of its work."""
@@ -411,18 +359,6 @@ class Play:
         if self._delayed:
             raise self._delayed
 
-    def _change_leader(self) -> None:
-        units = [
-            unit.name
-            for unit in self.world.state.units
-            if self.world.state.agents[unit.name].running
-            and self.world.core.leader(unit.application) != unit.name
-        ]
-        if units:
-            unit = units[self._pick(len(units))]
-            self.world.core.hand_over(unit, self.world.now)
-            self._tell(f"{unit} leads its application now")
-
     def _rest(self) -> None:
         """Have something strike while nothing else happens, or nothing."""
         kinds = [kind for kind in self.plot.faults if kind in AT_REST]
@@ -431,27 +367,6 @@ class Play:
             self._strike(kinds[strike - REST])
             self._settle()
             self._look_who_is_served()
-
-    def _disturb_clock(self) -> None:
-        """Have a machine's clock jump; one that is wrong is set, as by the first answer of a time server."""
-        if wrong := self.world.wrong_clocks():
-            self._set_clock(wrong[self._pick(len(wrong))])
-            return
-        names = list(self.world.machines)
-        name, jump = names[self._pick(len(names))], JUMPS[self._pick(len(JUMPS))]
-        self.world.machines[name].drift = jump
-        self._tell(f"the clock of machine {name} jumps by {jump / 3600:+g} hours")
-
-    def _set_clock(self, name: str) -> None:
-        self.world.machines[name].drift = 0
-        self._tell(f"the clock of machine {name} is right again")
-
-    def _disturb_disk(self) -> None:
-        """Let a disk be read no more: its cable is loose."""
-        if working := self.world.working_disks():
-            name, path = working[self._pick(len(working))]
-            self.world.break_disk(name, path, errno.EIO)
-            self._tell(f"{path} of machine {name} cannot be read any more")
 
     def _swap_disk(self) -> None:
         """Have a disk die for good, and an operator put another one in its place."""
@@ -469,35 +384,6 @@ class Play:
         """Have the next job that does its work come to no record of it."""
         self._is_record_lost = True
         self._tell("the next job's machine will lose its power at the job's end")
-
-    def _mend_disks(self) -> None:
-        for name, path in self.world.broken_disks():
-            self.world.break_disk(name, path, 0)
-            self._tell(f"{path} of machine {name} works again")
-
-    def _age(self, *, off: bool) -> None:
-        """Let so much time pass that certificates are due or have expired; with `off`, no machine runs meanwhile."""
-        if off:
-            self.world.power_off(*(name for name, machine in self.world.machines.items() if machine.powered))
-        seconds = AGES[self._pick(len(AGES))]
-        self.world.pass_time(seconds)
-        self._tell(f"{'all machines are off for' if off else 'nothing happens for'} {seconds / DAY:g} days")
-
-    def _rotate(self) -> None:
-        """Have an operator replace a credential, whatever else goes on; it may be refused."""
-        if possible := self.world.rotations():
-            command = possible[self._pick(len(possible))]
-            with contextlib.suppress(ModelError):
-                self.world.do(command)
-                self._tell(f"the operator, meanwhile: {_first(command)}")
-
-    def _lose(self) -> None:
-        """Have a machine die for good whatever else goes on; an operator replaces it."""
-        if machines := operator.expendable(self.world):
-            chosen = machines[self._pick(len(machines))]
-            for command in operator.lose_machine(self.world, chosen):
-                self.world.do(command)
-                self._tell(f"the operator, meanwhile: {command}")
 
     def _send_away(self) -> None:
         """Have a machine lose its power until the operator has done the next thing."""
@@ -536,10 +422,10 @@ class Play:
     def _do(self, commands: list[str]) -> dict[str, str]:
         """Do things at once, settle, and look who is served; return what has failed, and why."""
         self.disturbances += 1
-        self._operation = _first(";".join(commands))
+        self._operation = first_line(";".join(commands))
         self._tell(f"the operator: {self._operation}")
         try:
-            tasks = {command: task for command in commands if (task := self.world.do(command))}
+            tasks = {command: task for command in commands if (task := do(self.world, command))}
         except ModelError as error:
             raise Violation(invariants.DONE, f"{self._operation}: {error}") from error
         self._settle()
@@ -586,12 +472,6 @@ def _is_refusal(ran: Ran) -> bool:
 
 def _remote(run: HookRun) -> str:
     return run.hook.remote_unit if run.hook and run.hook.remote_unit else ""
-
-
-def _first(command: str) -> str:
-    """Return the first line of a command: what follows are certificates."""
-    first, *more = command.splitlines()
-    return f"{first} ..." if more else first
 
 
 def _short(text: str) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from openinfra_model.rehearsal.play import Plot, Step
-    from openinfra_model.rehearsal.world import Stage, World
+    from openinfra_model.rehearsal.stage import Stage
+    from openinfra_model.rehearsal.world import World
 
 SHRINK_SECONDS = 60
 """How long a shorter schedule is looked for."""

@@ -1,4 +1,4 @@
-"""The stage and the world: a bundle's charms loaded once, and a model on machines in memory made from them at will."""
+"""The world: a model on machines in memory, in which nothing happens but what is called for."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ import contextlib
 import importlib
 import io
 import random
-import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import yaml
-
 from openinfra_charm.daemon import job as jobs
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Clock, Disk, Fuse, Killed, MemoryMachine, StillWaiting
 from openinfra_model.controller import deployment
-from openinfra_model.core import Core, Ids, State, secrets
+from openinfra_model.core import (
+    Core,
+    Ids,
+    State,
+    machines,
+    models,
+    secrets,
+    storage,
+    timers,
+)
 from openinfra_model.core.entities import Network
 from openinfra_model.core.errors import ModelError
-from openinfra_model.document import value_of
 from openinfra_model.rehearsal.adapter import Memory, Outcome
-from openinfra_model.rehearsal.code import CharmCode
 from openinfra_model.rehearsal.guard import guarded
 
 if TYPE_CHECKING:
@@ -33,9 +37,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from openinfra_charm.testing import Twin
-    from openinfra_model.bundle import Bundle
     from openinfra_model.core.context import HookRun
     from openinfra_model.core.hooktools import ToolResult
+    from openinfra_model.rehearsal.stage import Stage
 
 HOOK_SECONDS = 60
 """No hook and no action takes longer."""
@@ -45,52 +49,6 @@ JOB_SECONDS = 120
 """What takes a job longer here, where data move at once, waits for something that others have to do."""
 JOB_PAUSE = 300
 """Seconds after which such a job looks again. It begins anew then, as every job may at any point."""
-
-
-class NotPlayedError(Exception):
-    """A command that rehearsals do not know."""
-
-
-class Stage:
-    """A bundle with its charms' code, from which any number of worlds is made."""
-
-    def __init__(self, bundle: Bundle, folder: Path, *sources: Path) -> None:
-        """Load the charms of a bundle.
-
-        Args:
-            bundle: What to play; its archives are read.
-            folder: Where archives are unpacked.
-            sources: Where charms' sources are, and with them their twins; later ones come first. The source in whose
-                folder an archive lies, as charmcraft leaves it, comes before all of them.
-        """
-        self.bundle = bundle
-        self.codes: dict[str, CharmCode] = {}
-        twins = {name: twin for source in sources for name, twin in find_twins(source).items()}
-        for application in bundle.applications.values():
-            name = application.charm.name
-            if name not in self.codes:
-                twin = find_twins(application.archive.parent).get(name) or twins.get(name)
-                self.codes[name] = CharmCode(application.archive, folder / name, twin)
-
-    def without_twin(self) -> tuple[str, ...]:
-        """Return the names of the charms whose software nothing plays."""
-        return tuple(sorted(name for name, code in self.codes.items() if not code.has_twin))
-
-    def twin(self, charm: str) -> Twin | None:
-        """Make a twin of what a charm manages; None where it has none."""
-        code = self.codes[charm]
-        return code.module("rehearsal").Twin() if code.has_twin else None
-
-
-def find_twins(folder: Path) -> dict[str, Path]:
-    """Return the folders of twins by the charm's name: that of a charm's source, or those of all charms in a folder."""
-    files = (*folder.glob("tests/twins/rehearsal.py"), *folder.glob("*/tests/twins/rehearsal.py"))
-    found = (file.parent for file in files if (file.parents[2] / "charmcraft.yaml").is_file())
-    return {_charm_name(twin.parents[1]): twin for twin in found}
-
-
-def _charm_name(source: Path) -> str:
-    return yaml.safe_load((source / "charmcraft.yaml").read_text(encoding="utf-8"))["name"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,9 +102,9 @@ class World:
         return self.clock.now
 
     def __post_init__(self) -> None:
-        self.state = State()
-        source = random.Random(self.seed)  # noqa: S311  the same seed makes the same names
-        self.core = Core.create(self.state, Ids(source), "rehearsal", self.now)
+        self.state = State(Ids(random.Random(self.seed)))  # noqa: S311  the same seed makes the same names
+        models.create(self.state, "rehearsal", now=self.now)
+        self.core = Core(self.state)
         self.credentials: dict[str, None] = {}
         """Every value that any secret of the model has ever had."""
         self.written: dict[str, None] = {}
@@ -166,131 +124,10 @@ class World:
 
     def deploy(self) -> None:
         """Deploy the bundle."""
-        deployment.apply_bundle(self.core, self.stage.bundle, deployment.UnkeptShelf(), self.now)
+        deployment.apply_bundle(self.state, self.stage.bundle, deployment.UnkeptShelf(), self.now)
 
-    def do(self, command: str) -> str:
-        """Do what a command line says, such as `remove-unit ceph/0` or `run ceph/leader add-disk osd-devices=file:3G`.
-
-        Returns:
-            The operation's task for `run`, else nothing.
-
-        Raises:
-            ModelError: The model refuses it.
-            NotPlayedError: It is none that a rehearsal plays.
-        """
-        done = self._do(command)
-        self._forget_agents()
-        return done
-
-    def _do(self, command: str) -> str:
-        verb, *words = (word for word in shlex.split(command) if not word.startswith("--"))
-        self._tell_twins(command, words[:1])
-        match verb, words:
-            case "run", [unit, action, *parameters]:
-                return self._run_action(unit, action, parameters)
-            case "config", [application, *values]:
-                self.core.set_config(application, self._options(values))
-            case "add-unit", [application, *machines]:  # those of --to
-                self.core.add_unit(application, to=machines, now=self.now)
-            case "remove-unit" | "remove-application" | "remove-machine", [name]:
-                self._remove(verb, name, forced="--force" in shlex.split(command))
-            case "lose-machine", [name]:
-                self._lose_machine(name)
-            case "integrate", [first, second]:
-                self.core.integrate(first, second, now=self.now)
-            case "remove-relation", [first, second]:
-                self.core.remove_relation(first, second, now=self.now)
-            case "add-secret" | "update-secret" | "grant-secret", [name, *words]:
-                self._supply(verb, name, words)
-            case "refresh", [application]:
-                charm = self.stage.bundle.applications[application].charm
-                archive = str(self.stage.bundle.applications[application].archive)
-                self.core.refresh(application, charm, archive=archive, now=self.now)
-            case _:
-                raise NotPlayedError(
-                    f"a rehearsal does not play {command!r}; it plays run UNIT ACTION, config APPLICATION NAME=VALUE, "
-                    "add-unit, remove-unit, remove-application, remove-machine, integrate, remove-relation, refresh, lose-machine, "
-                    "add-secret NAME KEY=VALUE, update-secret NAME KEY=VALUE, grant-secret NAME APPLICATION"
-                )
-        return ""
-
-    def _tell_twins(self, command: str, names: Sequence[str]) -> None:
-        """Tell twins what an operator asks of units: of one, of those of an application, or of those on a machine."""
-        for application, twin in self.twins.items():
-            units = [unit for unit in self.state.units if unit.application == application]
-            meant = [unit for unit in units if {unit.name, application, unit.machine} & {*names}]
-            if meant:
-                twin.asked(
-                    command, [self.machines[unit.machine] for unit in meant if unit.machine in self.machines]
-                )
-
-    def _remove(self, verb: str, name: str, *, forced: bool) -> None:
-        if forced:
-            meant = [
-                unit for unit in self.state.units if name in {unit.name, unit.principal, unit.application}
-            ]
-            self.given_up |= {unit.name: unit.machine for unit in meant}
-        match verb:
-            case "remove-unit":
-                self.core.remove_unit([name], now=self.now, force=forced)
-            case "remove-application":
-                self.core.remove_application(name, now=self.now, force=forced)
-            case _:
-                self.core.remove_machine(name, now=self.now, force=forced)
-
-    def _lose_machine(self, name: str) -> None:
-        """Have a machine die for good, of which the model knows no more than that it is down.
-
-        Raises:
-            ModelError: There is none of this name.
-        """
-        if name not in self.machines:
-            raise ModelError(f"machine {name} does not exist")
-        self.machines[name].scrap()
-        self.core.machine_down(name, self.now)
-
-    def _run_action(self, unit: str, action: str, words: Sequence[str]) -> str:
-        given = {
-            key: self._relation_id(unit, value) or value_of(value)
-            for key, value in (word.split("=", 1) for word in words)
-        }
-        operation = self.core.enqueue_action([unit], action, given, self.now)
-        return self.state.operations[operation].tasks[0]
-
-    def _relation_id(self, unit: str, value: str) -> int | None:
-        """Return which relation `relation:ENDPOINT` names, which Juju does not know: the first that a unit has there.
-
-        Raises:
-            ModelError: There is none.
-        """
-        word, _, endpoint = value.partition(":")
-        if word != "relation":
-            return None
-        application = unit.partition("/")[0]
-        for relation in self.state.relations:
-            if any(end.application == application and end.name == endpoint for end in relation.endpoints):
-                return relation.id
-        raise ModelError(f"{application} has no relation on {endpoint}")
-
-    def _supply(self, verb: str, name: str, words: Sequence[str]) -> None:
-        """Add, change or grant a secret of the operator's."""
-        if verb == "grant-secret":
-            self.core.grant_secret(name, words)
-            return
-        content = dict(word.split("=", 1) for word in words)
-        if verb == "add-secret":
-            self.core.add_secret(name, content, now=self.now)
-        else:
-            self.core.update_secret(name, content=content, now=self.now)
-        self._note_credentials()
-
-    def _options(self, words: Sequence[str]) -> dict[str, str]:
-        """Return options' values; `secret:NAME`, which Juju does not know, is the id of the operator's secret NAME."""
-        known = {f"secret:{one.name}": f"secret:{one.id}" for one in self.state.secrets if one.name}
-        given = dict(word.split("=", 1) for word in words)
-        return {key: known.get(value, value) for key, value in given.items()}
-
-    def _note_credentials(self) -> None:
+    def note_credentials(self) -> None:
+        """Keep every value that a secret of the model has now."""
         for secret in self.state.secrets:
             for revision in secret.revisions.values():
                 content = secrets.decoded(revision.content)
@@ -301,14 +138,14 @@ class World:
 
     def make(self) -> None:
         """Make and take away what the model asks for."""
-        for item in self.core.storage_to_release():
-            self.core.storage_released(item.id)
-        for machine in self.core.machines_to_release():
+        for item in storage.to_release(self.state):
+            storage.released(self.state, item.id)
+        for machine in machines.to_release(self.state):
             if there := self.machines.pop(machine.id, None):
                 self._free_names.append(there.name)
                 there.scrap()
-            self.core.machine_released(machine.id)
-        for machine in self.core.machines_wanted():
+            machines.released(self.state, machine.id)
+        for machine in machines.wanted(self.state):
             number = int(machine.id)
             here = self.machines[machine.id] = MemoryMachine(self._host_name(number), self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
@@ -316,12 +153,12 @@ class World:
             here.renames_disks = True
             here.hold(f"{_address(number)}/8")
             self._tell_addresses(machine.id, here)
-            self.core.machine_started(machine.id, here.boot_id(), self.now)
+            machines.started(self.state, machine.id, here.boot_id(), self.now)
         for name, there in self.machines.items():
             if there.powered:
                 self._tell_addresses(name, there)
-        for item in self.core.storage_wanted():
-            self.core.storage_provisioned(item.id, now=self.now)
+        for item in storage.wanted(self.state):
+            storage.provisioned(self.state, item.id, now=self.now)
         for machine in self.core.machines_to_reboot():
             self.machines[machine.id].power_off()
             self.power_on(machine.id)
@@ -332,8 +169,8 @@ class World:
         if self._addresses.get(machine) != held:
             self._addresses[machine] = held
             network = Network.of(held, gateway="10.255.255.254")
-            self.core.machine_provisioned(
-                machine, instance_id=here.name, hostname=here.name, network=network, now=self.now
+            machines.provisioned(
+                self.state, machine, instance_id=here.name, hostname=here.name, network=network, now=self.now
             )
 
     def _host_name(self, number: int) -> str:
@@ -363,18 +200,29 @@ class World:
         self._waiting = {job: until for job, until in self._waiting.items() if job in started}
         return started
 
-    def power_off(self, *machines: str) -> None:
+    def power_off(self, *names: str) -> None:
         """Cut machines' power at once."""
-        for name in machines:
+        for name in names:
             self.machines[name].power_off()
-            self.core.machine_down(name, self.now)
+            machines.down(self.state, name, self.now)
 
-    def power_on(self, *machines: str) -> None:
+    def power_on(self, *names: str) -> None:
         """Start machines."""
-        for name in machines:
+        for name in names:
             machine = self.machines[name]
             machine.power_on()
-            self.core.machine_started(name, machine.boot_id(), self.now)
+            machines.started(self.state, name, machine.boot_id(), self.now)
+
+    def lose_machine(self, name: str) -> None:
+        """Have a machine die for good, of which the model knows no more than that it is down.
+
+        Raises:
+            ModelError: There is none of this name.
+        """
+        if name not in self.machines:
+            raise ModelError(f"machine {name} does not exist")
+        self.machines[name].scrap()
+        machines.down(self.state, name, self.now)
 
     def plant_links(self, name: str) -> int:
         """Have the services of a machine put links to a file of root's in their folders; return how many there are new."""
@@ -483,13 +331,13 @@ class World:
             self.power_off(run.machine)
             return self._ran(run, machine, begun, error="the power went away")
         ended = self.core.finish(context.id, outcome.code, self.now)
-        self._forget_agents()
-        self._note_credentials()
+        self.forget_agents()
+        self.note_credentials()
         if killed:
             return self._ran(run, machine, begun, error="the hook was killed")
         return self._ran(run, machine, begun, error=outcome.error, message=ended.message)
 
-    def _forget_agents(self) -> None:
+    def forget_agents(self) -> None:
         """Take Juju's folders of units that the model has no more off their machines, as Juju does whatever they have run."""
         for unit in [unit for unit in self._agents if unit not in self.state.units]:
             self._agents.pop(unit).lose(_agent_folder(unit))
@@ -580,11 +428,11 @@ class World:
 
     def wait(self) -> bool:
         """Go on to the next timer of the model or the end of a job's pause; return whether there is one."""
-        wake = self.core.wake_at(self.now)
-        timers = [*([] if wake is None else [wake]), *(self._waiting[job] for job in self.waiting_jobs())]
-        if timers:
-            self.pass_time(max(min(timers) - self.now, 0))
-        return bool(timers)
+        wake = timers.next_time(self.state, self.now)
+        ends = [*([] if wake is None else [wake]), *(self._waiting[job] for job in self.waiting_jobs())]
+        if ends:
+            self.pass_time(max(min(ends) - self.now, 0))
+        return bool(ends)
 
     def pass_time(self, seconds: float) -> None:
         """Let nothing happen for a while but what daemons do by themselves."""
@@ -620,25 +468,6 @@ class World:
         for name, twin in self.twins.items():
             for password in twin.accepts() if self.units_of(name) else ():
                 yield name, password
-
-    def rotations(self) -> list[str]:
-        """Return what would replace a credential or a certificate."""
-        return [
-            command
-            for name, twin in self.twins.items()
-            if (units := self.units_of(name))
-            for command in twin.rotations(units)
-            if self._is_related(command)
-        ]
-
-    def _is_related(self, command: str) -> bool:
-        """Return whether a command names no relation, or one that is there."""
-        unit, *words = shlex.split(command)[1:]
-        endpoints = [value.partition("=")[2] for value in words if "=relation:" in value]
-        try:
-            return all(self._relation_id(unit, endpoint) is not None for endpoint in endpoints)
-        except ModelError:
-            return False
 
     def units_of(self, application: str) -> list[str]:
         """Return the names of an application's units."""

@@ -24,7 +24,6 @@ from openinfra_model.core.hooktools.tool import Call, Tool, ToolResult, parse, r
 
 if TYPE_CHECKING:
     from openinfra_model.core.context import RunningHook
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 __all__ = ["NAMES", "TOOLS", "ToolResult", "call", "unknown_context"]
@@ -41,9 +40,7 @@ TOOLS: dict[str, Tool] = {
 NAMES = frozenset(TOOLS)
 
 
-def call(
-    state: State, ids: Ids, running: RunningHook, argv: list[str], *, stdin: str, now: float
-) -> ToolResult:
+def call(state: State, running: RunningHook, argv: list[str], *, stdin: str, now: float) -> ToolResult:
     """Answer one tool in a hook's context."""
     name, *arguments = argv
     if name not in TOOLS:
@@ -51,9 +48,7 @@ def call(
     tool = TOOLS[name]
     try:
         parsed = parse(tool, arguments)
-        outcome = tool.run(
-            Call(state=state, ids=ids, running=running, arguments=parsed, stdin=stdin, now=now)
-        )
+        outcome = tool.run(Call(state=state, running=running, arguments=parsed, stdin=stdin, now=now))
     except ToolError as error:
         return ToolResult(exit_code=error.exit_code, stdout="", stderr=f"ERROR {error.message}\n")
     if isinstance(outcome, ToolResult):

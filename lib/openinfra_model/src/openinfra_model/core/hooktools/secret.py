@@ -103,7 +103,7 @@ def _secret_add(call: Call) -> str:
     if change.label and _find_label(call, change.label):
         raise ToolError(f'secret with label "{change.label}" already exists')
     change.owner = call.unit.name if owner == "unit" else call.unit.application
-    identity = call.ids.secret()
+    identity = call.state.ids.secret()
     call.running.secrets[identity] = change
     return f"secret://{call.state.model.uuid}/{identity}"
 
@@ -234,8 +234,8 @@ def _secret_info_get(call: Call) -> dict[str, Any]:
         "description": secret.description if secret and change.description is None else change.description,
         "owner": "unit" if "/" in owner else "application",
         "rotation": (secret.rotation if secret and change.rotation is None else change.rotation) or "never",
-        "expiry": _rfc3339(expires),
-        "rotates": _rfc3339(rotate_at),
+        "expiry": secrets.timestamp(expires),
+        "rotates": secrets.timestamp(rotate_at),
     }
     if secret and secret.grants:
         found["access"] = [_access(call, grant) for grant in secret.grants]
@@ -244,10 +244,6 @@ def _secret_info_get(call: Call) -> dict[str, Any]:
 
 def _next_revision(secret: Secret | None, change: SecretChange) -> int:
     return secret.latest + (change.content is not None) if secret else 1
-
-
-def _rfc3339(moment: float | None) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
 def _access(call: Call, grant: Grant) -> dict[str, str]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from openinfra_model.core.context import RunningHook
     from openinfra_model.core.entities import Application, Resource, Unit
-    from openinfra_model.core.ids import Ids
     from openinfra_model.core.state import State
 
 FORMATS = ("json", "smart", "yaml")
@@ -65,7 +64,6 @@ class Call:
     """A tool called in the context of a running hook."""
 
     state: State
-    ids: Ids
     running: RunningHook
     arguments: Arguments
     stdin: str

@@ -1,0 +1,29 @@
+"""The keys of tokens and stored credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keys import TooEarlyError
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+
+if TYPE_CHECKING:
+    from charm import KeystoneCharm
+
+
+def rotate_keys(charm: KeystoneCharm) -> Outcome:
+    """Put the staged keys into use and stage new ones, which every unit then acknowledges.
+
+    Raises:
+        ActionError: This is not the leader, or a unit does not have the staged keys yet; nothing was changed.
+    """
+    require_leader(charm, "rotate-keys")
+    try:
+        following = charm.keys.rotate()
+    except TooEarlyError as error:
+        raise ActionError(str(error)) from error
+    charm.keys.advance()
+    return Outcome(
+        summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",
+        result={"generation": following.generation, "keys": sorted(following.fernet)},
+    )
