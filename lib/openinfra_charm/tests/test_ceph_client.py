@@ -93,6 +93,7 @@ def test_who_waits_for_an_answer_is_known_by_unit():
         seen = []
         for failure in (None, "no such pool"):
             request = ceph_client.parse_request("glance/0", REQUEST_ON_THE_WIRE["broker_req"])
+            assert request
             asked = [ceph_client.is_asked(relation, charm.unit, units[name]) for name in sorted(units)]
             seen.append([*asked, ceph_client.is_asked(relation, charm.unit)])
             ceph_client.answer(relation, charm.unit, request, failure)

@@ -1,5 +1,7 @@
 """Users granted to relations: made, published, rotated, retired, withdrawn; and what is recorded of it."""
 
+from typing import cast
+
 import ops
 import pytest
 
@@ -80,7 +82,9 @@ class World:
 
     @property
     def grants(self):
-        return Grants(self.model, ("database", "credentials"), records=self.records, label="client")
+        return Grants(
+            cast("ops.Model", self.model), ("database", "credentials"), records=self.records, label="client"
+        )
 
     @property
     def relation(self):

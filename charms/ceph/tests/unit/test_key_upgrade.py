@@ -1,9 +1,9 @@
 """CephX keys of the newer type: in clusters that begin with them, and in those that were upgraded."""
 
-import conftest
 import ops
 import pytest
 from ops import testing
+from play import TRIAL, Model
 from twin import AES, AES256K, kind_of
 
 PLACE = "http://deb.example.org/debian forky"
@@ -12,7 +12,7 @@ NEW = "20.2.4+ds-2"
 BOTH = [AES, AES256K]
 
 
-class Newest(conftest.Model):
+class Newest(Model):
     """Units on machines whose archive has a version that begins clusters with the newer type."""
 
     def make_machine(self, number):
@@ -46,7 +46,7 @@ def restarts(model):
 @pytest.fixture
 def newest():
     """Three units with a disk and data each, of the newer version from the beginning."""
-    model = Newest(3, conftest.TRIAL | {"failure-domain": "host"})
+    model = Newest(3, TRIAL | {"failure-domain": "host"})
     for number in range(3):
         model.add_osd(number)
     model.fill()
