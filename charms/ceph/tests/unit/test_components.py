@@ -114,7 +114,7 @@ def statuses(*, failed=(), jobs=(), paused=False, answer=None, peers=None, **ask
     monitors = Monitors({"status": answer or HEALTHY, "osd pool ls": [], "osd crush rule dump": []})
     ceph = stand_in(admin=monitors, services=stand_in(failed=lambda: list(failed)))
     recorded = stand_in(unfinished=lambda: jobs, failed=lambda _seconds: [])
-    pause = stand_in(status=ops.MaintenanceStatus("paused")) if paused else None
+    pause: Any = stand_in(status=ops.MaintenanceStatus("paused")) if paused else False
     report = Report(unit(), ceph=ceph, cluster=peers or Peers(), jobs=recorded, pause=pause)
     return list(report.statuses(**asked))
 
