@@ -14,6 +14,7 @@ import pytest
 from charmcraft.models.config import JujuConfig
 from charmcraft.models.project import PlatformCharm
 
+from openinfra_charm.openstack.actions import STANDARD
 from openinfra_model.devtools.pack import charm_names
 
 ROOT = Path(__file__).parents[2]
@@ -24,16 +25,22 @@ BARE_NUMBER = ["string", "integer"]
 SCALARS = {"string": "str", "integer": "int", "boolean": "bool", "number": "float"}
 MAX_CHARM_LINES = 300
 
-# Prints, for each of the actions named as arguments, the parameters that it takes: type and default.
+# Prints, for each of the actions named as arguments, the parameters that it takes: type and default. An OpenStack API brings
+# only its own; those that all have are in the shared package.
 DESCRIBE_ACTIONS = """\
 import dataclasses, json, sys
-from openinfra_charm.model.actions import find
+from openinfra_charm.model import actions
+def find(name):
+    if sys.argv[1] != "openstack":
+        return actions.find(name.replace("-", "_"))
+    from openinfra_charm.openstack.actions import STANDARD
+    return STANDARD.get(name) or actions.find(name.replace("-", "_"))
 def describe(field):
     required = field.default is dataclasses.MISSING
     return {"type": str(field.type), "required": required, "default": None if required else field.default}
 print(json.dumps({
-    name: {field.name: describe(field) for field in dataclasses.fields(find(name.replace("-", "_")).params)}
-    for name in sys.argv[1:]
+    name: {field.name: describe(field) for field in dataclasses.fields(find(name).params)}
+    for name in sys.argv[2:]
 }))
 """
 
@@ -63,7 +70,9 @@ def test_charmcraft_takes_it(source):
 def test_its_rooms_are_there(source):
     for name in ("README.md", "src/charm.py", "tests/unit"):
         assert (source.path / name).exists(), name
-    renders = any("Templates(" in file.read_text() for file in source.path.glob("src/*.py"))
+    renders = any(
+        word in file.read_text() for file in source.path.glob("src/*.py") for word in ("Templates(", "Spec(")
+    )
     assert (source.path / "src/templates").exists() == renders
     assert (source.path / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
@@ -136,7 +145,8 @@ def test_actions_take_described_scalars(source):
 
 
 def test_each_action_takes_its_parameters(source, unpacked):
-    described = json.loads(run_python(unpacked, "-c", DESCRIBE_ACTIONS, *source.actions))
+    kind = "openstack" if is_an_openstack_api(source) else "other"
+    described = json.loads(run_python(unpacked, "-c", DESCRIBE_ACTIONS, kind, *source.actions))
 
     for name, action in source.actions.items():
         params = {key.replace("-", "_"): param for key, param in action.get("params", {}).items()}
@@ -182,8 +192,22 @@ def actions_in(path):
 
 def test_actions_are_all_declared(source):
     found = [name for path in source.path.glob("src/actions/[!_]*.py") for name in actions_in(path)]
+    standard = STANDARD if is_an_openstack_api(source) else ()
 
-    assert sorted(name.replace("_", "-") for name in found) == sorted(source.actions)
+    assert sorted([*standard, *(name.replace("_", "-") for name in found)]) == sorted(source.actions)
+
+
+def is_an_openstack_api(source):
+    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
+
+
+def test_an_openstack_api_has_what_all_have(source):
+    if not is_an_openstack_api(source):
+        return
+    project = source.project
+    assert {"release", "region", "workers", "debug", "extra-config"} <= project["config"]["options"].keys()
+    assert {"cluster", "certificates", "gateway"} <= source.endpoints.keys()
+    assert "internal" in project["extra-bindings"]
 
 
 def test_charm_py_is_short(source):

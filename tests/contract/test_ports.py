@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from .test_charms import is_an_openstack_api
+
 ROOT = Path(__file__).parents[2]
 HEAD = ["Port", "Protocol", "Application", "Process", "Binding", "Purpose"]
 
@@ -88,3 +90,19 @@ def test_ports_that_a_charm_names_are_listed(rows, source):
         if path.is_file() and "__pycache__" not in path.parts:
             named = re.findall(r"(?i)(?::|port[^0-9]{1,3})([0-9]{4,5})\b", path.read_text())
             assert {int(port) for port in named} <= listed, path
+
+
+def test_an_openstack_apis_ports_are_listed(rows, source):
+    """Those of its units, and the gateway's, where clients look for it."""
+    found = re.search(
+        r"\bPorts\(public=(\d+), backend=(\d+), proxied=(\d+)\)", (source.path / "src/charm.py").read_text()
+    )
+    assert bool(found) == is_an_openstack_api(source)
+    if found:
+        public, *own = map(int, found.groups())
+        listed = {
+            name: {port for row in rows if row.application == name for port in row.ports}
+            for name in ("gateway", source.name)
+        }
+        assert public in listed["gateway"]
+        assert set(own) <= listed[source.name]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 def lay_out(target: Path, *charms: str) -> Path:
     """Make a folder that packs like this repository, with these charms and all probes; return it."""
     (target / "charms").mkdir(parents=True)
-    for name in ("lib", "pyproject.toml", "uv.lock"):
+    for name in ("lib", "pyproject.toml", "uv.lock", "security-overrides.txt"):
         (target / name).symlink_to(ROOT / name)
     for name in charms:
         (target / "charms" / name).symlink_to(ROOT / "charms" / name)

@@ -103,7 +103,7 @@ class Admin:
 
         Raises:
             UnreachableError: The cluster does not answer.
-            RefusedError: Ceph does not tell.
+            RefusedError: Ceph refuses.
         """
         try:
             info = self._run("fs", "subvolume", "info", self._filesystem, name)
@@ -158,7 +158,7 @@ class Admin:
             UnreachableError: The cluster does not answer.
             RefusedError: There is a user of that name that was not made here.
         """
-        # Ceph tells the key only to who names a tenant; and users of one tenant are closed to the others.
+        # Ceph shows the key only where a tenant is named; and users of one tenant are closed to the others.
         tenant = ("--access_level", access, "--tenant_id", self._filesystem)
         done = self._ask("fs", "subvolume", "authorize", self._filesystem, name, user, *tenant)
         return done.strip()

@@ -102,7 +102,7 @@ class Mds:
         try:
             servers = self.admin.servers()
         except UnreachableError as error:
-            return f"{error}: it must be mended first"
+            return f"{error}: repair the cluster first"
         mine = next((server for server in servers if server.name == self.name), None)
         if mine and mine.is_active and not any(server.takes_over for server in servers):
             return "no other metadata server stands by: files would be out of reach"

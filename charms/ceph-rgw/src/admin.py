@@ -193,11 +193,11 @@ def _of(user: str) -> tuple[str, ...]:
     return (f"--uid={user}",) if user else ()
 
 
-def _bucket(told: dict[str, Any]) -> dict[str, Any]:
-    used = told["usage"].get("rgw.main", {})
+def _bucket(stats: dict[str, Any]) -> dict[str, Any]:
+    used = stats["usage"].get("rgw.main", {})
     return {
-        "name": f"{told['tenant']}/{told['bucket']}" if told.get("tenant") else told["bucket"],
-        "owner": told["owner"],
+        "name": f"{stats['tenant']}/{stats['bucket']}" if stats.get("tenant") else stats["bucket"],
+        "owner": stats["owner"],
         "bytes": used.get("size_actual", 0),
         "objects": used.get("num_objects", 0),
     }

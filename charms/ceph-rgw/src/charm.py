@@ -53,8 +53,8 @@ class CephRgwCharm(ops.CharmBase):
               for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._tell_version)
-        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.start, self._set_version)
+        framework.observe(self.on.update_status, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -154,7 +154,7 @@ class CephRgwCharm(ops.CharmBase):
             for name in POOLS
         ]
         access = ceph_daemons.obtain(
-            self, relation, ceph_radosgw.FORMAT, self.rgw.name,
+            self.model, relation, ceph_radosgw.FORMAT, self.rgw.name,
             request_id=f"pools-{site.zone}", operations=pools,
         )  # fmt: skip
         if access is None:
@@ -235,8 +235,8 @@ class CephRgwCharm(ops.CharmBase):
 
     # The other events
 
-    def _tell_version(self, _: ops.EventBase) -> None:
-        """Tell the version where it may have changed: packages are upgraded beside the model."""
+    def _set_version(self, _: ops.EventBase) -> None:
+        """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.rgw.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:

@@ -121,10 +121,10 @@ class Endpoints:
         known = (self._cluster.facts(unit).get("address", "") for unit in units)
         return next(filter(None, known), "")
 
-    # What others are told
+    # What is published
 
     def publish(self, *, takes_proxied: bool, health: str) -> None:
-        """Tell the others where this unit is, and as the leader ask for the route and the place in the catalogue.
+        """Publish where this unit is, and as the leader ask for the route and the place in the catalogue.
 
         Args:
             takes_proxied: Whether this unit's front listens for connections with the address of who they are from.

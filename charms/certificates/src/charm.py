@@ -48,7 +48,7 @@ class CertificatesCharm(ops.CharmBase):
             ),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._tell_version)
+        framework.observe(self.on.start, self._set_version)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
         for name in self.meta.actions:
@@ -154,7 +154,7 @@ class CertificatesCharm(ops.CharmBase):
 
     # The other events
 
-    def _tell_version(self, _event: ops.EventBase) -> None:
+    def _set_version(self, _event: ops.EventBase) -> None:
         self.unit.set_workload_version(self.signer.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:
@@ -177,7 +177,7 @@ class CertificatesCharm(ops.CharmBase):
         status.add_all(event, self._missing or self._notes())
 
     def _notes(self) -> Iterator[ops.StatusBase]:
-        """Yield what an operator of a CA that works may want to know; the leader tells."""
+        """Yield what an operator of a CA that works may want to know; the leader says it."""
         succession = self.succession
         if not self.unit.is_leader() or succession is None:
             return

@@ -28,7 +28,7 @@ class Requirers:
 
         Args:
             model: The model, with the relations `certificates` and `send-ca-cert`.
-            cluster: The units of the application, who are told what is refused.
+            cluster: The units of the application, to which it is published what is refused.
             signer: What signs.
             keys: The CAs' keys.
         """

@@ -54,8 +54,8 @@ class GatewayCharm(ops.CharmBase):
             self.on["metrics-endpoint"].relation_created,
         ):  # fmt: skip
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._tell_version)
-        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.start, self._set_version)
+        framework.observe(self.on.update_status, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -78,7 +78,7 @@ class GatewayCharm(ops.CharmBase):
             self._missing.append(ops.BlockedStatus(str(error)))
         except InvalidConfigError as error:
             self._missing.append(
-                ops.BlockedStatus(f"what was served before is served still; not taken: {error}")
+                ops.BlockedStatus(f"HAProxy keeps its last configuration, the new one is refused: {error}")
             )
         except NoAnswerError as error:
             self._missing += self.owned.problems() or [ops.WaitingStatus(f"for HAProxy to answer: {error}")]
@@ -129,9 +129,9 @@ class GatewayCharm(ops.CharmBase):
 
     def networks(self) -> Networks | None:
         """Return where this unit is on both bindings; None while Juju does not say."""
-        told = self.cluster.facts(self.unit.name) if self.cluster.formed else {}
-        public = self._addresses.find("public", published=told.get("public_address"))
-        internal = self._addresses.find("internal", published=told.get("internal_address"))
+        known = self.cluster.facts(self.unit.name) if self.cluster.formed else {}
+        public = self._addresses.find("public", published=known.get("public_address"))
+        internal = self._addresses.find("internal", published=known.get("internal_address"))
         if not (public and internal):
             return None
         return Networks(public=public, internal=internal)
@@ -199,17 +199,17 @@ class GatewayCharm(ops.CharmBase):
         render.write(self.machine, render.File(path=self.trust_path, content=text))
 
     def _acknowledge(self) -> None:
-        """Tell the CAs that HAProxy runs with what they have handed out."""
+        """Acknowledge to the CAs that HAProxy runs with what they have handed out."""
         self.tls.acknowledge(self._authority, self.unit)
         for relation in self._active(TRUST):
             if self.unit.is_leader():
                 certificate_transfer.announce(relation, self.app)
             certificate_transfer.acknowledge(relation, self.unit, certificate_transfer.read(relation))
 
-    # What others are told
+    # What is published
 
     def _publish(self, state: State) -> None:
-        """Tell requirers where their routes are served, and whoever collects metrics where these are."""
+        """Publish where routes are served to their requirers, and where metrics are to who collects them."""
         if self.unit.is_leader():
             served = {asked.relation_id: asked for asked in state.routes}
             for relation in self._active(ROUTES):
@@ -225,12 +225,14 @@ class GatewayCharm(ops.CharmBase):
             )
             if self.unit.is_leader():
                 ca = self.machine.read(self.tls.ca_path) or ""
-                prometheus_scrape.publish_job(relation, self, port=HEALTH_PORT, ca=ca)
+                prometheus_scrape.publish_job(
+                    relation, self.model, charm_name=self.meta.name, port=HEALTH_PORT, ca=ca
+                )
 
     # The other events
 
-    def _tell_version(self, _: ops.EventBase) -> None:
-        """Tell the version where it may have changed: packages are upgraded beside the model."""
+    def _set_version(self, _: ops.EventBase) -> None:
+        """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.gateway.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:

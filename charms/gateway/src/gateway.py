@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DAEMON = "haproxy"
-"""What a machine has one of: the packaged haproxy.service, and keepalived with it."""
+"""What only one unit of a machine may run: the packaged haproxy.service, and keepalived with it."""
 PACKAGES = ("haproxy", "keepalived", *tls.PACKAGES)
 HAPROXY = "haproxy.service"
 KEEPALIVED = "keepalived.service"
@@ -45,7 +45,7 @@ _FILES = (CONFIG, KEEPALIVED_CONFIG, ASK, SERVES, *(str(Path(path).parent) for p
 _PAUSE = 0.5
 _RELOAD_SECONDS = 20
 _STARTING = 30
-"""Seconds that backends may be down before anybody is told: most of them are just starting."""
+"""Seconds that backends may be down before the status says so: most of them are just starting."""
 _WHERE_TO_LOOK = "see journalctl -u haproxy"
 
 
@@ -129,7 +129,7 @@ class Gateway:
         return changed
 
     def apply(self, state: State, drains: Iterable[Drain] = ()) -> None:
-        """Have HAProxy run with what is rendered; a change is taken up without an interruption.
+        """Have HAProxy run with what is rendered; a change is applied without an interruption.
 
         Raises:
             InvalidConfigError: HAProxy cannot use the configuration, such as when a port is taken; it goes on with the
@@ -143,8 +143,7 @@ class Gateway:
             self.machine.write(self._server_state, "1\n", mode=0o600)
         service = Service(unit=HAPROXY, inputs=(state.certificates,))
         self.services.ensure_running([service])
-        self._reload(service)
-        self._drain(state, drains)
+        self._drain(state, drains, self._reload(service))
 
     def share_vip(self, state: State, *, may_join: bool) -> bool:
         """Have keepalived run where there is a virtual address, and nowhere else; return whether it runs.
@@ -160,7 +159,7 @@ class Gateway:
         if not (may_join or KEEPALIVED in self.services.units):
             return False
         service = Service(unit=KEEPALIVED, inputs=(self.machine.read(KEEPALIVED_CONFIG) or "",))
-        if not self.services.ensure_running([service]) and self.services.outdated([service]):
+        if not self.services.ensure_running([service], fresh=False) and self.services.outdated([service]):
             self.services.reload(service)
         return True
 
@@ -209,41 +208,42 @@ class Gateway:
 
     # How it is done
 
-    def _reload(self, service: Service) -> None:
-        """Have HAProxy take up its configuration and certificates, if it runs with others."""
+    def _reload(self, service: Service) -> str:
+        """Have HAProxy run with its configuration and certificates; return what it says of itself and of its servers then."""
         config = self.machine.read(CONFIG) or ""
         wanted = haproxy.description(config)
         outdated = bool(self.services.outdated([service]))
-        if self._running(_RELOAD_SECONDS) == wanted and not outdated:
-            return
+        answer = self._look(_RELOAD_SECONDS)
+        if haproxy.description(answer) == wanted and not outdated:
+            return answer
         if outdated:
             self._validate(config)
         self.services.reload(service)
         limit = self.machine.now() + _RELOAD_SECONDS
-        while self._running(_RELOAD_SECONDS) != wanted:
+        while haproxy.description(answer := self._look(_RELOAD_SECONDS)) != wanted:
             if self.machine.now() > limit:
                 if self._before:
-                    # It is to start with what it has, should it have to before this is mended.
+                    # Should it have to start before this is repaired, it starts with what it has.
                     self.machine.write(CONFIG, self._before)
                 raise InvalidConfigError(
                     f"HAProxy goes on with what it had, as it cannot listen: {_WHERE_TO_LOOK}"
                 )
             self.machine.sleep(_PAUSE)
+        return answer
 
-    def _running(self, seconds: float) -> str:
-        """Return which configuration HAProxy runs with; it may take some seconds to answer after its start."""
+    def _look(self, seconds: float) -> str:
+        """Ask HAProxy about itself and its servers; it may take some seconds to answer after its start."""
         limit = self.machine.now() + seconds
         while True:
             try:
-                return haproxy.description(self._ask("show info"))
+                return self._ask("show info;show servers state")
             except NoAnswerError:
                 if self.machine.now() + _PAUSE > limit:
                     raise
             self.machine.sleep(_PAUSE)
 
-    def _drain(self, state: State, drains: Iterable[Drain]) -> None:
-        """Drain those backends that are to be drained, and no others."""
-        answer = self._ask("show servers state")
+    def _drain(self, state: State, drains: Iterable[Drain], answer: str) -> None:
+        """Drain those backends that are to be drained, and no others, of what `_look` has found."""
         now, up = haproxy.drained(answer), haproxy.up(answer)
         down = {name(asked) for asked in state.routes if asked.backends and not up.get(name(asked))}
         self.unserved = self._reasons(down) if down else {}

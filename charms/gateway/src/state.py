@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openinfra_charm.model.addresses import Place
 
 HEALTH_PORT = 8404
-"""Where HAProxy tells its own health, on the loopback address, and its metrics, on that of the binding `internal`."""
+"""Where HAProxy serves its own health, on the loopback address, and its metrics, on that of the binding `internal`."""
 _HOST_NAME = re.compile(
     r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
 )
@@ -111,16 +111,16 @@ class Networks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Units:
-    """Where all units are that have told it, each in their order; `ingress` is where clients reach what is on `public`."""
+    """Where all units are that have published it, each in their order; `ingress` is where clients reach what is on `public`."""
 
     public: tuple[str, ...]
     ingress: tuple[str, ...]
     internal: tuple[str, ...]
 
     @classmethod
-    def parse(cls, told: Iterable[Mapping[str, Any]]) -> Units:
+    def parse(cls, published: Iterable[Mapping[str, Any]]) -> Units:
         """Read what the units have published."""
-        known = [facts for facts in told if "public_address" in facts]
+        known = [facts for facts in published if "public_address" in facts]
         return cls(
             public=tuple(facts["public_address"] for facts in known),
             ingress=tuple(facts.get("public_ingress", facts["public_address"]) for facts in known),
@@ -159,7 +159,7 @@ class State:
 
     `peers` are the public addresses of the application's other units; `unit` is this one's name. `ca` is the file of CA
     certificates that backends' certificates are checked with, `certificate` that of chain and key for the metrics; empty
-    where there is none. `certificates` tells when their content has changed.
+    where there is none. `certificates` is another text when their content has changed.
     """
 
     config: Config
@@ -204,7 +204,7 @@ def select(asked: Iterable[Asked]) -> tuple[tuple[Asked, ...], tuple[Refusal, ..
 
 
 def endpoints(asked: Asked, config: Config, vips: Iterable[Address], addresses: Iterable[str]) -> list[str]:
-    """Return where clients reach a route, as its requirer is told.
+    """Return where clients reach a route, as it is published to its requirer.
 
     Args:
         asked: The route.

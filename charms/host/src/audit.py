@@ -37,7 +37,7 @@ def findings(host: Host, config: Config) -> list[Finding]:
     """Look at everything; change nothing.
 
     Raises:
-        CommandError: A program that tells about the machine failed.
+        CommandError: A program that was asked about the machine failed.
     """
     return [
         *_kernel_settings(host, config),
@@ -98,8 +98,8 @@ def _sshd(host: Host, config: Config) -> Iterator[Finding]:
             yield _not_applicable(identity, "high", title, "openssh-server is not installed")
         return
     # -T prints what holds in the end, whichever file set it.
-    told = host.machine.run("/usr/sbin/sshd", "-T").stdout.lower()
-    effective = dict(line.split(maxsplit=1) for line in told.splitlines() if " " in line)
+    printed = host.machine.run("/usr/sbin/sshd", "-T").stdout.lower()
+    effective = dict(line.split(maxsplit=1) for line in printed.splitlines() if " " in line)
     if config.ssh_password_login:
         reason = "the config option ssh-password-login allows it"
         yield _not_applicable("ssh-passwords", "high", passwords, reason)

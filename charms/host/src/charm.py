@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BASELINE = "host"
-"""What a machine has only one of: the name under which a unit claims it."""
+"""The name under which a unit claims the machine: only one may manage it."""
 
 
 class HostCharm(ops.CharmBase):
@@ -157,7 +157,7 @@ class HostCharm(ops.CharmBase):
         leader = f"juju run {self.app.name}/leader"
         return ops.BlockedStatus(
             f"{request.kind} stopped at {unit}: {request.reason}. "
-            f"Mend it, then `{leader} resume-roll`; or `{leader} cancel-roll`"
+            f"Repair it, then `{leader} resume-roll`; or `{leader} cancel-roll`"
         )
 
 

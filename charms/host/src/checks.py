@@ -36,5 +36,5 @@ def _reason(machine: Machine, path: str, deadline: float) -> str:
         return str(error)
     if outcome.code == 0:
         return ""
-    told = outcome.stdout.strip() or outcome.stderr.strip()
-    return " ".join(told.split()) or f"{path} ended with exit code {outcome.code} and gave no reason"
+    reason = outcome.stdout.strip() or outcome.stderr.strip()
+    return " ".join(reason.split()) or f"{path} ended with exit code {outcome.code} and gave no reason"

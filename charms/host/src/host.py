@@ -54,6 +54,7 @@ class Host:
         # Under /run, so that the next kernel is asked again.
         self._refusals = f"/run/openinfra/{application}/refused-settings.json"
         self._made = f"/run/openinfra/{application}/made-settings.json"
+        self._kind = f"/run/openinfra/{application}/virtualization"
         self._services = Services(machine, application)
         self._templates = render.Templates(machine, application, Path(__file__).parent / "templates")
 
@@ -89,13 +90,13 @@ class Host:
         return render.write(self.machine, *files)
 
     def apply(self, config: Config) -> None:
-        """Let the kernel and the services take up what was rendered; those that have already are left alone."""
+        """Let the kernel and the services apply what was rendered; those that have already are left alone."""
         self._apply_kernel_settings(config)
-        self._take_up(self._service(_JOURNALD_UNIT, JOURNALD), self._services.restart)
+        self._apply_file(self._service(_JOURNALD_UNIT, JOURNALD), self._services.restart)
         if not self.in_container:
-            self._take_up(self._service(_CHRONY_UNIT, CHRONY), self._services.restart)
+            self._apply_file(self._service(_CHRONY_UNIT, CHRONY), self._services.restart)
         if self.has_sshd:
-            self._take_up(self._service(_SSH_UNIT, SSHD), self._reload_if_active)
+            self._apply_file(self._service(_SSH_UNIT, SSHD), self._reload_if_active)
 
     def start(self) -> list[str]:
         """Start what does not run yet; return the units that were started."""
@@ -119,7 +120,7 @@ class Host:
         """Take the baseline back.
 
         Packages stay: they are part of an ordinary machine. So do chrony's servers, that time goes on, and what the
-        kernel was told, until it starts again.
+        kernel has been set to, until it starts again.
         """
         for path in _FILES:
             self.machine.remove(path)
@@ -134,7 +135,12 @@ class Host:
     @cached_property
     def in_container(self) -> bool:
         """Whether the kernel, and so its clock, belongs to somebody else."""
-        return bool(_CONTAINER.fullmatch(self.machine.virtualization()))
+        kind = self.machine.read(self._kind)
+        if kind is None:
+            # It stays the same until the machine starts again.
+            kind = self.machine.virtualization()
+            self.machine.write(self._kind, kind)
+        return bool(_CONTAINER.fullmatch(kind))
 
     def stopped_services(self) -> list[str]:
         """Return the units that should run and do not."""
@@ -180,7 +186,7 @@ class Host:
 
     @staticmethod
     def _strict_settings(config: Config) -> list[str]:
-        """Return the kernel settings of which it is told where they cannot be had."""
+        """Return the kernel settings that are reported where they cannot be had."""
         return [key for key in config.sysctl if key not in config.sysctl_lenient]
 
     def _out_of_reach(self, key: str) -> str:
@@ -282,7 +288,7 @@ class Host:
     def _service(self, unit: str, path: str) -> Service:
         return Service(unit=unit, inputs=(self.machine.read(path) or "",))
 
-    def _take_up(self, service: Service, act: Callable[[Service], None]) -> None:
+    def _apply_file(self, service: Service, act: Callable[[Service], None]) -> None:
         """Restart or reload a service unless it runs with what its file holds now."""
         if service.unit not in self._services.units or self._services.outdated([service]):
             act(service)

@@ -41,7 +41,7 @@ _JUJU_EXEC = "/usr/bin/juju-exec"
 class Request:
     """What a unit wants its turn for, and how far that is.
 
-    `order` is the newest order when it was made; `reboot` tells that a reboot follows the upgrade; `boot` identifies
+    `order` is the newest order when it was made; `reboot` says that a reboot follows the upgrade; `boot` identifies
     the start of the machine that a reboot ends; `since` is when verifying began, in seconds of the machine's clock; a
     failed request has a `reason` and goes on with `resume` when it is resumed.
     """

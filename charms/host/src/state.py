@@ -33,7 +33,7 @@ class Config:
     """What the operator wants of the machine.
 
     Sizes are in MiB, ages in days; `sysctl` maps a key such as `net.core.somaxconn` to its value, and `sysctl_lenient` are
-    the keys with a `-` before them: where the kernel does not take one, nobody is told (sysctl.d(5)).
+    the keys with a `-` before them: where the kernel does not take one, that is not reported (sysctl.d(5)).
     """
 
     ntp_servers: tuple[str, ...]

@@ -24,8 +24,8 @@ def run(job: Job) -> str:
     try:
         return _upgrade(job)
     except (CommandError, TimeoutError) as error:
-        told = " ".join(str(error).split())
-        raise JobError(f"{told} (on the machine, try apt-get --fix-broken install)") from error
+        words = " ".join(str(error).split())
+        raise JobError(f"{words} (on the machine, try apt-get --fix-broken install)") from error
 
 
 def _upgrade(job: Job) -> str:

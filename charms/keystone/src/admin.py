@@ -9,6 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from openinfra_charm.model.status import NotYetError
+
 if TYPE_CHECKING:
     from openinfra_charm.machine import Answer, Machine
 
@@ -16,7 +18,7 @@ DEFAULT_DOMAIN = "default"
 _CREATED, _REFUSED, _UNAUTHORIZED, _NOT_FOUND, _BROKEN = 201, 400, 401, 404, 500
 
 
-class UnreachableError(Exception):
+class UnreachableError(NotYetError):
     """Keystone does not answer, or cannot do its work; the message says why."""
 
 

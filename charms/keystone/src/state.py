@@ -1,4 +1,4 @@
-"""What the model says, as frozen records: parsed and checked here, once, and nowhere else."""
+"""What the options say, as a frozen record: parsed and checked here, once, and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,27 +13,19 @@ from openinfra_charm.model.status import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from keyset import KeySet
-    from openinfra_charm.interfaces.memcache import Server
-    from openinfra_charm.interfaces.mysql_client import Access
-
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 INTERVALS = {"hourly": 3600, "daily": 86400, "weekly": 7 * 86400, "monthly": 30 * 86400, "never": 0}
 """How often Juju has a secret rotated (its rotate policies), in seconds; 0: not by itself."""
 _LIFETIMES = (5 * 60, 7 * 86400)
-_REGION = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The charm's options, checked. Times are in seconds."""
+    """Keystone's own options, checked. Times are in seconds."""
 
-    region: str
     token_lifetime: int
     key_rotation: str
     keys_secret: str
-    workers: int
-    debug: bool
     password_minimum_length: int
     lockout_failures: int
     extra_roles: frozenset[tuple[str, str]]
@@ -46,17 +38,12 @@ class Settings:
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        if not _REGION.fullmatch(options["region"]):
-            raise ConfigError("region", options["region"], "letters, digits, dots, dashes and underscores")
         if options["key-rotation"] not in INTERVALS:
             raise ConfigError("key-rotation", options["key-rotation"], f"one of {', '.join(INTERVALS)}")
         return cls(
-            region=options["region"],
             token_lifetime=_lifetime(options["token-lifetime"]),
             key_rotation=options["key-rotation"],
             keys_secret=options.get("keys-secret") or "",
-            workers=_within(options, "workers", 1, 64),
-            debug=options["debug"],
             password_minimum_length=_within(options, "password-minimum-length", 0, 128),
             lockout_failures=_within(options, "lockout-failures", 0, 1000),
             extra_roles=_pairs(options, "extra-roles"),
@@ -75,22 +62,6 @@ class Settings:
         """
         interval = INTERVALS[self.key_rotation]
         return 2 + (math.ceil(self.token_reach / interval) if interval else 1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class State:
-    """Everything that decides what runs on this machine; `address` is the one that the front listens on.
-
-    `others` are those of the other units, `sources` those from which a gateway connects for its clients.
-    """
-
-    settings: Settings
-    address: str
-    others: tuple[str, ...]
-    access: Access
-    servers: tuple[Server, ...]
-    keys: KeySet
-    sources: tuple[str, ...] = ()
 
 
 def _lifetime(text: str) -> int:

@@ -42,8 +42,8 @@ class MemcachedCharm(ops.CharmBase):
             *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
         ):  # fmt: skip
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._tell_version)
-        framework.observe(self.on.update_status, self._tell_version)
+        framework.observe(self.on.start, self._set_version)
+        framework.observe(self.on.update_status, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -127,8 +127,8 @@ class MemcachedCharm(ops.CharmBase):
 
     # The other events
 
-    def _tell_version(self, _: ops.EventBase) -> None:
-        """Tell the version where it may have changed: packages are upgraded beside the model."""
+    def _set_version(self, _: ops.EventBase) -> None:
+        """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.memcached.version())
 
     def _on_action(self, event: ops.ActionEvent) -> None:

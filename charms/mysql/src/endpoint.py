@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import health_service
 from openinfra_charm.interfaces import haproxy_route_tcp, mysql_client
 from openinfra_charm.interfaces.haproxy_route_tcp import Health, Route
-from openinfra_charm.values import bracketed, is_address
+from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
     import ops
@@ -39,10 +39,10 @@ class Endpoint:
             address = self.members.me.ingress_address
             haproxy_route_tcp.publish_address(gateway, self.model.unit, address)
 
-    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the gateway's names and its addresses: the certificate has to have them, since clients verify it."""
-        found = haproxy_route_tcp.read_hosts(self.relation) if self.relation else ()
-        return tuple(one for one in found if not is_address(one)), tuple(filter(is_address, found))
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The gateway's names and addresses: the certificate has to have them, since clients verify it."""
+        return haproxy_route_tcp.read_hosts(self.relation) if self.relation else ()
 
     def request(self, writer: Member, *, tls: bool) -> str:
         """As the leader, ask for the route, and return where clients find the database.

@@ -100,12 +100,9 @@ class Transport:
 
     def update(self) -> None:
         """Ask for a certificate under all names of this unit, and take what has come."""
-        me, name = self.members.me, self.mysql.machine.hostname()
-        names, addresses = self.endpoint.names()
+        me = self.members.me
         own = (me.client_address, me.cluster_address, me.ingress_address)
-        subject = Subject(
-            common_name=name, dns=(name, *names), addresses=tuple(dict.fromkeys((*own, *addresses)))
-        )
+        subject = Subject.of(self.mysql.machine.hostname(), (*own, *self.endpoint.hosts))
         self.certificate.update(self._relation, self.model.unit, subject)
         self.cluster.publish(certified=self.certificate.ready or None)
 

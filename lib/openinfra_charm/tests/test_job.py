@@ -171,7 +171,7 @@ def test_a_job_that_always_raises_is_tried_ever_more_rarely_and_given_up(jobs, m
         jobs.resume()
     record = surprise(jobs, machine)
     assert (record.state, record.ended) == ("failed", machine.now())
-    assert record.progress.startswith("given up after 8 unexpected errors, the last one: RuntimeError")
+    assert record.progress.startswith("stopped after 8 unexpected errors, the last one: RuntimeError")
     machine.clock += 10 * LONGEST_PAUSE
     jobs.resume()
     assert len(launched) == MOST_ERRORS

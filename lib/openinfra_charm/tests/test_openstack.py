@@ -2,11 +2,14 @@
 
 import configparser
 import http.server
+import importlib
 import json
 import socket
 import socketserver
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from pymemcache.client import hash as ring
@@ -17,9 +20,9 @@ from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
 from openinfra_charm.openstack import oslo
-from openinfra_charm.openstack.api import Api, Description
+from openinfra_charm.openstack.api import Api
 from openinfra_charm.openstack.files import openinfra_cache, openinfra_errors
-from openinfra_charm.testing import Software
+from openinfra_charm.openstack.programs import Programs
 
 ACCESS = Access(
     endpoints=("10.0.0.5:3306", "10.0.0.6:3306"),
@@ -33,10 +36,7 @@ API, FRONT = "/etc/systemd/system/glance-api.service", "/etc/systemd/system/glan
 
 @pytest.fixture
 def api(machine):
-    description = Description(
-        wsgi="glance.wsgi.api:application", environment={"OS_GLANCE_CONFIG_DIR": "{etc}"}
-    )
-    api = Api(machine, "glance", description)
+    api = Api(machine, "glance", {"OS_GLANCE_CONFIG_DIR": "/etc/glance"})
     api.install()
     return api
 
@@ -65,7 +65,7 @@ def test_the_unit_runs_the_trees_server_as_the_user_with_its_environment(machine
         assert f"\n{line}\n" in unit
     assert "ExecStart=/opt/glance/current/bin/uwsgi " in unit
     assert "--processes 3" in unit
-    assert "--module glance.wsgi.api:application" in unit
+    assert "--module openinfra_wsgi:application" in unit
     assert machine.users == {"root", "glance"}
 
 
@@ -97,9 +97,9 @@ def test_its_problem_is_what_it_says_itself(machine, api):
     assert api.problem(3) == ""
 
 
-def test_programs_run_as_the_user_without_the_charms_own_modules(machine, api):
+def test_programs_run_as_the_user_without_the_charms_own_modules(machine):
     machine.handlers["runuser"] = lambda argv, _: None
-    api.run("glance-manage", "db_sync", tree="2026.1-0", env={"PASSWORD": "x"})
+    Programs(machine, "glance").run("glance-manage", "db_sync", tree="2026.1-0", env={"PASSWORD": "x"})
     assert machine.argv[-1] == "runuser -u glance -- /opt/glance/2026.1-0/bin/glance-manage db_sync"
     assert machine.env == {"PASSWORD": "x", "PYTHONPATH": ""}
 
@@ -259,15 +259,61 @@ def test_an_answer_is_handed_on_as_it_is():
     assert call(openinfra_errors.guarded(works)) == ("201 Created", {"X-Subject-Token": "token"}, b"made")
 
 
-def test_tables_are_converted_with_the_trees_python(api, machine):
-    tree = Software()
-    tree.programs = {"runuser": lambda _argv, _stdin: None}
-    machine.bring(tree)
-    api.render(workers=1)
-    api.convert_tables("/etc/glance/glance.conf")
-    program = "/usr/lib/openinfra/glance/openinfra_tables.py"
-    assert machine.exists(program)
-    assert (
-        machine.argv[-1]
-        == f"runuser -u glance -- /opt/glance/current/bin/python {program} /etc/glance/glance.conf"
+@pytest.fixture
+def load_wsgi(monkeypatch, tmp_path):
+    """Return a function that loads the module that serves, around an API and what says whether it can work."""
+
+    def load(service, problem):
+        parts = {"openinfra_errors": openinfra_errors, "glance_api": SimpleNamespace(application=service)}
+        parts["openinfra_health"] = SimpleNamespace(problem=problem)
+        for name, part in parts.items():
+            monkeypatch.setitem(sys.modules, name, part)
+        monkeypatch.setenv("OPENINFRA_PAUSED", str(tmp_path / "paused"))
+        monkeypatch.setenv("OPENINFRA_WSGI", "glance_api:application")
+        name = f"{openinfra_errors.__package__}.openinfra_wsgi"
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    return load
+
+
+def ask(module, path):
+    answers = []
+    body = b"".join(
+        module.application({"PATH_INFO": path}, lambda status, _, __=None: answers.append(status))
     )
+    return answers[0], body
+
+
+def test_the_health_is_beside_the_api_and_asked_for_once_a_second(load_wsgi, monkeypatch):
+    def serves(_environ, start_response):
+        start_response("201 Created", [])
+        return [b"made"]
+
+    asked, now = [], [1000.0]
+    module = load_wsgi(serves, lambda: asked.append(1) or "no database")
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    assert ask(module, "/v2/images") == ("201 Created", b"made")
+    for _ in range(5):
+        assert ask(module, "/openinfra/health") == ("503 Service Unavailable", b"no database\n")
+    assert len(asked) == 1
+    now[0] += 2
+    ask(module, "/openinfra/health")
+    assert len(asked) == 2
+
+
+def test_a_paused_unit_says_so_to_the_gateway_and_serves_on(load_wsgi, tmp_path):
+    module = load_wsgi(lambda _environ, start_response: start_response("200 OK", []) or [b"yes"], lambda: "")
+    assert ask(module, "/openinfra/health") == ("200 OK", b"healthy\n")
+    module._known = (0.0, "")
+    (tmp_path / "paused").touch()
+    assert ask(module, "/openinfra/health") == ("503 Service Unavailable", b"paused\n")
+    assert ask(module, "/") == ("200 OK", b"yes")
+
+
+def test_an_operators_lines_come_once():
+    config, lines = "[token]\nexpiration = 1\n", "[cors]\nallowed_origin = x\n\n"
+    once = oslo.extended(config, lines)
+    assert once == "[token]\nexpiration = 1\n\n# From the option extra-config\n[cors]\nallowed_origin = x\n"
+    assert oslo.extended(once, lines) == once
+    assert oslo.extended(config, " \n") == config

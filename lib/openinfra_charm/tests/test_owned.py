@@ -1,4 +1,4 @@
-"""What a machine has one of: who has it, what others are told, what is left when it goes; and its pause."""
+"""A daemon that a machine runs once: who owns it, what others hear, what is left when it goes; and its pause."""
 
 import ops
 import pytest

@@ -17,7 +17,7 @@ class Charm(ops.CharmBase):
 
     def _publish(self, _):
         relation = self.model.relations["metrics-endpoint"][0]
-        prometheus_scrape.publish_job(relation, self, port=8404, ca="PEM")
+        prometheus_scrape.publish_job(relation, self.model, charm_name=self.meta.name, port=8404, ca="PEM")
         prometheus_scrape.publish_unit(relation, self.unit, "10.0.0.5")
 
 

@@ -137,3 +137,15 @@ def test_what_was_stopped_has_not_failed(services):
     services.ensure_running([OLD])
     services.stop("a.service")
     assert services.failed() == []
+
+
+def test_services_that_are_seen_to_in_two_steps_are_asked_about_once(machine, services, looks):
+    other = Service(unit="b.service")
+    services.ensure_running([OLD, other])
+    looks.clear()
+    again = Services(machine, "ceph")
+    again.ensure_running([OLD])
+    assert again.ensure_running([other], fresh=False) == again.failed() == []
+    assert looks == [("a.service", "b.service")]
+    machine.services["a.service"] = "failed"
+    assert again.ensure_running([OLD]) == ["a.service"]

@@ -17,9 +17,10 @@ from openinfra_charm.daemon.job import FIRST_PAUSE, Jobs, main
 from openinfra_charm.machine import use
 from openinfra_charm.model.actions import ActionError
 from openinfra_charm.model.cluster import Cluster
-from openinfra_charm.openstack import finish_upgrade, release, rollback_release, upgrade, upgrade_release
+from openinfra_charm.openstack import release, upgrade
+from openinfra_charm.openstack.actions import STANDARD
 from openinfra_charm.openstack.release import Releases
-from openinfra_charm.openstack.upgrade import Service, Upgrade
+from openinfra_charm.openstack.upgrade import Operations, Upgrade
 from openinfra_charm.testing import Fuse, Killed, MemoryMachine, Software
 from openinfra_charm.testing.packaging import Packaging
 
@@ -134,14 +135,14 @@ class Probe(ops.CharmBase):
         self.releases = Releases(self.machine, self.app.name)
         self.cluster = Cluster(self, "cluster")
         self.upgrade = Upgrade(
-            self,
+            self.model,
             machine=self.machine,
             cluster=self.cluster,
             jobs=Jobs(self.machine, self.app.name),
             releases=self.releases,
             locks=self.locks,
             first=OLD,
-            service=Service(
+            operations=Operations(
                 schema="schema", restart=lambda: self.worker.restart(self.releases), health=self.worker.ask
             ),
         )
@@ -247,13 +248,13 @@ class Model:
                 self.run(number)
         pytest.fail("it does not come to that")
 
-    def act(self, module, number=None, **params):
+    def act(self, action, number=None, **params):
         """Run an action of a unit, the leader's where none is named; return its outcome."""
         outcomes = []
 
         def step(charm):
             try:
-                outcomes.append(module.run(charm, module.Params(**params)))
+                outcomes.append(STANDARD[action].run(charm, STANDARD[action].params(**params)))
             except ActionError as error:
                 outcomes.append(error)
 
@@ -263,7 +264,7 @@ class Model:
         return outcomes[0]
 
     def upgrade(self, **params):
-        return self.act(upgrade_release, **({"release": NEW, "backup": "monday"} | params))
+        return self.act("upgrade-release", **({"release": NEW, "backup": "monday"} | params))
 
     @property
     def plan(self):
@@ -346,7 +347,7 @@ def test_a_single_unit_is_through_in_one_action(make):
     outcome = model.upgrade()
     assert "finish-upgrade" in outcome.summary
     assert model.running == [NEW]
-    assert model.act(finish_upgrade).summary == "the upgrade is finished"
+    assert model.act("finish-upgrade").summary == "the upgrade is finished"
     assert model.columns == {"id", "title"}
 
 
@@ -360,16 +361,16 @@ def test_the_contracted_schema_has_no_way_back_and_the_backup_is_named(make):
     model = make()
     model.upgrade()
     model.settle()
-    assert "can be finished" in model.act(finish_upgrade, dry_run=True).summary
+    assert "can be finished" in model.act("finish-upgrade", dry_run=True).summary
     assert model.plan["phase"] == upgrade.SWITCHED
-    model.act(finish_upgrade)
+    model.act("finish-upgrade")
     model.settle()
     assert model.columns == {"id", "title"}
     assert model.everybody_serves()
     assert (model.plan["release"], model.plan["phase"]) == (NEW, "")
     before = (dict(model.app_data), dict(model.data))
     with pytest.raises(ActionError, match=r"from 2025.2 was finished.*backup monday: restore it"):
-        model.act(rollback_release)
+        model.act("rollback-release")
     assert (model.app_data, model.data) == before
     # The negative control: the old code would break.
     model.workers[0].runs = f"{OLD}-tree"
@@ -382,7 +383,7 @@ def test_the_way_back_goes_over_the_expanded_schema_and_the_way_forth_is_open_ag
     model.settle()
     model.interrupted.clear()
     assert (
-        model.act(rollback_release).summary
+        model.act("rollback-release").summary
         == f"back to {OLD}: units switch one by one; not yet: probe/1, probe/2"
     )
     model.settle()
@@ -392,14 +393,14 @@ def test_the_way_back_goes_over_the_expanded_schema_and_the_way_forth_is_open_ag
     assert model.everybody_serves()
     assert model.plan["phase"] == ""
     with pytest.raises(ActionError, match=f"no upgrade has begun: {OLD} runs"):
-        model.act(rollback_release)
+        model.act("rollback-release")
     model.upgrade(backup="tuesday")
     model.settle()
-    model.act(finish_upgrade)
+    model.act("finish-upgrade")
     model.settle()
     assert model.running == [NEW] * 3
     with pytest.raises(ActionError, match="backup tuesday"):
-        model.act(rollback_release)
+        model.act("rollback-release")
 
 
 @pytest.mark.parametrize(
@@ -416,7 +417,7 @@ def test_what_cannot_begin_is_refused_and_nothing_is_changed(make, params, words
     model = make()
     before = (dict(model.app_data), json.dumps(model.data))
     with pytest.raises(ActionError, match=words):
-        model.act(upgrade_release, **({"release": NEW, "backup": "monday"} | params))
+        model.act("upgrade-release", **({"release": NEW, "backup": "monday"} | params))
     assert (model.app_data, json.dumps(model.data)) == before
 
 
@@ -425,9 +426,9 @@ def test_an_upgrade_does_not_begin_off_the_leader_nor_before_all_units_serve(mak
     with pytest.raises(
         ActionError, match=r"juju run probe/leader upgrade-release release=2026.1 backup=monday"
     ):
-        model.act(upgrade_release, 1, release=NEW, backup="monday")
+        model.act("upgrade-release", 1, release=NEW, backup="monday")
     model.add(3)
-    with pytest.raises(ActionError, match=r"probe/3 has not told that it serves with 2025.2"):
+    with pytest.raises(ActionError, match=r"probe/3 has not reported that it serves with 2025.2"):
         model.upgrade()
     model.settle()
     model.workers[0].sick_with = {OLD}
@@ -439,28 +440,28 @@ def test_an_upgrade_does_not_begin_off_the_leader_nor_before_all_units_serve(mak
 def test_nothing_is_finished_or_begun_in_the_middle(make):
     model = make()
     with pytest.raises(ActionError, match="no upgrade has begun"):
-        model.act(finish_upgrade)
+        model.act("finish-upgrade")
     model.upgrade()
     with pytest.raises(
         ActionError, match=r"when all units run 2026.1. upgrade to 2026.1: its tree is being built on"
     ):
-        model.act(finish_upgrade)
+        model.act("finish-upgrade")
     model.settle()
     with pytest.raises(ActionError, match="an upgrade has begun"):
         model.upgrade()
     with pytest.raises(ActionError, match="an upgrade has begun"):
-        model.act(upgrade_release, release=OLD)
+        model.act("upgrade-release", release=OLD)
 
 
 def test_no_older_release_is_begun(make):
     model = make(units=1)
     model.upgrade()
-    model.act(finish_upgrade)
+    model.act("finish-upgrade")
     with pytest.raises(
         ActionError,
         match=r"2026.1 runs, and an older one comes by rollback-release before finish-upgrade only",
     ):
-        model.act(upgrade_release, release=OLD, backup="monday")
+        model.act("upgrade-release", release=OLD, backup="monday")
 
 
 # What goes wrong
@@ -488,7 +489,7 @@ def test_an_upgrade_whose_build_fails_can_be_given_up(make):
     packaging.offline = True
     model.upgrade()
     model.settle()
-    assert model.act(rollback_release).summary == "all units are back"
+    assert model.act("rollback-release").summary == "all units are back"
     model.settle()
     assert model.plan["phase"] == ""
     assert model.interrupted == []
@@ -528,7 +529,7 @@ def test_a_second_unit_that_does_not_serve_takes_its_old_tree_back_and_stops_the
     model.settle()
     assert len(model.interrupted) == tries
     with pytest.raises(ActionError, match="not yet: probe/1, probe/2"):
-        model.act(finish_upgrade)
+        model.act("finish-upgrade")
 
 
 def test_after_it_was_mended_the_units_go_on_where_they_were(make):
@@ -538,7 +539,7 @@ def test_after_it_was_mended_the_units_go_on_where_they_were(make):
     model.settle()
     model.workers[1].sick_with = set()
     model.interrupted.clear()
-    model.act(upgrade_release, release=NEW)
+    model.act("upgrade-release", release=NEW)
     model.settle()
     assert model.running == [NEW] * 3
     assert sorted(number for number, _ in model.interrupted) == [1, 2]
@@ -550,7 +551,7 @@ def test_a_failed_upgrade_is_taken_back(make):
     model.workers[1].sick_with = {NEW}
     model.upgrade()
     model.settle()
-    model.act(rollback_release)
+    model.act("rollback-release")
     model.settle()
     assert model.running == [OLD] * 3
     assert model.everybody_serves()
@@ -567,7 +568,7 @@ def test_a_unit_that_is_sick_either_way_keeps_its_turn_and_says_so(make):
     assert any("neither" in word and "mend it" in word for word in model.words(1))
     del model.workers[1].ask
     model.workers[1].sick_with = set()
-    model.act(rollback_release)
+    model.act("rollback-release")
     model.settle()
     assert model.running == [OLD] * 3
 
@@ -581,7 +582,7 @@ def test_a_new_leader_goes_on_in_every_phase(make, phase):
     if phase == upgrade.CONTRACT:
         model.settle()
         model.workers[0].holds_jobs = True
-        model.act(finish_upgrade)
+        model.act("finish-upgrade")
     else:
         model.workers[0].holds_jobs = phase == upgrade.EXPAND
         model.play_until(lambda: model.plan["phase"] == phase)
@@ -591,7 +592,7 @@ def test_a_new_leader_goes_on_in_every_phase(make, phase):
     model.settle()
     assert model.running == [NEW] * 3
     if phase != upgrade.CONTRACT:
-        model.act(finish_upgrade)
+        model.act("finish-upgrade")
         model.settle()
     assert model.columns == {"id", "title"}
     assert model.everybody_serves()
@@ -644,7 +645,7 @@ def test_a_unit_that_joins_in_the_middle_runs_what_the_others_run(make):
     model.add(3)
     model.settle()
     assert model.running == [NEW] * 4
-    model.act(finish_upgrade)
+    model.act("finish-upgrade")
     model.settle()
     assert model.everybody_serves()
 
@@ -762,7 +763,7 @@ def test_a_retry_of_the_same_release_needs_no_backup(make):
     model.workers[0].sick_with = {wanted}
     model.settle()
     model.workers[0].sick_with = set()
-    model.act(upgrade_release, release=OLD)
+    model.act("upgrade-release", release=OLD)
     model.settle()
     assert {worker.runs for worker in model.workers.values()} == {wanted}
 
@@ -775,6 +776,6 @@ def test_a_charm_without_the_lock_of_what_runs_lets_it_run_and_the_next_can_come
     model.upgrade()
     model.settle()
     assert model.running == [NEW] * 3
-    model.act(rollback_release)
+    model.act("rollback-release")
     model.settle()
     assert model.running == [OLD] * 3

@@ -2,6 +2,7 @@
 
 import json
 
+import asked
 import monitors
 import ops
 import pytest
@@ -65,6 +66,13 @@ def test_a_second_reconcile_changes_nothing(deploy):
     model.update_status()
     assert [machine.log for machine in model.machines.values()] == [[], []]
     assert model.snapshot() == before
+
+
+def test_a_hook_with_nothing_new_runs_few_programs(deploy):
+    model = deploy(2)
+    with asked.programs(model.machines[1]) as ran:
+        model.run(1, model.on.config_changed())
+    assert sorted(ran) == ["dpkg-query", "systemctl"]
 
 
 def test_the_key_is_the_daemons_alone(deploy):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from charm import CephRgwCharm
 
 SHOWN = 200
-"""Buckets in what is told of a user; a result has a limit."""
+"""The most buckets that a dry run lists; a result has a limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

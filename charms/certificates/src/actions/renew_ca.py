@@ -30,7 +30,7 @@ def run(charm: CertificatesCharm, params: Params) -> Outcome:
     require_leader(charm, "renew-ca")
     current = succession(charm)
     if current.old or current.new:
-        raise ActionError("a new CA is being introduced already; the leader's status tells for whom it waits")
+        raise ActionError("a new CA is being introduced already; the leader's status says for whom it waits")
     try:
         settings = charm.settings
         charm.keys.read(current.signing)
@@ -38,7 +38,7 @@ def run(charm: CertificatesCharm, params: Params) -> Outcome:
         raise ActionError(f"nothing can be signed now: {error}") from error
     if settings.secret:
         raise ActionError(
-            "this CA is not of our own: update the secret that ca-secret names with the next one"
+            "this CA is the operator's: update the secret that ca-secret names with the next one"
         )
     holders = charm.requirers.holders()
     silent = sorted({one.name for one in holders if not one.trusts})
@@ -51,4 +51,4 @@ def run(charm: CertificatesCharm, params: Params) -> Outcome:
             result=result,
         )
     charm.carry_on(settings, current.announce(charm.make_authority(settings), charm.machine.now()))
-    return Outcome(summary="a new CA is announced; the leader's status tells how it goes", result=result)
+    return Outcome(summary="a new CA is announced; the leader's status shows the progress", result=result)

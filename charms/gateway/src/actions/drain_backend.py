@@ -77,13 +77,13 @@ def _refuse_last(charm: GatewayCharm, drain: Drain, known: set[Drain]) -> None:
 
 
 def _apply(charm: GatewayCharm, drains: set[Drain], what: str) -> Outcome:
-    """Tell all gateways, and do it at this one."""
+    """Publish it to all gateways, and do it at this one."""
     ordered = sorted((drain.backend, drain.route) for drain in drains)
     charm.cluster.publish_shared(drained=[list(one) for one in ordered] or None)
     try:
         charm.reconcile()
     except (NeedsOperatorError, InvalidConfigError, NoAnswerError) as error:
-        return Outcome(summary=f"{what}; at {charm.unit.name} once this is mended: {error}")
+        return Outcome(summary=f"{what}; not at {charm.unit.name} yet: {error}")
     return Outcome(summary=what)
 
 

@@ -16,7 +16,7 @@ Params = NoParams
 
 
 def run(charm: GatewayCharm, _: Params) -> Outcome:
-    """Tell which routes there are, and which are refused.
+    """List which routes there are, and which are refused.
 
     Raises:
         ActionError: An option cannot be used, or there is no address yet.

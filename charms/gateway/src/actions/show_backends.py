@@ -15,7 +15,7 @@ Params = NoParams
 
 
 def run(charm: GatewayCharm, _: Params) -> Outcome:
-    """Tell each backend's health, its reason, since when, and its sessions.
+    """Show each backend's health, its reason, since when, and its sessions.
 
     Raises:
         ActionError: HAProxy does not answer, or another unit's runs on this machine.

@@ -2,6 +2,7 @@
 
 import json
 
+import asked
 import ops
 import pytest
 from ops.testing import ActionFailed
@@ -183,6 +184,14 @@ def test_a_second_reconcile_changes_nothing(deploy):
         model.run(number, model.on.update_status())
     assert model.log() == []
     assert (model.unit_data[1], model.app_data, model.local) == before
+
+
+def test_a_hook_with_nothing_new_runs_few_programs(deploy):
+    model = deploy(2, vip=VIP)
+    model.relate_client("keystone", ours(5000), units(50))
+    with asked.programs(model.machines[1]) as ran:
+        model.run(1, model.on.config_changed())
+    assert sorted(ran) == ["/usr/lib/openinfra/haproxy-ask", "dpkg-query", "systemctl"]
 
 
 def test_a_new_route_is_a_reload_and_no_restart(deploy):

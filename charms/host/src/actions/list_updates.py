@@ -30,8 +30,8 @@ def run(charm: HostCharm, params: Params) -> Outcome:
             charm.machine.run("apt-get", "--quiet", "update", timeout=_FETCH_SECONDS)
         found = updates.pending(charm.machine, charm.host.needed_packages())
     except (CommandError, TimeoutError) as error:
-        told = " ".join(str(error).split())
-        raise ActionError(f"{told} (on the machine, try apt-get update)") from error
+        words = " ".join(str(error).split())
+        raise ActionError(f"{words} (on the machine, try apt-get update)") from error
     security = sum(update.security for update in found)
     return Outcome(
         summary=f"{len(found)} packages have a newer version, {security} of them for security",

@@ -49,7 +49,7 @@ def ask(charm: HostCharm, kind: Kind, action: str, *, all_units: bool, reboot: b
         require_no_request(charm, *charm.roll.members)
         charm.roll.order_all(kind, reboot=reboot)
         return Outcome(
-            summary=f"{kind} of all machines is queued, one after another: juju status tells how it goes",
+            summary=f"{kind} of all machines is queued, one after another: juju status shows the progress",
             result={"units": charm.roll.members, "job": None},
         )
     unit = charm.unit.name
@@ -59,6 +59,6 @@ def ask(charm: HostCharm, kind: Kind, action: str, *, all_units: bool, reboot: b
     request = charm.roll.request
     job = request.job if request else ""
     return Outcome(
-        summary=f"{kind} of {unit} is {'under way' if job else 'queued'}: its status tells how it goes",
+        summary=f"{kind} of {unit} is {'under way' if job else 'queued'}: its status shows the progress",
         result={"units": [unit], "job": job or None},
     )

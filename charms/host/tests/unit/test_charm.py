@@ -43,6 +43,13 @@ def share_machine(model, first, second):
     return machine
 
 
+def become_container(machine):
+    """Have the machine be a container from its next start on."""
+    machine.kind = "lxc"
+    machine.power_off()
+    machine.power_on()
+
+
 def findings(model):
     model.action(0, "audit")
     return {finding["id"]: finding for finding in json.loads(model.context.action_results["result"])}
@@ -56,6 +63,19 @@ def test_a_second_reconcile_changes_nothing(model):
     model.run(1, model.on.update_status())
     assert machine.log == []
     assert (model.unit_data[1], model.app_data) == before
+
+
+def test_what_kind_of_machine_it_is_is_asked_once_after_each_start(model, monkeypatch):
+    machine = model.machines[1]
+    asked = []
+    monkeypatch.setattr(machine, "virtualization", lambda: asked.append(1) or "kvm")
+    model.run(1, model.on.config_changed())
+    assert asked == []
+    machine.power_off()
+    machine.power_on()
+    model.run(1, model.on.start())
+    model.run(1, model.on.config_changed())
+    assert asked == [1]
 
 
 def test_the_version_is_that_of_the_system(model):
@@ -98,7 +118,7 @@ def test_a_service_that_does_not_run_is_started_again(model):
 
 
 def test_what_does_not_apply_is_said(model):
-    model.machines[0].kind = "lxc"
+    become_container(model.machines[0])
     model.config["sysctl"] = "kernel.panic=10"
     model.run(0, model.on.config_changed())
     assert model.statuses[0] == ops.ActiveStatus(
@@ -263,7 +283,7 @@ def test_an_audit_reads_the_system(model, lone, path, content, finding):
 
 
 def test_an_audit_says_what_does_not_apply(model, lone):
-    lone.kind = "lxc"
+    become_container(lone)
     lone.remove("/usr/sbin/sshd")
     found = findings(model)
     states = {name: each["state"] for name, each in found.items()}

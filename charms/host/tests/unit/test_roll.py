@@ -82,7 +82,7 @@ def test_the_roll_stops_where_it_is_not_safe(model):
     assert model.restarts == [0]
     expected = (
         "reboot stopped at host/1: not safe to stop: ceph: one OSD is down. "
-        "Mend it, then `juju run host/leader resume-roll`; or `juju run host/leader cancel-roll`"
+        "Repair it, then `juju run host/leader resume-roll`; or `juju run host/leader cancel-roll`"
     )
     assert model.statuses[1] == ops.BlockedStatus(expected)
     assert model.statuses[2] == ops.BlockedStatus(expected)
@@ -101,7 +101,7 @@ def test_what_stops_with_the_machine_is_told_before_and_may_hold_it(model):
     assert model.restarts == [0, 1, 2]
 
 
-def test_the_roll_goes_on_when_its_problem_is_mended(model):
+def test_the_roll_goes_on_when_its_problem_is_repaired(model):
     model.machines[1].leave_check("safe-to-stop", "ceph", "one OSD is down")
     model.action(0, "reboot", all_units=True)
     model.machines[1].leave_check("safe-to-stop", "ceph")

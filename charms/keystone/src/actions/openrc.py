@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import accounts
 from openinfra_charm.model.actions import Outcome
 
 if TYPE_CHECKING:
@@ -43,18 +42,19 @@ def run(charm: KeystoneCharm, params: Params) -> Outcome:
     Raises:
         ActionError: There is no user yet.
     """
-    content = accounts.administrator(charm)
+    url, region = charm.accounts.url, charm.service.options.region
+    content = charm.accounts.administrator()
     clouds = CLOUDS.format(
         cloud=params.cloud,
-        url=charm.url,
+        url=url,
         username=content["username"],
         # JSON's strings are YAML's too, whatever is in them.
         password=json.dumps(content["password"]),
-        region=charm.settings.region,
+        region=region,
         ca_file="openinfra-ca.pem",
     )
-    ca = charm.machine.read(charm.keystone.tls.ca_path) or ""
+    ca = charm.service.machine.read(charm.service.workload.tls.ca_path) or ""
     return Outcome(
-        summary=f"Keystone at {charm.url}, region {charm.settings.region}",
+        summary=f"Keystone at {url}, region {region}",
         texts={"clouds-yaml": clouds, "ca": ca},
     )

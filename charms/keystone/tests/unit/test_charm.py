@@ -9,9 +9,9 @@ import pytest
 import twin
 from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY
 
-import check
 import keyset
 from openinfra_charm.machine import use
+from openinfra_charm.openstack import check
 
 API, FRONT = "keystone-api.service", "keystone-front.service"
 CONFIG = "/etc/keystone/keystone.conf"
@@ -199,6 +199,36 @@ def test_a_tree_that_cannot_be_built_blocks_and_is_tried_again(deploy):
     assert model.statuses[0].name == "active"
 
 
+def test_an_operators_lines_follow_the_charms(one):
+    one.configure(
+        extra_config="[cors]\nallowed_origin = https://dashboard\n[DEFAULT]\nlog_config_append = /x\n"
+    )
+    config = one.machines[0].read(CONFIG)
+    assert config.index("[cors]\nallowed_origin = https://dashboard\n") > config.index(
+        "[security_compliance]"
+    )
+    assert one.statuses[0] == ops.ActiveStatus()
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("[token]\nexpiration = 1", "[token] expiration"),
+        ("[DEFAULT]\nDebug = true", "[DEFAULT] debug"),
+        ("x = 1", "sections and options"),
+        ("[a]\nno option", "sections and options"),
+    ],
+)
+def test_lines_that_cannot_be_used_are_refused(one, lines, why):
+    before = one.machines[0].read(CONFIG)
+    one.configure(extra_config=lines)
+    assert one.statuses[0].name == "blocked"
+    assert one.statuses[0].message.startswith("config extra-config=")
+    assert why in one.statuses[0].message
+    assert one.machines[0].read(CONFIG) == before
+    assert one.machines[0].keystone.serves
+
+
 # Restarts
 
 
@@ -259,7 +289,10 @@ def test_power_loss_needs_no_hook(three):
 
 def test_without_a_gateway_clients_reach_one_of_three(three):
     assert three.shared["url"] == "https://10.0.0.10:15000/v3"
-    assert "clients reach only https://10.0.0.10:15000/v3" in three.statuses[0].message
+    assert (
+        "clients reach only https://10.0.0.10:15000: juju integrate keystone gateway"
+        in three.statuses[0].message
+    )
 
 
 def test_clients_and_the_gateway_are_told_where_a_translation_leads_here(three):
@@ -713,7 +746,7 @@ def test_a_paused_unit_stays_stopped_until_it_is_resumed(three):
     machine.power_on()
     three.update_status()
     assert machine.services.get(API, "inactive") == "inactive"
-    assert three.statuses[1] == ops.MaintenanceStatus("paused; juju run keystone/1 resume")
+    assert three.statuses[1] == ops.MaintenanceStatus("paused; start it again: juju run keystone/1 resume")
     assert [three.machines[n].starts[API] for n in (0, 2)] == [2, 2]
     three.action(1, "resume")
     three.update_status()

@@ -28,7 +28,7 @@ def run(charm: MemcachedCharm, params: Params) -> Outcome:
     """
     charm.owned.require("flush-all")
     if not params.confirm:
-        raise ActionError(f"all items of {charm.unit.name} would be lost: say so with confirm=true")
+        raise ActionError(f"all items of {charm.unit.name} would be lost; confirm with confirm=true")
     try:
         charm.memcached.flush()
     except NoAnswerError as error:

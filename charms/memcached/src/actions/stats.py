@@ -14,7 +14,7 @@ Params = NoParams
 
 
 def run(charm: MemcachedCharm, _: Params) -> Outcome:
-    """Tell what the daemon counts.
+    """Show what the daemon counts.
 
     Raises:
         ActionError: The daemon does not answer.

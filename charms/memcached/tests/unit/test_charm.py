@@ -2,6 +2,7 @@
 
 import json
 
+import asked
 import ops
 import pytest
 from cryptography import x509
@@ -44,6 +45,15 @@ def test_a_second_reconcile_changes_nothing(deploy):
     model.run(1, model.on.update_status())
     assert model.machines[1].log == []
     assert (model.unit_data[1], model.app_data, model.told[1]) == before
+
+
+def test_a_hook_with_nothing_new_runs_few_programs(deploy):
+    model = deploy(2)
+    model.secure()
+    model.answer()
+    with asked.programs(model.machines[1]) as ran:
+        model.run(1, model.on.config_changed())
+    assert sorted(ran) == ["dpkg-query", "systemctl"]
 
 
 def test_another_option_restarts_every_unit_once_in_its_turn(deploy):
@@ -290,7 +300,7 @@ def test_flush_all_asks_first(deploy):
     model = deploy(1)
     model.machines[0].cache.items = 7
     model.machines[0].log.clear()
-    with pytest.raises(ActionFailed, match="would be lost: say so with confirm=true"):
+    with pytest.raises(ActionFailed, match="would be lost; confirm with confirm=true"):
         model.action(0, "flush-all", confirm=False)
     assert model.machines[0].cache.items == 7
     assert model.machines[0].log == []

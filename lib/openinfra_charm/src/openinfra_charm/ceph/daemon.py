@@ -138,7 +138,7 @@ class Daemon:
 
     @property
     def _service(self) -> Service:
-        """The unit and what it takes up at its start only."""
+        """The unit, and what it reads only when it starts."""
         options = options_at_start(self._machine.read(self.config) or "")
         paths = (self.keyring, self.drop_in, *self._files)
         files = (self._machine.read(path) or "" for path in paths)

@@ -1,1 +1,1 @@
-"""Daemons of an application on a machine: files, services, TLS, jobs, and who owns what is there once."""
+"""Daemons of an application on a machine: files, services, TLS, jobs, and who owns a daemon."""

@@ -1,7 +1,7 @@
 """Work that takes longer than a hook may: a systemd unit with recorded progress.
 
 Juju runs one hook or action at a time on a machine, so none of ours waits longer than a minute. An action starts
-a job and returns its id; `show-job` and the unit's status tell how it stands; a reconcile starts a job again that
+a job and returns its id; `show-job` and the unit's status show how it stands; a reconcile starts a job again that
 a power loss interrupted. After an unexpected error (its traceback is in the journal) it does so only after a pause, which
 doubles with each error; after `MOST_ERRORS` of them the job has failed. A job that ends has its unit run a hook at once.
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 30, 1800
 """Seconds until a job that an unexpected error has ended is started again: after the first one, and at most."""
 MOST_ERRORS = 8
-"""Unexpected errors, about an hour of them, after which a job is given up."""
+"""Unexpected errors, about an hour of them, after which a job has failed."""
 KEPT = 20
 """How many records of jobs that have ended are kept."""
 _LONGEST_ERROR = 300
@@ -40,7 +40,7 @@ JUJU_EXEC = "/usr/bin/juju-exec"
 
 
 class JobError(Exception):
-    """The job cannot go on; the message tells the operator why, and what to do."""
+    """The job cannot go on; the message says why, and what to do."""
 
 
 class NotNowError(Exception):
@@ -167,7 +167,7 @@ class Jobs:
         self._machine.remove(self._folder)
 
     def cancel(self, record: Record, why: str) -> None:
-        """Stop a job for good, wherever it is; `why` is what is told of it."""
+        """Stop a job for good, wherever it is; `why` is what `show-job` says of it."""
         self._machine.run("systemctl", "stop", self._unit(record), check=False)
         self.save(dataclasses.replace(record, state="failed", progress=why, ended=self._machine.now()))
 
@@ -226,7 +226,7 @@ class Job:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR]
         errors = self._record.errors + 1
         if errors >= MOST_ERRORS:
-            self.end("failed", f"given up after {errors} unexpected errors, the last one: {what}")
+            self.end("failed", f"stopped after {errors} unexpected errors, the last one: {what}")
             return
         pause = min(FIRST_PAUSE << (errors - 1), LONGEST_PAUSE)
         words = f"unexpected error {errors} of {MOST_ERRORS}, tried again in {pause} s: {what}"

@@ -1,4 +1,4 @@
-"""What a machine has one of, such as memcached, as the unit keeps it that has claimed it.
+"""Daemons of which a machine runs one instance only, such as memcached: they belong to the unit that has claimed them.
 
 In a charm:
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Workload(Protocol):
-    """The software of one application on a machine, of which that has one."""
+    """The software of one application on a machine, whose daemon may run there once."""
 
     services: Services
 
@@ -48,7 +48,7 @@ class Workload(Protocol):
 
 
 class Owned:
-    """A workload of which the machine has one, for one unit. What another unit has claimed is left alone."""
+    """The machine's only instance of a workload, as one unit owns it. What another unit has claimed is left alone."""
 
     def __init__(self, machine: Machine, unit: str, workload: Workload) -> None:
         self._machine = machine
@@ -60,20 +60,20 @@ class Owned:
         """Claim it for this unit, unless it is claimed already.
 
         Raises:
-            NeedsOperatorError: Another unit has it, or one that is gone has left data.
+            NeedsOperatorError: Another unit owns it, or one that is gone has left data.
         """
         leftovers.occupy(self._machine, self._unit, self._workload.footprint)
 
     @property
     def is_mine(self) -> bool:
-        """Whether this unit has it."""
+        """Whether this unit owns it."""
         return registry.owner(self._machine, self._workload.footprint.daemon) == self._unit
 
     def require(self, action: str) -> None:
-        """Refuse an action on a unit that does not have it.
+        """Refuse an action on a unit that does not own it.
 
         Raises:
-            ActionError: Another unit has it, or none.
+            ActionError: Another unit owns it, or none.
         """
         if self.is_mine:
             return
@@ -88,7 +88,7 @@ class Owned:
             self._workload.stop()
 
     def remove(self) -> None:
-        """Stop it, take all of it off the machine but users' data, and give it up; packages that others need stay."""
+        """Stop it, take all of it off the machine but users' data, and release it; packages that others need stay."""
         if not self.is_mine:
             return
         self._workload.stop()

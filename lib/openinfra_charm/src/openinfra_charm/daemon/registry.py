@@ -20,7 +20,7 @@ PACKAGES = "/etc/openinfra/packages.d"
 INSTALLED = "/var/lib/openinfra/packages"
 """A package a line: what was not asked for on this machine before an application did. Only these are ever removed."""
 OWNERS = "/var/lib/openinfra/owners"
-"""One file a thing of which a machine has only one (a daemon, the host's baseline), naming the unit that manages it."""
+"""One file for each thing that only one unit of a machine may manage (a daemon, the host's baseline), naming that unit."""
 CHECKS = ("safe-to-stop", "after-start")
 """Kinds of checks that an application leaves in /usr/lib/openinfra/<kind>.d: exit code 0, or 1 and the reason."""
 BEFORE_STOP = "before-stop"
@@ -31,7 +31,7 @@ BEFORE_STOP = "before-stop"
 class Footprint:
     """What an application puts on a machine, beside the services that it starts through `service.Services`.
 
-    `daemon` is what the machine has only one of, `does` what a unit does with it, in words: `runs memcached on this machine`. `paths` are
+    `daemon` is what only one unit of a machine may run, `does` what that unit does, in words: `runs memcached on this machine`. `paths` are
     files and folders that go with the unit, `data` folders of users' data that do not. `user` is a user of its own.
     """
 
@@ -56,7 +56,7 @@ def owner(machine: Machine, thing: str) -> str:
 
 
 def disclaim(machine: Machine, thing: str, unit: str) -> None:
-    """Give up what `unit` owns; what another one owns is left alone."""
+    """Release what `unit` owns; what another one owns is left alone."""
     if owner(machine, thing) == unit:
         machine.remove(f"{OWNERS}/{thing}")
 

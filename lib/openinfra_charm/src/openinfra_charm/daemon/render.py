@@ -7,8 +7,8 @@ In a workload:
     config = self._templates.fill("memcached.conf.j2", CONFIG, listen=address)
     changed = render.write(machine, config, dataclasses.replace(unit, mode=0o755), File(path=ASK, content=program))
 
-A file is made anew only when its template, its values or the file itself have changed since it was written. What tells that is
-digests: the file is the only copy of what is in it, as it may hold credentials.
+A file is made anew only when its template, its values or the file itself have changed since it was written. Digests show
+that: the file is the only copy of what is in it, as it may hold credentials.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Templates:
         Args:
             name: A file in the folder; it may include others there.
             path: Where the file will be.
-            values: What the template may use; their `repr` tells whether one has changed.
+            values: What the template may use; their `repr` shows whether one has changed.
 
         Raises:
             jinja2.UndefinedError: The template uses a value that was not given.

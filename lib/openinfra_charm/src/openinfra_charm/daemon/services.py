@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from openinfra_charm.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A systemd unit and the content (of files, of options) that only a restart lets it take up."""
+    """A systemd unit and the content (of files, of options) that it reads only when it starts."""
 
     unit: str
     inputs: tuple[str, ...] = ()
@@ -53,13 +53,17 @@ class Services:
             service for service in services if self._started_with(service) not in {None, service.fingerprint}
         ]
 
-    def ensure_running(self, services: Iterable[Service]) -> list[str]:
+    def ensure_running(self, services: Iterable[Service], *, fresh: bool = True) -> list[str]:
         """Enable and start what does not run yet; return the units that were started.
 
         A service that runs with something outdated is left alone: see `restart`.
+
+        Args:
+            services: What shall run.
+            fresh: Whether systemd is asked, also where this hook has asked it about these and has changed nothing since.
         """
         wanted = tuple(services)
-        states = self._look(service.unit for service in wanted)
+        states = self._states([service.unit for service in wanted], fresh=fresh)
         started = [
             unit for unit, state in states.items() if state not in {"active", "activating", "reloading"}
         ]
@@ -115,13 +119,14 @@ class Services:
 
     def stopped(self, *units: str) -> list[str]:
         """Return those of some units that do not run, as `failed` does."""
-        states = self._seen if set(units) <= self._seen.keys() else self._look(units)
-        return [unit for unit in units if states[unit] not in {"active", "reloading"}]
+        states = self._states(units, fresh=False)
+        return [unit for unit, state in states.items() if state not in {"active", "reloading"}]
 
-    def _look(self, units: Iterable[str]) -> dict[str, str]:
-        states = self._machine.service_states(*units)
-        self._seen |= states
-        return states
+    def _states(self, units: Sequence[str], *, fresh: bool) -> dict[str, str]:
+        """Return how some units are; the others of the application are asked about with them."""
+        if fresh or not set(units) <= self._seen.keys():
+            self._seen = self._machine.service_states(*dict.fromkeys((*units, *self.units)))
+        return {unit: self._seen[unit] for unit in units}
 
     def _started_with(self, service: Service) -> str | None:
         return self._machine.read(f"{self._records}/{service.unit}")

@@ -33,7 +33,7 @@ class Params:
 
 
 def run(charm: WithJobs, params: Params) -> Outcome:
-    """Tell how one job stands, or all.
+    """Show how one job stands, or all.
 
     Raises:
         ActionError: There is no such job.

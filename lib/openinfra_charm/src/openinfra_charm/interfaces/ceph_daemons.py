@@ -108,7 +108,7 @@ def publish_secret(relation: ops.Relation, application: ops.Application, unit: s
 
 
 def obtain(
-    charm: ops.CharmBase,
+    model: ops.Model,
     relation: ops.Relation,
     form: Format,
     daemon: str,
@@ -121,11 +121,11 @@ def obtain(
     Raises:
         NeedsOperatorError: The provider has refused the request, or said something that cannot be used.
     """
-    if charm.unit.is_leader():
-        ceph_client.announce_secrets(relation, charm.app)
-    request(relation, charm.unit, form, daemon, request_id=request_id, operations=operations)
+    if model.unit.is_leader():
+        ceph_client.announce_secrets(relation, model.app)
+    request(relation, model.unit, form, daemon, request_id=request_id, operations=operations)
     try:
-        return read_access(charm.model, relation, form, daemon, unit=charm.unit, request_id=request_id)
+        return read_access(model, relation, form, daemon, unit=model.unit, request_id=request_id)
     except ValueError as error:
         raise NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import ops
 
 
-def publish_job(relation: ops.Relation, charm: ops.CharmBase, *, port: int, ca: str) -> None:
+def publish_job(relation: ops.Relation, model: ops.Model, *, charm_name: str, port: int, ca: str) -> None:
     """As the provider's leader, say that each unit has metrics at this port, path `/metrics`, over TLS.
 
     Args:
         relation: The relation.
-        charm: Whose metrics they are.
+        model: The model of the unit whose metrics they are.
+        charm_name: Its charm.
         port: Where they are.
         ca: The CA certificates to check the units' certificates with, as PEM.
     """
@@ -34,13 +35,13 @@ def publish_job(relation: ops.Relation, charm: ops.CharmBase, *, port: int, ca: 
         "tls_config": {"ca": ca},
     }
     metadata = {
-        "model": charm.model.name,
-        "model_uuid": charm.model.uuid,
-        "application": charm.app.name,
-        "unit": charm.unit.name,
-        "charm_name": charm.meta.name,
+        "model": model.name,
+        "model_uuid": model.uuid,
+        "application": model.app.name,
+        "unit": model.unit.name,
+        "charm_name": charm_name,
     }
-    data = relation.data[charm.app]
+    data = relation.data[model.app]
     databag.put(data, "scrape_jobs", json.dumps([job]))
     # Who leads now is no news to whom is interested in the application.
     if not data.get("scrape_metadata"):

@@ -88,8 +88,12 @@ def _of_function(function: Callable[..., Outcome]) -> Action:
 
 
 def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
-    """Run an action and report its outcome."""
-    action = find(event.handle.kind.removesuffix("_action"))
+    """Run an action of the charm's own and report its outcome."""
+    carry_out(find(event.handle.kind.removesuffix("_action")), charm, event)
+
+
+def carry_out(action: Action, whose: object, event: ops.ActionEvent) -> None:
+    """Run an action on whose it is, the charm or a component of it, and report its outcome."""
     texts = {field.name for field in fields(action.params) if field.type in {"str", str}}
     for key, value in event.params.items():
         if isinstance(value, int) and key.replace("-", "_") in texts:
@@ -97,7 +101,7 @@ def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
             event.params[key] = str(value)
     params = event.load_params(action.params, errors="fail")
     try:
-        outcome = action.run(charm, params)
+        outcome = action.run(whose, params)
     except ActionError as error:
         event.fail(str(error))
         return

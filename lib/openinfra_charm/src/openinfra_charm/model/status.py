@@ -18,6 +18,10 @@ class NeedsOperatorError(Exception):
     """Something that only an operator can put right; the message says what, and how."""
 
 
+class NotYetError(Exception):
+    """Something that cannot be done now and is tried again by later hooks; the message says what is waited for, or why."""
+
+
 class ConfigError(NeedsOperatorError):
     """A configuration option whose value cannot be used."""
 

@@ -1,8 +1,9 @@
-"""What the charms of OpenStack's services have in common; each of them holds what it needs of it.
+"""What the charms of OpenStack's APIs have in common: a charm holds a `service.Service`, made of a `spec.Spec`.
 
-- `api`: the process that serves an API (uWSGI from the service's own release tree), on a unix socket behind
-  `openinfra_charm.daemon.front`.
-- `oslo`: the parts of a configuration file that all services write alike.
-
-A charm holds a `Description` of its service; what only one service has stays in its charm.
+- `spec`: what tells one API from another, as data.
+- `needs`: what an API has of other applications; `entrance`: where clients reach it.
+- `service`: events, the recipe, status; `actions`: those that all have.
+- `founding`: what the leader does once for a database; `upgrade`: the phases of an upgrade; `release`: its trees.
+- `workload`: what is on the machine: `api` (uWSGI), `processes`, `programs`, configuration (`oslo`).
+- `schema`, `build_release`, `check`: what runs beside the hooks, without Juju.
 """

@@ -1,24 +1,20 @@
 """The process that serves an OpenStack API: uWSGI from the service's release tree, on a unix socket of its machine.
 
-In a charm, beside `openinfra_charm.openstack.release.Releases` and `openinfra_charm.daemon.front.Front`:
-
-    DESCRIPTION = Description(wsgi="keystone.wsgi.api:application", environment={"OS_KEYSTONE_CONFIG_FILES": "{etc}/keystone.conf"})
-    self.api = Api(self.machine, self.app.name, DESCRIPTION)
-
-    self.api.install()                   # the user and the folders
-    self.api.render(workers=2)
-    self.api.apply(tree.name, configuration)    # starts it; one that runs with something else is left for `outdated`
-    if self.api.outdated(tree.name, configuration) and self.cluster.request_turn("restart"):
-        self.api.restart(tree.name, configuration)
+    api = Api(machine, application, {"OPENINFRA_WSGI": "keystone.wsgi.api:application"})
+    api.install()                   # the user and the folders
+    api.render(workers=2)
+    api.apply(tree.name, configuration)    # starts it; one that runs with something else is left for `outdated`
+    if api.outdated(tree.name, configuration) and cluster.request_turn("restart"):
+        api.restart(tree.name, configuration)
 
 systemd holds the socket: while the process restarts, or when it was killed, requests wait for the next one and are not
-refused. The process ends its requests before it stops.
+refused. The process ends its requests before it stops. It serves what the module `openinfra_wsgi` makes of the service's own
+application.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from openinfra_charm.daemon import render
@@ -30,36 +26,20 @@ if TYPE_CHECKING:
 
     from openinfra_charm.machine import Machine
 
-_PROGRAM_SECONDS = 300
-_CACHE = "openinfra_cache"
-_ERRORS = "openinfra_errors"
-_TABLES = "openinfra_tables"
-_MODULES = (_CACHE, _ERRORS, _TABLES)
-"""Ours, beside the service's: time limits of caches, an answer to every request, and a program for the database."""
 _OK = 200
 HEALTH = "/openinfra/health"
 """The path that answers 200 when the service can do its work, and 503 with the reason when it cannot, or is paused."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """What tells one API from another.
-
-    `wsgi` is `module:application`; what it serves should be `openinfra_errors.guarded`. In the values of `environment` `{etc}` and `{lib}` are the application's folders of
-    configuration and of what its process may write.
-    """
-
-    wsgi: str
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
 class Api:
-    """The API process of one application on this machine."""
+    """The API process of one application on this machine; `environment` is what the service wants in its own."""
 
-    def __init__(self, machine: Machine, application: str, description: Description) -> None:
+    def __init__(
+        self, machine: Machine, application: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._machine = machine
         self._application = application
-        self._description = description
+        self._environment = environment
         self._services = Services(machine, application)
         self.user = application
         self.etc = f"/etc/{application}"
@@ -69,7 +49,6 @@ class Api:
         self.socket = f"/run/{application}/api.sock"
         self.unit = f"{application}-api.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
-        self._module_paths = {name: f"{self.modules}/{name}.py" for name in _MODULES}
         self._socket_unit = f"{application}-api.socket"
         self._socket_path = f"/etc/systemd/system/{self._socket_unit}"
         self._paused_path = f"{self.lib}/paused"
@@ -80,63 +59,24 @@ class Api:
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
         self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
 
-    def run(
-        self, program: str, *arguments: str, tree: str = "current", env: Mapping[str, str] | None = None
-    ) -> None:
-        """Run a program of a release tree to its end, as the service's user; secrets go into `env`.
-
-        Raises:
-            CommandError: Its exit code is not 0.
-            TimeoutError: It ran for too long.
-        """
-        # What the charm finds its own modules by must not lead the tree's Python to them.
-        variables = {**(env or {}), "PYTHONPATH": ""}
-        command = ("runuser", "-u", self.user, "--", self._program(program, tree), *arguments)
-        self._machine.run(*command, env=variables, timeout=_PROGRAM_SECONDS)
-
-    def convert_tables(self, config_path: str) -> None:
-        """Let the database that a configuration names hold any character, its tables that are there too.
-
-        Raises:
-            CommandError: It cannot be done.
-            TimeoutError: It takes too long.
-        """
-        self.run("python", self._module_paths[_TABLES], config_path)
-
-    def _program(self, name: str, tree: str = "current") -> str:
-        return f"/opt/{self._application}/{tree}/bin/{name}"
-
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
-        folders = {"etc": self.etc, "lib": self.lib}
-        variables = {key: value.format(**folders) for key, value in self._description.environment.items()}
-        variables["OPENINFRA_PAUSED"] = self._paused_path
+        variables = {**self._environment, "OPENINFRA_PAUSED": self._paused_path}
         unit = _UNIT.format(
             application=self._application,
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
-            program=self._program("uwsgi"),
             modules=self.modules,
-            cache=_CACHE,
-            wsgi=self._description.wsgi,
             workers=workers,
             lib=self.lib,
         )
         socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
-        here = Path(__file__).parent / "files"
-        files = (
-            *(
-                File(path=path, content=(here / f"{name}.py").read_text(encoding="utf-8"))
-                for name, path in self._module_paths.items()
-            ),
-            File(path=self._unit_path, content=unit),
-            File(path=self._socket_path, content=socket),
-        )
-        if render.write(self._machine, *files) & {self._unit_path, self._socket_path}:
+        files = (File(path=self._unit_path, content=unit), File(path=self._socket_path, content=socket))
+        if render.write(self._machine, *files):
             self._machine.reload_systemd()
 
     def apply(self, *inputs: str) -> bool:
-        """Have it run; return whether it was started. `inputs` is what only a restart lets it take up: a tree, files."""
+        """Have it run; return whether it was started. `inputs` is what it reads only when it starts: a tree, files."""
         socket = Service(unit=self._socket_unit)
         return self.unit in self._services.ensure_running([socket, self._service(inputs)])
 
@@ -218,9 +158,8 @@ class Api:
         return (self._unit_path, self._socket_path, self.modules, self.etc, self.lib)
 
     def _service(self, inputs: tuple[str, ...]) -> Service:
-        modules = (self._module_paths[name] for name in (_CACHE, _ERRORS))
-        own = (self._machine.read(path) or "" for path in (self._unit_path, *modules))
-        return Service(unit=self.unit, inputs=(*own, *inputs))
+        own = self._machine.read(self._unit_path) or ""
+        return Service(unit=self.unit, inputs=(own, *inputs))
 
 
 _SOCKET = """\
@@ -251,8 +190,8 @@ StartLimitIntervalSec=0
 [Service]
 User={user}
 Group={user}
-{environment}ExecStart={program} --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
-  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --import {cache} --module {wsgi} \\
+{environment}ExecStart=/opt/{application}/current/bin/uwsgi --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
+  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --import openinfra_cache --module openinfra_wsgi:application \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
   --hook-master-start "unix_signal:15 gracefully_kill_them_all"
 TimeoutStopSec=30

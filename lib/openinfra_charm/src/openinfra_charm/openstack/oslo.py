@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from openinfra_charm.interfaces import keystone
     from openinfra_charm.interfaces.memcache import Server
     from openinfra_charm.interfaces.mysql_client import Access
 
@@ -73,6 +77,63 @@ def cache(servers: Iterable[Server], *, ca_path: str = "") -> dict[str, dict[str
             **tls,
         }
     }
+
+
+def authtoken(access: keystone.Access, *, ca_path: str) -> dict[str, dict[str, object]]:
+    """Return the section of keystonemiddleware, which checks the tokens of requests.
+
+    Each process keeps what it has checked for itself: where services share a cache, who can write it could make tokens valid.
+    """
+    identity = access.identity
+    return {
+        "keystone_authtoken": {
+            "www_authenticate_uri": identity.public_url,
+            "auth_url": identity.internal_url,
+            "auth_type": "password",
+            "username": access.username,
+            "password": access.password,
+            "user_domain_name": identity.service_domain.name,
+            "project_name": identity.service_project.name,
+            "project_domain_name": identity.service_domain.name,
+            "region_name": identity.region,
+            "interface": "internal",
+            "cafile": ca_path,
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+        }
+    }
+
+
+def extended(config: str, lines: str) -> str:
+    """Return a configuration with an operator's lines (option `extra-config`) after it, where they are not already.
+
+    Raises:
+        ConfigError: They are not of the form, or set what the charm does.
+    """
+    if not lines.strip():
+        return config
+    try:
+        added = _parsed(lines)
+    except configparser.Error as error:
+        why = str(error).splitlines()[0]
+        raise ConfigError("extra-config", lines, f"sections and options as in an INI file ({why})") from error
+    end = f"\n# From the option extra-config\n{lines.strip()}\n"
+    written = config.removesuffix(end)
+    own = _parsed(written)
+    for section in added.sections():
+        for key in added[section]:
+            if own.has_option(section, key):
+                raise ConfigError(
+                    "extra-config", lines, f"what the charm leaves open; [{section}] {key} it sets itself"
+                )
+    return f"{written}{end}"
+
+
+def _parsed(text: str) -> configparser.RawConfigParser:
+    # oslo.config knows no section whose options are in all others.
+    parser = configparser.RawConfigParser(strict=False, default_section="")
+    parser.read_string(text)
+    return parser
 
 
 def _text(value: object) -> str:

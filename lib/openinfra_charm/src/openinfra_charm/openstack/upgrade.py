@@ -1,6 +1,6 @@
 """Releases of an application: which one its units run, how the next one comes, and how the last one comes back.
 
-The leader keeps the plan in the peer relation, each unit tells there how it stands. From the two follows what is due on
+The leader keeps the plan in the peer relation, each unit publishes there how it stands. From the two follows what is due on
 a unit, so that any hook on any unit goes on where the last one ended, whoever leads.
 
 An upgrade has these phases; the service stays up, as units interrupt it one by one:
@@ -16,36 +16,19 @@ An upgrade has these phases; the service stays up, as units interrupt it one by 
 Another tree of the same release comes without the operator: a refreshed charm brings another lock, or the system another
 Python. It is built and switched to in the same way, without the phases.
 
-What a charm has to bring, besides what `openinfra_charm.openstack.release` says:
+What it needs, besides what `openinfra_charm.openstack.release` says (`openinfra_charm.openstack.service.Service` has all of it):
 
-- a peer relation, `show-job`, and three actions of two lines each, such as `actions/upgrade_release.py`:
+- a peer relation, and the actions of `openinfra_charm.openstack.actions`;
+- `Operations`: a job that changes the schema, how the service is restarted, and why it is not healthy;
+- in the reconcile:
 
-      from openinfra_charm.openstack.upgrade_release import Params, run
-      __all__ = ["Params", "run"]
+      if not upgrade.prepare():      # builds; on a new unit the first tree becomes `current`
+          return                     # `statuses` says what it waits for
+      ...                            # render, start what does not run
+      upgrade.advance()              # when the service is started, also where it does not serve: that is what the
+                                     # way back is for. Switches, changes the schema, leads
 
-  and the same with `rollback_release` and `finish_upgrade`; charmcraft.yaml declares `upgrade-release` (`release`, a
-  number, as that is what Juju takes 2026.1 for; `backup`), `rollback-release` and `finish-upgrade` (`dry-run`);
-- a job of its own that changes the schema, a module with `run(job, step, tree, number)`: `step` is `expand` or `contract`,
-  `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point;
-- in the charm:
-
-      self.upgrade = Upgrade(
-          self, machine=self.machine, cluster=self.cluster, jobs=self.jobs, releases=self.releases,
-          locks=HERE / "releases", first="2026.1",
-          service=Service(schema="jobs.schema", restart=self._restart, health=self.keystone.why_not_healthy),
-      )
-
-  `restart` restarts the service with the tree that `current` leads to; `health` returns why
-  an authenticated request to this unit is not answered, empty when it is, within a few seconds;
-- in its `_reconcile`:
-
-      if not self.upgrade.prepare():      # builds; on a new unit the first tree becomes `current`
-          return                          # `statuses` tells what it waits for
-      ...                                 # render, start what does not run
-      self.upgrade.advance()              # when the service is started, also where it does not serve: that is what the
-                                          # way back is for. Switches, changes the schema, leads
-
-  and `self.upgrade.statuses()` among its statuses. While `self.upgrade.switching`, the charm restarts nothing. A turn that is
+  and `upgrade.statuses()` among the statuses. While `upgrade.switching`, nothing else restarts the service. A turn that is
   taken for `release` is not the charm's to give back: it looks at `cluster.turn_reason`.
 
 The first schema is made by the charm itself, with the tree in `current`.
@@ -55,19 +38,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import ops
 
 from openinfra_charm.machine import CommandError
-from openinfra_charm.model.actions import ActionError, InModel
+from openinfra_charm.model.actions import ActionError
 from openinfra_charm.openstack import build_release
 from openinfra_charm.openstack import release as release_trees
 from openinfra_charm.openstack.release import ReleaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from openinfra_charm.daemon.job import Jobs, Record
@@ -99,12 +82,19 @@ _MAX_STEPS = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """What is the service's own: see the module."""
+class Operations:
+    """What an upgrade does to a service.
+
+    `schema` is the module of a job, `run(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
+    `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `commands` has
+    something for the step, it is given that too. `restart` restarts the service with the tree that `current` leads to; `health`
+    returns within a few seconds why an authenticated request to this unit is not answered, empty when it is.
+    """
 
     schema: str
     restart: Callable[[], None]
     health: Callable[[], str]
+    commands: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,18 +154,12 @@ class _Switch:
     reason: str = ""
 
 
-class WithUpgrade(InModel, Protocol):
-    """A charm whose releases are kept here."""
-
-    upgrade: Upgrade
-
-
 class Upgrade:
     """The releases of one application, seen from one of its units."""
 
     def __init__(
         self,
-        charm: ops.CharmBase,
+        model: ops.Model,
         *,
         machine: Machine,
         cluster: Cluster,
@@ -183,20 +167,20 @@ class Upgrade:
         releases: Releases,
         locks: Path,
         first: str,
-        service: Service,
+        operations: Operations,
         bindings: Iterable[str] = (),
     ) -> None:
-        self._charm = charm
+        self._model = model
         self._machine = machine
         self._cluster = cluster
         self._jobs = jobs
         self._releases = releases
         self._locks = locks
         self._first = first
-        self._service = service
+        self._operations = operations
         self._bindings = tuple(bindings)
-        self._me = charm.unit.name
-        self._record = f"/var/lib/openinfra/{charm.app.name}/switch.json"
+        self._me = model.unit.name
+        self._record = f"/var/lib/openinfra/{model.app.name}/switch.json"
         self._begun = machine.now()
         self._limit = self._begun + HOOK_SECONDS
         self._waits: list[ops.StatusBase] = []
@@ -211,7 +195,7 @@ class Upgrade:
         return Plan(**fact) if fact else None
 
     def standing(self, unit: str) -> Standing:
-        """How a unit stands; nothing is known of one that has not told."""
+        """How a unit stands; nothing is known of one that has published nothing."""
         fact: dict[str, Any] = dict(self._cluster.facts(unit).get(_FACT, {}))
         fact["built"] = tuple(fact.get("built", ()))
         return Standing(**fact)
@@ -229,7 +213,7 @@ class Upgrade:
     def _decide(self, plan: Plan) -> None:
         self._cluster.publish_shared(**{_FACT: dataclasses.asdict(plan)})
 
-    def _tell(self, **changes: Any) -> None:
+    def _publish(self, **changes: Any) -> None:
         standing = dataclasses.replace(self.standing(self._me), **changes)
         self._cluster.publish(**{_FACT: dataclasses.asdict(standing)})
 
@@ -238,7 +222,7 @@ class Upgrade:
     def prepare(self) -> bool:
         """Build the trees that this unit needs; return whether there is one to run."""
         self._jobs.resume()
-        if self.plan is None and self._charm.unit.is_leader():
+        if self.plan is None and self._model.unit.is_leader():
             self._decide(Plan(release=self._first))
         plan = self.plan
         if plan is None:
@@ -249,7 +233,7 @@ class Upgrade:
         needed = dict.fromkeys(name for name in (plan.target, plan.release, plan.to) if name)
         built = tuple(sorted(name for name in needed if self._build(name)))
         if built != self.standing(self._me).built:
-            self._tell(built=built)
+            self._publish(built=built)
         if self._releases.current is None and (tree := self._tree(plan.target)):
             self._releases.switch(tree)
         return self._releases.current is not None
@@ -287,17 +271,17 @@ class Upgrade:
             record = known[-1]
         else:
             # A step of the schema is done once in an attempt; whether a tree is there is not for a job to say.
-            start = self._jobs.once if module == self._service.schema else self._jobs.start
+            start = self._jobs.once if module == self._operations.schema else self._jobs.start
             record = start(module, **arguments)
         self._tried.add(key)
         self._jobs.wait(record.id, min(JOB_SECONDS, self._limit - self._machine.now()))
         record = self._jobs.find(record.id) or record
         standing = self.standing(self._me)
         if record.state == "failed":
-            self._tell(reason=record.progress)
+            self._publish(reason=record.progress)
             self._waits.append(ops.BlockedStatus(f"{record.progress}; it is tried again soon"))
         elif record.state == "done" and standing.reason and not standing.failed:
-            self._tell(reason="")
+            self._publish(reason="")
         elif record.ended is None:
             self._waits.append(ops.MaintenanceStatus(f"{record.id}: {record.progress or 'has begun'}"))
         return record
@@ -335,7 +319,7 @@ class Upgrade:
         if plan is None or current is None or tree is None:
             return
         if standing.failed and (standing.failed, standing.attempt) != (tree, plan.number):
-            self._tell(failed="", attempt=0, reason="")
+            self._publish(failed="", attempt=0, reason="")
         if current.name == tree:
             self._confirm(current.release)
             return
@@ -361,7 +345,7 @@ class Upgrade:
         # The service is interrupted already, so this does not wait for the turn; but no other unit shall get it now.
         self._cluster.request_turn(_TURN)
         if switch.failed:
-            self._tell(failed=switch.failed, attempt=switch.attempt, reason=switch.reason)
+            self._publish(failed=switch.failed, attempt=switch.attempt, reason=switch.reason)
         self._releases.switch(switch.tree)
         why, may_come = self._restart(switch)
         plan, current = self.plan, self._releases.current
@@ -389,13 +373,13 @@ class Upgrade:
         since = switch.since
         if since is None:
             try:
-                self._service.restart()
+                self._operations.restart()
             except CommandError as error:
                 return str(error), False
             since = self._machine.now()
             self._write_switch(dataclasses.replace(switch, since=since))
         limit = self._begun + (BACK_SECONDS if switch.failed else SWITCH_SECONDS)
-        while why := self._service.health():
+        while why := self._operations.health():
             now = self._machine.now()
             if now >= since + HEALTH_SECONDS:
                 return why, False
@@ -410,10 +394,10 @@ class Upgrade:
             self._cluster.release_turn()
         if self.standing(self._me).runs == name:
             return
-        if why := self._service.health():
+        if why := self._operations.health():
             self._waits.append(ops.WaitingStatus(f"for the service to answer: {why}"))
             return
-        self._tell(runs=name)
+        self._publish(runs=name)
 
     def _read_switch(self) -> _Switch | None:
         text = self._machine.read(self._record)
@@ -430,14 +414,18 @@ class Upgrade:
         done, tree = f"{plan.number} {plan.phase}", self._tree(plan.to)
         if tree is None or self.standing(self._me).schema == done:
             return
-        record = self._run_job(self._service.schema, step=plan.phase, tree=tree, number=str(plan.number))
+        commands = self._operations.commands.get(plan.phase)
+        arguments = {"step": plan.phase, "tree": tree, "number": str(plan.number)}
+        record = self._run_job(
+            self._operations.schema, **arguments, **({"commands": commands} if commands else {})
+        )
         if record.state == "done":
-            self._tell(schema=done)
+            self._publish(schema=done)
 
     def _lead(self) -> None:
         """As the leader, begin the next phase when every unit is through with this one."""
         plan = self.plan
-        if plan is None or not plan.phase or not self._charm.unit.is_leader():
+        if plan is None or not plan.phase or not self._model.unit.is_leader():
             return
         standings = [self.standing(unit) for unit in self.units]
         if plan.phase in {EXPAND, CONTRACT}:
@@ -489,7 +477,7 @@ class Upgrade:
                 "after finish-upgrade it is the only way back"
             )
         self._require_all(plan.release)
-        if why := self._service.health():
+        if why := self._operations.health():
             raise ActionError(f"{self._me} does not serve, so the upgrade does not begin: {why}")
         self._decide(dataclasses.replace(again, phase=BUILD, to=release, backup=backup))
 
@@ -537,9 +525,11 @@ class Upgrade:
     def _require_all(self, release: str) -> None:
         others = [unit for unit in self.units if self.standing(unit).runs != release]
         if others:
-            raise ActionError(f"{', '.join(others)} has not told that it serves with {release}: see status")
+            raise ActionError(
+                f"{', '.join(others)} has not reported that it serves with {release}; see its status"
+            )
 
-    # What is told
+    # Status
 
     def progress(self) -> str:
         """How far an upgrade is, in words for the operator; empty when there is none."""
@@ -569,20 +559,20 @@ class Upgrade:
     def statuses(self) -> list[ops.StatusBase]:
         """Return what this unit waits for and what has failed here, and from the leader how far an upgrade is."""
         plan, standing = self.plan, self.standing(self._me)
-        told = list(self._waits)
+        found = list(self._waits)
         if plan and standing.failed:
-            again = f"juju run {self._charm.app.name}/leader upgrade-release release={plan.target}"
+            again = f"juju run {self._model.app.name}/leader upgrade-release release={plan.target}"
             way = f"{again}, or rollback-release" if plan.phase else again
-            told.append(
+            found.append(
                 ops.BlockedStatus(
                     f"{standing.failed} does not serve here ({standing.reason}), so the one before is back: mend it, "
                     f"then {way}"
                 )
             )
-        if plan and plan.phase and self._charm.unit.is_leader():
+        if plan and plan.phase and self._model.unit.is_leader():
             kind = ops.ActiveStatus if plan.phase == SWITCHED else ops.MaintenanceStatus
-            told.append(kind(self.progress()))
-        return told
+            found.append(kind(self.progress()))
+        return found
 
 
 def _ended(plan: Plan) -> Plan:

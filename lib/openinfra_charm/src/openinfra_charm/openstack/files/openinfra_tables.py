@@ -1,4 +1,6 @@
-"""Let a database hold any character: `python openinfra_tables.py /etc/keystone/keystone.conf`, with the Python of a release tree.
+"""Let a database hold any character: `python openinfra_tables.py /etc/keystone/keystone.conf database`, with a release tree's Python.
+
+The second word is the section of the configuration that says where the database is.
 
 Migrations of OpenStack's services make tables of `utf8`, which in MariaDB has long been three bytes a character: a name
 with an emoji is an error. Tables of another character set or collation than the database's are converted, since what is made later
@@ -117,7 +119,7 @@ if __name__ == "__main__":
     config = configparser.RawConfigParser(strict=False)
     config.read(sys.argv[1])
     # oslo.config would read a single dollar as a reference.
-    engine = sqlalchemy.create_engine(config["database"]["connection"].replace("$$", "$"))
+    engine = sqlalchemy.create_engine(config[sys.argv[2]]["connection"].replace("$$", "$"))
     with engine.connect() as connection:
         database = Database(connection)
         if "MariaDB" in database.rows("SELECT VERSION()")[0][0]:

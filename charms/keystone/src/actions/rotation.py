@@ -1,19 +1,17 @@
-"""Rotate the keys of tokens and stored credentials."""
+"""The keys of tokens and stored credentials."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import keys
-from openinfra_charm.model.actions import ActionError, NoParams, Outcome, require_leader
+from keys import TooEarlyError
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
 
-Params = NoParams
 
-
-def run(charm: KeystoneCharm, _: Params) -> Outcome:
+def rotate_keys(charm: KeystoneCharm) -> Outcome:
     """Put the staged keys into use and stage new ones, which every unit then acknowledges.
 
     Raises:
@@ -21,10 +19,10 @@ def run(charm: KeystoneCharm, _: Params) -> Outcome:
     """
     require_leader(charm, "rotate-keys")
     try:
-        following = keys.rotate(charm, charm.settings)
-    except keys.NotYetError as error:
+        following = charm.keys.rotate()
+    except TooEarlyError as error:
         raise ActionError(str(error)) from error
-    keys.advance(charm, charm.settings)
+    charm.keys.advance()
     return Outcome(
         summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",
         result={"generation": following.generation, "keys": sorted(following.fernet)},

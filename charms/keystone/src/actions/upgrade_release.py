@@ -1,5 +1,0 @@
-"""Begin an upgrade."""
-
-from openinfra_charm.openstack.upgrade_release import Params, run
-
-__all__ = ["Params", "run"]

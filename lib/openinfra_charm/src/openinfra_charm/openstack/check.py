@@ -1,0 +1,45 @@
+"""The checks that `host` runs before a machine stops and after it has started; they need no Juju."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from openinfra_charm import machine as machines
+from openinfra_charm.daemon.services import Services
+from openinfra_charm.daemon.tls import Certificate
+from openinfra_charm.openstack.api import Api
+from openinfra_charm.values import bracketed
+
+if TYPE_CHECKING:
+    from openinfra_charm.machine import Machine
+
+
+def main(kind: str, application: str, port: str, *others: str) -> int:
+    """Print why it is not safe, or not done, and return 1; or return 0.
+
+    Args:
+        kind: `safe-to-stop` or `after-start`.
+        application: The application.
+        port: Where the fronts of all units listen.
+        others: The addresses of the other units.
+    """
+    machine = machines.this()
+    api = Api(machine, application)
+    if kind == "safe-to-stop":
+        places = [f"https://{bracketed(other)}:{port}" for other in others]
+        why = api.why_not_to_stop(places, ca_path=Certificate(machine, application).ca_path)
+    else:
+        why = "" if api.paused else api.problem() or _down(machine, application)
+    sys.stdout.write(f"{why}\n" if why else "")
+    return 1 if why else 0
+
+
+def _down(machine: Machine, application: str) -> str:
+    """Return which process that was started does not run."""
+    states = machine.service_states(*Services(machine, application).units)
+    return next((f"{unit} does not run" for unit, state in states.items() if state != "active"), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,184 @@
+"""What an OpenStack API has of other applications, one entry each: how it is asked for, read, and written into the configuration.
+
+A need whose endpoint the charm's charmcraft.yaml does not declare is open: nothing is asked for, and its section is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import ops
+
+from openinfra_charm.interfaces import keystone, memcache, mysql_client
+from openinfra_charm.openstack import oslo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Sections = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirer:
+    """Who asks: this application in its model, and what it offers itself."""
+
+    model: ops.Model
+    application: ops.Application
+    region: str
+    endpoints: tuple[keystone.Endpoint, ...] = ()
+    roles: tuple[str, ...] = ()
+    enough: tuple[str, ...] = ()
+
+
+class Trust(Protocol):
+    """The CA certificates by which servers are known, as files."""
+
+    @property
+    def site(self) -> str:
+        """The file with those of the application's own `certificates`."""
+        ...
+
+    def keep(self, whom: str, cas: Iterable[str]) -> str:
+        """Have a file of these, PEM, and no other; return its path, empty where there are none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something of another application. `name` is what templates call its part of the configuration."""
+
+    name: str
+    endpoint: str
+    provider: str
+    """The application that usually has it."""
+    lacks: str
+    """What is the matter without it, for a status."""
+    awaits: str = ""
+    """What the other application is waited for to do."""
+    required: bool = True
+
+    def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """As the leader, ask for it."""
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> Any:
+        """Return what the other application has given; None while that is nothing.
+
+        Credentials are only looked at: see `use`.
+
+        Raises:
+            NeedsOperatorError: It has said something that cannot be used.
+        """
+
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Use the newest credentials from now on: the other application may revoke those before."""
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return the sections of the configuration, also where there is nothing (`found` is None)."""
+        del found, trust
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database(Need):
+    """A database of its own, called like the application, with a suffix where it has several."""
+
+    name: str = "database"
+    endpoint: str = "database"
+    provider: str = "mysql"
+    lacks: str = "no database"
+    awaits: str = "to make the database"
+    suffix: str = ""
+
+    def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Ask for it. Some migrations write its name without quotes."""
+        name = requirer.application.name.replace("-", "_") + self.suffix
+        mysql_client.send_request(relation, requirer.application, name)
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> mysql_client.Access | None:
+        """Return how to reach it."""
+        return _database(requirer.model, relation, take_up=False)
+
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Use the newest user from now on."""
+        _database(requirer.model, relation, take_up=True)
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return the section of oslo.db, called like the need."""
+        parts = oslo.database(found, ca_path=trust.keep(self.name.replace("_", "-"), [found.ca]))
+        return {self.name: parts["database"]}
+
+
+def _database(model: ops.Model, relation: ops.Relation, *, take_up: bool) -> mysql_client.Access | None:
+    try:
+        return mysql_client.read_access(model, relation, take_up=take_up)
+    except ops.SecretNotFoundError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Need):
+    """A user in Keystone, who checks the tokens of others, and places in the catalogue."""
+
+    name: str = "identity"
+    endpoint: str = "identity-service"
+    provider: str = "keystone"
+    lacks: str = "no identity"
+    awaits: str = "to make a user"
+
+    def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Ask for the user and the places."""
+        keystone.send_request(
+            relation, requirer.application, requirer.endpoints, region=requirer.region,
+            roles=requirer.roles, enough=requirer.enough,
+        )  # fmt: skip
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> keystone.Access | None:
+        """Return how to reach Keystone, and as whom."""
+        return keystone.read_access(requirer.model, relation, take_up=False)
+
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Use the newest user from now on."""
+        keystone.read_access(requirer.model, relation)
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return the section of keystonemiddleware."""
+        return oslo.authtoken(found, ca_path=trust.site)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache(Need):
+    """A ring of caches; the service works without it."""
+
+    name: str = "cache"
+    endpoint: str = "cache"
+    provider: str = "memcached"
+    lacks: str = "nothing is cached"
+    required: bool = False
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> tuple[memcache.Server, ...]:
+        """Return its servers."""
+        del requirer
+        return memcache.read_servers(relation)
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return the section of oslo.cache."""
+        servers: tuple[memcache.Server, ...] = found or ()
+        return oslo.cache(servers, ca_path=trust.keep("cache", [server.ca for server in servers]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messaging(Need):
+    """A virtual host of a message broker; open, as there is no broker here yet."""
+
+    name: str = "messaging"
+    endpoint: str = "amqp"
+    provider: str = "rabbitmq"
+    lacks: str = "no messaging"
+    awaits: str = "to make a user"
+
+
+DATABASE = Database()
+IDENTITY = Identity()
+CACHE = Cache()
+MESSAGING = Messaging()

@@ -1,0 +1,141 @@
+"""The processes of an OpenStack service beside its API: schedulers, workers, agents, each a unit of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openinfra_charm.daemon import render
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Service, Services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from openinfra_charm.machine import Machine
+    from openinfra_charm.openstack.spec import Process
+
+
+class Processes:
+    """The processes of one application on this machine, with the programs of its release tree.
+
+    Args:
+        machine: The machine.
+        application: The application, whose user they run as.
+        processes: What there is.
+        places: What stands for the braces in their commands and environments.
+    """
+
+    def __init__(
+        self, machine: Machine, application: str, processes: Iterable[Process], places: Mapping[str, str]
+    ) -> None:
+        self._machine = machine
+        self._application = application
+        self._processes = {f"{application}-{process.name}.service": process for process in processes}
+        self._places = places
+        self._services = Services(machine, application)
+
+    def render(self) -> None:
+        """Write their units."""
+        files = [
+            File(path=_path(unit), content=self._unit(process)) for unit, process in self._processes.items()
+        ]
+        if render.write(self._machine, *files):
+            self._machine.reload_systemd()
+
+    def apply(self, *inputs: str) -> None:
+        """Have them run, and those restart that take no turn and run with something else than `inputs`."""
+        self._services.ensure_running([self._service(unit, inputs) for unit in self._processes])
+        for service in self._outdated(inputs, in_turn=False):
+            self._services.restart(service)
+
+    def outdated(self, *inputs: str) -> bool:
+        """Return whether one of those that take turns runs with something else than this."""
+        return bool(self._outdated(inputs, in_turn=True))
+
+    def restart(self, *inputs: str) -> None:
+        """Restart those that run with something else than this."""
+        for service in self._outdated(inputs, in_turn=True):
+            self._services.restart(service)
+
+    def problem(self) -> str:
+        """Return why one of them does not do its work; empty if all run."""
+        states = self._machine.service_states(*self._processes) if self._processes else {}
+        down = [unit for unit, state in states.items() if state != "active"]
+        return f"{', '.join(down)} does not run; see journalctl -u {down[0]}" if down else ""
+
+    def stop(self) -> None:
+        """Stop them, and keep them stopped."""
+        self._services.stop(*self._processes)
+
+    def remove(self) -> None:
+        """Take them off the machine."""
+        self.stop()
+        for path in self.paths:
+            self._machine.remove(path)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What was written for them."""
+        return tuple(map(_path, self._processes))
+
+    def _outdated(self, inputs: tuple[str, ...], *, in_turn: bool) -> list[Service]:
+        services = [
+            self._service(unit, inputs)
+            for unit, process in self._processes.items()
+            if process.in_turn == in_turn
+        ]
+        return self._services.outdated(services)
+
+    def _service(self, unit: str, inputs: tuple[str, ...]) -> Service:
+        return Service(unit=unit, inputs=(self._machine.read(_path(unit)) or "", *inputs))
+
+    def _unit(self, process: Process) -> str:
+        program, *arguments = (word.format_map(self._places) for word in process.command)
+        variables = {key: value.format_map(self._places) for key, value in process.environment.items()}
+        return _UNIT.format(
+            application=self._application,
+            name=process.name,
+            environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
+            command=" ".join([f"/opt/{self._application}/current/bin/{program}", *arguments]),
+            stop_seconds=process.stop_seconds,
+            lib=self._places["lib"],
+        )
+
+
+def _path(unit: str) -> str:
+    return f"/etc/systemd/system/{unit}"
+
+
+_UNIT = """\
+# Written by openinfra for the application {application}; will be lost.
+[Unit]
+Description={name} of {application}
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+User={application}
+Group={application}
+{environment}ExecStart={command}
+TimeoutStopSec={stop_seconds}
+KillMode=mixed
+Restart=always
+RestartSec=1
+OOMScoreAdjust=-100
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths={lib}
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictSUIDSGID=yes
+LockPersonality=yes
+CapabilityBoundingSet=
+
+[Install]
+WantedBy=multi-user.target
+"""

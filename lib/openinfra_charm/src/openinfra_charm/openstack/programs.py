@@ -1,0 +1,38 @@
+"""Programs of a release tree, run to their end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openinfra_charm.machine import Machine
+
+_SECONDS = 300
+
+
+class Programs:
+    """The programs of one application's release trees on this machine; they run as the service's user."""
+
+    def __init__(self, machine: Machine, application: str) -> None:
+        self._machine = machine
+        self._application = application
+
+    def path(self, name: str, tree: str = "current") -> str:
+        """Return where a program is."""
+        return f"/opt/{self._application}/{tree}/bin/{name}"
+
+    def run(
+        self, program: str, *arguments: str, tree: str = "current", env: Mapping[str, str] | None = None
+    ) -> None:
+        """Run a program; secrets go into `env`.
+
+        Raises:
+            CommandError: Its exit code is not 0.
+            TimeoutError: It ran for too long.
+        """
+        # What the charm finds its own modules by must not lead the tree's Python to them.
+        variables = {**(env or {}), "PYTHONPATH": ""}
+        command = ("runuser", "-u", self._application, "--", self.path(program, tree), *arguments)
+        self._machine.run(*command, env=variables, timeout=_SECONDS)

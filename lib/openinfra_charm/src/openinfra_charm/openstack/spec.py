@@ -1,0 +1,165 @@
+"""What tells one OpenStack API from another, as data; `openinfra_charm.openstack.service.Service` makes a charm of it.
+
+In the texts of commands and environments `{application}`, `{etc}`, `{lib}`, `{modules}` and `{config}` are the application's name, its
+folder of configuration, the folder that its processes may write, that of the modules in `files/`, and its configuration file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm.model.status import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from openinfra_charm.openstack.needs import Need
+
+    Command = tuple[str, ...]
+
+_MOST_WORKERS = 64
+_REGION = re.compile(r"[A-Za-z0-9._-]{1,255}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    """Where an API is reached: at the gateway (`public`), at each unit (`backend`), and there by the gateway (`proxied`).
+
+    A connection from the gateway begins with the client's address (PROXY protocol).
+    """
+
+    public: int
+    backend: int
+    proxied: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schema:
+    """Commands of the release tree that change the database's schema. All of them can be repeated.
+
+    `sync` makes it, or brings it to the release in use. An upgrade runs `expand` with the new release before the first unit
+    switches, and `contract` when the operator has finished it.
+    """
+
+    sync: tuple[Command, ...]
+    expand: tuple[Command, ...]
+    contract: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process beside the API, the unit `<application>-<name>.service`. `command` begins with a program of the release tree.
+
+    With `in_turn` units of the application restart it one after the other, as they do the API; without it a unit restarts it as soon as
+    it runs with something older. `stop_seconds` is how long it may take to end its work.
+    """
+
+    name: str
+    command: Command
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    in_turn: bool = True
+    stop_seconds: int = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogued:
+    """A service in Keystone's catalogue; `path` follows the API's address in its URLs: `/v2.1`."""
+
+    name: str
+    type: str
+    description: str = ""
+    path: str = ""
+
+
+def _source() -> Path:
+    """Return the folder of the charm's own code: that of its module `charm`, which a hook runs as a program."""
+    spec = importlib.util.find_spec("charm")
+    if spec is None or not spec.origin:
+        raise ModuleNotFoundError("a Spec is made in a charm, beside its charm.py")
+    return Path(spec.origin).parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """An OpenStack API and what belongs to it.
+
+    Beside charm.py there are `templates/`, `releases/` (the locks that `./openinfra relock` makes) and, where the service has them,
+    `files/`: `policy.yaml`, and Python modules that the API's process imports. One called `openinfra_health` says by its `problem()` why
+    the service cannot do its work; without it, that is asked of the database.
+    """
+
+    name: str
+    ports: Ports
+    wsgi: str
+    """The API: `module:application`."""
+    templates: tuple[str, ...]
+    """Configuration files, `/etc/<application>/<name without .j2>`; the first is the one that commands are given (`{config}`)."""
+    schema: Schema | None = None
+    needs: tuple[Need, ...] = ()
+    processes: tuple[Process, ...] = ()
+    catalogue: tuple[Catalogued, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """That of the API's process."""
+    title: str = ""
+    """What the service is called in statuses."""
+    settings: Callable[[Mapping[str, Any]], Any] = dict[str, Any]
+    """Checks the charm's own options (it raises ConfigError); templates get what it returns."""
+    roles: tuple[str, ...] = ()
+    """What the service's user has to be in Keystone besides the usual; the operator has to allow it."""
+    enough: tuple[str, ...] = ()
+    """Which of the usual roles it needs, where it does not need all."""
+    packages: tuple[str, ...] = ()
+    """Packages of the distribution that it needs."""
+    bindings: tuple[str, ...] = ()
+    """Those among them whose Python modules the release tree has too: `python3-rados`."""
+    source: Path = field(default_factory=_source)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The options that every API's charm has, checked."""
+
+    region: str
+    workers: int
+    debug: bool
+    extra: str
+    """Lines of the operator's for the configuration file."""
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Options:
+        """Check the options.
+
+        Raises:
+            ConfigError: One has a value that cannot be used.
+        """
+        if not _REGION.fullmatch(options["region"]):
+            raise ConfigError("region", options["region"], "letters, digits, dots, dashes and underscores")
+        if not 1 <= options["workers"] <= _MOST_WORKERS:
+            raise ConfigError("workers", options["workers"], f"a whole number, 1 to {_MOST_WORKERS}")
+        return cls(
+            region=options["region"],
+            workers=options["workers"],
+            debug=options["debug"],
+            extra=options.get("extra-config", ""),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Everything that decides what runs on this machine.
+
+    `address` is the one that the front listens on, `others` are those of the other units, `sources` those from which a gateway connects
+    for its clients. `found` is what the service has of other applications, by the name of the need, `own` what the charm adds.
+    """
+
+    options: Options
+    settings: Any
+    address: str
+    others: tuple[str, ...]
+    sources: tuple[str, ...]
+    found: Mapping[str, Any]
+    own: Mapping[str, Any]

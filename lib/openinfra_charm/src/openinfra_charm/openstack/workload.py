@@ -1,0 +1,251 @@
+"""An OpenStack API on one machine: its release tree, configuration and processes. Everything here works without Juju."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openinfra_charm.daemon import front, registry, render, tls
+from openinfra_charm.daemon.front import Front
+from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.tls import Certificate
+from openinfra_charm.machine import program
+from openinfra_charm.openstack import check, oslo, release
+from openinfra_charm.openstack.api import HEALTH, Api
+from openinfra_charm.openstack.needs import Database
+from openinfra_charm.openstack.processes import Processes
+from openinfra_charm.openstack.programs import Programs
+from openinfra_charm.openstack.release import Releases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from openinfra_charm.machine import Machine
+    from openinfra_charm.openstack.spec import Command, Spec, State
+
+_FILES = Path(__file__).parent / "files"
+_FORGET, _TABLES = "forget_caches.py", "openinfra_tables.py"
+"""Programs for the tree's Python, beside the modules that the API's process imports."""
+
+
+class Workload:
+    """The API of one application on this machine, with all that belongs to it."""
+
+    def __init__(self, machine: Machine, application: str, spec: Spec) -> None:
+        self._machine = machine
+        self._application = application
+        self._spec = spec
+        self.etc, self.lib = f"/etc/{application}", f"/var/lib/{application}"
+        self._configs = {name: f"{self.etc}/{name.removesuffix('.j2')}" for name in spec.templates}
+        self.config_path = self._configs[spec.templates[0]]
+        self.places = {
+            "application": application,
+            "etc": self.etc,
+            "lib": self.lib,
+            "modules": f"/usr/lib/openinfra/{application}",
+            "config": self.config_path,
+        }
+        environment = {
+            "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
+            **{key: value.format_map(self.places) for key, value in spec.environment.items()},
+        }  # fmt: skip
+        self.api = Api(machine, application, environment)
+        self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
+        self.front = Front(machine, application, user=self.api.user, tls=self.tls)
+        self.processes = Processes(machine, application, spec.processes, self.places)
+        self.releases = Releases(machine, application)
+        self.programs = Programs(machine, application)
+        self._templates = render.Templates(machine, application, spec.source / "templates")
+
+    @property
+    def footprint(self) -> Footprint:
+        """What this leaves on the machine where it is not removed."""
+        paths = (*self.front.paths, *self.processes.paths, *self.api.paths, self.releases.folder)
+        return Footprint(paths=paths, user=self.api.user)
+
+    # Verbs
+
+    def install(self) -> None:
+        """Install the packages and make the user; nothing starts."""
+        packages = (
+            *front.PACKAGES,
+            *release.PACKAGES,
+            *tls.PACKAGES,
+            *self._spec.packages,
+            *self._spec.bindings,
+        )
+        registry.install(self._machine, self._application, packages)
+        self.front.keep_packaged_stopped()
+        self.api.install()
+
+    def version(self) -> str:
+        """Return the release in use, such as `2026.1`; empty before there is one."""
+        current = self.releases.current
+        return current.release if current else ""
+
+    def render(self, state: State) -> None:
+        """Write configuration, modules and units.
+
+        Raises:
+            ConfigError: The operator's lines (`extra-config`) cannot be used.
+        """
+        trust = _Trust(self._machine, self.etc, self.tls.ca_path)
+        sections = {
+            need.name: oslo.sections(need.sections(state.found.get(need.name), trust))
+            for need in self._spec.needs
+        }
+        values: dict[str, Any] = {
+            **self.places, "options": state.options, "settings": state.settings, **sections, **state.own,
+        }  # fmt: skip
+        config, *others = (self._templates.fill(name, path, **values) for name, path in self._configs.items())
+        config = dataclasses.replace(config, content=oslo.extended(config.content, state.options.extra))
+        render.write(
+            self._machine,
+            *(dataclasses.replace(file, mode=0o640, group=self.api.user) for file in (config, *others)),
+            *(File(path=path, content=text) for path, text in self._own_files().items()),
+        )
+        self.api.render(workers=state.options.workers)
+        self.processes.render()
+        ports = self._spec.ports
+        self.front.render(
+            address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
+            proxied=ports.proxied, sources=state.sources,
+        )  # fmt: skip
+        for kind in registry.CHECKS:
+            arguments = (kind, self._application, str(ports.backend), *state.others)
+            registry.leave_check(
+                self._machine, kind, self._application, *program.command(Path(check.__file__), *arguments)
+            )
+
+    def _own_files(self) -> dict[str, str]:
+        """Return the modules of the process, ours and the charm's, and its policy."""
+        found = [*_FILES.glob("*.py"), *(self._spec.source / "files").glob("*.py")]
+        files = {f"{self.api.modules}/{path.name}": path.read_text(encoding="utf-8") for path in found}
+        policy = self._spec.source / "files/policy.yaml"
+        if policy.is_file():
+            files[f"{self.etc}/policy.yaml"] = policy.read_text(encoding="utf-8")
+        return files
+
+    def apply(self) -> bool:
+        """Have all processes run; return whether the API was started. What runs with something older is left for `outdated`."""
+        inputs = self._inputs
+        started = self.api.apply(*inputs)
+        self.processes.apply(*inputs)
+        self.front.apply()
+        return started
+
+    start = apply
+
+    def outdated(self) -> bool:
+        """Return whether a process runs with something older and has to be restarted, in turn."""
+        inputs = self._inputs
+        return self.api.outdated(*inputs) or self.processes.outdated(*inputs)
+
+    def restart(self) -> None:
+        """Restart what runs with something older; the front holds requests back meanwhile."""
+        inputs = self._inputs
+        if self.api.outdated(*inputs):
+            self.api.restart(*inputs)
+        self.processes.restart(*inputs)
+        self.processes.apply(*inputs)
+
+    def is_ready(self) -> bool:
+        """Return whether the service can do its work."""
+        return not self.problem()
+
+    def problem(self, patience: float = 0) -> str:
+        """Return why the service cannot do its work, in its own words; empty if it can.
+
+        Args:
+            patience: How many seconds to wait for it.
+        """
+        return self.api.problem(patience) or self.processes.problem()
+
+    def stop(self) -> None:
+        """Stop all processes, and keep them stopped."""
+        self.front.stop()
+        self.api.stop()
+        self.processes.stop()
+
+    def remove(self) -> None:
+        """Take everything of ours off the machine; packages that others need stay."""
+        self.front.remove()
+        self.tls.remove()
+        self.processes.remove()
+        self.api.remove()
+        self.releases.remove()
+        registry.remove_checks(self._machine, self._application)
+        registry.uninstall(self._machine, self._application)
+        self._machine.remove(f"/var/lib/openinfra/{self._application}")
+
+    @property
+    def _inputs(self) -> tuple[str, ...]:
+        """What a process reads only when it starts.
+
+        The CA of the database is read for each connection, and so is Keystone's; that of the cache once.
+        """
+        current = self.releases.current
+        modules = [
+            f"{self.api.modules}/{name}"
+            for name in self._machine.list_folder(self.api.modules)
+            if name.endswith(".py") and name not in {_FORGET, _TABLES}
+        ]
+        paths = (*self._configs.values(), *modules, f"{self.etc}/cache-ca.pem")
+        texts = (self._machine.read(path) or "" for path in paths)
+        return (current.name if current else "", *texts)
+
+    # The database
+
+    def sync_database(self) -> None:
+        """Bring the database's schema to this release, and its tables to all characters; what is so is left as it is.
+
+        Raises:
+            CommandError: It cannot be done.
+            TimeoutError: It takes too long.
+        """
+        if self._spec.schema:
+            for command in self.commands(self._spec.schema.sync):
+                self.programs.run(*command, env=oslo.PATIENT)
+        for need in self._spec.needs:
+            if isinstance(need, Database):
+                self.programs.run("python", f"{self.api.modules}/{_TABLES}", self.config_path, need.name)
+
+    def forget_caches(self) -> None:
+        """Empty the caches: what is in them may be of another database.
+
+        Raises:
+            CommandError: It cannot be done.
+            TimeoutError: It takes too long.
+        """
+        self.programs.run("python", f"{self.api.modules}/{_FORGET}", self.config_path)
+
+    def commands(self, commands: Iterable[Command]) -> list[list[str]]:
+        """Return commands of the specification as they are run here."""
+        return [[word.format_map(self.places) for word in command] for command in commands]
+
+    @property
+    def upgrade_commands(self) -> dict[str, str]:
+        """The commands of an upgrade's steps, for the job that runs them."""
+        schema = self._spec.schema
+        steps = {"expand": schema.expand, "contract": schema.contract} if schema else {}
+        return {step: json.dumps(self.commands(commands)) for step, commands in steps.items()}
+
+
+class _Trust:
+    """The CA certificates by which the servers are known that one service asks."""
+
+    def __init__(self, machine: Machine, etc: str, site: str) -> None:
+        self._machine = machine
+        self._etc = etc
+        self.site = site
+
+    def keep(self, whom: str, cas: Iterable[str]) -> str:
+        path, wanted = f"{self._etc}/{whom}-ca.pem", sorted({ca.strip() for ca in cas if ca})
+        if not wanted:
+            self._machine.remove(path)
+            return ""
+        self._machine.write(path, "".join(f"{ca}\n" for ca in wanted))
+        return path

@@ -1,0 +1,333 @@
+"""A charm that is a specification and nothing else, on one machine and on three: what every OpenStack API does."""
+
+import configparser
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import ops
+import pytest
+from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
+
+from openinfra_charm.machine import use
+from openinfra_charm.openstack import check
+
+API, FILER, FRONT = "notes-api.service", "notes-filer.service", "notes-front.service"
+CONFIG = "/etc/notes/notes.conf"
+
+
+def configuration(machine):
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read_string(machine.read(CONFIG))
+    return parser
+
+
+def starts(model, unit):
+    return [machine.starts[unit] for machine in model.machines.values()]
+
+
+# The first deploy
+
+
+def test_it_serves_with_a_schema_that_was_made_once(three):
+    assert {status.name for status in three.statuses.values()} == {"active"}
+    assert three.schema == ["sync", "openinfra_tables.py"]
+    for unit in (API, FILER, FRONT):
+        assert starts(three, unit) == [1, 1, 1], unit
+
+
+def test_a_hook_with_nothing_new_changes_nothing(three):
+    three.relate_gateway("10.0.0.100:8900")
+    three.update_status()
+    three.update_status()
+    before = three.snapshot()
+    three.log()
+    for _ in range(2):
+        three.every()
+        three.every(three.on.update_status())
+    assert three.log() == []
+    assert three.snapshot() == before
+
+
+def test_the_configuration_has_what_others_gave(one):
+    found = configuration(one.machines[0])
+    assert found["database"]["connection"].startswith(
+        "mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/notes?"
+    )
+    assert found["cache"]["memcache_servers"] == "10.0.1.0:11211"
+    token = found["keystone_authtoken"]
+    assert (token["auth_url"], token["www_authenticate_uri"]) == (
+        "https://10.1.0.9:5000/v3",
+        "https://10.0.0.9:5000/v3",
+    )
+    assert (token["username"], token["password"]) == ("svc-notes-2-1", "token-password")
+    assert token["cafile"] == "/etc/notes/tls/ca.pem"
+    assert found["DEFAULT"]["longest"] == "100"
+
+
+def test_credentials_are_in_files_that_others_cannot_read(one):
+    machine = one.machines[0]
+    held = [path for path, node in machine.nodes.items() if node.content and "token-password" in node.content]
+    assert CONFIG in held
+    assert [path for path in held if machine.nodes[path].mode & 0o007] == []
+
+
+def test_the_process_runs_a_program_of_the_release_tree(one):
+    unit = one.machines[0].read(f"/etc/systemd/system/{FILER}")
+    assert (
+        "\nExecStart=/opt/notes/current/bin/python /usr/lib/openinfra/notes/notes.py /etc/notes/notes.conf file\n"
+        in unit
+    )
+    assert "\nUser=notes\n" in unit
+    assert "\nRestart=always\n" in unit
+
+
+def test_keystone_is_asked_for_a_user_and_a_place_in_the_catalogue(three):
+    def urls():
+        (asked,) = json.loads(three.local[IDENTITY, "app"]["service-endpoints"])
+        assert (asked["service_name"], asked["type"]) == ("notes", "notes")
+        return [asked[f"{kind}_url"] for kind in ("public", "internal", "admin")]
+
+    asked = three.local[IDENTITY, "app"]
+    assert (asked["region"], asked["roles-enough"]) == ("RegionOne", '["service"]')
+    assert urls() == ["https://10.0.0.10:18900/v1"] * 3
+    three.relate_gateway("cloud.example:8900")
+    three.tell(GATEWAY, app={"internal-endpoints": '["10.1.0.100:8900"]'})
+    three.update_status()
+    assert urls() == ["https://cloud.example:8900/v1", *["https://10.1.0.100:8900/v1"] * 2]
+
+
+def test_what_is_open_is_neither_asked_for_nor_missed(one):
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert "messaging" not in one.machines[0].read(CONFIG)
+
+
+# What is missing
+
+
+@pytest.mark.parametrize(
+    ("relation", "words"),
+    [
+        (DATABASE, "no database: juju integrate notes mysql"),
+        (IDENTITY, "no identity: juju integrate notes keystone"),
+        (CERTIFICATES, "no TLS: juju integrate notes certificates"),
+    ],
+)
+def test_what_is_not_related_is_named(deploy, relation, words):
+    model = deploy(0)
+    del model.relations[relation]
+    model.add_unit()
+    assert model.statuses[0] == ops.BlockedStatus(words)
+    assert API not in model.machines[0].services
+
+
+def test_what_is_waited_for_is_named(deploy):
+    model = deploy(0)
+    known = model.relations[IDENTITY]
+    model.relations[IDENTITY] = dataclasses.replace(known, remote_app_data={})
+    model.add_unit()
+    assert model.statuses[0] == ops.WaitingStatus("for keystone to make a user")
+    model.relate(known)
+    model.update_status()
+    assert model.statuses[0] == ops.ActiveStatus()
+
+
+def test_what_would_be_good_to_have_is_noted(three):
+    three.unrelate(CACHE)
+    assert not configuration(three.machines[0])["cache"].getboolean("enabled")
+    assert three.statuses[0] == ops.ActiveStatus(
+        "clients reach only https://10.0.0.10:18900: juju integrate notes gateway; "
+        "nothing is cached: juju integrate notes memcached"
+    )
+
+
+def test_a_schema_that_cannot_be_made_is_told_and_tried_again(deploy):
+    model = deploy(0)
+    machine = model.make_machine(0)
+    machine.notes.refused = "Traceback\n  File\nLost connection"
+    model.machines[0], model.unit_data[0] = machine, {}
+    model.run(0, model.on.config_changed())
+    model.update_status()
+    assert model.statuses[0] == ops.WaitingStatus(
+        "the database cannot be brought to this release: Lost connection"
+    )
+    machine.notes.refused = ""
+    model.update_status()
+    assert model.statuses[0] == ops.ActiveStatus()
+
+
+def test_a_process_that_does_not_run_is_named(one):
+    machine = one.machines[0]
+    machine.services[FILER] = "failed"
+    one.run(0, one.on.action("show-job"))
+    assert one.statuses[0] == ops.WaitingStatus(f"for Notes: {FILER} does not run; see journalctl -u {FILER}")
+    one.update_status()
+    assert machine.services[FILER] == "active"
+    assert one.statuses[0] == ops.ActiveStatus()
+
+
+def test_an_operators_lines_follow_the_charms_and_replace_none_of_them(one):
+    one.configure(extra_config="[cors]\nallowed_origin = https://dashboard")
+    assert configuration(one.machines[0])["cors"]["allowed_origin"] == "https://dashboard"
+    one.configure(extra_config="[database]\nconnection = sqlite://")
+    assert one.statuses[0].name == "blocked"
+    assert "what the charm leaves open; [database] connection it sets itself" in one.statuses[0].message
+    assert "sqlite" not in one.machines[0].read(CONFIG)
+
+
+# Restarts
+
+
+def test_all_processes_restart_one_unit_at_a_time(three):
+    three.held = {0}  # the leader, who lets units restart
+    three.configure(longest=50)
+    assert (starts(three, API), starts(three, FILER)) == ([1, 1, 1], [1, 1, 1])
+    three.held = set()
+    three.update_status()
+    three.update_status()
+    assert (starts(three, API), starts(three, FILER), starts(three, FRONT)) == (
+        [2, 2, 2],
+        [2, 2, 2],
+        [1, 1, 1],
+    )
+
+
+def test_the_next_unit_restarts_when_the_last_is_healthy(three):
+    three.machines[0].notes.broken = "database: OperationalError"
+    three.configure(longest=50)
+    assert starts(three, API) == [2, 1, 1]
+    assert three.statuses[0] == ops.WaitingStatus("for Notes: database: OperationalError")
+    three.machines[0].notes.broken = ""
+    three.update_status()
+    three.update_status()
+    assert starts(three, API) == [2, 2, 2]
+
+
+def test_a_process_that_takes_no_turn_restarts_at_once(deploy, monkeypatch):
+    import charm
+
+    (filer,) = charm.SPEC.processes
+    spec = dataclasses.replace(charm.SPEC, processes=(dataclasses.replace(filer, in_turn=False),))
+    monkeypatch.setattr(charm, "SPEC", spec)
+    model = deploy(3)
+    model.held = {0}
+    model.configure(longest=50)
+    assert (starts(model, API), starts(model, FILER)) == ([1, 1, 1], [1, 2, 2])
+    model.held = set()
+    model.update_status()
+    assert (starts(model, API), starts(model, FILER)) == ([2, 2, 2], [2, 2, 2])
+
+
+def test_a_new_password_is_used_before_it_is_said(three):
+    new = {"username": "relation-1-2", "password": "another-password"}
+    changed = type(DATABASE_SECRET)(
+        DATABASE_SECRET.tracked_content, latest_content=new, id=DATABASE_SECRET.id
+    )
+    three.secrets = frozenset({*(one for one in three.secrets if one.id != DATABASE_SECRET.id), changed})
+    three.held = {1, 2}
+    three.update_status()
+    three.update_status()
+    assert "relation-1-2:another-password@" in three.machines[0].read(CONFIG)
+    assert starts(three, API) == [2, 1, 1]
+    three.held = set()
+    three.update_status()
+    three.update_status()
+    assert starts(three, API) == [2, 2, 2]
+
+
+def test_power_loss_needs_no_hook(three):
+    for machine in three.machines.values():
+        machine.power_off()
+    for machine in three.machines.values():
+        machine.power_on()
+        assert all(machine.serves(unit) for unit in (API, FILER, FRONT))
+
+
+# Restores, actions, checks, the end
+
+
+def test_a_restored_database_is_brought_to_this_release(one):
+    one.schema.clear()
+    one.tell(DATABASE, {"restored": "1"})
+    one.every()
+    assert one.schema == ["forget_caches.py", "sync", "openinfra_tables.py"]
+    one.every()
+    assert len(one.schema) == 3
+
+
+def test_another_database_is_filled(one):
+    one.schema.clear()
+    old = one.relations[DATABASE]
+    one.unrelate(DATABASE)
+    assert one.statuses[0].name == "blocked"
+    one.relate(dataclasses.replace(old, id=DATABASE + 100))
+    one.update_status()
+    assert "sync" in one.schema
+    assert one.statuses[0] == ops.ActiveStatus()
+
+
+def test_a_paused_unit_stays_stopped_until_it_is_resumed(three):
+    assert "not paused" in three.refuse(1, "resume")
+    three.action(1, "pause")
+    machine = three.machines[1]
+    three.configure(longest=50)
+    three.update_status()
+    machine.power_off()
+    machine.power_on()
+    three.update_status()
+    assert [machine.services.get(unit, "inactive") for unit in (API, FILER, FRONT)] == ["inactive"] * 3
+    assert three.statuses[1] == ops.MaintenanceStatus("paused; start it again: juju run notes/1 resume")
+    three.action(1, "resume")
+    three.update_status()
+    assert all(machine.serves(unit) for unit in (API, FILER, FRONT))
+
+
+def test_jobs_are_shown_and_upgrades_refused_without_an_action_of_the_charms_own(three):
+    assert three.action(1, "show-job")["result"][0]["state"] == "done"
+    assert "juju run notes/leader upgrade-release" in three.refuse(
+        1, "upgrade-release", release=2026.2, backup="b"
+    )
+    assert "release 2026.2 cannot be had" in three.refuse(0, "upgrade-release", release=2026.2, backup="b")
+
+
+@pytest.fixture
+def ask(capsys):
+    """Return a function that runs a check of a machine as `host` does, and returns why it fails."""
+
+    def ask(machine, kind):
+        with use(machine):
+            command = machine.read(f"/usr/lib/openinfra/{kind}.d/notes").split("check.py ")[1]
+            code = check.main(*command.split())
+        why = capsys.readouterr().out.strip()
+        assert code == bool(why)
+        return why
+
+    return ask
+
+
+def test_a_machine_is_back_when_all_processes_are(one, ask):
+    machine = one.machines[0]
+    assert ask(machine, "after-start") == ""
+    machine.services[FILER] = "failed"
+    assert ask(machine, "after-start") == f"{FILER} does not run"
+
+
+def test_nothing_is_left_on_the_machine(one):
+    machine = one.machines[0]
+    one.run(0, one.on.stop())
+    one.run(0, one.on.remove(), formed=False)
+    left = [path for path, node in machine.nodes.items() if node.content is not None and "notes" in path]
+    assert left == []
+    assert "notes" not in machine.users
+    assert machine.enabled == set()
+
+
+def test_the_documents_show_this_very_charm():
+
+    charm = Path(__file__).parents[2] / "src"
+    text = (Path(__file__).parents[5] / "docs/openstack-service.md").read_text()
+    for kind, path in (("python", charm / "charm.py"), ("ini", charm / "templates/notes.conf.j2")):
+        shown = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)[0].splitlines()
+        written = path.read_text().splitlines()
+        assert [line for line in shown if line not in written] == []
