@@ -33,6 +33,7 @@ from related_daemons import RelatedDaemons
 from report import Report
 from restarts import Restarts
 from state import Config, Settings, State
+from survivors import Survivors
 from upgrade import Upgrade
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ class CephCharm(ops.CharmBase):
         self.members = members.Members(cluster)
         self.secrets = secrets.Owner(self)
         self.identities = identities = Identities(self.model, cluster)
+        self.survivors = Survivors(unit, cluster=cluster, members=self.members, ceph=ceph, jobs=jobs)
         self.quorum = Quorum(
-            unit, cluster=cluster, members=self.members, ceph=ceph, jobs=jobs, identities=identities
-        )
+            unit, cluster=cluster, members=self.members, ceph=ceph, survivors=self.survivors, identities=identities
+        )  # fmt: skip
         self.options = Options(unit, cluster=cluster, admin=ceph.admin)
         self.key_upgrade = KeyUpgrade(unit, ceph=ceph, identities=identities)
         self.upgrade = Upgrade(unit, ceph=ceph, jobs=jobs)
@@ -142,7 +144,7 @@ class CephCharm(ops.CharmBase):
         if not state.runs_monitor or self.ceph.monitor.has_manager:
             self.ceph.crash.enable()
         self.jobs.resume()
-        self.quorum.go_on_alone()
+        self.survivors.go_on_alone()
         self._lead(settings, event)
         self.clients.serve(self.members[self.unit.name], allows_plain=settings.allow_plain_credentials)
         self.publish_osds()
@@ -180,8 +182,8 @@ class CephCharm(ops.CharmBase):
     def _lead(self, settings: Settings, event: ops.EventBase) -> None:
         """Do what only the leader does, also one whose daemons are paused."""
         self.quorum.choose(settings.monitor_count)
-        self.quorum.note_hosts(is_regular=isinstance(event, ops.UpdateStatusEvent))
-        self.quorum.forget_gone()
+        self.survivors.note_hosts(is_regular=isinstance(event, ops.UpdateStatusEvent))
+        self.survivors.forget_gone()
         self.cluster.grant_turn()
 
     def _await(self, what: ops.StatusBase | None) -> None:

@@ -1,16 +1,15 @@
-"""Which units run monitors, who founds the cluster, and what becomes of the monitors and disks of units that are gone."""
+"""Which units run monitors, and who founds the cluster."""
 
 from __future__ import annotations
 
 import uuid
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import ops
 
 from admin import UnreachableError
 from cephx import new_key
-from monitor import QuorumError, addresses, forget_monitor, why_not_to_remove
+from monitor import QuorumError, addresses, why_not_to_remove
 from monitor_choice import next_monitors, runs_monitor
 from openinfra_charm.model.status import NeedsOperatorError
 from state import State
@@ -19,16 +18,13 @@ if TYPE_CHECKING:
     from ceph import Ceph
     from identity import Identities, Identity
     from members import Members
-    from openinfra_charm.daemon.job import Jobs
     from openinfra_charm.model.cluster import Cluster
     from state import Settings
+    from survivors import Survivors
 
 
 class Quorum:
-    """The application's monitors, as one of its units sees and leads them.
-
-    Who is gone is asked of the model: a peer that is not among the members may just not have been met yet.
-    """
+    """The application's monitors, as one of its units sees and leads them."""
 
     def __init__(
         self,
@@ -37,7 +33,7 @@ class Quorum:
         cluster: Cluster,
         members: Members,
         ceph: Ceph,
-        jobs: Jobs,
+        survivors: Survivors,
         identities: Identities,
     ) -> None:
         """Take what it works with.
@@ -47,7 +43,7 @@ class Quorum:
             cluster: The peer relation.
             members: The units that have said where they are.
             ceph: Ceph on this machine.
-            jobs: This machine's jobs.
+            survivors: Who is gone, and what machines there have been.
             identities: Where the keys of all units are kept.
         """
         self._unit = unit
@@ -55,7 +51,7 @@ class Quorum:
         self._cluster = cluster
         self._members = members
         self._ceph = ceph
-        self._jobs = jobs
+        self._survivors = survivors
 
     # The cluster's beginning
 
@@ -114,19 +110,12 @@ class Quorum:
     def _chosen(self) -> list[str]:
         return self._cluster.shared["monitors"]
 
-    @cached_property
-    def _gone(self) -> list[str]:
-        return self._cluster.gone({*self._chosen, *self._hosts})
-
-    @property
-    def _hosts(self) -> dict[str, str]:
-        """The machines of all units that there are or have been, by unit, as long as a monitor of theirs may be left."""
-        return self._cluster.shared.get("hosts", {})
-
     @property
     def joins(self) -> bool:
         """Whether this unit runs a monitor, or is to join with one now."""
-        return not self._namesake and runs_monitor(self._unit.name, self._chosen, self._members, self._gone)
+        return not self._namesake and runs_monitor(
+            self._unit.name, self._chosen, self._members, self._survivors.gone
+        )
 
     def state(self, settings: Settings, identity: Identity) -> State:
         """Return everything that decides what runs on this machine."""
@@ -164,7 +153,9 @@ class Quorum:
         if self._ceph.monitor.exists:
             return None
         name = self._ceph.monitor.name
-        found = (unit for unit, host in self._hosts.items() if host == name and unit != self._unit.name)
+        found = (
+            unit for unit, host in self._survivors.hosts.items() if host == name and unit != self._unit.name
+        )
         return next(found, None)
 
     def choose(self, limit: int) -> None:
@@ -177,8 +168,8 @@ class Quorum:
         """
         chosen = (self._members.get(unit) for unit in self._chosen)
         if self._unit.is_leader() and any(member.monitor for member in chosen if member):
-            wanted = next_monitors(self._chosen, self._members, limit, self._gone)
-            self._note(wanted)
+            wanted = next_monitors(self._chosen, self._members, limit, self._survivors.gone)
+            self._survivors.note(wanted)
             self._cluster.publish_shared(monitors=wanted, founded=True)
 
     def leave(self) -> ops.StatusBase | None:
@@ -224,61 +215,3 @@ class Quorum:
             others = f"OSDs {', '.join(map(str, left))} are on other machines"
             return f"{unit} has the only monitor, and {others}: juju run {unit} prepare-removal"
         return None
-
-    # Who is gone
-
-    def note_hosts(self, *, is_regular: bool) -> None:
-        """As the leader, remember every unit's machine.
-
-        Args:
-            is_regular: Whether this comes by now and then. Else units that come together are noted together: each note
-                wakes all of them, each look reads all that are new.
-        """
-        if self._unit.is_leader() and (is_regular or self._cluster.planned <= set(self._cluster.units)):
-            unknown = [unit for unit in self._cluster.units if unit not in self._hosts]
-            known = [unit for unit in unknown if unit in self._members]
-            if is_regular or len(known) == len(unknown):
-                self._note(known)
-
-    def _note(self, units: list[str]) -> None:
-        new = {
-            unit: member.hostname
-            for unit in units
-            if unit not in self._hosts and (member := self._members.get(unit))
-        }
-        if new:
-            self._cluster.publish_shared(hosts={**self._hosts, **new})
-
-    def go_on_alone(self) -> None:
-        """Start the job that lets this unit's monitor go on alone, if those of all others are gone for good.
-
-        It is for the unit that has it: nobody else can, and the leader may be any.
-        """
-        gone = [unit for unit in self._gone if unit in self._hosts]
-        others = [unit for unit in self._chosen if unit not in {self._unit.name, *self._gone}]
-        if not gone or any(unit not in self._members or self._members[unit].monitor for unit in others):
-            return
-        if self._ceph.monitor.exists and not self._ceph.monitor.in_quorum():
-            self._jobs.start("jobs.go_on_alone", hosts=",".join(sorted(self._hosts[unit] for unit in gone)))
-
-    def forget_gone(self) -> None:
-        """As the leader, clean up after units whose machines are gone: their monitors at once, their disks by a job.
-
-        Only when the monitor is out may a new machine of the same name run one: what is removed is then certainly the old.
-
-        Raises:
-            QuorumError: A monitor cannot go; the others would be no quorum.
-            UnreachableError: The monitors do not answer.
-        """
-        if not self._unit.is_leader():
-            return
-        draining: dict[str, str] = self._cluster.shared.get("draining", {})
-        for unit in [unit for unit in self._gone if unit in self._hosts]:
-            draining = {**draining, unit: self._hosts[unit]}
-            forget_monitor(self._ceph.admin, self._hosts[unit])
-            hosts = {other: host for other, host in self._hosts.items() if other != unit}
-            self._cluster.publish_shared(hosts=hosts, draining=draining)
-        for unit, host in list(draining.items()):
-            if self._jobs.once("jobs.forget_machines", unit=unit, host=host).state == "done":
-                del draining[unit]
-        self._cluster.publish_shared(draining=draining or None)

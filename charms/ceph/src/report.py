@@ -51,11 +51,9 @@ class Report:
             yield ops.BlockedStatus(
                 f"{', '.join(dead)} does not run; {see}; if its disk is dead: replace-disk, or remove-disk"
             )
-        for name in refused:
-            yield ops.BlockedStatus(granted.wants_plain(name, "key"))
-        yield from self._of_the_cluster(waiting)
+        yield from self._of_the_cluster(refused, waiting)
 
-    def _of_the_cluster(self, waiting: Iterable[str]) -> Iterator[ops.StatusBase]:
+    def _of_the_cluster(self, refused: Iterable[str], waiting: Iterable[str]) -> Iterator[ops.StatusBase]:
         try:
             status = self._ceph.admin.command("status")
             used = [rule for rule in crush.rules(self._ceph.admin) if rule["pools"]]
@@ -64,6 +62,8 @@ class Report:
                 f"{error}; most monitors are down: start their machines, see get-quorum-status"
             )
             return
+        for name in refused:
+            yield ops.BlockedStatus(granted.wants_plain(name, "key"))
         reasons = "; ".join(health.reasons(status))
         if health.errors(status):
             yield ops.BlockedStatus(f"HEALTH_ERR: {reasons}; see get-health")

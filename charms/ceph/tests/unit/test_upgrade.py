@@ -311,11 +311,12 @@ def test_a_unit_that_is_behind_says_so_and_others_say_what_they_wait_for(four):
     )
 
 
-def test_daemons_of_other_applications_are_told_what_the_whole_cluster_runs(full):
+def test_daemons_of_other_applications_see_what_the_whole_cluster_runs(full):
     relation = testing.Relation(
         "mds", remote_app_name="ceph-fs", remote_units_data={0: {"mds-name": "host-a"}}
     )
-    full.relate(relation)
+    full.relations[relation.id] = relation
+    full.every(full.on.relation_created, relation=relation.id)
     assert full.local[relation.id, 1]["ceph-version"] == OLD
     offer(full)
     full.configure(source=SOURCE)
