@@ -49,7 +49,6 @@ class Ceph:
         self.services = Services(machine, application)
         self.packages = Packages(machine, application)
         self._templates = render.Templates(machine, application, HERE / "templates")
-        self._pause_mark = f"/var/lib/openinfra/{application}/paused"
         self._mask_mark = f"/var/lib/openinfra/{application}/masked"
 
     @property
@@ -170,21 +169,6 @@ class Ceph:
         """Start what should run; what runs with an older configuration is left for `outdated`."""
         self.osds.follow_devices()
         self.services.ensure_running(self._services())
-
-    @property
-    def paused(self) -> bool:
-        """Whether an operator has paused this machine's daemons."""
-        return self.machine.exists(self._pause_mark)
-
-    def pause(self) -> None:
-        """Stop all daemons until `resume`, also over a restart of the machine."""
-        self.machine.write(self._pause_mark, "")
-        self.stop()
-
-    def resume(self) -> None:
-        """Start all daemons again after `pause`."""
-        self.machine.remove(self._pause_mark)
-        self.apply()
 
     def outdated(self) -> list[Service]:
         """Return the services that run with an older configuration and have to be restarted."""

@@ -22,6 +22,7 @@ from monitor import QuorumError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.daemon.job import Jobs
+from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
@@ -48,6 +49,7 @@ class CephCharm(ops.CharmBase):
         unit = self.unit
         self.machine = machines.this()
         self.ceph = ceph = Ceph(self.machine, self.app.name)
+        self.paused = Pause(unit.name, ceph)
         self.jobs = jobs = Jobs(self.machine, self.app.name, unit.name)
         self.cluster = cluster = Cluster(self, "cluster")
         self.members = members.Members(cluster)
@@ -121,7 +123,7 @@ class CephCharm(ops.CharmBase):
             )
             return
         self.ceph.render(state)
-        if self.ceph.paused:
+        if self.paused:
             self.options.apply(settings.at_run_time())
             self._lead(settings, event)
             return

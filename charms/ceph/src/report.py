@@ -42,7 +42,7 @@ class Report:
         """
         for job in self._jobs.unfinished():
             yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
-        if self._ceph.paused:
+        if self._ceph.services.paused:
             yield paused(self._unit.name)
             return
         if dead := self._ceph.dead():

@@ -20,16 +20,12 @@ def pause(charm: CephCharm, *, force: bool = False) -> Outcome:
     """
     if not force and (reason := maintenance.why_not_to_stop(charm.ceph)):
         raise ActionError(f"{reason}; force=true stops the daemons nevertheless")
-    charm.ceph.pause()
-    return Outcome(summary=f"paused; start it again with: juju run {charm.unit.name} resume")
+    return charm.paused.begin()
 
 
 def resume(charm: CephCharm) -> Outcome:
     """Start all Ceph daemons of this machine after `pause`."""
-    if not charm.ceph.paused:
-        return Outcome(summary="not paused; nothing to do")
-    charm.ceph.resume()
-    return Outcome(summary="started")
+    return charm.paused.end()
 
 
 def prepare_removal(charm: CephCharm, *, dry_run: bool = False, force: str = "") -> Outcome:
