@@ -44,6 +44,7 @@ _KIB_OF_A_CONNECTION = 40
 _FILES = (CONFIG, KEEPALIVED_CONFIG, ASK, SERVES, *(str(Path(path).parent) for path in DROP_INS.values()))
 _PAUSE = 0.5
 _RELOAD_SECONDS = 20
+_ASK_SECONDS = 5
 _STARTING = 30
 """Seconds that backends may be down before the status says so: most of them are just starting."""
 _WHERE_TO_LOOK = "see journalctl -u haproxy"
@@ -201,10 +202,10 @@ class Gateway:
         return bool(wanted) and wanted <= {one.address for one in self.machine.addresses()}
 
     def _ask(self, command: str) -> str:
-        answer = self.machine.run(ASK, command, check=False)
-        if answer.code:
-            raise NoAnswerError(answer.stdout.strip() or answer.stderr.strip())
-        return answer.stdout
+        try:
+            return self.machine.exchange(SOCKET, f"{command}\n".encode(), timeout=_ASK_SECONDS).decode()
+        except OSError as error:
+            raise NoAnswerError(f"HAProxy does not answer: {error}") from error
 
     # How it is done
 

@@ -1,4 +1,4 @@
-"""One module for each action; what they have in common is here."""
+"""What actions have in common."""
 
 from __future__ import annotations
 

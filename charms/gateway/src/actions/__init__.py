@@ -1,1 +1,1 @@
-"""The charm's actions, one module each; `openinfra_charm.model.actions` runs them."""
+"""The charm's actions; `openinfra_charm.model.actions` runs them."""

@@ -12,6 +12,7 @@ and two machines that take an address at once until they have heard each other.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ CONFIG = "/etc/haproxy/haproxy.cfg"
 KEEPALIVED_CONFIG = "/etc/keepalived/keepalived.conf"
 ASK = "/usr/lib/openinfra/haproxy-ask"
 SERVES = "/usr/lib/openinfra/haproxy-serves"
+SOCKET = "/run/haproxy/admin.sock"
 VERSIONS = {"haproxy": "3.0.11-1+deb13u1", "keepalived": "1:2.3.3-1"}
 SECTIONS = {"global", "defaults", "frontend", "backend"}
 WORDS = {
@@ -143,6 +145,7 @@ class GatewaySoftware(Software):
         self._starts: dict[str, int] = {}
         network.machines.append(self)
         self.programs = {"haproxy": self._check, ASK: self._ask, SERVES: self._serves}
+        self.streams = {SOCKET: self._stream}
         machine.bring(Cryptography())
 
     def version_of(self, package: str) -> str | None:
@@ -266,9 +269,15 @@ class GatewaySoftware(Software):
         if argv[1] == "--save":
             self._save()
             return Result(code=0, stdout="", stderr="")
-        return Result(
-            code=0, stdout="".join(self._answer(command) for command in argv[1].split(";")), stderr=""
-        )
+        return Result(code=0, stdout=self._answers(argv[1]), stderr="")
+
+    def _stream(self, data: bytes) -> bytes:
+        if not self.serves:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        return self._answers(data.decode().strip()).encode()
+
+    def _answers(self, commands: str) -> str:
+        return "".join(self._answer(command) for command in commands.split(";"))
 
     def _answer(self, command: str) -> str:
         match command.split():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import checks
-from actions.turn import require_no_request, require_owner
+from actions.roll import require_no_request, require_owner
 from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:

@@ -304,7 +304,7 @@ def test_flush_all_asks_first(deploy):
         model.action(0, "flush-all", confirm=False)
     assert model.machines[0].cache.items == 7
     assert model.machines[0].log == []
-    assert model.action(0, "flush-all", confirm=True) == {"summary": "memcached/0 has forgotten all items"}
+    assert model.action(0, "flush-all", confirm=True) == {"summary": "all items of memcached/0 are deleted"}
     assert model.machines[0].cache.items == 0
 
 

@@ -34,11 +34,6 @@ def paused(unit: str) -> ops.StatusBase:
     return ops.MaintenanceStatus(f"paused; start it again: juju run {unit} resume")
 
 
-def does_not_run(daemon: str, unit: str, service: str) -> ops.StatusBase:
-    """Return what a unit says whose daemon, the systemd unit `service`, should run and does not."""
-    return ops.BlockedStatus(f"{daemon} does not run; see juju ssh {unit} journalctl -u {service}")
-
-
 def add_all(event: ops.CollectStatusEvent, statuses: Iterable[ops.StatusBase]) -> None:
     """Give Juju every reason there is; it shows the worst."""
     for status in statuses:

@@ -1,4 +1,4 @@
-"""What the actions that need the machine's turn have in common."""
+"""What rolls through the model, one machine after another: reboots and upgrades."""
 
 from __future__ import annotations
 
@@ -9,6 +9,52 @@ from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 if TYPE_CHECKING:
     from charm import HostCharm
     from roll import Kind
+
+
+def reboot(charm: HostCharm, *, all_units: bool) -> Outcome:
+    """Queue a restart of this machine, or as the leader of all of them.
+
+    Raises:
+        ActionError: One of them has a request already, or this is not the leader.
+    """
+    return _ask(charm, "reboot", "reboot", all_units=all_units)
+
+
+def upgrade_packages(charm: HostCharm, *, all_units: bool, reboot: bool) -> Outcome:
+    """Queue an upgrade of this machine, or as the leader of all of them; with `reboot` they restart afterwards.
+
+    Raises:
+        ActionError: One of them has a request already, or this is not the leader.
+    """
+    return _ask(charm, "upgrade", "upgrade-packages", all_units=all_units, reboot=reboot)
+
+
+def resume_roll(charm: HostCharm) -> Outcome:
+    """Have the machines whose request failed try again.
+
+    Raises:
+        ActionError: None has failed, or this is not the leader.
+    """
+    require_leader(charm, "resume-roll")
+    units = charm.roll.units_in("failed")
+    if not units:
+        raise ActionError("nothing has failed: there is nothing to resume")
+    charm.roll.order_resume()
+    return Outcome(summary=f"{', '.join(units)} will try again", result={"units": units})
+
+
+def cancel_roll(charm: HostCharm) -> Outcome:
+    """Drop all requests that wait or have failed; those under way come to their end.
+
+    Raises:
+        ActionError: There are none, or this is not the leader.
+    """
+    require_leader(charm, "cancel-roll")
+    units = charm.roll.units_in("waiting", "failed")
+    if not units:
+        raise ActionError("nothing waits and nothing has failed: there is nothing to cancel")
+    charm.roll.order_cancel()
+    return Outcome(summary=f"cancelled for {', '.join(units)}", result={"units": units})
 
 
 def require_owner(charm: HostCharm) -> None:
@@ -38,7 +84,7 @@ def require_no_request(charm: HostCharm, *units: str) -> None:
         )
 
 
-def ask(charm: HostCharm, kind: Kind, action: str, *, all_units: bool, reboot: bool = False) -> Outcome:
+def _ask(charm: HostCharm, kind: Kind, action: str, *, all_units: bool, reboot: bool = False) -> Outcome:
     """Queue this machine, or all of them by an order of the leader.
 
     Raises:

@@ -1,21 +1,21 @@
-"""List the routes."""
+"""What this gateway serves, and how its backends are."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import state as states
-from openinfra_charm.model.actions import ActionError, NoParams, Outcome
+from haproxy import NoAnswerError
+from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.status import ConfigError
 from state import Config
 
 if TYPE_CHECKING:
     from charm import GatewayCharm
 
-Params = NoParams
 
-
-def run(charm: GatewayCharm, _: Params) -> Outcome:
+def list_routes(charm: GatewayCharm) -> Outcome:
     """List which routes there are, and which are refused.
 
     Raises:
@@ -55,3 +55,20 @@ def run(charm: GatewayCharm, _: Params) -> Outcome:
     holder = f"; {charm.unit.name} has {', '.join(vips)}" if holds else ""
     result = {"routes": routes, "refused": problems, "holds-vip": holds}
     return Outcome(summary=f"{len(routes)} routes{refused}{holder}", result=result)
+
+
+def show_backends(charm: GatewayCharm) -> Outcome:
+    """Show each backend's health, its reason, since when, and its sessions.
+
+    Raises:
+        ActionError: HAProxy does not answer, or another unit owns this machine's.
+    """
+    charm.owned.require("show-backends")
+    try:
+        servers = charm.gateway.servers()
+    except NoAnswerError as error:
+        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
+    healthy = sum(server.status.startswith("UP") or server.status == "no check" for server in servers)
+    down = [f"{server.route}/{server.server}" for server in servers if server.status.startswith("DOWN")]
+    summary = f"{healthy} of {len(servers)} backends are up" + (f"; down: {', '.join(down)}" if down else "")
+    return Outcome(summary=summary, result=[asdict(server) for server in servers])

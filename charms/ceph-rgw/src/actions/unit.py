@@ -1,25 +1,22 @@
-"""Show where clients reach S3 and Swift."""
+"""Where the object gateways are reached, and this unit's stopped and started."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from openinfra_charm.model.actions import ActionError, Outcome
-from openinfra_charm.model.actions import NoParams as Params
 from openinfra_charm.model.status import NeedsOperatorError
 from state import Config, Settings
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm
 
-__all__ = ["Params", "run"]
 
-
-def run(charm: CephRgwCharm, _params: Params) -> Outcome:
+def get_endpoints(charm: CephRgwCharm) -> Outcome:
     """Return the URLs, the region's name for S3, and what makes keys for it.
 
     Raises:
-        ActionError: It is not known yet.
+        ActionError: It is not known yet, or an option cannot be used.
     """
     try:
         settings = Settings.parse(charm.load_config(Config))
@@ -36,3 +33,18 @@ def run(charm: CephRgwCharm, _params: Params) -> Outcome:
     if charm.model.get_relation("identity-service"):
         result |= {"keys": "openstack ec2 credentials create", "swift": f"{url}/swift/v1"}
     return Outcome(summary=f"S3 at {url}, region {settings.site.zonegroup}", result=result)
+
+
+def pause(charm: CephRgwCharm) -> Outcome:
+    """Stop this machine's object gateway, also over its restarts, until `resume`; other units serve on.
+
+    Raises:
+        ActionError: Another unit owns the machine's gateway.
+    """
+    charm.owned.require("pause")
+    return charm.paused.begin()
+
+
+def resume(charm: CephRgwCharm) -> Outcome:
+    """Start this machine's object gateway after `pause`."""
+    return charm.paused.end()

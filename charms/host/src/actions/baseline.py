@@ -1,0 +1,59 @@
+"""What this machine has: its baseline and its packages."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import updates
+from audit import findings
+from openinfra_charm.machine import CommandError
+from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.status import ConfigError
+from state import Config
+
+if TYPE_CHECKING:
+    from charm import HostCharm
+
+_FETCH_SECONDS = 45
+
+
+def audit(charm: HostCharm) -> Outcome:
+    """Compare the machine with its baseline, and report each finding.
+
+    Raises:
+        ActionError: An option cannot be used, or the machine cannot be looked at.
+    """
+    try:
+        found = findings(charm.host, Config.parse(charm.config))
+    except ConfigError as error:
+        raise ActionError(str(error)) from error
+    except (CommandError, TimeoutError) as error:
+        raise ActionError(f"the machine could not be looked at: {error}") from error
+    failed = [finding.id for finding in found if finding.state == "fail"]
+    summary = (
+        f"{len(failed)} of {len(found)} failed: {', '.join(failed)}"
+        if failed
+        else f"none of {len(found)} failed"
+    )
+    return Outcome(summary=summary, result=[dataclasses.asdict(finding) for finding in found])
+
+
+def list_updates(charm: HostCharm, *, refresh: bool) -> Outcome:
+    """List packages that have a newer version, and who needs them.
+
+    Raises:
+        ActionError: apt-get cannot work.
+    """
+    try:
+        if refresh:
+            charm.machine.run("apt-get", "--quiet", "update", timeout=_FETCH_SECONDS)
+        found = updates.pending(charm.machine, charm.host.needed_packages())
+    except (CommandError, TimeoutError) as error:
+        words = " ".join(str(error).split())
+        raise ActionError(f"{words} (on the machine, try apt-get update)") from error
+    security = sum(update.security for update in found)
+    return Outcome(
+        summary=f"{len(found)} packages have a newer version, {security} of them for security",
+        result=[dataclasses.asdict(update) for update in found],
+    )
