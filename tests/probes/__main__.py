@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -14,11 +13,8 @@ from tests.probes import ROOT, lay_out
 with tempfile.TemporaryDirectory() as folder:
     site = lay_out(Path(folder) / "site")
     if sys.argv[1:2] == ["relock"]:
-        parser = argparse.ArgumentParser()
-        parser.add_argument("names", nargs="*")
-        parser.add_argument("--constraints", action="append", default=[], metavar="RELEASE=FILE")
-        asked = parser.parse_args(sys.argv[2:])
-        sys.stdout.writelines(f"{line}\n" for line in relock.lock(site, asked.names, asked.constraints))
+        # As --constraints of `./openinfra relock`: 2026.1=FILE.
+        sys.stdout.writelines(f"{line}\n" for line in relock.lock(site, [], sys.argv[2:]))
         sys.exit()
     for packed in pack.pack(site):
         (ROOT / "build").mkdir(exist_ok=True)
