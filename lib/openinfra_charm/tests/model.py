@@ -259,8 +259,9 @@ class Model:
         goal = ops.hookcmds.Goal(status="active", since=datetime.now(tz=UTC))
         related: dict[str, dict[str, ops.hookcmds.Goal]] = {}
         for relation in self.relations.values():
-            for number in relation.remote_units_data:
-                related.setdefault(relation.endpoint, {})[f"{relation.remote_app_name}/{number}"] = goal
+            goals = related.setdefault(relation.endpoint, {})
+            names = (f"{relation.remote_app_name}/{number}" for number in relation.remote_units_data)
+            goals |= dict.fromkeys((relation.remote_app_name, *names), goal)
         units = {f"{self.application}/{number}": goal for number in self.unit_data}
         return ops.hookcmds.GoalState(units=units, relations=related)
 

@@ -1,8 +1,10 @@
 """Users granted to relations: made, published, rotated, retired, withdrawn; and what is recorded of it."""
 
+from datetime import UTC, datetime
 from typing import cast
 
 import ops
+import ops.hookcmds
 import pytest
 
 from openinfra_charm.model.granted import Grants, Records, RotationError, wants_plain
@@ -46,6 +48,30 @@ class Secret:
 
     def remove_all_revisions(self):
         del self._model.secrets[self.label]
+
+
+@pytest.fixture(autouse=True)
+def planned(monkeypatch):
+    """What the model has on each endpoint: applications and units."""
+    names = {}
+
+    def goal_state():
+        goal = ops.hookcmds.Goal(status="joined", since=datetime.now(tz=UTC))
+        return ops.hookcmds.GoalState(
+            units={}, relations={endpoint: dict.fromkeys(known, goal) for endpoint, known in names.items()}
+        )
+
+    monkeypatch.setattr(ops.hookcmds, "goal_state", goal_state)
+    names_of_hook = {
+        "DISPATCH_PATH": "hooks/update-status",
+        "HOOK_NAME": "update-status",
+        "MODEL_NAME": "m",
+        "MODEL_UUID": "u",
+        "UNIT_NAME": "mysql/0",
+    }
+    for name, value in {**names_of_hook, "VERSION": "4.0.15"}.items():
+        monkeypatch.setenv(f"JUJU_{name}", value)
+    return names
 
 
 class Relation:
@@ -206,6 +232,17 @@ def test_a_relation_that_goes_leaves_nothing(world):
     world.grants.withdraw(7, world.software)
     assert (world.software.users, world.model.secrets, world.model.shared) == ({}, {}, {})
     assert world.grants.departed == []
+
+
+def test_a_relation_that_was_not_met_yet_is_not_gone(planned):
+    """Juju shows a new unit no relation before `relation-created`; it may lead by then."""
+    world = World(TOGETHER)
+    world.grants.publish(7, "nova-7-1", world.software)
+    planned["database"] = ["glance", "glance/0", "glance/1"]
+    world.model.relations["database"] = []
+    assert world.grants.departed == []
+    del planned["database"]
+    assert world.grants.departed == [7]
 
 
 def test_what_was_refused_is_settled_until_something_else_is_asked_for():

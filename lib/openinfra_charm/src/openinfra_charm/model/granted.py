@@ -12,12 +12,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Protocol
 
+import ops
+import ops.hookcmds
+
 from openinfra_charm.model.secrets import Own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    import ops
 
     from openinfra_charm.model.cluster import Cluster
 
@@ -197,9 +198,24 @@ class Grants:
 
     @property
     def departed(self) -> list[int]:
-        """The relations of which something is recorded and that are gone: what they were granted is to be withdrawn."""
+        """The relations of which something is recorded and that are gone: what they were granted is to be withdrawn.
+
+        Juju shows a new unit no relation before its `relation-created`, and it may lead by then. As long as the model has an application
+        on these endpoints that this unit has not met, none counts as gone.
+        """
         present = self.relations
-        return [relation_id for relation_id in self.records if relation_id not in present]
+        gone = [relation_id for relation_id in self.records if relation_id not in present]
+        return gone if gone and not self._unmet() else []
+
+    def _unmet(self) -> set[str]:
+        """Return the applications on these endpoints that the model has and that this unit has not met."""
+        planned = ops.hookcmds.goal_state().relations
+        names = {
+            name for endpoint in self._endpoints for name in planned.get(endpoint, {}) if "/" not in name
+        }
+        met = {one.app.name for endpoint in self._endpoints for one in self._model.relations[endpoint]}
+        # ops leaves the relation out whose last hook this is.
+        return names - met - {ops.JujuContext.from_environ().remote_app_name or ""}
 
     def withdraw(self, relation_id: int, software: Software) -> None:
         """As the leader, drop all users of a relation that is gone, take back what was published, and forget the relation."""
