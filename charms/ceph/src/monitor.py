@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cephx
 from admin import CommandRefusedError
@@ -137,10 +137,12 @@ class Monitor:
         """Return whether this machine's monitor is in quorum. It says so itself, on its admin socket."""
         try:
             answer = self._machine.exchange(self._socket, b'{"prefix": "mon_status", "format": "json"}\0')
-        except OSError:
+            # Its length comes first (Ceph: src/common/admin_socket.cc, `do_accept`).
+            status: dict[str, Any] = json.loads(answer[4:])
+        except (OSError, json.JSONDecodeError):
+            # One that is starting knows no commands yet, and says so in words.
             return False
-        # Its length comes first (Ceph: src/common/admin_socket.cc, `do_accept`).
-        return json.loads(answer[4:])["state"] in {"leader", "peon"}
+        return status.get("state") in {"leader", "peon"}
 
     def manager_serves(self) -> bool:
         """Return whether this machine's manager is active or a standby.
