@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from openinfra_model import pack
+from openinfra_model.devtools import pack
 from tests.integration.clients import SECONDS, Writer, writing
 from tests.probes import ROOT, lay_out
 

@@ -15,8 +15,10 @@ with tempfile.TemporaryDirectory() as folder:
     site = lay_out(Path(folder) / "site")
     if sys.argv[1:2] == ["relock"]:
         parser = argparse.ArgumentParser()
-        relock.add_arguments(parser)
-        sys.stdout.writelines(f"{line}\n" for line in relock.run(parser.parse_args(sys.argv[2:]), site))
+        parser.add_argument("names", nargs="*")
+        parser.add_argument("--constraints", action="append", default=[], metavar="RELEASE=FILE")
+        asked = parser.parse_args(sys.argv[2:])
+        sys.stdout.writelines(f"{line}\n" for line in relock.lock(site, asked.names, asked.constraints))
         sys.exit()
     for packed in pack.pack(site):
         (ROOT / "build").mkdir(exist_ok=True)

@@ -185,7 +185,7 @@ class Ceph:
         self.services.stop(*self.services.units)
 
     def dead(self) -> list[str]:
-        """Return the daemons that should run here and do not."""
+        """Return the daemons that should run here and do not at this moment."""
         states = self.machine.service_states(*self.services.units)
         return [unit.removesuffix(".service") for unit, state in states.items() if state != "active"]
 

@@ -49,7 +49,6 @@ class CephCharm(ops.CharmBase):
         unit = self.unit
         self.machine = machines.this()
         self.ceph = ceph = Ceph(self.machine, self.app.name)
-        self.paused = Pause(unit.name, ceph)
         self.jobs = jobs = Jobs(self.machine, self.app.name, unit.name)
         self.cluster = cluster = Cluster(self, "cluster")
         self.members = members.Members(cluster)
@@ -65,7 +64,8 @@ class CephCharm(ops.CharmBase):
         self.clients = Clients(self.model, cluster=cluster, admin=ceph.admin)
         self.related_daemons = RelatedDaemons(self.model, ceph=ceph, cluster=cluster)
         self.departure = Departure(unit, ceph=ceph, quorum=self.quorum)
-        self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs)
+        self.pause = Pause(unit.name, ceph)
+        self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs, pause=self.pause)
         self._missing: list[ops.StatusBase] = []
         self._keeps_status = False
         for event in (
@@ -123,7 +123,7 @@ class CephCharm(ops.CharmBase):
             )
             return
         self.ceph.render(state)
-        if self.paused:
+        if self.pause:
             self.options.apply(settings.at_run_time())
             self._lead(settings, event)
             return

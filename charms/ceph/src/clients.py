@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import ops
 
     from admin import Admin
+    from members import Member
     from openinfra_charm.model.cluster import Cluster
-    from state import Member
 
 PERMISSIONS = ("set-key-permissions", "add-permissions-to-key")
 RESERVED = {"admin", "crash"}

@@ -10,13 +10,13 @@ import crush
 import health
 from admin import UnreachableError
 from openinfra_charm.model import granted
-from openinfra_charm.model.status import paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ceph import Ceph
     from openinfra_charm.daemon.job import Jobs
+    from openinfra_charm.daemon.pause import Pause
     from openinfra_charm.model.cluster import Cluster
 
 FAILURE_SECONDS = 24 * 3600
@@ -26,12 +26,13 @@ FAILURE_SECONDS = 24 * 3600
 class Report:
     """The status of one unit. All of it is read anew: from the machine, the cluster and the peers."""
 
-    def __init__(self, unit: ops.Unit, *, ceph: Ceph, cluster: Cluster, jobs: Jobs) -> None:
-        """Take what it reads: this unit, Ceph on its machine, the peer relation and this machine's jobs."""
+    def __init__(self, unit: ops.Unit, *, ceph: Ceph, cluster: Cluster, jobs: Jobs, pause: Pause) -> None:
+        """Take what it reads: this unit, Ceph on its machine, the peer relation, this machine's jobs, and whether it is paused."""
         self._unit = unit
         self._ceph = ceph
         self._cluster = cluster
         self._jobs = jobs
+        self._pause = pause
 
     def statuses(self, refused: Iterable[str] = (), waiting: Iterable[str] = ()) -> Iterator[ops.StatusBase]:
         """Yield every reason that the unit's status has.
@@ -42,10 +43,10 @@ class Report:
         """
         for job in self._jobs.unfinished():
             yield ops.MaintenanceStatus(f"{job.id}: {job.progress or job.state}")
-        if self._ceph.services.paused:
-            yield paused(self._unit.name)
+        if self._pause:
+            yield self._pause.status
             return
-        if dead := self._ceph.dead():
+        if dead := [unit.removesuffix(".service") for unit in self._ceph.services.failed()]:
             see = f"see juju ssh {self._unit.name} journalctl -u {dead[0]}"
             yield ops.BlockedStatus(
                 f"{', '.join(dead)} does not run; {see}; if its disk is dead: replace-disk, or remove-disk"

@@ -171,7 +171,7 @@ class Accounts:
         self.admin().update("users", user.id, password=password)
         Own(self._model, self._model.app, "admin-secret").put({"username": user.name, "password": password})
 
-    def make_anew(self) -> None:
+    def restore(self) -> None:
         """Bring what a restored database has of all this to what is on record; ids may be other ones now."""
         self.bootstrap()
         self._cluster.publish_shared(names=self._make(self.admin()), url=None)

@@ -99,11 +99,11 @@ class KeystoneCharm(ops.CharmBase):
     def _restored(self) -> None:
         """Make all accounts again: passwords may have been replaced since, and a backup of an earlier model knows other users."""
         try:
-            self.accounts.make_anew()
+            self.accounts.restore()
             self.clients.make_anew()
         except RefusedError as error:
             raise _refused(error) from error
-        self.keys.encrypt_anew()
+        self.keys.expect_older()
 
     def _serve(self) -> None:
         if not self.unit.is_leader():

@@ -1,11 +1,11 @@
-"""The keys of all units: handed out in generations, and rotated when every unit has acknowledged the last one.
+"""The keys of all units: published in generations, and rotated when every unit has acknowledged the last one.
 
 No unit ever sees something encrypted with a key that it does not have, if only a key is staged everywhere before it is used:
 each unit acknowledges the generation of keys that is on its disk, and nobody rotates before all have.
 
 All keys are in one secret of the application, with their generation. A token's key goes when no token can be left that
 was encrypted with it, however often keys were rotated meanwhile; a credential's, when all credentials have been encrypted
-anew with a later one (`credential_migrate`).
+again with a later one (`credential_migrate`).
 
 The leader's records, in the peer relation: `generation`; `migrated`, the generation whose key all stored credentials are
 encrypted with; `needed`, until when each superseded key of tokens is; `reach`, how long the longest token that the key in
@@ -123,7 +123,7 @@ class Keys:
             ) from error
 
     def make(self, chosen: KeySet) -> None:
-        """As the leader, hand out the first keys, and make their secret."""
+        """As the leader, publish the first keys in a secret."""
         settings = self._settings()
         until = self._machine.now() + settings.token_reach
         needed = {f"{number}": until for number in chosen.fernet if 0 < number < chosen.primary}
@@ -170,7 +170,7 @@ class Keys:
         """As the leader, record that the keys are to be rotated as soon as they can be."""
         self._cluster.publish_shared(**{"rotation-due": True})
 
-    def encrypt_anew(self) -> None:
+    def expect_older(self) -> None:
         """As the leader, record that stored credentials may be encrypted with any key: the database is another one."""
         self._cluster.publish_shared(migrated=0)
 
@@ -194,14 +194,14 @@ class Keys:
             self._keystone.migrate_credentials()
         except (CommandError, TimeoutError) as error:
             self.problems.append(
-                "stored credentials (EC2 keys) cannot be encrypted anew: if they are of a backup whose keys are not here, restore it "
+                "stored credentials (EC2 keys) cannot be encrypted with the key in use: if they are of a backup whose keys are not here, restore it "
                 f"in a new application with keys-secret, or delete them from the database's table credential: {error}"
             )
             return
         self._cluster.publish_shared(migrated=self._cluster.shared["generation"])
 
     def rotate(self) -> KeySet:
-        """As the leader, hand out the next generation of keys; return it.
+        """As the leader, publish the next generation of keys; return it.
 
         Raises:
             TooEarlyError: The present ones cannot be rotated now; nothing was changed.

@@ -30,7 +30,7 @@ class Keystone:
     def write_keys(self, keys: KeySet) -> None:
         """Put a generation of keys on the disk.
 
-        It gets a folder of its own, and a link leads to it when it is whole: Keystone, which reads the keys anew for each
+        It gets a folder of its own, and a link leads to it when it is whole: Keystone, which reads the keys for each
         request, and a power loss see one generation or the other.
         """
         folder, user = self._workload.lib, self._workload.api.user

@@ -428,7 +428,7 @@ def test_an_upgrade_does_not_begin_off_the_leader_nor_before_all_units_serve(mak
     ):
         model.act("upgrade-release", 1, release=NEW, backup="monday")
     model.add(3)
-    with pytest.raises(ActionError, match=r"probe/3 has not told that it serves with 2025.2"):
+    with pytest.raises(ActionError, match=r"probe/3 has not reported that it serves with 2025.2"):
         model.upgrade()
     model.settle()
     model.workers[0].sick_with = {OLD}

@@ -20,12 +20,12 @@ def pause(charm: CephCharm, *, force: bool = False) -> Outcome:
     """
     if not force and (reason := maintenance.why_not_to_stop(charm.ceph)):
         raise ActionError(f"{reason}; force=true stops the daemons nevertheless")
-    return charm.paused.begin()
+    return charm.pause.begin()
 
 
 def resume(charm: CephCharm) -> Outcome:
     """Start all Ceph daemons of this machine after `pause`."""
-    return charm.paused.end()
+    return charm.pause.end()
 
 
 def prepare_removal(charm: CephCharm, *, dry_run: bool = False, force: str = "") -> Outcome:

@@ -76,7 +76,7 @@ class Api:
             self._machine.reload_systemd()
 
     def apply(self, *inputs: str) -> bool:
-        """Have it run; return whether it was started. `inputs` is what only a restart lets it take up: a tree, files."""
+        """Have it run; return whether it was started. `inputs` is what it reads only when it starts: a tree, files."""
         socket = Service(unit=self._socket_unit)
         return self.unit in self._services.ensure_running([socket, self._service(inputs)])
 

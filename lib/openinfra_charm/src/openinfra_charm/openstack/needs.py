@@ -64,14 +64,14 @@ class Need:
     def read(self, relation: ops.Relation, requirer: Requirer) -> Any:
         """Return what the other application has given; None while that is nothing.
 
-        Credentials are only looked at: see `take_up`.
+        Credentials are only looked at: see `use`.
 
         Raises:
             NeedsOperatorError: It has said something that cannot be used.
         """
 
-    def take_up(self, relation: ops.Relation, requirer: Requirer) -> None:
-        """Say that this unit runs with the newest credentials: the other application may end those before."""
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Use the newest credentials from now on: the other application may revoke those before."""
 
     def sections(self, found: Any, trust: Trust) -> Sections:
         """Return the sections of the configuration, also where there is nothing (`found` is None)."""
@@ -99,7 +99,7 @@ class Database(Need):
         """Return how to reach it."""
         return _database(requirer.model, relation, take_up=False)
 
-    def take_up(self, relation: ops.Relation, requirer: Requirer) -> None:
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
         _database(requirer.model, relation, take_up=True)
 
@@ -137,7 +137,7 @@ class Identity(Need):
         """Return how to reach Keystone, and as whom."""
         return keystone.read_access(requirer.model, relation, take_up=False)
 
-    def take_up(self, relation: ops.Relation, requirer: Requirer) -> None:
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
         keystone.read_access(requirer.model, relation)
 

@@ -181,7 +181,7 @@ class Service(ops.Object):
             self.missing.append(ops.WaitingStatus(f"for {self._title}: {why}"))
             return
         if not self.workload.outdated():
-            self._take_up(options)
+            self._publish(options)
         if restored:
             self._founding.follow_restored()
         self._hooks.serve()
@@ -283,14 +283,14 @@ class Service(ops.Object):
         self.workload.restart()
         return True
 
-    def _take_up(self, options: Options) -> None:
-        """Say that what runs is the newest: to the gateway, to the units that wait, to who has handed out a new password."""
+    def _publish(self, options: Options) -> None:
+        """Publish that what runs is the newest: for the gateway, the units that wait, and who has given new credentials."""
         self.entrance.offer()
         if self.cluster.turn_reason == RESTART:
             self.cluster.release_turn()
         for need, relation in self._related():
             if relation and relation.active:
-                need.take_up(relation, self._requirer(options))
+                need.use(relation, self._requirer(options))
 
     # The other events
 

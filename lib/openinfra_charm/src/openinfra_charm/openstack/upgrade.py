@@ -1,6 +1,6 @@
 """Releases of an application: which one its units run, how the next one comes, and how the last one comes back.
 
-The leader keeps the plan in the peer relation, each unit tells there how it stands. From the two follows what is due on
+The leader keeps the plan in the peer relation, each unit publishes there how it stands. From the two follows what is due on
 a unit, so that any hook on any unit goes on where the last one ended, whoever leads.
 
 An upgrade has these phases; the service stays up, as units interrupt it one by one:
@@ -195,7 +195,7 @@ class Upgrade:
         return Plan(**fact) if fact else None
 
     def standing(self, unit: str) -> Standing:
-        """How a unit stands; nothing is known of one that has not told."""
+        """How a unit stands; nothing is known of one that has published nothing."""
         fact: dict[str, Any] = dict(self._cluster.facts(unit).get(_FACT, {}))
         fact["built"] = tuple(fact.get("built", ()))
         return Standing(**fact)
@@ -213,7 +213,7 @@ class Upgrade:
     def _decide(self, plan: Plan) -> None:
         self._cluster.publish_shared(**{_FACT: dataclasses.asdict(plan)})
 
-    def _tell(self, **changes: Any) -> None:
+    def _publish(self, **changes: Any) -> None:
         standing = dataclasses.replace(self.standing(self._me), **changes)
         self._cluster.publish(**{_FACT: dataclasses.asdict(standing)})
 
@@ -233,7 +233,7 @@ class Upgrade:
         needed = dict.fromkeys(name for name in (plan.target, plan.release, plan.to) if name)
         built = tuple(sorted(name for name in needed if self._build(name)))
         if built != self.standing(self._me).built:
-            self._tell(built=built)
+            self._publish(built=built)
         if self._releases.current is None and (tree := self._tree(plan.target)):
             self._releases.switch(tree)
         return self._releases.current is not None
@@ -278,10 +278,10 @@ class Upgrade:
         record = self._jobs.find(record.id) or record
         standing = self.standing(self._me)
         if record.state == "failed":
-            self._tell(reason=record.progress)
+            self._publish(reason=record.progress)
             self._waits.append(ops.BlockedStatus(f"{record.progress}; it is tried again soon"))
         elif record.state == "done" and standing.reason and not standing.failed:
-            self._tell(reason="")
+            self._publish(reason="")
         elif record.ended is None:
             self._waits.append(ops.MaintenanceStatus(f"{record.id}: {record.progress or 'has begun'}"))
         return record
@@ -319,7 +319,7 @@ class Upgrade:
         if plan is None or current is None or tree is None:
             return
         if standing.failed and (standing.failed, standing.attempt) != (tree, plan.number):
-            self._tell(failed="", attempt=0, reason="")
+            self._publish(failed="", attempt=0, reason="")
         if current.name == tree:
             self._confirm(current.release)
             return
@@ -345,7 +345,7 @@ class Upgrade:
         # The service is interrupted already, so this does not wait for the turn; but no other unit shall get it now.
         self._cluster.request_turn(_TURN)
         if switch.failed:
-            self._tell(failed=switch.failed, attempt=switch.attempt, reason=switch.reason)
+            self._publish(failed=switch.failed, attempt=switch.attempt, reason=switch.reason)
         self._releases.switch(switch.tree)
         why, may_come = self._restart(switch)
         plan, current = self.plan, self._releases.current
@@ -397,7 +397,7 @@ class Upgrade:
         if why := self._operations.health():
             self._waits.append(ops.WaitingStatus(f"for the service to answer: {why}"))
             return
-        self._tell(runs=name)
+        self._publish(runs=name)
 
     def _read_switch(self) -> _Switch | None:
         text = self._machine.read(self._record)
@@ -420,7 +420,7 @@ class Upgrade:
             self._operations.schema, **arguments, **({"commands": commands} if commands else {})
         )
         if record.state == "done":
-            self._tell(schema=done)
+            self._publish(schema=done)
 
     def _lead(self) -> None:
         """As the leader, begin the next phase when every unit is through with this one."""
@@ -525,9 +525,11 @@ class Upgrade:
     def _require_all(self, release: str) -> None:
         others = [unit for unit in self.units if self.standing(unit).runs != release]
         if others:
-            raise ActionError(f"{', '.join(others)} has not told that it serves with {release}: see status")
+            raise ActionError(
+                f"{', '.join(others)} has not reported that it serves with {release}; see its status"
+            )
 
-    # What is told
+    # Status
 
     def progress(self) -> str:
         """How far an upgrade is, in words for the operator; empty when there is none."""
@@ -557,11 +559,11 @@ class Upgrade:
     def statuses(self) -> list[ops.StatusBase]:
         """Return what this unit waits for and what has failed here, and from the leader how far an upgrade is."""
         plan, standing = self.plan, self.standing(self._me)
-        told = list(self._waits)
+        found = list(self._waits)
         if plan and standing.failed:
             again = f"juju run {self._model.app.name}/leader upgrade-release release={plan.target}"
             way = f"{again}, or rollback-release" if plan.phase else again
-            told.append(
+            found.append(
                 ops.BlockedStatus(
                     f"{standing.failed} does not serve here ({standing.reason}), so the one before is back: mend it, "
                     f"then {way}"
@@ -569,8 +571,8 @@ class Upgrade:
             )
         if plan and plan.phase and self._model.unit.is_leader():
             kind = ops.ActiveStatus if plan.phase == SWITCHED else ops.MaintenanceStatus
-            told.append(kind(self.progress()))
-        return told
+            found.append(kind(self.progress()))
+        return found
 
 
 def _ended(plan: Plan) -> Plan:

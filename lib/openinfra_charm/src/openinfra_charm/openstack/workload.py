@@ -183,9 +183,9 @@ class Workload:
 
     @property
     def _inputs(self) -> tuple[str, ...]:
-        """What only a restart lets a process take up.
+        """What a process reads only when it starts.
 
-        The CA of the database is read anew for each connection, and so is Keystone's; that of the cache only once.
+        The CA of the database is read for each connection, and so is Keystone's; that of the cache once.
         """
         current = self.releases.current
         modules = [

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import time
 import traceback
 from dataclasses import dataclass
@@ -14,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_model import host
 from openinfra_model.controller import storage_files, unit_files
-from openinfra_model.controller.agents import LINE_LIMIT, Agent, AgentLostError
+from openinfra_model.controller.agents import AgentLostError
+from openinfra_model.controller.sockets import Sockets
 from openinfra_model.core import actions, hooktools, machines, relations, show, storage, timers
 from openinfra_model.core.entities import Network
 from openinfra_model.host import HostError
-from openinfra_model.inside import hook_tool
 from openinfra_model.machines.containers import prepare_directory
 from openinfra_model.machines.lxd import LxdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from openinfra_model.controller.agents import Ended
+    from openinfra_model.controller.agents import Agent, Ended
     from openinfra_model.controller.log import ModelLog
     from openinfra_model.core.context import HookContext, HookRun
     from openinfra_model.core.core import Core
@@ -63,7 +61,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._agents: dict[str, Agent] = {}
-        self._servers: dict[str, asyncio.Server] = {}
+        self._sockets = Sockets(self._serve_agent, self._answer)
         self._in_hand: set[str] = set()  # machines that are being made, rebooted or removed
         self._running: dict[str, Running] = {}  # by the id of the context
         self._cut_off: set[str] = set()  # contexts whose hook is to run again
@@ -86,8 +84,7 @@ class Runner:
                     await self._sleep()
                 await self._tell_waiters()
         finally:
-            for server in self._servers.values():
-                server.close()
+            self._sockets.close_all()
             for agent in self._agents.values():
                 agent.close()
 
@@ -219,7 +216,7 @@ class Runner:
 
     async def _release(self, machine: Machine) -> None:
         instance_id = self._instance_id(machine)
-        self._close(machine.id)
+        self._sockets.close(machine.id)
         try:
             await asyncio.to_thread(self._containers.remove, instance_id)
         except (LxdError, OSError) as error:
@@ -256,39 +253,16 @@ class Runner:
 
     async def _listen(self, machine: Machine) -> None:
         """Open the machine's socket, where its agent and its hook tools come in."""
-        if machine.id in self._servers:
-            return
-        path = prepare_directory(self._directory(machine)) / "controller.socket"
-        path.unlink(missing_ok=True)
+        await self._sockets.open(
+            machine.id, prepare_directory(self._directory(machine)) / "controller.socket"
+        )
 
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._accept(machine.id, reader, writer)
-
-        self._servers[machine.id] = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
-        path.chmod(0o600)
-
-    def _close(self, machine: str) -> None:
-        server = self._servers.pop(machine, None)
-        if server is not None:
-            server.close()
-
-    async def _accept(self, machine: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve a connection from a machine: an agent's for its life, or a hook tool's for one question."""
-        first = await reader.read(1)
-        if first == b"{":
-            hello = json.loads(first + await reader.readline())["hello"]
-            await self._serve_agent(machine, Agent(hello, reader, writer))
-        elif first:
-            size = first + await reader.readuntil(b":")
-            question = hook_tool.decode(size + await reader.readexactly(int(size[:-1]) + 1))
-            context_id, text, *argv = map(os.fsdecode, question)
-            answer = (
-                await self._answer_tool(context_id, text, argv)
-                if context_id
-                else await self._execute_for_machine(machine, argv[1:])
-            )
-            writer.write(hook_tool.encode(answer))
-        writer.close()
+    async def _answer(self, machine: str, question: list[str]) -> list[str]:
+        """Answer a hook tool, or `juju-exec` outside of any hook."""
+        context_id, text, *argv = question
+        if context_id:
+            return await self._answer_tool(context_id, text, argv)
+        return await self._execute_for_machine(machine, argv[1:])
 
     async def _execute_for_machine(self, machine: str, arguments: list[str]) -> list[str]:
         """Answer `juju-exec [-u] UNIT COMMAND`, run on a machine outside of any hook, as Juju's own does there."""

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
-import socket
 from typing import TYPE_CHECKING, Any
 
 from openinfra_model.charm_archive import CharmError
 from openinfra_model.controller.agents import LINE_LIMIT, AgentLostError
+from openinfra_model.controller.sockets import bind
 from openinfra_model.core.errors import ModelError
 from openinfra_model.document import DocumentError
 
@@ -37,22 +37,9 @@ async def serve(service: Service, path: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(service.run())
         await asyncio.sleep(0)  # the models are loaded before the first question
-        server = await asyncio.start_unix_server(accept, sock=_bind(path), limit=LINE_LIMIT)
+        server = await asyncio.start_unix_server(accept, sock=bind(path), limit=LINE_LIMIT)
     server.close()
-    _remove(path)
-
-
-def _bind(path: Path) -> socket.socket:
-    """Bind a socket that only root can connect to, in the place of one that a killed controller left."""
-    _remove(path)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    bound.bind(str(path))
-    path.chmod(0o600)
-    return bound
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
 async def _answer(service: Service, question: dict[str, Any]) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def relock(root: Path, release: Release, python: str, constraints: str) -> str:
     return _text(release, python, locked)
 
 
-def lock(root: Path, names: Sequence[str], constraints: Sequence[str]) -> Iterator[str]:
+def lock(root: Path, names: Sequence[str] = (), constraints: Sequence[str] = ()) -> Iterator[str]:
     """Lock the releases of charms; yield a line for each lock.
 
     Args:
