@@ -119,7 +119,7 @@ class CephRgwCharm(ops.CharmBase):
         access = self._access(settings.site)
         ready = self._has_certificate(settings)
         identity = self.model.get_relation("identity-service")
-        answer = identity and keystone.read_access(self.model, identity, take_up=False)
+        answer = identity and keystone.read_access(self.model, identity, refresh=False)
         if identity and not answer:
             self.endpoints(settings).request_identity()
             self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))

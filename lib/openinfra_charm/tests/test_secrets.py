@@ -29,8 +29,8 @@ def test_the_newest_content_is_found(find):
     assert find(secret.id, secret) == {"key": "new"}
 
 
-@pytest.mark.parametrize("take_up", [True, False])
-def test_a_secret_is_asked_for_once(monkeypatch, take_up):
+@pytest.mark.parametrize("refresh", [True, False])
+def test_a_secret_is_asked_for_once(monkeypatch, refresh):
     secret = testing.Secret({"key": "old"})
     asked = []
     get = mocking._MockModelBackend.secret_get
@@ -41,7 +41,7 @@ def test_a_secret_is_asked_for_once(monkeypatch, take_up):
     )
     context = testing.Context(Probe, {"name": "probe"})
     with context(context.on.update_status(), testing.State(secrets={secret})) as manager:
-        assert secrets.find(manager.charm.model, secret.id, take_up=take_up) == {"key": "old"}
+        assert secrets.find(manager.charm.model, secret.id, refresh=refresh) == {"key": "old"}
     assert len(asked) == 1
 
 

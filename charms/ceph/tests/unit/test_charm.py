@@ -735,7 +735,7 @@ def test_a_new_machine_with_the_name_of_one_that_is_not_removed_waits_with_its_m
 
 
 def test_a_job_that_forgets_a_machine_takes_nothing_of_a_later_one(four):
-    """It was interrupted, and is taken up again when the name is another's."""
+    """It was interrupted, and goes on when the name is another's."""
     four.ceph.recovers = False
     four.destroy_machine(3)
     four.update_status()

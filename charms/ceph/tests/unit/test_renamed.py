@@ -220,7 +220,7 @@ def test_a_place_that_is_kept_can_be_given_up(dead):
     assert sorted(dead.ceph.osds) == [0, 2, 3]
 
 
-# Jobs that are taken up again
+# Jobs that go on
 
 
 def test_a_job_never_takes_another_osd_that_has_the_number_now(four):

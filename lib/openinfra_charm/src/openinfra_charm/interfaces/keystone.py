@@ -194,17 +194,17 @@ def send_request(
     databag.put(data, "region", region)
 
 
-def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = True) -> Access | None:
+def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = True) -> Access | None:
     """As the requirer, return how to reach Keystone and as whom; None until the provider has answered.
 
-    Without `take_up` the newest user is only looked at, for a unit that has to restart before it uses it: the provider ends
-    older ones when all units have taken it up.
+    Without `refresh` the newest user is only peeked at, for a unit that has to restart before it uses it: the provider ends
+    older ones when all units use it.
 
     Raises:
         NeedsOperatorError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
-    content = secrets.find(model, data.get("service-credentials"), take_up=take_up)
+    content = secrets.find(model, data.get("service-credentials"), refresh=refresh)
     if not (content and data.get("internal-auth-url")):
         return None
     check_access(relation, content)

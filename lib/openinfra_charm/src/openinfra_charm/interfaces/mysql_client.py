@@ -160,13 +160,13 @@ def send_request(
     databag.put(data, "database", database)
 
 
-def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = True) -> Access | None:
+def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = True) -> Access | None:
     """As the requirer, return how to reach the database; None until the provider has made it.
 
     Args:
         model: The model.
         relation: The relation.
-        take_up: Whether this unit uses the newest credentials from now on: the provider ends older ones when all units do. Without
+        refresh: Whether this unit uses the newest credentials from now on: the provider ends older ones when all units do. Without
             it they are only read, for a unit that has to restart first.
 
     Raises:
@@ -176,7 +176,7 @@ def read_access(model: ops.Model, relation: ops.Relation, *, take_up: bool = Tru
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
     if secret_id := data.get("secret-user"):
-        content = secrets.read(model, secret_id, take_up=take_up)
+        content = secrets.read(model, secret_id, refresh=refresh)
     tls: dict[str, str] = {key: data.get(key, "") for key in TLS}
     if secret_id := data.get("secret-tls"):
         tls = secrets.read(model, secret_id)

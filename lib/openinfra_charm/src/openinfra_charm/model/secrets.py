@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def find(model: ops.Model, secret_id: str | None, *, take_up: bool = True) -> dict[str, str] | None:
+def find(model: ops.Model, secret_id: str | None, *, refresh: bool = True) -> dict[str, str] | None:
     """Return the newest content of a secret; None while there is none or it is not granted to this unit yet.
 
-    Without `take_up` it is only looked at: the owner may end what was before as soon as all have taken the newest up.
+    Without `refresh` it is only peeked at: the owner may end what was before as soon as all units have refreshed.
     """
     if not secret_id:
         return None
     try:
-        return read(model, secret_id, take_up=take_up)
+        return read(model, secret_id, refresh=refresh)
     except ops.SecretNotFoundError:
         return None
 
 
-def read(model: ops.Model, secret_id: str, *, take_up: bool = True) -> dict[str, str]:
+def read(model: ops.Model, secret_id: str, *, refresh: bool = True) -> dict[str, str]:
     """Return the newest content of a secret, as `find` does.
 
     Raises:
@@ -39,7 +39,7 @@ def read(model: ops.Model, secret_id: str, *, take_up: bool = True) -> dict[str,
     # Model.get_secret would read it once more; each time is a process.
     secret = ops.Secret(model._backend, id=secret_id)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     try:
-        return secret.get_content(refresh=True) if take_up else secret.peek_content()
+        return secret.get_content(refresh=True) if refresh else secret.peek_content()
     except ops.ModelError as error:
         raise ops.SecretNotFoundError(str(error)) from error
 

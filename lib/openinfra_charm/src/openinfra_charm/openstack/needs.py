@@ -97,11 +97,11 @@ class Database(Need):
 
     def read(self, relation: ops.Relation, requirer: Requirer) -> mysql_client.Access | None:
         """Return how to reach it."""
-        return _database(requirer.model, relation, take_up=False)
+        return _database(requirer.model, relation, refresh=False)
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
-        _database(requirer.model, relation, take_up=True)
+        _database(requirer.model, relation, refresh=True)
 
     def sections(self, found: Any, trust: Trust) -> Sections:
         """Return the section of oslo.db, called like the need."""
@@ -109,9 +109,9 @@ class Database(Need):
         return {self.name: parts["database"]}
 
 
-def _database(model: ops.Model, relation: ops.Relation, *, take_up: bool) -> mysql_client.Access | None:
+def _database(model: ops.Model, relation: ops.Relation, *, refresh: bool) -> mysql_client.Access | None:
     try:
-        return mysql_client.read_access(model, relation, take_up=take_up)
+        return mysql_client.read_access(model, relation, refresh=refresh)
     except ops.SecretNotFoundError:
         return None
 
@@ -135,7 +135,7 @@ class Identity(Need):
 
     def read(self, relation: ops.Relation, requirer: Requirer) -> keystone.Access | None:
         """Return how to reach Keystone, and as whom."""
-        return keystone.read_access(requirer.model, relation, take_up=False)
+        return keystone.read_access(requirer.model, relation, refresh=False)
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
