@@ -152,7 +152,10 @@ class Model:
 
     def relate(self, relation):
         """Relate an application, or let all units see what one that is related says now."""
+        is_new = relation.id not in self.relations
         self.relations[relation.id] = relation
+        if is_new:
+            self.every(self.on.relation_created, relation=relation.id)
         self.every(lambda seen: self.on.relation_changed(seen, remote_unit=0), relation=relation.id)
 
     def unrelate(self, number):
