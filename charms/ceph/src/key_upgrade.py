@@ -33,13 +33,7 @@ class KeyUpgrade:
     """A unit's part in the replacement of its cluster's keys."""
 
     def __init__(self, unit: ops.Unit, *, ceph: Ceph, identities: Identities) -> None:
-        """Take what it works with.
-
-        Args:
-            unit: This unit.
-            ceph: Ceph on this machine.
-            identities: Where the keys of all units are kept.
-        """
+        """Take this unit, Ceph on its machine, and where the keys of all units are kept."""
         self._unit = unit
         self._ceph = ceph
         self._identities = identities

@@ -36,16 +36,7 @@ class Quorum:
         survivors: Survivors,
         identities: Identities,
     ) -> None:
-        """Take what it works with.
-
-        Args:
-            unit: This unit.
-            cluster: The peer relation.
-            members: The units that have said where they are.
-            ceph: Ceph on this machine.
-            survivors: Who is gone, and what machines there have been.
-            identities: Where the keys of all units are kept.
-        """
+        """Take this unit, its peers, those of them that have said where they are, Ceph on its machine, who is gone, and the keys."""
         self._unit = unit
         self._identities = identities
         self._cluster = cluster

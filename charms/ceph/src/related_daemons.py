@@ -72,13 +72,7 @@ class RelatedDaemons:
     """
 
     def __init__(self, model: ops.Model, *, ceph: Ceph, cluster: Cluster) -> None:
-        """Take what it works with.
-
-        Args:
-            model: The model: this unit, its application, and the relations.
-            ceph: Ceph on this machine.
-            cluster: The peer relation, in which the keys handed out are on record.
-        """
+        """Take the model, Ceph on this machine, and the peers' shared facts, in which the keys handed out are on record."""
         self._model = model
         self._unit = model.unit
         self._application = model.app

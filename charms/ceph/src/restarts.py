@@ -33,13 +33,7 @@ class Restarts:
     """A unit's part in the restarts of its cluster's daemons."""
 
     def __init__(self, unit: ops.Unit, *, ceph: Ceph, cluster: Cluster) -> None:
-        """Take what it works with.
-
-        Args:
-            unit: This unit.
-            ceph: Ceph on this machine.
-            cluster: The peer relation, in which each unit publishes the version that it has installed (`ceph_version`).
-        """
+        """Take this unit, Ceph on its machine and the peers, each of which publishes the version that it has installed."""
         self._unit = unit
         self._ceph = ceph
         self._cluster = cluster

@@ -24,15 +24,7 @@ class Survivors:
     """The units that remain, as one of them sees and leads them."""
 
     def __init__(self, unit: ops.Unit, *, cluster: Cluster, members: Members, ceph: Ceph, jobs: Jobs) -> None:
-        """Take what it works with.
-
-        Args:
-            unit: This unit.
-            cluster: The peer relation.
-            members: The units that have said where they are.
-            ceph: Ceph on this machine.
-            jobs: This machine's jobs.
-        """
+        """Take this unit, its peers, those of them that have said where they are, Ceph on its machine, and the machine's jobs."""
         self._unit = unit
         self._cluster = cluster
         self._members = members

@@ -26,13 +26,7 @@ class Upgrade:
     """A unit's part in an upgrade of its cluster."""
 
     def __init__(self, unit: ops.Unit, *, ceph: Ceph, jobs: Jobs) -> None:
-        """Take what it works with.
-
-        Args:
-            unit: This unit.
-            ceph: Ceph on this machine.
-            jobs: This machine's jobs.
-        """
+        """Take this unit, Ceph on its machine, and the machine's jobs."""
         self._unit = unit
         self._ceph = ceph
         self._jobs = jobs

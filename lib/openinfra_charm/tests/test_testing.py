@@ -88,3 +88,13 @@ def test_a_broken_disk_and_an_empty_drive_cannot_be_read(number, opens):
         with pytest.raises(OSError, match=r"error|medium"):
             attempt()
     assert machine.open_exclusively("/dev/sda") == opens
+
+
+def test_a_service_with_another_key_needs_its_restart(machine):
+    machine.have("/var/lib/ceph/mgr/ceph-a/keyring", "old")
+    machine.start_services("ceph-mgr@a.service")
+    machine.restart_services("ceph-mgr@a.service")
+    assert machine.needless == ["ceph-mgr@a.service"]
+    machine.have("/var/lib/ceph/mgr/ceph-a/keyring", "new")
+    machine.restart_services("ceph-mgr@a.service")
+    assert machine.needless == ["ceph-mgr@a.service"]

@@ -105,8 +105,8 @@ class MemoryMachine(Machine):
     `held` are the addresses of its interfaces (`hold`), `taken` the ports that a program listens on of which nothing here
     knows.
 
-    To be looked at: `needless` are the services that were restarted though neither their program nor a file below /etc
-    was other than at their last start, `programs` which program each service runs, `exchanged` those services that run
+    To be looked at: `needless` are the services that were restarted though neither their program nor a keyring nor a file
+    below /etc was other than at their last start, `programs` which program each service runs, `exchanged` those services that run
     another one because somebody has restarted them while they ran, `installing_from` the release that packages were
     installed from last, `torn` the files that a power loss has left empty, `argv` all command lines, `env`
     the variables that the program was given that runs now.
@@ -832,7 +832,12 @@ class MemoryMachine(Machine):
         return {unit for unit in running if self.programs.get(unit) != self._program(unit)}
 
     def _configuration(self) -> int:
-        files = ((path, node.content) for path, node in self.nodes.items() if path.startswith("/etc/"))
+        # Ceph's daemons have their keys beside their data.
+        files = (
+            (path, node.content)
+            for path, node in self.nodes.items()
+            if path.startswith("/etc/") or path.endswith("/keyring")
+        )
         return hash(frozenset(files))
 
     def reload_services(self, *units: str) -> None:

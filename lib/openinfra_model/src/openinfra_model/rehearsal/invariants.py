@@ -98,7 +98,8 @@ def _check_machines(world: World) -> None:
     for machine in world.machines.values():
         for service in machine.needless:
             raise Violation(
-                NEEDED_RESTARTS, f"{machine.name} has restarted {service} with the same files below /etc"
+                NEEDED_RESTARTS,
+                f"{machine.name} has restarted {service} with the same keyrings and files below /etc",
             )
         for path in machine.torn:
             raise Violation(WHOLE_FILES, f"{path} of {machine.name} is empty")
