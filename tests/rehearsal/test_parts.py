@@ -109,6 +109,23 @@ PARTS = {
         },
         usual=False,
     ),
+    "an API that is a specification": Part(
+        charms=("certificates", "keystone", "memcached", "mysql"),
+        bundle=ROOT / "tests/rehearsal/bundles/notes.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config notes longest=60",),
+            "a machine that died is replaced": ("remove-machine 2 --force; add-unit notes",),
+            "passwords are replaced": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+            ),
+            "its user is withdrawn and given back": (
+                "remove-relation notes:identity-service keystone", "integrate notes:identity-service keystone",
+            ),
+            "it goes": ("remove-application notes",),
+        },
+    ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
         bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",

@@ -11,7 +11,7 @@ from ops import testing
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
 LIBRARY = CHARM.parents[2] / "lib/openinfra_charm"
-sys.path[:0] = [str(CHARM / "src"), str(HERE), str(LIBRARY / "tests")]
+sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
 
 import authority  # noqa: E402  found on the path of the line above
 import machines  # noqa: E402

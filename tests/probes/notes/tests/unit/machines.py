@@ -2,9 +2,10 @@
 
 from model import PEERS
 from ops import testing
+from twin import Notes
 
 from openinfra_charm.daemon.job import main
-from openinfra_charm.machine import Answer, Result, use
+from openinfra_charm.machine import use
 from openinfra_charm.testing import Cryptography, MemoryMachine, Software
 from openinfra_charm.testing.packaging import Packaging
 
@@ -34,30 +35,19 @@ RELATIONS = (
 )  # fmt: skip
 
 
-class Notes(Software):
-    """The service's programs and processes on one machine; `schema` are the steps that were done in the database."""
+class NotesMachine(MemoryMachine):
+    """A machine with the service's twin; jobs run as time passes."""
 
-    def __init__(self, machine, schema):
+    address: str
+    notes: Notes
+
+
+class Jobs(Software):
+    """The machine's systemd, which runs the jobs of a hook that waits for them."""
+
+    def __init__(self, machine):
         super().__init__()
-        self.machine, self.schema = machine, schema
-        self.refused = ""
-        self.broken = ""
-        self.programs = {"runuser": self._run}
-        self.sockets = {"/run/notes/api.sock": self._answer}
-
-    def _run(self, argv, _stdin):
-        if self.refused:
-            return Result(code=1, stdout="", stderr=self.refused)
-        program, step = argv[5].rpartition("/")[2], argv[-1]
-        self.schema.append(step if program == "notes.py" else program)
-        return None
-
-    def _answer(self, _):
-        if not self.machine.serves("notes-api.service"):
-            raise ConnectionRefusedError
-        paused = self.machine.exists("/var/lib/notes/paused")
-        why = "paused" if paused else self.broken
-        return Answer(status=503 if why else 200, headers={}, body=why)
+        self.machine = machine
 
     def time_passed(self):
         for application, job_id in self.machine.jobs():
@@ -71,13 +61,6 @@ def make(number, time, schema):
     machine = NotesMachine(f"machine-{number}", time)
     machine.address = f"10.0.0.{10 + number}"
     machine.notes = Notes(machine, schema)
-    for software in (Packaging(machine), Cryptography(), machine.notes):
+    for software in (Packaging(machine), Cryptography(), machine.notes, Jobs(machine)):
         machine.bring(software)
     return machine
-
-
-class NotesMachine(MemoryMachine):
-    """A machine with the service's twin."""
-
-    address: str
-    notes: Notes
