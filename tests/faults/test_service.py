@@ -173,7 +173,7 @@ def test_a_refresh_restarts_one_unit_after_the_other(cloud, service, tmp_path):
 
 def test_an_operators_lines_are_taken_or_refused(cloud, service):
     cloud.juju.config("notes", {"extra-config": "[database]\nconnection = sqlite://"})
-    cloud.juju.wait(lambda status: status.apps["notes"].is_blocked, timeout=120)
+    cloud.juju.wait(lambda s: all(unit.is_blocked for unit in s.get_units("notes").values()), timeout=120)
     message = cloud.juju.status().get_units("notes")[cloud.leader("notes")].workload_status.message
     assert "[database] connection it sets itself" in message
     service.add(2000)

@@ -1,7 +1,8 @@
-"""The administrator's password, and the users of other applications."""
+"""The administrator's password, and how it reaches the cloud."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
@@ -9,6 +10,23 @@ from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
+
+CLOUDS = """\
+# Save it as ~/.config/openstack/clouds.yaml (mode 0600), and below as the file that `cacert` names: {ca_file}
+# Then, for one: openstack --os-cloud {cloud} token issue
+clouds:
+  {cloud}:
+    auth:
+      auth_url: {url}
+      username: {username}
+      password: {password}
+      project_name: admin
+      user_domain_name: Default
+      project_domain_name: Default
+    region_name: {region}
+    identity_api_version: 3
+    cacert: {ca_file}
+"""
 
 
 def get_admin_password(charm: KeystoneCharm) -> Outcome:
@@ -39,19 +57,25 @@ def rotate_admin_password(charm: KeystoneCharm) -> Outcome:
     return Outcome(summary="admin has a new password: get-admin-password, openrc")
 
 
-def list_services(charm: KeystoneCharm) -> Outcome:
-    """List what the leader has recorded of each relation."""
-    result = {
-        str(relation.id): {
-            "application": request.application,
-            "endpoint": relation.name,
-            "users": (known := charm.clients.record(relation.id)).get("users", []),
-            "services": known.get("services", []),
-        }
-        for relation, request in charm.clients.requests()
-    }
-    words = "; ".join(
-        f"{entry['application']} (relation {number}): {', '.join(entry['users']) or 'no user yet'}"
-        for number, entry in result.items()
+def openrc(charm: KeystoneCharm, *, cloud: str = "openinfra") -> Outcome:
+    """Show how the administrator reaches the cloud: the file, and the CA certificates that it names.
+
+    Raises:
+        ActionError: There is no user yet.
+    """
+    url, region = charm.accounts.url, charm.service.options.region
+    content = charm.accounts.administrator()
+    clouds = CLOUDS.format(
+        cloud=cloud,
+        url=url,
+        username=content["username"],
+        # JSON's strings are YAML's too, whatever is in them.
+        password=json.dumps(content["password"]),
+        region=region,
+        ca_file="openinfra-ca.pem",
     )
-    return Outcome(summary=words or "no application is related", result=result)
+    ca = charm.service.machine.read(charm.service.workload.tls.ca_path) or ""
+    return Outcome(
+        summary=f"Keystone at {url}, region {region}",
+        texts={"clouds-yaml": clouds, "ca": ca},
+    )

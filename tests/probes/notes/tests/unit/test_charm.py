@@ -4,6 +4,7 @@ import configparser
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import ops
@@ -289,6 +290,60 @@ def test_jobs_are_shown_and_upgrades_refused_without_an_action_of_the_charms_own
         1, "upgrade-release", release=2026.2, backup="b"
     )
     assert "release 2026.2 cannot be had" in three.refuse(0, "upgrade-release", release=2026.2, backup="b")
+
+
+@pytest.fixture
+def two_releases(deploy, monkeypatch, tmp_path):
+    """Return three units of a charm that has a second release."""
+    import charm
+
+    source = shutil.copytree(charm.SPEC.source, tmp_path / "src")
+    shutil.copytree(source / "releases/2026.1", source / "releases/2026.2")
+    assert charm.SPEC.schema
+    schema = dataclasses.replace(
+        charm.SPEC.schema, contract=(("python", "{modules}/notes.py", "{config}", "trim"),)
+    )
+    monkeypatch.setattr(charm, "SPEC", dataclasses.replace(charm.SPEC, source=source, schema=schema))
+    return deploy(3)
+
+
+def test_an_upgrade_changes_the_schema_with_the_new_release_and_switches_unit_by_unit(two_releases):
+    model, machines = two_releases, two_releases.machines.values()
+    model.schema.clear()
+    model.action(0, "upgrade-release", release=2026.2, backup="monday")
+    for _ in range(3):
+        model.update_status()
+    assert model.schema == ["sync"]
+    (expanded,) = {
+        line
+        for machine in machines
+        for line in machine.argv
+        if "/opt/notes/2026.2-" in line and line.endswith("sync")
+    }
+    assert expanded.startswith("runuser -u notes -- /opt/notes/2026.2-")
+    assert all(machine.resolve("/opt/notes/current").startswith("/opt/notes/2026.2-") for machine in machines)
+    assert (starts(model, API), starts(model, FILER), starts(model, FRONT)) == (
+        [2, 2, 2],
+        [2, 2, 2],
+        [1, 1, 1],
+    )
+    assert "2026.2 runs; to end the upgrade: finish-upgrade" in model.statuses[0].message
+    model.action(0, "finish-upgrade")
+    model.update_status()
+    assert model.schema == ["sync", "trim"]
+    assert "has begun" not in model.refuse(0, "rollback-release")
+    assert {status.name for status in model.statuses.values()} == {"active"}
+
+
+def test_a_schema_that_cannot_be_changed_stops_the_upgrade(two_releases):
+    model = two_releases
+    for machine in model.machines.values():
+        machine.notes.refused = "Lost connection"
+    model.action(0, "upgrade-release", release=2026.2, backup="monday")
+    model.update_status()
+    assert "the schema could not be changed (expand)" in model.statuses[0].message
+    assert "Lost connection" in model.statuses[0].message
+    assert starts(model, API) == [1, 1, 1]
 
 
 @pytest.fixture
