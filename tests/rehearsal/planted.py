@@ -105,7 +105,7 @@ PLANTED = (
     ),
     _planted(
         "two units restart at once", f"{CEPH}/restarts.py",
-        'if not self._cluster.request_turn("restart"):\n                return waits or self._cluster.waits_for_turn("restart")\n            if why := self._why_not(due):',
+        'if not self._cluster.acquire_lock("restart"):\n                return waits or self._cluster.waits_for_lock("restart")\n            if why := self._why_not(due):',
         "if why := ():", "one-at-a-time", RESTART,
     ),
     _planted(
@@ -127,8 +127,8 @@ PLANTED = (
         '            File(path=CONFIG, content=f"# {self.machine.now()}\\n{config.content}"),\n            File(path=KEYRING', "silent same-files converges",
     ),
     _planted(
-        "a turn that is never given back", f"{CEPH}/restarts.py",
-        "            self._cluster.release_turn()", "            pass", "converges software done same-files", RESTART,
+        "a lock that is never released", f"{CEPH}/restarts.py",
+        "            self._cluster.release_lock()", "            pass", "converges software done same-files", RESTART,
     ),
     _planted(
         "a peer that has said nothing yet", f"{CEPH}/members.py",

@@ -62,8 +62,8 @@ class CephFsCharm(ops.CharmBase):
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
-        # A unit that cannot go on must not keep the others from their turns.
-        self.cluster.grant_turn()
+        # A unit that cannot go on must not keep the lock from the others.
+        self.cluster.grant_lock()
         settings = Settings.parse(self.load_config(Config))
         self.owned.claim()
         self.mds.install()
@@ -77,7 +77,7 @@ class CephFsCharm(ops.CharmBase):
         if self.paused:
             return
         self.mds.apply()
-        self.missing += self.cluster.restart_in_turn(
+        self.missing += self.cluster.rolling_restart(
             self.mds.daemon,
             lambda: self.mds.wait_until_ready(RESTART_SECONDS),
             "the metadata server to stand by",

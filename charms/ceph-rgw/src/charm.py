@@ -75,8 +75,8 @@ class CephRgwCharm(ops.CharmBase):
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
-        # A unit that cannot go on must not keep the others from their turns.
-        self.cluster.grant_turn()
+        # A unit that cannot go on must not keep the lock from the others.
+        self.cluster.grant_lock()
         settings = Settings.parse(self.load_config(Config))
         self.owned.claim()
         self.rgw.install()
@@ -190,7 +190,7 @@ class CephRgwCharm(ops.CharmBase):
 
     def _restart_outdated(self) -> None:
         """Restart a daemon that runs with an older configuration, one unit of the application at a time."""
-        self.missing += self.cluster.restart_in_turn(
+        self.missing += self.cluster.rolling_restart(
             self.rgw, lambda: self.rgw.wait_until_ready(RESTART_SECONDS), "radosgw to answer"
         )
         if self.rgw.outdated():

@@ -184,7 +184,7 @@ class CephCharm(ops.CharmBase):
         self.quorum.choose(settings.monitor_count)
         self.survivors.note_hosts(is_regular=isinstance(event, ops.UpdateStatusEvent))
         self.survivors.forget_gone()
-        self.cluster.grant_turn()
+        self.cluster.grant_lock()
 
     def _await(self, what: ops.StatusBase | None) -> None:
         self._missing += [what] if what else []

@@ -51,21 +51,21 @@ class Restarts:
         limit = self._ceph.machine.now() + RESTART_SECONDS
         due, waits = self._due()
         while due:
-            if not self._cluster.request_turn("restart"):
-                return waits or self._cluster.waits_for_turn("restart")
+            if not self._cluster.acquire_lock("restart"):
+                return waits or self._cluster.waits_for_lock("restart")
             if why := self._why_not(due):
                 return ops.WaitingStatus(f"to restart {_names(due)}: {why}")
             self._restart(due)
             if not maintenance.wait_until_ready(self._ceph, limit - self._ceph.machine.now()):
                 return self._stopped()
             due, waits = self._due()
-        if self._cluster.turn_reason or self._ceph.machine.exists(self._mark):
+        if self._cluster.lock_reason or self._ceph.machine.exists(self._mark):
             if not maintenance.wait_until_ready(self._ceph, limit - self._ceph.machine.now()):
                 return self._stopped()
             if self._ceph.machine.exists(self._mark):
                 maintenance.release_data(self._ceph)
                 self._ceph.machine.remove(self._mark)
-            self._cluster.release_turn()
+            self._cluster.release_lock()
         return waits
 
     def _due(self) -> tuple[list[Service], ops.StatusBase | None]:
@@ -80,7 +80,7 @@ class Restarts:
         if not replaced:
             next_ones = ops.MaintenanceStatus(f"{progress}; next {running.left(installed)}")
             return outdated, next_ones if progress else self._is_behind(running)
-        turn = ops.MaintenanceStatus(f"{progress}; {self._cluster.waits_for_turn('restart').message}")
+        waits = ops.MaintenanceStatus(f"{progress}; {self._cluster.waits_for_lock('restart').message}")
         kind = next(kind for kind in WORDS if any(_kind(service) == kind for service in replaced))
         why = self._why_no_monitor_yet(running) or running.why_not_yet(
             kind, self._ceph.monitor.name, installed
@@ -88,7 +88,7 @@ class Restarts:
         if why:
             return outdated, ops.MaintenanceStatus(f"{progress or 'restarting Ceph'}; {why}")
         now = [service for service in replaced if _kind(service) == kind]
-        return [*outdated, *(self._together(now) if kind == "osd" else now)], turn if progress else None
+        return [*outdated, *(self._together(now) if kind == "osd" else now)], waits if progress else None
 
     def _why_no_monitor_yet(self, running: Running) -> str:
         """Return which monitors' machines lack the packages that this one has: the first restart waits for all of them."""

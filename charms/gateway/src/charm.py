@@ -169,7 +169,7 @@ class GatewayCharm(ops.CharmBase):
         return [relation for relation in self.model.relations[endpoint] if relation.active]
 
     def _share_vip(self, state: State) -> None:
-        """Join those that have the virtual address in turns, when all of them listen to this one; the leader begins."""
+        """Join those that have the virtual address one by one, when all of them listen to this one; the leader begins."""
         others = (self.cluster.facts(unit) for unit in self.cluster.units if unit != self.unit.name)
         heard = [one["vip_peers"] for one in others if "vip_peers" in one]
         me = state.networks.public.address

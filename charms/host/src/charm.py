@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The host charm: the baseline of a machine, and whose turn it is to be interrupted."""
+"""The host charm: the baseline of a machine, and which machine may be interrupted."""
 
 from __future__ import annotations
 
@@ -147,11 +147,11 @@ class HostCharm(ops.CharmBase):
                 return self._stopped_status(self.unit.name, request)
 
     def _waiting_status(self, request: Request) -> ops.StatusBase:
-        holder = self.cluster.turn_holder
+        holder = self.cluster.lock_holder
         theirs = self.roll.request_of(holder) if holder else None
         if holder and theirs and theirs.state == "failed":
             return self._stopped_status(holder, theirs)
-        return ops.WaitingStatus(f"{request.kind} waits for {holder or 'the leader to give the turn'}")
+        return ops.WaitingStatus(f"{request.kind} waits for {holder or 'the leader to pass the lock on'}")
 
     def _stopped_status(self, unit: str, request: Request) -> ops.StatusBase:
         leader = f"juju run {self.app.name}/leader"

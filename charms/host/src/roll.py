@@ -1,8 +1,8 @@
 """Reboots, upgrades and maintenance, one machine of the model at a time.
 
-Each unit keeps at most one request in its peer data. It waits for the turn (`Cluster`), asks the applications on
-its machine whether that may stop, does the work, waits until all are healthy, and gives the turn back. A request
-that fails keeps the turn: nobody else stops until an operator has decided.
+Each unit keeps at most one request in its peer data. It waits for the lock (`Cluster`), asks the applications on
+its machine whether that may stop, does the work, waits until all are healthy, and gives the lock back. A request
+that fails keeps the lock: nobody else stops until an operator has decided.
 
 What concerns all units is an order of the leader, in the application's data: orders are numbered, and each unit
 publishes the number of the newest that it has seen, which also wakes the leader for its own part.
@@ -39,7 +39,7 @@ _JUJU_EXEC = "/usr/bin/juju-exec"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What a unit wants its turn for, and how far that is.
+    """What a unit wants the lock for, and how far that is.
 
     `order` is the newest order when it was made; `reboot` says that a reboot follows the upgrade; `boot` identifies
     the start of the machine that a reboot ends; `since` is when verifying began, in seconds of the machine's clock; a
@@ -108,13 +108,13 @@ class Roll:
         return [unit for unit, request in requests.items() if request and request.state in states]
 
     def make_request(self, kind: Kind, *, reboot: bool = False) -> None:
-        """Ask for the turn, in an action; all but a reboot begins at once where it is free."""
+        """Ask for the lock, in an action; all but a reboot begins at once where it is free."""
         self._keep(Request(kind=kind, reboot=reboot, order=self._newest_order))
-        self._cluster.request_turn(kind)
+        self._cluster.acquire_lock(kind)
         self._go_on(in_action=True)
 
     def leave_maintenance(self) -> None:
-        """End maintenance, in an action; the turn goes on as soon as all applications are healthy."""
+        """End maintenance, in an action; the lock passes on as soon as all applications are healthy."""
         if (request := self.request) and request.state == "waiting":
             self._finish()
         elif request:
@@ -162,8 +162,8 @@ class Roll:
         self.lead()
 
     def lead(self) -> None:
-        """As the leader, give the turn to who is next; call this in every hook, also of a unit that stands by."""
-        self._cluster.grant_turn()
+        """As the leader, give the lock to who is next; call this in every hook, also of a unit that stands by."""
+        self._cluster.grant_lock()
 
     def _obey(self) -> None:
         seen = self._cluster.facts(self._unit).get("seen")
@@ -184,7 +184,7 @@ class Roll:
         roll = self._orders.get("roll", {})
         if self.request is None and self._number("roll") > max(seen, self._number("cancel")):
             self._keep(Request(kind=roll["kind"], reboot=roll["reboot"], order=roll["number"]))
-            self._cluster.request_turn(roll["kind"])
+            self._cluster.acquire_lock(roll["kind"])
 
     def _go_on(self, *, in_action: bool = False) -> None:
         """Take the request through its states until it has to wait for something."""
@@ -206,7 +206,7 @@ class Roll:
                     pass
 
     def _begin(self, request: Request) -> None:
-        if not self._cluster.request_turn(request.kind):
+        if not self._cluster.acquire_lock(request.kind):
             return
         # What the machine before has shaken, such as a quorum, may need a moment more.
         if reasons := self._lasting_failures("safe-to-stop"):
@@ -244,7 +244,7 @@ class Roll:
     def _look(self, request: Request) -> None:
         reasons = self._lasting_failures("after-start")
         if not reasons and request.reboot:
-            # The turn is still this unit's: what the upgrade began, a restart completes.
+            # The lock is still this unit's: what the upgrade began, a restart completes.
             self._keep(dataclasses.replace(request, kind="reboot", state="waiting", reboot=False))
         elif not reasons:
             self._finish()
@@ -267,7 +267,7 @@ class Roll:
 
     def _finish(self) -> None:
         self._cluster.publish(request=None)
-        self._cluster.release_turn()
+        self._cluster.release_lock()
 
     def _keep(self, request: Request) -> None:
         self._cluster.publish(request=dataclasses.asdict(request))

@@ -1,4 +1,4 @@
-"""The job that upgrades all packages of a machine whose turn it is to be interrupted."""
+"""The job that upgrades all packages of a machine that has the lock."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ class MemcachedCharm(ops.CharmBase):
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
-        # A unit that cannot go on must not keep the others from their turns.
-        self.cluster.grant_turn()
+        # A unit that cannot go on must not keep the lock from the others.
+        self.cluster.grant_lock()
         config = Config.parse(self.config)
         self.owned.claim()
         self.memcached.install()
@@ -80,7 +80,7 @@ class MemcachedCharm(ops.CharmBase):
             return
         self.memcached.render(State(config=config, address=place.address, tls=tls))
         self.memcached.apply()
-        self._missing += self.cluster.restart_in_turn(
+        self._missing += self.cluster.rolling_restart(
             self.memcached, lambda: self.memcached.wait_until_ready(RESTART_SECONDS), "memcached to answer"
         )
         if self.memcached.outdated():

@@ -124,7 +124,7 @@ class MySqlCharm(ops.CharmBase):
         if serves:
             self._waits_for(self.membership.restart_outdated())
             self.transport.publish()
-        self.cluster.grant_turn()
+        self.cluster.grant_lock()
 
     def _prepare(self, event: ops.EventBase, settings: Settings) -> None:
         """Publish where this unit is, and take what others say; what the event cannot have changed is not read."""

@@ -103,7 +103,7 @@ class Membership:
         )
 
     def stay_out(self) -> ops.StatusBase:
-        """Keep this unit's server out of the cluster; say why: it is not its turn to join, or it must never again."""
+        """Keep this unit's server out of the cluster; say why: others join first, or it must never again."""
         me, application = self.members.unit, self.mysql.application
         if me in self.members.left_behind:
             self.mysql.stop()
@@ -113,7 +113,7 @@ class Membership:
             )
         if self.transport.awaits_certificate:
             return ops.WaitingStatus(self.transport.problem)
-        return ops.WaitingStatus("for its turn to join the cluster, after the units before it")
+        return ops.WaitingStatus("to join the cluster: one unit at a time, after those before it")
 
     def run(self, state: State) -> ops.StatusBase | None:
         """Have the server of a member run; return what is to be waited for: None where it serves."""
@@ -197,16 +197,16 @@ class Membership:
     def restart_outdated(self) -> ops.StatusBase | None:
         """Restart a server that runs with an older configuration, one unit of the application at a time."""
         if outdated := self.mysql.outdated():
-            if not self.cluster.request_turn("restart"):
-                return self.cluster.waits_for_turn("restart")
+            if not self.cluster.acquire_lock("restart"):
+                return self.cluster.waits_for_lock("restart")
             if why := self.mysql.why_not_to_stop():
                 return ops.WaitingStatus(f"to restart for a new configuration: {why}")
             for service in outdated:
                 self.mysql.services.restart(service)
-        if self.cluster.turn_reason:
+        if self.cluster.lock_reason:
             self.node = self.mysql.wait_until_ready(READY_SECONDS)
             if self._is_ready:
-                self.cluster.release_turn()
+                self.cluster.release_lock()
         return None
 
     def publish_survived(self) -> None:

@@ -1,4 +1,4 @@
-"""What units tell each other, and whose turn it is: each unit runs in its own context, as in Juju."""
+"""What units tell each other, and who has the lock: each unit runs in its own context, as in Juju."""
 
 from datetime import UTC, datetime
 
@@ -80,19 +80,19 @@ def model():
 
 
 def request(cluster):
-    return cluster.request_turn("restart")
+    return cluster.acquire_lock("restart")
 
 
 def release(cluster):
-    cluster.release_turn()
+    cluster.release_lock()
 
 
 def grant(cluster):
-    cluster.grant_turn()
+    cluster.grant_lock()
 
 
 def holder(cluster):
-    return cluster.turn_holder
+    return cluster.lock_holder
 
 
 # Facts
@@ -103,8 +103,8 @@ def test_before_the_relation_there_is_nothing_and_publishing_is_harmless(model):
         cluster.publish(address="10.0.0.1")
         cluster.publish_shared(fsid="x")
         return (
-            cluster.formed, cluster.units, cluster.facts("probe/0"), cluster.shared, cluster.request_turn("x"),
-            cluster.turn_reason,
+            cluster.formed, cluster.units, cluster.facts("probe/0"), cluster.shared, cluster.acquire_lock("x"),
+            cluster.lock_reason,
         )  # fmt: skip
 
     assert model.run(0, look, formed=False) == (False, ["probe/0"], {}, {}, False, None)
@@ -159,7 +159,7 @@ def test_a_unit_that_was_not_met_yet_is_not_gone(model):
     assert model.run(2, lambda cluster: cluster.gone(["probe/0", "probe/1"])) == ["probe/1"]
 
 
-# The turn
+# The lock
 
 
 def test_the_leader_gives_itself_the_turn_at_once(model):
@@ -172,7 +172,7 @@ def test_another_unit_waits_for_the_leader(model):
     assert not model.run(1, request)
     model.run(0, grant)
     assert model.run(1, request)
-    assert model.run(1, lambda cluster: cluster.turn_reason) == "restart"
+    assert model.run(1, lambda cluster: cluster.lock_reason) == "restart"
 
 
 def test_the_next_one_waits_until_the_first_has_released(model):
@@ -191,7 +191,7 @@ def test_the_next_one_waits_until_the_first_has_released(model):
     assert model.run(0, holder) is None
 
 
-def test_a_holder_that_is_down_keeps_the_turn(model):
+def test_a_holder_that_is_down_keeps_the_lock(model):
     model.run(1, request)
     model.run(0, grant)
     for _ in range(3):
@@ -200,7 +200,7 @@ def test_a_holder_that_is_down_keeps_the_turn(model):
     assert model.run(1, request)
 
 
-def test_a_holder_that_is_gone_from_the_model_loses_the_turn(model):
+def test_a_holder_that_is_gone_from_the_model_loses_the_lock(model):
     model.run(1, request)
     model.run(0, grant)
     model.run(2, request)
@@ -209,7 +209,7 @@ def test_a_holder_that_is_gone_from_the_model_loses_the_turn(model):
     assert model.run(2, request)
 
 
-def test_a_new_leader_that_has_not_met_the_holder_leaves_it_the_turn(model):
+def test_a_new_leader_that_has_not_met_the_holder_leaves_it_the_lock(model):
     model.run(1, request)
     model.run(0, grant)
     model.units[3] = {}
@@ -234,7 +234,7 @@ def test_an_old_grant_is_no_answer_to_a_new_request(model):
     model.run(0, grant)
     model.run(2, request)
     model.run(1, release)
-    # While unit 1 asks anew, the leader, which has not seen that yet, gives unit 2 the turn.
+    # While unit 1 asks anew, the leader, which has not seen that yet, gives unit 2 the lock.
     before = dict(model.units[1])
     assert not model.run(1, request)
     again, model.units[1] = model.units[1], before
@@ -269,14 +269,14 @@ class Service:
 
 
 def restart(service):
-    return lambda cluster: cluster.restart_in_turn(service, lambda: service.serves, "it to answer")
+    return lambda cluster: cluster.rolling_restart(service, lambda: service.serves, "it to answer")
 
 
 def test_one_restarts_while_the_others_wait_for_it(model):
     first, second = Service(), Service()
     first.serves = False
     assert model.run(0, restart(first)) == [ops.WaitingStatus("for it to answer after its restart")]
-    waits = ops.MaintenanceStatus("waiting for its turn to restart, after probe/0")
+    waits = ops.MaintenanceStatus("waiting to restart: one unit at a time, probe/0 is first")
     assert (model.run(1, restart(second)), second.restarts) == ([waits], 0)
     first.serves = True
     assert model.run(0, restart(first)) == []
@@ -286,7 +286,7 @@ def test_one_restarts_while_the_others_wait_for_it(model):
 
 def test_who_waits_for_the_leader_says_so(model):
     waits = model.run(1, restart(Service()))
-    assert waits == [ops.MaintenanceStatus("waiting for its turn to restart, after the leader gives it")]
+    assert waits == [ops.MaintenanceStatus("waiting to restart: one unit at a time, the leader is first")]
 
 
 def test_what_is_not_outdated_is_left_alone(model):
@@ -317,10 +317,10 @@ def test_at_most_one_unit_interrupts_its_service_whatever_the_order(steps):
             interrupted.discard(number)
             model.leader = min(model.units) if model.leader == number else model.leader
         assert len(interrupted) <= 1
-    _everybody_gets_the_turn(model, interrupted)
+    _everybody_gets_the_lock(model, interrupted)
 
 
-def _everybody_gets_the_turn(model, interrupted):
+def _everybody_gets_the_lock(model, interrupted):
     """Each unit that is left is served in the end."""
     waiting = set(model.units)
     for _ in range(2 * len(model.units) + 1):

@@ -149,7 +149,7 @@ class Probe(ops.CharmBase):
         framework.observe(self.on.update_status, self._on_update_status)
 
     def _on_update_status(self, _):
-        self.cluster.grant_turn()
+        self.cluster.grant_lock()
         if self.upgrade.prepare():
             if not self.worker.runs:
                 self.worker.restart(self.releases)
@@ -558,7 +558,7 @@ def test_a_failed_upgrade_is_taken_back(make):
     assert (model.plan["phase"], model.words(1)) == ("", [])
 
 
-def test_a_unit_that_is_sick_either_way_keeps_its_turn_and_says_so(make):
+def test_a_unit_that_is_sick_either_way_keeps_the_lock_and_says_so(make):
     model = make()
     model.workers[1].sick_with = {NEW, OLD}
     model.workers[1].ask = lambda: "" if not model.interrupted[1:] else "500"
@@ -626,7 +626,7 @@ def test_a_unit_that_is_down_holds_the_upgrade_and_is_named(make):
     assert model.running == [NEW] * 2
 
 
-def test_a_holder_that_dies_in_its_turn_is_waited_for_and_one_that_is_removed_is_not(make):
+def test_a_holder_that_dies_with_the_lock_is_waited_for_and_one_that_is_removed_is_not(make):
     model = make()
     model.upgrade()
     model.play_until(lambda: model.app_data.get("turn-holder") == '"probe/1"')

@@ -1,4 +1,4 @@
-"""The charm between Juju and the machine: what it asks for, whose turn it is, its status, volumes and keys."""
+"""The charm between Juju and the machine: what it asks for, who has the lock, its status, volumes and keys."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The charm between Juju and the machine: what it asks for, what it makes once, whose turn it is, its status."""
+"""The charm between Juju and the machine: what it asks for, what it makes once, who has the lock, its status."""
 
 import dataclasses
 import json
@@ -283,7 +283,7 @@ def test_a_refresh_moves_the_port_from_one_daemon_to_its_front_after_the_other(r
     model = refreshed
     model.held = {0}
     model.run(1, model.on.upgrade_charm())
-    # Not its turn yet: it serves as before, and the gateway goes on asking it there.
+    # It does not have the lock yet: it serves as before, and the gateway goes on asking it there.
     assert model.machines[1].rgw.serves
     assert FRONT not in model.machines[1].enabled
     assert "takes_proxied" not in model.unit_data[1]
@@ -311,7 +311,7 @@ def test_a_refresh_moves_the_port_from_one_daemon_to_its_front_after_the_other(r
 
 
 def test_a_refresh_goes_on_after_a_power_loss(refreshed):
-    """The daemon starts with what is on the disk: with the port of the new version, before the unit has its turn."""
+    """The daemon starts with what is on the disk: with the port of the new version, before the unit has the lock."""
     model = refreshed
     model.held = {0}
     model.run(1, model.on.upgrade_charm())
@@ -443,7 +443,7 @@ def test_a_user_is_taken_up_when_the_daemon_runs_with_it(deploy, keystone, monke
     known = secret(model, secret_id)
     model.secrets = model.secrets - {known} | {dataclasses.replace(known, latest_content=newest)}
     with monkeypatch.context() as patched:
-        patched.setattr("openinfra_charm.model.cluster.Cluster.request_turn", lambda *_: False)
+        patched.setattr("openinfra_charm.model.cluster.Cluster.acquire_lock", lambda *_: False)
         model.update_status()
     assert model.machines[0].rgw.options["rgw_keystone_admin_user"] == "ceph-rgw"
     assert secret(model, secret_id).tracked_content["username"] == "ceph-rgw"

@@ -281,7 +281,7 @@ def test_a_unit_waits_with_its_restart_while_another_is_down(three):
     assert three.statuses[0].message.startswith("to restart ceph-mon@machine-0")
 
 
-def test_only_the_holder_of_the_turn_restarts(three):
+def test_only_the_holder_of_the_lock_restarts(three):
     three.run(1, three.on.update_status())
     three.ceph.recovers = False
     three.config |= {"osd-benchmark": False}

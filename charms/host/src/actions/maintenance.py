@@ -1,4 +1,4 @@
-"""Hold the turn for work by hand."""
+"""Hold the lock for work by hand."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def _outcome(charm: HostCharm) -> Outcome:
     state = request.state if request else "left"
     words = {
         "entered": f"{unit} is in maintenance: no other machine stops until it leaves",
-        "waiting": f"{unit} waits for its turn: do not begin before its status says maintenance",
+        "waiting": f"{unit} waits for the lock: do not begin before its status says maintenance",
         "failed": f"{unit} could not go on: {request.reason if request else ''}",
-        "verifying": "waiting until all applications are healthy, then the turn goes on",
+        "verifying": "waiting until all applications are healthy, then the lock passes on",
         "left": f"{unit} is not in maintenance any more",
     }
     return Outcome(summary=words[state], result={"state": state})

@@ -68,7 +68,7 @@ def require_owner(charm: HostCharm) -> None:
 
 
 def require_no_request(charm: HostCharm, *units: str) -> None:
-    """Refuse while one of the units wants or has its turn already.
+    """Refuse while one of the units wants or has the lock already.
 
     Raises:
         ActionError: One does, or this unit does not know its peers yet.

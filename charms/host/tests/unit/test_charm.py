@@ -172,7 +172,7 @@ def test_a_unit_that_stands_by_can_still_lead(model):
         ("maintenance", {"mode": "enter"}),
     ],
 )
-def test_a_unit_that_stands_by_does_not_take_the_turn(model, action, params):
+def test_a_unit_that_stands_by_does_not_take_the_lock(model, action, params):
     share_machine(model, 0, 1)
     with pytest.raises(ActionFailed, match="host/0 manages this machine: run the action there"):
         model.action(1, action, **params)

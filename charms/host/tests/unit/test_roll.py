@@ -219,7 +219,7 @@ def test_nothing_to_decide(model, action):
         model.action(0, action)
 
 
-def test_an_upgrade_is_a_job_under_the_turn(model, jobs_run):
+def test_an_upgrade_is_a_job_under_the_lock(model, jobs_run):
     model.action(1, "upgrade-packages", all_units=False, reboot=False)
     assert holder(model) == "host/1"
     assert model.statuses[1] == ops.MaintenanceStatus("upgrade-1: ")
@@ -231,7 +231,7 @@ def test_an_upgrade_is_a_job_under_the_turn(model, jobs_run):
     assert model.statuses[1] == ops.ActiveStatus()
 
 
-def test_an_upgrade_may_end_with_a_restart_in_the_same_turn(model, jobs_run):
+def test_an_upgrade_may_end_with_a_restart_under_the_same_lock(model, jobs_run):
     model.action(1, "upgrade-packages", all_units=False, reboot=True)
     finish_job(model, 1)
     model.machines[1].leave_check("safe-to-stop", "ceph", "one OSD is down")
@@ -283,7 +283,7 @@ def test_an_interrupted_upgrade_is_started_again(model, jobs_run):
     assert machine.services["host-job-upgrade-1.service"] == "active"
 
 
-def test_maintenance_holds_the_turn(model):
+def test_maintenance_holds_the_lock(model):
     model.action(1, "maintenance", mode="enter")
     assert model.statuses[1] == ops.MaintenanceStatus(
         "in maintenance: juju run host/1 maintenance mode=leave"
@@ -298,9 +298,9 @@ def test_maintenance_is_entered_at_once_where_the_turn_is_free(model):
     assert model.action(0, "maintenance", mode="enter").startswith("host/0 is in maintenance")
 
 
-def test_maintenance_waits_for_its_turn(model):
+def test_maintenance_waits_for_the_lock(model):
     model.action(0, "maintenance", mode="enter")
-    assert "waits for its turn" in model.action(1, "maintenance", mode="enter")
+    assert "waits for the lock" in model.action(1, "maintenance", mode="enter")
     assert model.statuses[1] == ops.WaitingStatus("maintenance waits for host/0")
     assert model.action(1, "maintenance", mode="leave") == "host/1 is not in maintenance any more"
     assert holder(model) == "host/0"

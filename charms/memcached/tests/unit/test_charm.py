@@ -1,4 +1,4 @@
-"""The charm between Juju and the machine: the ring, whose turn it is, the status, the actions."""
+"""The charm between Juju and the machine: the ring, who has the lock, the status, the actions."""
 
 import json
 
@@ -82,7 +82,9 @@ def test_a_unit_waits_while_another_one_does_not_answer(deploy):
     model.configure(threads=2)
     assert restarts(model) == [1, 0]
     assert model.statuses[0] == ops.WaitingStatus("for memcached to answer after its restart")
-    assert model.statuses[1] == ops.MaintenanceStatus("waiting for its turn to restart, after memcached/0")
+    assert model.statuses[1] == ops.MaintenanceStatus(
+        "waiting to restart: one unit at a time, memcached/0 is first"
+    )
     model.machines[0].sleep(100)
     model.run(0, model.on.update_status())
     assert restarts(model) == [1, 1]

@@ -10,7 +10,7 @@ In a charm, with an endpoint `certificates` (interface `tls-certificates`):
     if not self.tls.ready:
         return self._missing.append(ops.WaitingStatus(self.tls.problem(relation)))
     service = Service(unit="mariadb.service", inputs=(configuration, *self.tls.inputs))
-    ...                                    # reload or restart what is outdated, when it is this unit's turn
+    ...                                    # reload or restart what is outdated, when this unit has the lock
     if not self.services.outdated([service]):
         self.tls.acknowledge(relation, self.unit)
 

@@ -1,4 +1,4 @@
-"""What the units of an application tell each other, and whose turn it is to interrupt its service.
+"""What the units of an application tell each other, and which of them may interrupt its service.
 
 Everything lives in the peer relation: a unit's own facts in its unit data, the application's in the
 application data, which the leader writes. Values are JSON.
@@ -18,6 +18,7 @@ from openinfra_charm.model import databag
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+# Under these names an application of any version finds it.
 _WANTED = "turn-wanted"
 _NUMBER = "turn-number"
 _HOLDER = "turn-holder"
@@ -125,32 +126,32 @@ class Cluster:
         if self._relation is not None:
             _encode(self._relation.data[self._application], facts)
 
-    # The turn: at most one unit of the application interrupts its service at a time. A unit asks in its own data
+    # The lock: at most one unit of the application interrupts its service at a time. A unit asks in its own data
     # with a reason and a number, new for each request; the leader names the holder and the request's number in the
     # application's data; the holder takes its request back when it is healthy again. The number keeps a unit that
     # asks anew from taking an old grant, which the leader may just be giving to another unit, for its answer. A holder
-    # that is gone from the model loses the turn, one that is down keeps it: as long as nobody knows how it is, nobody
+    # that is gone from the model loses the lock, one that is down keeps it: as long as nobody knows how it is, nobody
     # else may stop.
 
     @property
-    def turn_holder(self) -> str | None:
-        """The unit whose turn it is, if any."""
+    def lock_holder(self) -> str | None:
+        """The unit that has the lock, if any."""
         return self.shared.get(_HOLDER)
 
     @property
-    def turn_reason(self) -> str | None:
-        """Why this unit has asked for the turn, if it has."""
+    def lock_reason(self) -> str | None:
+        """Why this unit has asked for the lock, if it has."""
         return self.facts(self._unit.name).get(_WANTED)
 
-    def request_turn(self, reason: str) -> bool:
+    def acquire_lock(self, reason: str) -> bool:
         """Ask to interrupt this unit's service; return whether it may do so now."""
-        if self.turn_reason is None:
+        if self.lock_reason is None:
             number = self.facts(self._unit.name).get(_NUMBER, 0) + 1
             self.publish(**{_WANTED: reason, _NUMBER: number})
-        self.grant_turn()
-        return self._holds_turn(self._unit.name)
+        self.grant_lock()
+        return self._holds_lock(self._unit.name)
 
-    def restart_in_turn(
+    def rolling_restart(
         self, service: Restartable, wait_until_ready: Callable[[], bool], what: str
     ) -> list[ops.StatusBase]:
         """Restart what runs with an older configuration when no other unit is at it; return what is to be waited for.
@@ -161,33 +162,33 @@ class Cluster:
             what: What is waited for, in words: `memcached to answer`.
         """
         if service.outdated():
-            if not self.request_turn("restart"):
-                return [self.waits_for_turn("restart")]
+            if not self.acquire_lock("restart"):
+                return [self.waits_for_lock("restart")]
             service.restart()
-        if self.turn_reason:
+        if self.lock_reason:
             if not wait_until_ready():
                 return [ops.WaitingStatus(f"for {what} after its restart")]
-            self.release_turn()
+            self.release_lock()
         return []
 
-    def waits_for_turn(self, to: str) -> ops.StatusBase:
-        """Return what a unit says that has asked for the turn `to` do something, and does not have it yet."""
+    def waits_for_lock(self, to: str) -> ops.StatusBase:
+        """Return what a unit says that has asked for the lock `to` do something, and does not have it yet."""
         return ops.MaintenanceStatus(
-            f"waiting for its turn to {to}, after {self.turn_holder or 'the leader gives it'}"
+            f"waiting to {to}: one unit at a time, {self.lock_holder or 'the leader'} is first"
         )
 
-    def release_turn(self) -> None:
+    def release_lock(self) -> None:
         """Say that this unit serves again."""
-        if self.turn_reason is not None:
+        if self.lock_reason is not None:
             self.publish(**{_WANTED: None})
-            self.grant_turn()
+            self.grant_lock()
 
-    def grant_turn(self) -> None:
-        """As the leader, pass the turn on when it is free; call this in every reconcile."""
+    def grant_lock(self) -> None:
+        """As the leader, pass the lock on when it is free; call this in every reconcile."""
         if not self._unit.is_leader() or self._relation is None:
             return
-        holder = self.turn_holder
-        if holder and (self._holds_turn(holder) or (holder not in self.units and not self.gone([holder]))):
+        holder = self.lock_holder
+        if holder and (self._holds_lock(holder) or (holder not in self.units and not self.gone([holder]))):
             return
         waiting = [unit for unit in self._who_may_ask(holder) if _WANTED in self.facts(unit)]
         successor = waiting[0] if waiting else None
@@ -197,13 +198,13 @@ class Cluster:
     def _who_may_ask(self, holder: str | None) -> Iterable[str]:
         """Return the units whose requests may be new.
 
-        While nobody has the turn, a hook that is about another unit brings that unit's request at most; as there are
+        While nobody has the lock, a hook that is about another unit brings that unit's request at most; as there are
         many such hooks when many units meet, they read no other unit's data.
         """
         other = ops.JujuContext.from_environ().remote_unit_name
         return self.units if holder or not other else [self._unit.name, other]
 
-    def _holds_turn(self, unit: str) -> bool:
+    def _holds_lock(self, unit: str) -> bool:
         """Return whether what the leader has granted is the request that the unit has now."""
         facts, shared = self.facts(unit), self.shared
         granted = (shared.get(_HOLDER), shared.get(_GRANTED))

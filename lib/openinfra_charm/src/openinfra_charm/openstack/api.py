@@ -4,7 +4,7 @@
     api.install()                   # the user and the folders
     api.render(workers=2)
     api.apply(tree.name, configuration)    # starts it; one that runs with something else is left for `outdated`
-    if api.outdated(tree.name, configuration) and cluster.request_turn("restart"):
+    if api.outdated(tree.name, configuration) and cluster.acquire_lock("restart"):
         api.restart(tree.name, configuration)
 
 systemd holds the socket: while the process restarts, or when it was killed, requests wait for the next one and are not

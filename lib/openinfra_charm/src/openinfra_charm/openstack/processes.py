@@ -43,13 +43,13 @@ class Processes:
             self._machine.reload_systemd()
 
     def apply(self, *inputs: str) -> None:
-        """Have them run, and those restart that take no turn and run with something else than `inputs`."""
+        """Have them run, and those restart that need no lock and run with something else than `inputs`."""
         self._services.ensure_running([self._service(unit, inputs) for unit in self._processes])
         for service in self._outdated(inputs, in_turn=False):
             self._services.restart(service)
 
     def outdated(self, *inputs: str) -> bool:
-        """Return whether one of those that take turns runs with something else than this."""
+        """Return whether one of those that need the lock runs with something else than this."""
         return bool(self._outdated(inputs, in_turn=True))
 
     def restart(self, *inputs: str) -> None:

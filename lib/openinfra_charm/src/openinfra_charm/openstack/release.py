@@ -26,7 +26,7 @@ What a charm has to bring
           # Not `once`: whether it has been done is what `is_built` says. After a failure the next hook tries again.
           job = self.jobs.start("openinfra_charm.openstack.build_release", **wanted.arguments)    # progress: show-job, status
           return
-      releases.switch(wanted.tree)     # when it is this unit's turn; services restart afterwards
+      releases.switch(wanted.tree)     # when this unit has the lock; services restart afterwards
       releases.prune()                 # while no job builds
 
   `releases.current.name` belongs among the inputs of the `Service`s that run it. The programs of packages, started as

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from openinfra_charm.openstack.spec import Spec
 
 RESTART = "restart"
-"""Why a unit has its turn; an upgrade has reasons of its own."""
+"""Why a unit has the lock; an upgrade has reasons of its own."""
 HOOK_SECONDS = 45
 """How long a hook may wait, for an API that it has started; the next one goes on from there."""
 
@@ -149,8 +149,8 @@ class Service(ops.Object):
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
-        # A unit that cannot go on must not keep the others from their turns.
-        self.cluster.grant_turn()
+        # A unit that cannot go on must not keep the lock from the others.
+        self.cluster.grant_lock()
         settings, options = self.settings, self.options
         leftovers.occupy(self.machine, self.unit.name, self.workload.footprint)
         self.workload.install()
@@ -167,7 +167,7 @@ class Service(ops.Object):
             return
         if self.workload.api.paused:
             self.workload.stop()
-            self.cluster.release_turn()
+            self.cluster.release_lock()
             return
         started = self.workload.apply() or self._restart_outdated()
         self.workload.tls.acknowledge(self.entrance.certificates, self.unit)
@@ -277,8 +277,8 @@ class Service(ops.Object):
         """Restart what runs with something older, one unit of the application at a time; return whether it was."""
         if self.upgrade.switching or not self.workload.outdated():
             return False
-        if not self.cluster.request_turn(RESTART):
-            self.missing.append(self.cluster.waits_for_turn("restart"))
+        if not self.cluster.acquire_lock(RESTART):
+            self.missing.append(self.cluster.waits_for_lock("restart"))
             return False
         self.workload.restart()
         return True
@@ -286,8 +286,8 @@ class Service(ops.Object):
     def _publish(self, options: Options) -> None:
         """Publish that what runs is the newest: for the gateway, the units that wait, and who has given new credentials."""
         self.entrance.offer()
-        if self.cluster.turn_reason == RESTART:
-            self.cluster.release_turn()
+        if self.cluster.lock_reason == RESTART:
+            self.cluster.release_lock()
         for need, relation in self._related():
             if relation and relation.active:
                 need.use(relation, self._requirer(options))

@@ -7,7 +7,7 @@ An upgrade has these phases; the service stays up, as units interrupt it one by 
 
     build      every unit builds a tree of the new release beside the old one; nothing has changed yet
     expand     one unit adds to the database's schema what the new code needs; the old code works with it too
-    switch     the units switch, each in its turn and with a health check; one that fails takes its old tree back, and
+    switch     the units switch, one by one and with a health check; one that fails takes its old tree back, and
                then no other switches until the operator has spoken
     switched   all run the new release; `rollback-release` is the way back: the units switch back one by one
     contract   after `finish-upgrade`: one unit removes what only the old code needs; there is no way back but a backup
@@ -28,8 +28,8 @@ What it needs, besides what `openinfra_charm.openstack.release` says (`openinfra
       upgrade.advance()              # when the service is started, also where it does not serve: that is what the
                                      # way back is for. Switches, changes the schema, leads
 
-  and `upgrade.statuses()` among the statuses. While `upgrade.switching`, nothing else restarts the service. A turn that is
-  taken for `release` is not the charm's to give back: it looks at `cluster.turn_reason`.
+  and `upgrade.statuses()` among the statuses. While `upgrade.switching`, nothing else restarts the service. The lock that is
+  taken for `release` is not the charm's to give back: it looks at `cluster.lock_reason`.
 
 The first schema is made by the charm itself, with the tree in `current`.
 """
@@ -75,7 +75,7 @@ JOB_SECONDS = 30
 """How long a hook waits for a job: most are through by then, and no event tells of a job's end."""
 HEALTH_SECONDS = 35
 """How long a service may take until it serves with another tree."""
-_TURN = "release"
+_LOCK = "release"
 _FACT = "release"
 _PAUSE = 1
 _MAX_STEPS = 12
@@ -310,7 +310,7 @@ class Upgrade:
             self.advance()
 
     def _switch(self) -> None:
-        """Have this unit run the tree that it shall run, in its turn."""
+        """Have this unit run the tree that it shall run, when it has the lock."""
         if switch := self._read_switch():
             self._go_on(switch)
             return
@@ -325,8 +325,8 @@ class Upgrade:
             return
         if self._why_no_switch(plan):
             return
-        if not self._cluster.request_turn(_TURN):
-            self._waits.append(self._cluster.waits_for_turn(f"run {tree}"))
+        if not self._cluster.acquire_lock(_LOCK):
+            self._waits.append(self._cluster.waits_for_lock(f"run {tree}"))
             return
         switch = _Switch(tree=tree, old=current.name)
         self._write_switch(switch)
@@ -342,8 +342,8 @@ class Upgrade:
 
     def _go_on(self, switch: _Switch) -> None:
         """Go on with a switch, which may have been interrupted anywhere."""
-        # The service is interrupted already, so this does not wait for the turn; but no other unit shall get it now.
-        self._cluster.request_turn(_TURN)
+        # The service is interrupted already, so this does not wait for the lock; but no other unit shall get it now.
+        self._cluster.acquire_lock(_LOCK)
         if switch.failed:
             self._publish(failed=switch.failed, attempt=switch.attempt, reason=switch.reason)
         self._releases.switch(switch.tree)
@@ -390,8 +390,8 @@ class Upgrade:
 
     def _confirm(self, name: str) -> None:
         """Say that this unit serves with the release."""
-        if self._cluster.turn_reason == _TURN:
-            self._cluster.release_turn()
+        if self._cluster.lock_reason == _LOCK:
+            self._cluster.release_lock()
         if self.standing(self._me).runs == name:
             return
         if why := self._operations.health():
