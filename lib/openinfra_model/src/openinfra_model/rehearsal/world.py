@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import openinfra_charm
 from openinfra_charm.daemon import job as jobs
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.machine import Result, use
@@ -416,13 +417,17 @@ class World:
                 twin.join(self.machines[machine], _address(int(machine)))
 
     def _python(self, machine: MemoryMachine, arguments: Sequence[str]) -> Result:
-        """Run a Python program of a charm, as the checks that it left on the machine do."""
-        path = Path(arguments[0])
-        code = next(code for code in self.stage.codes.values() if path.is_relative_to(code.directory))
-        told = io.StringIO()
-        with code.active(), use(machine), contextlib.redirect_stdout(told):
-            exit_code = importlib.import_module(path.stem).main(*arguments[1:])
-        return Result(code=exit_code, stdout=told.getvalue(), stderr="")
+        """Run a Python program of a charm, or one that all share, as the checks that it left on the machine do."""
+        path, shared = Path(arguments[0]), Path(openinfra_charm.__file__).parents[1]
+        if path.is_relative_to(shared):
+            name, code = ".".join(path.relative_to(shared).with_suffix("").parts), contextlib.nullcontext()
+        else:
+            codes = self.stage.codes.values()
+            name, code = path.stem, next(one for one in codes if path.is_relative_to(one.directory)).active()
+        said = io.StringIO()
+        with code, use(machine), contextlib.redirect_stdout(said):
+            exit_code = importlib.import_module(name).main(*arguments[1:])
+        return Result(code=exit_code, stdout=said.getvalue(), stderr="")
 
     # Time
 
