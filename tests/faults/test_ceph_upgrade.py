@@ -34,6 +34,7 @@ ERRORS = {"AUTH_INSECURE_SERVICE_KEY_TYPE", "AUTH_INSECURE_SERVICE_TICKETS"}
 """What a version that has keys of a newer type calls those that the cluster's own daemons had before: they are replaced."""
 RELEASES = {19: "squid", 20: "tentacle"}
 UPGRADE_SECONDS = 900
+USED_SECONDS = 60
 GAP_SECONDS = 10
 """How long a client may wait for one write while daemons are restarted."""
 LOOK = """\
@@ -142,6 +143,10 @@ def test_the_older_type_goes_when_nobody_has_it_any_more(site, versions):
     )
     site.run(site.leader("ceph"), "rotate-key", **{"entity": "client.admin", "key-type": "aes256k"})
     site.settle()
+    limit = time.monotonic() + USED_SECONDS
+    while "client.admin" in _old_keys(site):
+        assert time.monotonic() < limit, "nobody has used the administrator's new key"
+        time.sleep(1)
     site.run("ceph/1", "set-allowed-ciphers", ciphers="aes256k")
     for unit in site.units("ceph"):
         site.poke(unit)

@@ -287,6 +287,9 @@ def test_the_older_type_goes_when_nobody_has_a_key_of_it(upgraded):
     words = upgraded.refuse(0, "set-allowed-ciphers", ciphers="aes256k")
     assert words.startswith("client.admin would be locked out, with keys of the type aes: rotate-key")
     upgraded.action(0, "rotate-key", entity="client.admin", key_type="aes256k")
+    assert "client.admin: the new key is not in use yet; try again" in upgraded.refuse(
+        1, "set-allowed-ciphers", ciphers="aes256k"
+    )
     upgraded.settle()
     assert upgraded.action(1, "set-allowed-ciphers", ciphers="aes256k")["summary"] == (
         "the cluster takes keys of the type aes256k"
