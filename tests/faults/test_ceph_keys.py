@@ -5,51 +5,24 @@ It has a model of its own: other versions cannot be installed beside.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from tests import models
-from tests.integration.conftest import ROOT
-from tests.integration.site import Site, load
-
-MODEL = "ceph-keys"
-SOURCE = os.environ.get(
-    "OPENINFRA_CEPH_SOURCE", "deb [check-valid-until=no] http://deb.debian.org/debian testing main"
-)
-OPTIONS = {
-    "osd-devices": "file:5G",
-    "osd-memory-target": "896M",
-    "osd-pool-default-pg-num": 8,
-    "osd-benchmark": False,
-    "source": SOURCE,
-}
+from tests.faults import ceph_alone
+from tests.faults.ceph_alone import old_keys
+from tests.integration.site import load
 
 
 @pytest.fixture(scope="module")
 def site(request):
     """Three machines with an OSD each."""
-    juju = request.config.getoption("--juju")
-    subprocess.run([ROOT / "openinfra", "pack", "ceph"], check=True)
-    with models.model(MODEL, juju) as model:
-        site = Site(model, Path(request.config.getoption("--lxd-dir")))
-        archive = ROOT / "build/openinfra-ceph.charm"
-        model.deploy(archive, "ceph", num_units=3, base="ubuntu@24.04", config=OPTIONS)
-        site.settle(900)
+    source = ceph_alone.SOURCE
+    with ceph_alone.deployed(request, "ceph-keys", seconds=900, osd_devices="file:5G", source=source) as site:
         if "auth_allowed_ciphers" not in site.ceph("ceph/0", "mon dump"):
-            pytest.skip(f"NOT RUN: Ceph from {SOURCE} knows keys of one type")
-        site.run("ceph/0", "create-pool", name="probe", app_name="test")
-        site.wait_for_health("ceph/0")
+            pytest.skip(f"NOT RUN: Ceph from {source} knows keys of one type")
+        ceph_alone.make_pool(site)
         yield site
-
-
-def old_keys(site) -> set[str]:
-    """Who has a key of the older type, which is the first number in it."""
-    entries = site.ceph("ceph/0", "auth ls")["auth_dump"]
-    return {entry["entity"] for entry in entries if entry["key"].startswith("AQ")}
 
 
 def insecure(site) -> list[str]:

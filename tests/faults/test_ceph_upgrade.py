@@ -6,30 +6,16 @@ It has a model of its own: there is no way back from it.
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests import models
-from tests.integration.conftest import ROOT
-from tests.integration.site import Site, load
+from tests.faults import ceph_alone
+from tests.faults.ceph_alone import SOURCE, old_keys
+from tests.integration.site import load
 
-MODEL = "ceph-upgrade"
-SOURCE = os.environ.get(
-    "OPENINFRA_CEPH_SOURCE", "deb [check-valid-until=no] http://deb.debian.org/debian testing main"
-)
-"""Where the later version is. What a mirror has may have been there for long."""
-OPTIONS = {
-    "osd-devices": "file:6G",
-    "osd-memory-target": "896M",
-    "osd-pool-default-pg-num": 8,
-    "osd-benchmark": False,
-}
 ERRORS = {"AUTH_INSECURE_SERVICE_KEY_TYPE", "AUTH_INSECURE_SERVICE_TICKETS"}
 """What a version that has keys of a newer type calls those that the cluster's own daemons had before: they are replaced."""
 RELEASES = {19: "squid", 20: "tentacle"}
@@ -50,16 +36,9 @@ while :; do ceph --connect-timeout 5 versions -f json 2>/dev/null | tr -d '\\n' 
 @pytest.fixture(scope="module")
 def site(request):
     """Three machines with an OSD each."""
-    juju = request.config.getoption("--juju")
-    subprocess.run([ROOT / "openinfra", "pack", "ceph"], check=True)
-    with models.model(MODEL, juju) as model:
-        site = Site(model, Path(request.config.getoption("--lxd-dir")))
-        archive = ROOT / "build/openinfra-ceph.charm"
-        model.deploy(archive, "ceph", num_units=3, base="ubuntu@24.04", config=OPTIONS)
-        site.settle()
-        model.model_config({"update-status-hook-interval": "1m"})
-        site.run("ceph/0", "create-pool", name="probe", app_name="test")
-        site.wait_for_health("ceph/0")
+    with ceph_alone.deployed(request, "ceph-upgrade", osd_devices="file:6G") as site:
+        site.juju.model_config({"update-status-hook-interval": "1m"})
+        ceph_alone.make_pool(site)
         yield site
 
 
@@ -117,7 +96,7 @@ def test_the_cluster_s_own_daemons_have_keys_of_the_newer_type(site, versions):
     if "auth_allowed_ciphers" not in dump:
         pytest.skip("NOT RUN: this version of Ceph knows keys of one type")
     assert dump["auth_service_cipher"]["name"] == "aes256k"
-    assert _old_keys(site) == {"client.admin"}
+    assert old_keys(site) == {"client.admin"}
     keyring = "sed -n 's/.*key = //p' /var/lib/ceph/mon/ceph-*/keyring"
     assert len({site.shell(unit, f"sh -c {shlex.quote(keyring)}") for unit in site.units("ceph")}) == 1
     daemons = {f"mgr.{site.hostname_of(unit)}" for unit in site.units("ceph")} | {
@@ -132,7 +111,7 @@ def test_the_cluster_s_own_daemons_have_keys_of_the_newer_type(site, versions):
 def test_a_disk_is_added_to_it(site, versions):
     added = site.run("ceph/0", "add-disk", **{"osd-devices": "file:4G"})
     site.wait_for_health("ceph/0", besides=_insecure(site) - ERRORS)
-    assert _old_keys(site) <= {"client.admin"}, added
+    assert old_keys(site) <= {"client.admin"}, added
 
 
 def test_the_older_type_goes_when_nobody_has_it_any_more(site, versions):
@@ -144,7 +123,7 @@ def test_the_older_type_goes_when_nobody_has_it_any_more(site, versions):
     site.run(site.leader("ceph"), "rotate-key", **{"entity": "client.admin", "key-type": "aes256k"})
     site.settle()
     limit = time.monotonic() + USED_SECONDS
-    while "client.admin" in _old_keys(site):
+    while "client.admin" in old_keys(site):
         assert time.monotonic() < limit, "nobody has used the administrator's new key"
         time.sleep(1)
     site.run("ceph/1", "set-allowed-ciphers", ciphers="aes256k")
@@ -190,12 +169,6 @@ def _insecure(site) -> set[str]:
     """What the cluster says of keys of the older type."""
     checks = (site.ceph("ceph/2", "health") or {}).get("checks", {})
     return {name for name in checks if name.startswith("AUTH_")}
-
-
-def _old_keys(site) -> set[str]:
-    """Who has a key of the older type, which is the first number in it."""
-    entries = site.ceph("ceph/0", "auth ls")["auth_dump"]
-    return {entry["entity"] for entry in entries if entry["key"].startswith("AQ")}
 
 
 def _major(version: str) -> int:
