@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from openinfra_charm.daemon import render
 from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.openstack.sandbox import SANDBOX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -178,7 +179,8 @@ Backlog=1024
 WantedBy=sockets.target
 """
 
-_UNIT = """\
+_UNIT = (
+    """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
 Description=API of {application}
@@ -195,23 +197,6 @@ Group={user}
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
   --hook-master-start "unix_signal:15 gracefully_kill_them_all"
 TimeoutStopSec=30
-KillMode=mixed
-Restart=always
-RestartSec=1
-OOMScoreAdjust=-100
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths={lib}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictSUIDSGID=yes
-LockPersonality=yes
-CapabilityBoundingSet=
-
-[Install]
-WantedBy=multi-user.target
 """
+    + SANDBOX
+)

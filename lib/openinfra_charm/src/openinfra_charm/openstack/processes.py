@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from openinfra_charm.daemon import render
 from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Service, Services
+from openinfra_charm.openstack.sandbox import SANDBOX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -106,7 +107,8 @@ def _path(unit: str) -> str:
     return f"/etc/systemd/system/{unit}"
 
 
-_UNIT = """\
+_UNIT = (
+    """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
 Description={name} of {application}
@@ -119,23 +121,6 @@ User={application}
 Group={application}
 {environment}ExecStart={command}
 TimeoutStopSec={stop_seconds}
-KillMode=mixed
-Restart=always
-RestartSec=1
-OOMScoreAdjust=-100
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths={lib}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictSUIDSGID=yes
-LockPersonality=yes
-CapabilityBoundingSet=
-
-[Install]
-WantedBy=multi-user.target
 """
+    + SANDBOX
+)
