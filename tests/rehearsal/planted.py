@@ -131,7 +131,7 @@ PLANTED = (
         "            self._cluster.release_lock()", "            pass", "converges software done same-files", RESTART,
     ),
     _planted(
-        "a peer that has said nothing yet", f"{CEPH}/members.py",
+        "a peer that has said nothing yet", f"{LIB}/model/cluster.py",
         "return (unit for unit in self._cluster.units if unit in self)", "return iter(self._cluster.units)", "no-traceback",
     ),
     _planted(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ops
 
+from openinfra_charm.model.cluster import Published
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from openinfra_charm.model.addresses import Addresses
     from openinfra_charm.model.cluster import Cluster
@@ -45,26 +46,11 @@ class Member:
         )
 
 
-class Members(Mapping[str, Member]):
-    """The units that have said where they are, by name and in the order of their numbers.
-
-    A unit's facts are read when they are asked for: most hooks of a large application need few of them.
-    """
+class Members(Published[Member]):
+    """The units that have published where they are."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    def __getitem__(self, unit: str) -> Member:
-        facts = self._cluster.facts(unit)
-        if "hostname" not in facts:
-            raise KeyError(unit)
-        return Member.parse(unit, facts)
-
-    def __iter__(self) -> Iterator[str]:
-        return (unit for unit in self._cluster.units if unit in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+        super().__init__(cluster, Member.parse, mark="hostname")
 
 
 def publish(

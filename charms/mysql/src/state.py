@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.model.cluster import Published
 from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from openinfra_charm.model.addresses import Place
     from openinfra_charm.model.cluster import Cluster
@@ -125,10 +125,8 @@ class Member:
         )
 
 
-class Members(Mapping[str, Member]):
-    """The units that have published where they are, by name and in the order of their numbers.
-
-    What the leader has recorded of the cluster is here, too.
+class Members(Published[Member]):
+    """The units that have published where they are, and what the leader has recorded of the cluster.
 
     Args:
         cluster: The peer relation.
@@ -136,20 +134,8 @@ class Members(Mapping[str, Member]):
     """
 
     def __init__(self, cluster: Cluster, unit: str) -> None:
-        self._cluster = cluster
+        super().__init__(cluster, Member.parse, mark="cluster_address")
         self.unit = unit
-
-    def __getitem__(self, unit: str) -> Member:
-        facts = self._cluster.facts(unit)
-        if "cluster_address" not in facts:
-            raise KeyError(unit)
-        return Member.parse(unit, facts)
-
-    def __iter__(self) -> Iterator[str]:
-        return (unit for unit in self._cluster.units if unit in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
     @property
     def me(self) -> Member:

@@ -7,8 +7,9 @@ application data, which the leader writes. Values are JSON.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import ops
 import ops.hookcmds
@@ -16,7 +17,9 @@ import ops.hookcmds
 from openinfra_charm.model import databag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
+
+MemberT = TypeVar("MemberT")
 
 # Under these names an application of any version finds it.
 _WANTED = "turn-wanted"
@@ -209,6 +212,37 @@ class Cluster:
         facts, shared = self.facts(unit), self.shared
         granted = (shared.get(_HOLDER), shared.get(_GRANTED))
         return _WANTED in facts and granted == (unit, facts[_NUMBER])
+
+
+class Published(Mapping[str, MemberT]):
+    """The units that have published what makes them members, by name and in the order of their numbers.
+
+    A unit's facts are read when they are asked for: most hooks of a large application need few of them.
+
+    Args:
+        cluster: The peer relation.
+        parse: Reads what a unit, which is named, has published.
+        mark: The fact without which a unit is no member yet.
+    """
+
+    def __init__(
+        self, cluster: Cluster, parse: Callable[[str, Mapping[str, Any]], MemberT], *, mark: str
+    ) -> None:
+        self._cluster = cluster
+        self._parse = parse
+        self._mark = mark
+
+    def __getitem__(self, unit: str) -> MemberT:
+        facts = self._cluster.facts(unit)
+        if self._mark not in facts:
+            raise KeyError(unit)
+        return self._parse(unit, facts)
+
+    def __iter__(self) -> Iterator[str]:
+        return (unit for unit in self._cluster.units if unit in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def unit_number(unit: str) -> int:
