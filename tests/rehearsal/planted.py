@@ -134,6 +134,11 @@ PLANTED = (
         "a peer that has said nothing yet", f"{LIB}/model/cluster.py",
         "return (unit for unit in self._cluster.units if unit in self)", "return iter(self._cluster.units)", "no-traceback",
     ),
+    _in_bundle(
+        "nobody looks again whether the software serves", f"{LIB}/model/retry.py",
+        "        next_hook.ask(self._machine, self._unit, self._timer(text), after=pause)", "        pass", "prompt",
+        deployed_only=True,
+    ),
     _planted(
         "an owner that stays", f"{HOST}/charm.py",
         "            registry.disclaim(self.machine, _BASELINE, self.unit.name)\n", "", "leaves-nothing",

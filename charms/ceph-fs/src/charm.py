@@ -14,6 +14,7 @@ from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from state import Config, Settings, State
 
 RESTART_SECONDS = 30
@@ -56,7 +57,7 @@ class CephFsCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
-            self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
+            self.missing.append(status.RetriedStatus(f"for Ceph: {error}"))
         if isinstance(event, ops.RelationBrokenEvent):
             self.mds.stop()
 
@@ -138,7 +139,7 @@ class CephFsCharm(ops.CharmBase):
         if not (self.missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self.missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self.missing or self._statuses())
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs, or should run."""

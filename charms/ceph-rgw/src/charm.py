@@ -19,6 +19,7 @@ from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses, Place
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from state import Config, Keystone, Settings, Site, State, check_site
 
 RESTART_SECONDS = 30
@@ -69,7 +70,7 @@ class CephRgwCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
-            self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
+            self.missing.append(status.RetriedStatus(f"for Ceph: {error}"))
         if isinstance(event, ops.RelationBrokenEvent) and event.relation.name == "ceph":
             self._leave_ceph()
 
@@ -207,7 +208,7 @@ class CephRgwCharm(ops.CharmBase):
         if self.rgw.wait_until_ready(RESTART_SECONDS) and self.rgw.make_health_bucket():
             self.cluster.publish_shared(checked=True)
         else:
-            self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
+            self.missing.append(status.RetriedStatus("for radosgw to answer after its start"))
 
     def endpoints(self, settings: Settings) -> Endpoints:
         """Return where clients reach the application.
@@ -258,7 +259,7 @@ class CephRgwCharm(ops.CharmBase):
         if not (self.missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self.missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self.missing or self._statuses())
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs, or should run, and what is being done."""

@@ -27,6 +27,7 @@ from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from options import Options
 from quorum import Quorum
 from related_daemons import RelatedDaemons
@@ -101,9 +102,9 @@ class CephCharm(ops.CharmBase):
         except (status.NeedsOperatorError, PackagesError) as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except QuorumError as error:
-            self._missing.append(ops.WaitingStatus(f"for the quorum: {error}"))
+            self._missing.append(status.RetriedStatus(f"for the quorum: {error}"))
         except UnreachableError as error:
-            self._missing.append(ops.WaitingStatus(f"for the Ceph monitors: {error}"))
+            self._missing.append(status.RetriedStatus(f"for the Ceph monitors: {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -135,7 +136,7 @@ class CephCharm(ops.CharmBase):
         elif self.ceph.run_monitor(state):
             self.cluster.publish(monitor=True)
         else:
-            self._missing.append(ops.WaitingStatus("for this machine's monitor to be in quorum"))
+            self._missing.append(status.RetriedStatus("for this machine's monitor to be in quorum"))
         self.options.apply(settings.at_run_time(), founds=state.founds_cluster)
         if not self.jobs.unfinished():
             self.ceph.osds.clean_up()
@@ -258,7 +259,7 @@ class CephCharm(ops.CharmBase):
             return
         if not self._missing and not self.identities.current:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or self._report())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._report())
 
     def _report(self) -> Iterator[ops.StatusBase]:
         """Yield the statuses; the leader includes what related applications wait for, since it alone reads that."""

@@ -11,7 +11,7 @@ from admin import UnreachableError
 from cephx import new_key
 from monitor import QuorumError, addresses, why_not_to_remove
 from monitor_choice import next_monitors, runs_monitor
-from openinfra_charm.model.status import NeedsOperatorError
+from openinfra_charm.model.status import NeedsOperatorError, RetriedStatus
 from state import State
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Quorum:
             try:
                 self._ceph.leave_quorum()
             except QuorumError as error:
-                return ops.WaitingStatus(f"to give the monitor up: {error}")
+                return RetriedStatus(f"to give the monitor up: {error}")
             self._cluster.publish(monitor=None)
         return None
 

@@ -15,6 +15,7 @@ from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from requirers import Requirers
 from state import Authority, Settings, Succession
 
@@ -174,7 +175,7 @@ class CertificatesCharm(ops.CharmBase):
                 "the leader to make the CA" if self.cluster.formed else "the peer relation, which Juju makes"
             )
             self._missing.append(ops.WaitingStatus(f"for {missing}"))
-        status.add_all(event, self._missing or self._notes())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._notes())
 
     def _notes(self) -> Iterator[ops.StatusBase]:
         """Yield what an operator of a CA that works may want to know; the leader says it."""

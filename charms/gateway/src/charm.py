@@ -18,6 +18,7 @@ from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, 
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from state import HEALTH_PORT, Config, Drain, Networks, State, Units
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class GatewayCharm(ops.CharmBase):
                 ops.BlockedStatus(f"HAProxy keeps its last configuration, the new one is refused: {error}")
             )
         except NoAnswerError as error:
-            self._missing += self.owned.problems() or [ops.WaitingStatus(f"for HAProxy to answer: {error}")]
+            self._missing += self.owned.problems() or [
+                status.RetriedStatus(f"for HAProxy to answer: {error}")
+            ]
 
     def reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -251,7 +254,7 @@ class GatewayCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self._missing:
             self._missing += self._statuses()
-        status.add_all(event, self._missing)
+        Retry(self.machine, self.unit.name).add_all(event, self._missing)
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs."""
@@ -260,7 +263,7 @@ class GatewayCharm(ops.CharmBase):
         served, problems = self.routes
         found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in (*problems, *self._refused)]
         found += [
-            ops.WaitingStatus(f"for a healthy backend of {route}: {why}; see show-backends")
+            status.RetriedStatus(f"for a healthy backend of {route}: {why}; see show-backends")
             for route, why in sorted(self.gateway.unserved.items())
         ]
         if why := self.tls.problem(self._authority) if self._authority else "":

@@ -11,8 +11,9 @@ from host import Host
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.daemon.job import Jobs
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, hook
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from openinfra_charm.model.status import ConfigError
 from roll import Request, Roll
 from state import Config
@@ -101,7 +102,7 @@ class HostCharm(ops.CharmBase):
     # Status
 
     def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
-        status.add_all(event, self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
         if not self.owner:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import checks
+from openinfra_charm.daemon import next_hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,6 @@ _PAUSE = 2
 """Seconds between two looks."""
 _NEXT_HOOK = 10
 """Seconds until the next hook, which looks again."""
-_JUJU_EXEC = "/usr/bin/juju-exec"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,10 +274,6 @@ class Roll:
 
     def _wake(self) -> None:
         """Have Juju run a hook of this unit soon; where the machine cannot ask for one, update-status comes by."""
-        if self._machine.exists(_JUJU_EXEC):
-            self._machine.run(
-                "systemd-run", "--quiet", "--collect", f"--unit={self._unit.replace('/', '-')}-wake",
-                f"--on-active={_NEXT_HOOK}", _JUJU_EXEC, "-u", self._unit,
-                "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
-                check=False,  # one that is on its way already is enough
-            )  # fmt: skip
+        # The one before may be what runs this hook: it has not ended yet.
+        name = f"{self._unit.replace('/', '-')}-wake-{self._machine.now():.0f}"
+        next_hook.ask(self._machine, self._unit, name, after=_NEXT_HOOK)

@@ -15,6 +15,7 @@ from openinfra_charm.interfaces import memcache
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from state import Config, State
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class MemcachedCharm(ops.CharmBase):
         try:
             self.memcached.take_certificate()
         except NoAnswerError as error:
-            self._missing.append(ops.WaitingStatus(f"for memcached to take its new certificate: {error}"))
+            self._missing.append(status.RetriedStatus(f"for memcached to take its new certificate: {error}"))
             return
         self.memcached.tls.acknowledge(self._authority, self.unit)
 
@@ -148,7 +149,7 @@ class MemcachedCharm(ops.CharmBase):
         if not self._missing and not self.owned.was_started:
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self._missing or self.owned.problems())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self.owned.problems())
 
 
 if __name__ == "__main__":

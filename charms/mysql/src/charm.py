@@ -22,6 +22,7 @@ from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from restore import Restoration
 from schedule import Schedule
 from sql import UnreachableError
@@ -97,7 +98,7 @@ class MySqlCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
-            self._missing.append(ops.WaitingStatus(f"for the database: {error}"))
+            self._missing.append(status.RetriedStatus(f"for the database: {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -201,7 +202,7 @@ class MySqlCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self._missing and "cluster-id" not in self.cluster.shared:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or self._reasons())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._reasons())
 
     def _reasons(self) -> Iterator[ops.StatusBase]:
         """Yield what a unit says that waits for nothing."""

@@ -1,5 +1,6 @@
 """Jobs: started once, found interrupted, resumed, and run to their end."""
 
+import contextlib
 import json
 import runpy
 import sys
@@ -8,7 +9,6 @@ import pytest
 
 from openinfra_charm.daemon.job import (
     FIRST_PAUSE,
-    JUJU_EXEC,
     KEPT,
     LONGEST_PAUSE,
     MOST_ERRORS,
@@ -16,6 +16,7 @@ from openinfra_charm.daemon.job import (
     Jobs,
     main,
 )
+from openinfra_charm.daemon.next_hook import JUJU_EXEC
 from openinfra_charm.machine import CommandError
 
 DRAIN = '''
@@ -231,17 +232,32 @@ def test_a_job_that_ends_has_its_unit_run_a_hook(jobs, machine, launched):
         assert argv[-4:] == (
             JUJU_EXEC, "-u", "ceph/0", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
         )  # fmt: skip
-        assert f"--unit=ceph-end-of-{record.id}" in argv
+        assert not any(word.startswith("--on-active") for word in argv)
 
 
-def test_a_job_that_is_tried_again_or_that_no_unit_waits_for_wakes_nobody(jobs, machine, launched):
+def test_a_job_that_is_tried_again_has_its_unit_run_the_hook_that_does_it(jobs, machine, launched):
+    machine.have(JUJU_EXEC, "")
+    jobs = Jobs(machine, "ceph", "ceph/0")
+    for disks, errors in (("surprise", 1), ("away", 0)):
+        record = jobs.start("drain_disks", disks=disks)
+        launched.clear()
+        with pytest.raises(RuntimeError) if errors else contextlib.nullcontext():
+            main("ceph", record.id)
+        (argv,) = launched
+        assert f"--on-active={FIRST_PAUSE + 1}" in argv
+        machine.services[f"ceph-job-{record.id}.service"] = "inactive"
+        machine.clock += FIRST_PAUSE + 1
+        launched.clear()
+        jobs.resume()
+        assert [argv[-1] for argv in launched] == [record.id]
+        jobs.cancel(record, "seen")
+
+
+def test_a_job_that_no_unit_waits_for_has_nobody_run_a_hook(jobs, machine, launched):
     machine.have(JUJU_EXEC, "")
     jobs.start("drain_disks", disks="0")
-    main("ceph", "drain-disks-1")
-    Jobs(machine, "ceph", "ceph/0").start("drain_disks", disks="surprise")
     launched.clear()
-    with pytest.raises(RuntimeError):
-        main("ceph", "drain-disks-2")
+    main("ceph", "drain-disks-1")
     assert launched == []
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import machine as machines
+from openinfra_charm.daemon import next_hook
 from openinfra_charm.machine import program
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ KEPT = 20
 """How many records of jobs that have ended are kept."""
 _LONGEST_ERROR = 300
 """How much of an error's text is kept; all of it is in the journal."""
-JUJU_EXEC = "/usr/bin/juju-exec"
 
 
 class JobError(Exception):
@@ -171,17 +171,11 @@ class Jobs:
         self._machine.run("systemctl", "stop", self._unit(record), check=False)
         self.save(dataclasses.replace(record, state="failed", progress=why, ended=self._machine.now()))
 
-    def wake(self, record: Record) -> None:
-        """Have Juju run a hook of the job's unit, which goes on from where the job has ended.
-
-        Where the machine cannot ask for one, update-status comes by.
-        """
-        if record.unit and self._machine.exists(JUJU_EXEC):
-            self._machine.run(
-                "systemd-run", "--quiet", "--collect", f"--unit={self._application}-end-of-{record.id}", JUJU_EXEC,
-                "-u", record.unit, "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
-                check=False,  # the job has ended, whatever comes of this
-            )  # fmt: skip
+    def ask_for_hook(self, record: Record, *, after: float = 0) -> None:
+        """Have Juju run a hook of the job's unit, which goes on from where the job has ended, or starts it again."""
+        if record.unit:
+            name = f"{self._application}-hook-of-{record.id}-{record.errors}-{record.again:.0f}"
+            next_hook.ask(self._machine, record.unit, name, after=after)
 
     def _unit(self, record: Record) -> str:
         return f"{self._application}-job-{record.id}.service"
@@ -215,11 +209,11 @@ class Job:
     def end(self, state: str, progress: str) -> None:
         """Record how the job ended, and let its unit know."""
         self._keep(state=state, progress=progress, ended=self.machine.now())
-        self._jobs.wake(self._record)
+        self._jobs.ask_for_hook(self._record)
 
     def put_off(self, why: str) -> None:
         """Record why the job cannot go on now; it is started again after a pause."""
-        self._keep(progress=why, again=self.machine.now() + FIRST_PAUSE)
+        self._pause(FIRST_PAUSE, progress=why)
 
     def break_off(self, error: Exception) -> None:
         """Record an error that nobody expected: the job has failed if there were too many, else it is tried again."""
@@ -230,7 +224,12 @@ class Job:
             return
         pause = min(FIRST_PAUSE << (errors - 1), LONGEST_PAUSE)
         words = f"unexpected error {errors} of {MOST_ERRORS}, tried again in {pause} s: {what}"
-        self._keep(progress=words, errors=errors, again=self.machine.now() + pause)
+        self._pause(pause, progress=words, errors=errors)
+
+    def _pause(self, seconds: float, **changes: Any) -> None:
+        self._keep(again=self.machine.now() + seconds, **changes)
+        # The process is still there when a hook comes too early.
+        self._jobs.ask_for_hook(self._record, after=seconds + 1)
 
 
 def _number(record: Record) -> int:

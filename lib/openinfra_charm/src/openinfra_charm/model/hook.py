@@ -27,6 +27,11 @@ def main(charm_type: type[ops.CharmBase]) -> None:
         _log.warning("a relation went while this hook was about its end: %s", "; ".join(error.__notes__))
 
 
+def is_action() -> bool:
+    """Return whether Juju runs an action here, not a hook."""
+    return os.environ.get("JUJU_DISPATCH_PATH", "").startswith("actions/")
+
+
 def ends_a_relation(path: str) -> bool:
     """Return whether a hook is about a relation of which the model may have nothing any more."""
     return path.endswith(("-relation-departed", "-relation-broken"))

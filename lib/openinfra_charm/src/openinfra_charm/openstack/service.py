@@ -27,6 +27,7 @@ from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.interfaces.keystone import Endpoint
 from openinfra_charm.model import actions, secrets, status
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from openinfra_charm.openstack import schema
 from openinfra_charm.openstack.actions import STANDARD
 from openinfra_charm.openstack.entrance import Entrance
@@ -145,7 +146,7 @@ class Service(ops.Object):
         except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except status.NotYetError as error:
-            self.missing.append(ops.WaitingStatus(str(error)))
+            self.missing.append(status.RetriedStatus(str(error)))
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -178,7 +179,7 @@ class Service(ops.Object):
         why = "" if self.upgrade.switching else self.workload.problem(seconds)
         self.upgrade.advance()  # also where it does not serve: the way back is for that
         if why:
-            self.missing.append(ops.WaitingStatus(f"for {self._title}: {why}"))
+            self.missing.append(status.RetriedStatus(f"for {self._title}: {why}"))
             return
         if not self.workload.outdated():
             self._publish(options)
@@ -319,7 +320,7 @@ class Service(ops.Object):
         if not self.missing and not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
         missing = [*self.missing, *self.upgrade.statuses()]
-        status.add_all(event, missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, missing or self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
         """Yield every reason that the status has when nothing is missing, from the machine and the model as they are now."""
@@ -332,7 +333,7 @@ class Service(ops.Object):
             yield status.paused(self.unit.name)
             return
         if why := self.workload.problem():
-            yield ops.WaitingStatus(f"for {self._title}: {why}")
+            yield status.RetriedStatus(f"for {self._title}: {why}")
             return
         yield from map(ops.BlockedStatus, self._hooks.problems())
         if self.unit.is_leader() and (notes := [*self._hooks.notes(), *self._notes()]):

@@ -45,6 +45,7 @@ import ops
 
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model.actions import ActionError
+from openinfra_charm.model.status import RetriedStatus
 from openinfra_charm.openstack import build_release
 from openinfra_charm.openstack import release as release_trees
 from openinfra_charm.openstack.release import ReleaseError
@@ -353,7 +354,7 @@ class Upgrade:
             self._confirm(current.release)
             self._machine.remove(self._record)
         elif may_come:
-            self._waits.append(ops.WaitingStatus(f"for {switch.tree} to serve: {why}"))
+            self._waits.append(RetriedStatus(f"for {switch.tree} to serve: {why}"))
         elif switch.old and plan:
             back = _Switch(
                 tree=switch.old,
@@ -395,7 +396,7 @@ class Upgrade:
         if self.standing(self._me).runs == name:
             return
         if why := self._operations.health():
-            self._waits.append(ops.WaitingStatus(f"for the service to answer: {why}"))
+            self._waits.append(RetriedStatus(f"for the service to answer: {why}"))
             return
         self._publish(runs=name)
 
