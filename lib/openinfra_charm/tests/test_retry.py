@@ -1,6 +1,7 @@
 """A unit that waits for its software asks for hooks, at growing intervals, until it waits no more."""
 
 import json
+from unittest import mock
 
 import ops
 import pytest
@@ -11,16 +12,6 @@ from openinfra_charm.model.retry import FIRST_PAUSE, GIVE_UP, LONGEST_PAUSE, Ret
 from openinfra_charm.model.status import RetriedStatus
 
 RECORD = "/run/openinfra/openinfra-retry-mysql-0.json"
-
-
-class Collected:
-    """The event in which a unit says how it is."""
-
-    def __init__(self):
-        self.statuses = []
-
-    def add_status(self, status):
-        self.statuses.append(status)
 
 
 @pytest.fixture
@@ -40,8 +31,7 @@ def asked(machine):
 
 
 def end_of_hook(machine, *statuses):
-    event = Collected()
-    Retry(machine, "mysql/0").add_all(event, statuses)
+    Retry(machine, "mysql/0").add_all(mock.Mock(spec=ops.CollectStatusEvent), statuses)
 
 
 @pytest.mark.parametrize(
