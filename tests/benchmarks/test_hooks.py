@@ -25,7 +25,7 @@ AGAIN_ROUNDS = 3
 
 TIMED_HOOK = """
 begun=$EPOCHREALTIME
-env {environment} ./dispatch-charm >/dev/null 2>/tmp/hook-error || { cat /tmp/hook-error >&2; exit 1; }
+env {environment} ./dispatch-charm >/dev/null 2>/tmp/hook-error || {{ cat /tmp/hook-error >&2; exit 1; }}
 echo "$begun $EPOCHREALTIME"
 """
 TIMED_TOOL = f"""
