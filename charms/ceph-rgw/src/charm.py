@@ -16,7 +16,7 @@ from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses, Place
 from openinfra_charm.model.cluster import Cluster
 from state import Config, Keystone, Settings, Site, State, check_site
@@ -118,18 +118,22 @@ class CephRgwCharm(ops.CharmBase):
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         access = self._access(settings.site)
         ready = self._has_certificate(settings)
-        identity = self.model.get_relation("identity-service")
-        answer = identity and keystone.read_access(self.model, identity, refresh=False)
-        if identity and not answer:
+        identity = self.model.relations["identity-service"]
+        answers, problems = databag.read_each(
+            identity, lambda one: keystone.read_access(self.model, one, refresh=False)
+        )
+        if identity and not answers:
             self.endpoints(settings).request_identity()
-            self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
-        if not (access and ready) or (identity and not answer):
+            self.missing += map(ops.BlockedStatus, problems)
+            if not problems:
+                self.missing.append(ops.WaitingStatus(f"for {identity[0].app.name} to make a user"))
+        if not (access and ready) or (identity and not answers):
             return None
         return State(
             settings=settings,
             address=self._place.address,
             access=access,
-            keystone=answer and _keystone(answer),
+            keystone=_keystone(answers[identity[0]]) if answers else None,
             host_names=tuple(self.cluster.shared.get("host-names", ())),
             sources=self.endpoints(settings).sources,
         )
@@ -153,13 +157,17 @@ class CephRgwCharm(ops.CharmBase):
             | ({} if name == POOLS[-1] else {"pg_num": FEW})
             for name in POOLS
         ]
-        access = ceph_daemons.obtain(
-            self.model, relation, ceph_radosgw.FORMAT, self.rgw.name,
-            request_id=f"pools-{site.zone}", operations=pools,
+        found, problems = databag.read_each(
+            [relation],
+            lambda one: ceph_daemons.obtain(
+                self.model, one, ceph_radosgw.FORMAT, self.rgw.name,
+                request_id=f"pools-{site.zone}", operations=pools,
+            ),
         )  # fmt: skip
-        if access is None:
+        self.missing += map(ops.BlockedStatus, problems)
+        if not (found or problems):
             self.missing.append(ops.WaitingStatus(f"for {relation.app.name} to make pools and a key"))
-        return access
+        return found.get(relation)
 
     def _has_certificate(self, settings: Settings) -> bool:
         """Ask for a certificate, take what has come, and return whether the front can start with what is there."""

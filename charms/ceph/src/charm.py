@@ -264,13 +264,12 @@ class CephCharm(ops.CharmBase):
         """Yield the statuses; the leader includes what related applications wait for, since it alone reads that."""
         if not self.unit.is_leader():
             return self.report.statuses()
-        refused = (
-            []
-            if self.config["allow-plain-credentials"]
-            else [*self.clients.refused(), *self.related_daemons.refused()]
-        )
-        waiting = [name for name in self.related_daemons.waiting() if name not in refused]
-        return self.report.statuses(refused, waiting)
+        plain = bool(self.config["allow-plain-credentials"])
+        problems = [
+            *self.clients.problems(allows_plain=plain),
+            *self.related_daemons.problems(allows_plain=plain),
+        ]
+        return self.report.statuses(problems, self.related_daemons.waiting(allows_plain=plain))
 
 
 if __name__ == "__main__":

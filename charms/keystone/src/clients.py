@@ -2,8 +2,6 @@
 
 The leader's record of a relation is in the peer relation, under `client-<id>`: what `granted.Grants` keeps there, and
 `services`, a list of `[name, type, region]`.
-
-What one relation asks for and cannot have is said in the status, and keeps no other from its answer.
 """
 
 from __future__ import annotations
@@ -18,6 +16,8 @@ from urllib.parse import urlsplit
 from admin import RefusedError
 from openinfra_charm.interfaces import keystone as identity_service
 from openinfra_charm.interfaces import keystone_credentials as identity_credentials
+from openinfra_charm.model import databag
+from openinfra_charm.model.databag import RelationError
 from openinfra_charm.model.granted import Grants, Records
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ class Clients:
 
     def serve(self) -> None:
         """Make what related applications ask for, and take back what no relation asks for any more."""
-        for relation, request in self.requests():
+        for relation, request in databag.read_each(self._grants.relations.values(), _read)[0].items():
             digest = self._digest(request)
-            if not self._grants.is_settled(relation.id, digest) and not objection(request):
+            if not self._grants.is_settled(relation.id, digest):
                 self._try(relation, request, digest)
         self._grants.drop_retired(self._users)
         for relation_id in self._grants.departed:
@@ -136,11 +136,10 @@ class Clients:
 
     def problems(self) -> Iterator[str]:
         """Yield what related applications ask for and do not get, and why."""
-        for relation, request in self.requests():
-            refusal = self._grants.refusal(relation.id, partial(self._digest, request))
-            if why := objection(request):
-                yield why
-            elif refusal:
+        served, problems = databag.read_each(self._grants.relations.values(), _read)
+        yield from problems
+        for relation, request in served.items():
+            if refusal := self._grants.refusal(relation.id, partial(self._digest, request)):
                 yield f"{request.application}: Keystone refuses what it asks for: {refusal}"
             elif denied := [role for role in _extra(request) if not self._allows(request, role)]:
                 wanted = ",".join(f"{request.application}:{role}" for role in denied)
@@ -279,19 +278,28 @@ class _Users:
             self._admin.delete("users", found["id"])
 
 
-def objection(request: Request) -> str:
-    """Return why a relation cannot be served as it asks, and what is to be done; empty if it can."""
-    for endpoint in request.endpoints if isinstance(request, identity_service.Request) else ():
+def _read(relation: ops.Relation) -> Request | None:
+    """Return what a relation asks for; None as long as that is nothing.
+
+    Raises:
+        RelationError: It cannot be served as it asks; the message says what is to be done.
+    """
+    request: Request | None = ENDPOINTS[relation.name].read_request(relation)
+    if not isinstance(request, identity_service.Request):
+        return request
+    for endpoint in request.endpoints:
         if not (endpoint.service_name and endpoint.type):
-            return f"{request.application} names no service or no type of it: see what it writes as service-endpoints"
+            raise RelationError(
+                f"{request.application} names no service or no type of it: see what it writes as service-endpoints"
+            )
         for kind in INTERFACES:
             url = getattr(endpoint, f"{kind}_url")
             if not _is_url(url):
-                return (
+                raise RelationError(
                     f"{request.application} asks for the {kind} URL {url!r} in the catalogue: "
                     "expected one such as https://10.0.0.7/image"
                 )
-    return ""
+    return request
 
 
 def _is_url(text: str) -> bool:

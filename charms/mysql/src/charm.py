@@ -218,8 +218,7 @@ class MySqlCharm(ops.CharmBase):
     def _problems(self, settings: Settings) -> Iterator[str]:
         """As the leader, yield what other applications say that cannot be used."""
         yield from self.clients.problems(settings)
-        if why := self.schedule.objection:
-            yield why
+        yield from self.schedule.problems
 
     # What the model says
 

@@ -223,17 +223,19 @@ def read_routes(relations: Iterable[ops.Relation]) -> tuple[list[Asked], list[st
 
     A requirer that has not named a port yet asks for nothing.
     """
-    routes: list[Asked] = []
-    problems: list[str] = []
-    for relation in sorted(relations, key=lambda relation: relation.id):
-        data = relation.data[relation.app]
-        if not (data.get("port") or data.get("port_mapping")):
-            continue
-        try:
-            routes.append(_asked(relation, _Values(data)))
-        except InvalidRouteError as error:
-            problems.append(f"{relation.app.name} asks for a route that cannot be: {error}")
-    return routes, problems
+    found, problems = databag.read_each(sorted(relations, key=lambda relation: relation.id), _read_route)
+    return list(found.values()), problems
+
+
+def _read_route(relation: ops.Relation) -> Asked | None:
+    data = relation.data[relation.app]
+    if not (data.get("port") or data.get("port_mapping")):
+        return None
+    try:
+        return _asked(relation, _Values(data))
+    except InvalidRouteError as error:
+        why = f"{relation.app.name} asks for a route that cannot be: {error}"
+        raise databag.RelationError(why) from error
 
 
 def publish_endpoints(

@@ -201,7 +201,7 @@ def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = Tru
     older ones when all units use it.
 
     Raises:
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content = secrets.find(model, data.get("service-credentials"), refresh=refresh)
@@ -232,7 +232,7 @@ def check_access(relation: ops.Relation, content: Mapping[str, str]) -> None:
     """See that what a provider of an identity says, and the credentials that it gives, can be written into files.
 
     Raises:
-        NeedsOperatorError: One of them cannot.
+        RelationError: One of them cannot.
     """
     said = relation.data[relation.app]
     urls = {key: said[key] for key in said if key.endswith(("-url", "-endpoint"))}

@@ -93,7 +93,7 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     """As the requirer, return how to reach Keystone and as whom; None until the provider has answered.
 
     Raises:
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content = secrets.find(model, data.get("credentials"))

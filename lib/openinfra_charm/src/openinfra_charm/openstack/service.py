@@ -25,7 +25,7 @@ from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.interfaces.keystone import Endpoint
-from openinfra_charm.model import actions, secrets, status
+from openinfra_charm.model import actions, databag, secrets, status
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.openstack import schema
 from openinfra_charm.openstack.actions import STANDARD
@@ -151,14 +151,14 @@ class Service(ops.Object):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
-        settings, options = self.settings, self.options
+        _ = self.settings, self.options
         leftovers.occupy(self.machine, self.unit.name, self.workload.footprint)
         self.workload.install()
         if not self.cluster.formed:
             return
-        self._ask(options)
+        self._ask()
         has_tree = self.upgrade.prepare()
-        state = self._gather(settings, options)
+        state = self._gather()
         if state is None or not has_tree:
             return
         self._hooks.render()
@@ -181,26 +181,25 @@ class Service(ops.Object):
             self.missing.append(ops.WaitingStatus(f"for {self._title}: {why}"))
             return
         if not self.workload.outdated():
-            self._publish(options)
+            self._publish()
         if restored:
             self._founding.follow_restored()
         self._hooks.serve()
 
-    def _ask(self, options: Options) -> None:
+    def _ask(self) -> None:
         """Ask other applications for what the service needs of them."""
         self.entrance.ask(self.workload.front, self.workload.tls)
         if self.unit.is_leader():
-            requirer = self._requirer(options)
             for need, relation in self._related():
                 if relation and relation.active:
-                    need.ask(relation, requirer)
+                    need.ask(relation, self._requirer)
 
-    def _gather(self, settings: Any, options: Options) -> State | None:
+    def _gather(self) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         certificates, place, tls = self.entrance.certificates, self.entrance.place, self.workload.tls
         if place is None:
             self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
-        found = {need.name: self._read(need, relation, options) for need, relation in self._related()}
+        found = {need.name: self._read(need, relation) for need, relation in self._related()}
         if certificates is None:
             self.missing.append(ops.BlockedStatus(f"no TLS: juju integrate {self.app.name} certificates"))
         elif not tls.ready:
@@ -214,8 +213,8 @@ class Service(ops.Object):
         if lacking or own is None or place is None or not tls.ready:
             return None
         return State(
-            options=options,
-            settings=settings,
+            options=self.options,
+            settings=self.settings,
             address=place.address,
             others=self.entrance.others,
             sources=self.entrance.sources,
@@ -223,22 +222,27 @@ class Service(ops.Object):
             own=own,
         )
 
-    def _read(self, need: Need, relation: ops.Relation | None, options: Options) -> Any:
+    def _read(self, need: Need, relation: ops.Relation | None) -> Any:
         """Return what a need has been given; None, with the reason in the status, where it is required and has not been."""
         if relation is None:
             if need.required:
                 self.missing.append(ops.BlockedStatus(self._advice(need)))
             return None
-        found = need.read(relation, self._requirer(options)) if relation.active else None
-        if found is None and need.required:
+        found, problems = databag.read_each(
+            [relation] if relation.active else [], lambda one: need.read(one, self._requirer)
+        )
+        self.missing += map(ops.BlockedStatus, problems)
+        if need.required and not (found or problems):
             self.missing.append(ops.WaitingStatus(f"for {relation.app.name} {need.awaits}"))
-        return found
+        return found.get(relation)
 
     def _related(self) -> Iterator[tuple[Need, ops.Relation | None]]:
         for need in self._needs:
             yield need, self.model.get_relation(need.endpoint)
 
-    def _requirer(self, options: Options) -> Requirer:
+    @cached_property
+    def _requirer(self) -> Requirer:
+        """Who asks; where this unit is has been published before."""
         url, internal = self.entrance.url, self.entrance.internal_url
         endpoints = [
             Endpoint(
@@ -248,7 +252,7 @@ class Service(ops.Object):
             for one in self._spec.catalogue
         ]  # fmt: skip
         return Requirer(
-            model=self.model, application=self.app, region=options.region, endpoints=tuple(endpoints),
+            model=self.model, application=self.app, region=self.options.region, endpoints=tuple(endpoints),
             roles=self._spec.roles, enough=self._spec.enough,
         )  # fmt: skip
 
@@ -283,14 +287,14 @@ class Service(ops.Object):
         self.workload.restart()
         return True
 
-    def _publish(self, options: Options) -> None:
+    def _publish(self) -> None:
         """Publish that what runs is the newest: for the gateway, the units that wait, and who has given new credentials."""
         self.entrance.offer()
         if self.cluster.lock_reason == RESTART:
             self.cluster.release_lock()
         for need, relation in self._related():
             if relation and relation.active:
-                need.use(relation, self._requirer(options))
+                need.use(relation, self._requirer)
 
     # The other events
 
