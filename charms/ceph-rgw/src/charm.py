@@ -58,8 +58,7 @@ class CephRgwCharm(ops.CharmBase):
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -246,9 +245,6 @@ class CephRgwCharm(ops.CharmBase):
     def _set_version(self, _: ops.EventBase) -> None:
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.rgw.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)

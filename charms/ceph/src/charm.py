@@ -85,8 +85,7 @@ class CephCharm(ops.CharmBase):
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -227,9 +226,6 @@ class CephCharm(ops.CharmBase):
     def _publish_version(self, _event: ops.EventBase) -> None:
         """Set the workload's version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.ceph.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_client_broken(self, _event: ops.RelationBrokenEvent) -> None:
         if self.unit.is_leader():

@@ -51,8 +51,7 @@ class CertificatesCharm(ops.CharmBase):
         framework.observe(self.on.start, self._set_version)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -156,9 +155,6 @@ class CertificatesCharm(ops.CharmBase):
 
     def _set_version(self, _event: ops.EventBase) -> None:
         self.unit.set_workload_version(self.signer.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         if leftovers.has_place(self.machine, self.unit.name):

@@ -82,8 +82,7 @@ class MySqlCharm(ops.CharmBase):
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -175,9 +174,6 @@ class MySqlCharm(ops.CharmBase):
         node = self.membership.node
         if self.unit.is_leader() and node and node.serves:
             charset.start(self.mysql.sql, self.jobs)
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_stop(self, _event: ops.StopEvent) -> None:
         self._missing.append(LEAVING)

@@ -1,9 +1,10 @@
-"""Where the object gateways are reached, and this unit's stopped and started."""
+"""Where the object gateways are reached, and this unit: stopped and started, and its jobs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openinfra_charm.daemon.show_job import show
 from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.status import NeedsOperatorError
 from state import Config, Settings
@@ -48,3 +49,8 @@ def pause(charm: CephRgwCharm) -> Outcome:
 def resume(charm: CephRgwCharm) -> Outcome:
     """Start this machine's object gateway after `pause`."""
     return charm.paused.end()
+
+
+def show_job(charm: CephRgwCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import routes
@@ -16,16 +15,7 @@ if TYPE_CHECKING:
     from charm import GatewayCharm
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Params:
-    """The action's parameters."""
-
-    backend: str
-    route: str = ""
-    undo: bool = False
-
-
-def run(charm: GatewayCharm, params: Params) -> Outcome:
+def drain_backend(charm: GatewayCharm, *, backend: str, route: str = "", undo: bool = False) -> Outcome:
     """Have all gateways send a backend no new connections, or send it some again.
 
     Raises:
@@ -34,14 +24,14 @@ def run(charm: GatewayCharm, params: Params) -> Outcome:
     """
     require_leader(charm, "drain-backend")
     known = {drain for drain in charm.drains if _exists(charm, drain)}
-    drain = Drain(backend=params.backend, route=params.route)
-    if params.undo:
+    drain = Drain(backend=backend, route=route)
+    if undo:
         ended = {one for one in known if one.backend == drain.backend and drain.route in {"", one.route}}
         if not ended:
             raise ActionError(f"{_words(drain)} is not drained; list-routes shows what is")
         return _apply(charm, known - ended, f"{_words(drain)} takes connections again")
     if not _exists(charm, drain):
-        backends = sorted({backend.name for asked in charm.routes[0] for backend in asked.backends})
+        backends = sorted({one.name for asked in charm.routes[0] for one in asked.backends})
         raise ActionError(f"there is no {_words(drain)}; backends are {', '.join(backends) or 'none'}")
     _refuse_last(charm, drain, known)
     what = f"{_words(drain)} gets no new connections; show-backends counts those that it has"

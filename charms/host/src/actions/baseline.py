@@ -1,4 +1,4 @@
-"""What this machine has: its baseline and its packages."""
+"""What this machine has: its baseline, its packages and its jobs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import updates
 from audit import findings
+from openinfra_charm.daemon.show_job import show
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.status import ConfigError
@@ -57,3 +58,8 @@ def list_updates(charm: HostCharm, *, refresh: bool) -> Outcome:
         summary=f"{len(found)} packages have a newer version, {security} of them for security",
         result=[dataclasses.asdict(update) for update in found],
     )
+
+
+def show_job(charm: HostCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)

@@ -16,7 +16,7 @@ the actions of `openinfra_charm.openstack.actions`. See docs/openstack-service.m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -115,6 +115,9 @@ class Service(ops.Object):
         self._secrets = secrets.Owner(charm, self._hooks.obsolete)
         self._limit = self.machine.now() + HOOK_SECONDS
         self._observe(charm.on)
+        self._actions = actions.Actions(
+            charm, {name: partial(action, self) for name, action in STANDARD.items()}
+        )
 
     def _observe(self, on: ops.CharmEvents) -> None:
         names = ("cluster", "certificates", "gateway", *(need.endpoint for need in self._needs))
@@ -133,8 +136,6 @@ class Service(ops.Object):
         self.framework.observe(on.stop, self._on_stop)
         self.framework.observe(on.remove, self._on_remove)
         self.framework.observe(on.collect_unit_status, self._on_collect_unit_status)
-        for name in self._charm.meta.actions:
-            self.framework.observe(on[name].action, self._on_action)
 
     # The recipe
 
@@ -300,13 +301,6 @@ class Service(ops.Object):
 
     def _set_version(self, _: ops.EventBase) -> None:
         self.unit.set_workload_version(self.workload.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        name = event.handle.kind.removesuffix("_action").replace("_", "-")
-        if name in STANDARD:
-            actions.carry_out(STANDARD[name], self, event)
-        else:
-            actions.perform(self._charm, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         if leftovers.has_place(self.machine, self.unit.name):
