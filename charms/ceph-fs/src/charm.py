@@ -33,15 +33,11 @@ class CephFsCharm(ops.CharmBase):
         self.paused = Pause(self.unit.name, self.mds)
         self.cluster = Cluster(self, "cluster")
         self.missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on["ceph"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-        ):  # fmt: skip
+        relations = {"cluster": hook.PEERS, "ceph": hook.OTHERS}
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -72,7 +68,8 @@ class CephFsCharm(ops.CharmBase):
         access = self._access(settings)
         if access is None:
             return
-        self.mds.render(State(settings=settings, address=self._address("public"), access=access))
+        place = Addresses(self.model, self.machine, self.app.name).require("public")
+        self.mds.render(State(settings=settings, address=place.address, access=access))
         if self.paused:
             return
         self.mds.apply()
@@ -107,12 +104,6 @@ class CephFsCharm(ops.CharmBase):
                 ops.WaitingStatus(f"for {relation.app.name} to make the file system and a key")
             )
         return access
-
-    def _address(self, binding: str) -> str:
-        place = Addresses(self.model, self.machine, self.app.name).find(binding)
-        if place is None:
-            raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
-        return place.address
 
     # The other events
 

@@ -44,17 +44,12 @@ class CephRgwCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on[endpoint], f"relation_{kind}")
-              for endpoint in ("ceph", "certificates", "gateway", "identity-service")
-              for kind in ("created", "changed", "broken")),
-        ):  # fmt: skip
+        others = ("ceph", "certificates", "gateway", "identity-service")
+        relations = {"cluster": hook.PEERS, **dict.fromkeys(others, hook.OTHERS)}
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
@@ -234,11 +229,8 @@ class CephRgwCharm(ops.CharmBase):
         Raises:
             NeedsOperatorError: Juju has no address for it.
         """
-        gateway = self.model.get_relation("gateway")
-        place = Addresses(self.model, self.machine, self.app.name).find("internal", relation=gateway)
-        if place is None:
-            raise status.NeedsOperatorError("the binding internal has no address: see juju bind")
-        return place
+        addresses = Addresses(self.model, self.machine, self.app.name)
+        return addresses.require("internal", relation=self.model.get_relation("gateway"))
 
     # The other events
 

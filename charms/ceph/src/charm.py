@@ -70,16 +70,16 @@ class CephCharm(ops.CharmBase):
         self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs, pause=self.pause)
         self._missing: list[ops.StatusBase] = []
         self._keeps_status = False
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
-            *(getattr(self.on[endpoint], f"relation_{kind}") for endpoint in ("cluster", "client", "radosgw", "mds")
-              for kind in ("created", "changed", "departed")),
-            self.on["radosgw"].relation_broken, self.on["mds"].relation_broken,
-        ):  # fmt: skip
+        relations = {
+            **dict.fromkeys(("cluster", "client"), hook.PEERS),
+            **dict.fromkeys(("radosgw", "mds"), (*hook.PEERS, "broken")),
+        }
+        for event in hook.changes(
+            self.on, relations, self.on.secret_changed, self.on.osd_devices_storage_attached
+        ):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._publish_version)
-        framework.observe(self.on.update_status, self._publish_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._publish_version)
         framework.observe(self.on["client"].relation_broken, self._on_client_broken)
         framework.observe(self.on.osd_devices_storage_detaching, self._on_storage_detaching)
         framework.observe(self.on.stop, self._on_stop)

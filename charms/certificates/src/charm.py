@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_SERVED = ("certificates", "send-ca-cert")
+_SERVED: tuple[str, ...] = ("certificates", "send-ca-cert")
 
 
 class CertificatesCharm(ops.CharmBase):
@@ -38,15 +38,8 @@ class CertificatesCharm(ops.CharmBase):
         self._missing: list[ops.StatusBase] = []
         self._has_no_news = False
         """Whether what the unit has said last is so still."""
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
-            *(
-                getattr(self.on[endpoint], f"relation_{kind}")
-                for endpoint in ("cluster", "certificates", "send-ca-cert")
-                for kind in ("created", "changed", "departed")
-            ),
-        ):  # fmt: skip
+        relations = dict.fromkeys(("cluster", *_SERVED), hook.PEERS)
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._set_version)
         framework.observe(self.on.remove, self._on_remove)

@@ -65,19 +65,12 @@ class MySqlCharm(ops.CharmBase):
         )  # fmt: skip
         self.secrets = secrets.Owner(self, self.clients.retire)
         self._missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed, self.on.secret_remove,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(
-                getattr(self.on[name], f"relation_{kind}")
-                for name in ("database", "certificates", "gateway", "s3-parameters")
-                for kind in ("created", "changed", "broken")
-            ),
-        ):  # fmt: skip
+        others = ("database", "certificates", "gateway", "s3-parameters")
+        relations = {"cluster": hook.PEERS, **dict.fromkeys(others, hook.OTHERS)}
+        for event in hook.changes(self.on, relations, self.on.secret_changed, self.on.secret_remove):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.update_status, self._look_for_narrow_tables)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)

@@ -25,7 +25,7 @@ from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.interfaces.keystone import Endpoint
-from openinfra_charm.model import actions, databag, secrets, status
+from openinfra_charm.model import actions, databag, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.openstack import schema
 from openinfra_charm.openstack.actions import STANDARD
@@ -120,19 +120,13 @@ class Service(ops.Object):
         )
 
     def _observe(self, on: ops.CharmEvents) -> None:
-        names = ("cluster", "certificates", "gateway", *(need.endpoint for need in self._needs))
-        for event in (
-            on.install, on.leader_elected, on.config_changed, on.start, on.upgrade_charm, on.update_status,
-            on.secret_changed, on.secret_remove,
-            *(
-                getattr(on[endpoint], f"relation_{kind}")
-                for endpoint in (*names, *self._hooks.endpoints)
-                for kind in ("created", "changed", "departed", "broken")
-            ),
-        ):  # fmt: skip
+        needs = (need.endpoint for need in self._needs)
+        names = ("cluster", "certificates", "gateway", *needs, *self._hooks.endpoints)
+        relations = dict.fromkeys(names, (*hook.PEERS, "broken"))
+        for event in hook.changes(on, relations, on.secret_changed, on.secret_remove):
             self.framework.observe(event, self.reconcile)
-        self.framework.observe(on.start, self._set_version)
-        self.framework.observe(on.update_status, self._set_version)
+        for event in (on.start, on.update_status):
+            self.framework.observe(event, self._set_version)
         self.framework.observe(on.stop, self._on_stop)
         self.framework.observe(on.remove, self._on_remove)
         self.framework.observe(on.collect_unit_status, self._on_collect_unit_status)
