@@ -14,7 +14,7 @@ from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
-from state import Config, Settings, State
+from state import Settings, State
 
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
@@ -59,7 +59,7 @@ class CephFsCharm(ops.CharmBase):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
-        settings = Settings.parse(self.load_config(Config))
+        settings = Settings.parse(self.config)
         self.owned.claim()
         self.mds.install()
         if not self.cluster.formed:

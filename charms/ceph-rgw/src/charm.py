@@ -19,7 +19,7 @@ from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
 from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses, Place
 from openinfra_charm.model.cluster import Cluster
-from state import Config, Keystone, Settings, Site, State, check_site
+from state import Keystone, Settings, Site, State, check_site
 
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
@@ -71,7 +71,7 @@ class CephRgwCharm(ops.CharmBase):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
-        settings = Settings.parse(self.load_config(Config))
+        settings = Settings.parse(self.config)
         self.owned.claim()
         self.rgw.install()
         if not self.cluster.formed:

@@ -32,7 +32,7 @@ from quorum import Quorum
 from related_daemons import RelatedDaemons
 from report import Report
 from restarts import Restarts
-from state import Config, Settings, State
+from state import Settings, State
 from survivors import Survivors
 from upgrade import Upgrade
 
@@ -106,7 +106,7 @@ class CephCharm(ops.CharmBase):
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
-        settings = Settings.parse(self.load_config(Config))
+        settings = Settings.parse(self.config)
         leftovers.occupy(self.machine, self.unit.name, self.ceph.footprint)
         if installing := self.upgrade.await_packages(settings.source):
             self._missing.append(installing)
@@ -164,7 +164,7 @@ class CephCharm(ops.CharmBase):
         if not isinstance(event, ops.RelationChangedEvent) or self.unit.status != ops.ActiveStatus():
             return False
         if event.relation.name == "cluster":
-            settings = Settings.parse(self.load_config(Config))
+            settings = Settings.parse(self.config)
             if unaffected := self._is_settled(settings):
                 self._lead(settings, event)
             self._keeps_status = unaffected and not self.jobs.unfinished()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from openinfra_charm.daemon.show_job import show
 from openinfra_charm.model.actions import ActionError, Outcome
 from openinfra_charm.model.status import NeedsOperatorError
-from state import Config, Settings
+from state import Settings
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm
@@ -20,7 +20,7 @@ def get_endpoints(charm: CephRgwCharm) -> Outcome:
         ActionError: It is not known yet, or an option cannot be used.
     """
     try:
-        settings = Settings.parse(charm.load_config(Config))
+        settings = Settings.parse(charm.config)
         url = charm.endpoints(settings).public_url
     except NeedsOperatorError as error:
         raise ActionError(str(error)) from error

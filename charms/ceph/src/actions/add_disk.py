@@ -10,7 +10,7 @@ from actions import check_unused, cluster_errors
 from admin import UnreachableError
 from openinfra_charm.model.actions import ActionError, Outcome, size
 from openinfra_charm.values import split
-from state import Config, Settings
+from state import Settings
 
 if TYPE_CHECKING:
     from charm import CephCharm
@@ -38,7 +38,7 @@ def add_disk(
         ActionError: The request contradicts itself (nothing has changed), or a device could not be used (the
             message names each).
     """
-    settings = Settings.parse(charm.load_config(Config))
+    settings = Settings.parse(charm.config)
     names, db_names, wal_names = (split(text) for text in (osd_devices, db_devices, wal_devices))
     _check(names, db_names, wal_names, wipe=wipe, confirm=confirm)
     if charm.identities.current is None or not charm.cluster.shared.get("monitors"):
