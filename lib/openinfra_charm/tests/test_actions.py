@@ -8,7 +8,8 @@ import ops
 import pytest
 from ops import testing
 
-from openinfra_charm.model.actions import ActionError, Actions, Outcome, find
+from openinfra_charm.model.actions import ActionError, Actions, Outcome, failing_on, find
+from openinfra_charm.model.status import ConfigError
 
 META = {"name": "probe"}
 ACTIONS = {
@@ -52,6 +53,11 @@ def openrc(charm):
 def show_job(*, job_id: str):
     if not job_id:
         raise ActionError("which?")
+    if job_id == "none":
+        raise ConfigError("jobs", 0, "1 or more")
+    with failing_on(KeyError, OSError, words="{}; see the status"):
+        if job_id == "lost":
+            raise OSError("no disk")
     return Outcome(summary=f"{job_id} is done")
 
 
@@ -130,3 +136,12 @@ def test_an_action_that_is_shared_is_none_of_the_charms_package(run):
     assert run("show-job", job_id="build-1")["summary"] == "build-1 is done"
     with pytest.raises(testing.ActionFailed, match=r"which\?"):
         run("show-job", job_id="")
+
+
+@pytest.mark.parametrize(
+    ("job_id", "words"),
+    [("none", "config jobs=0 cannot be used: expected 1 or more"), ("lost", "no disk; see the status")],
+)
+def test_what_an_operator_has_to_put_right_fails_the_action(run, job_id, words):
+    with pytest.raises(testing.ActionFailed, match=words):
+        run("show-job", job_id=job_id)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from openinfra_charm.daemon.show_job import show
 from openinfra_charm.model.actions import ActionError, Outcome
-from openinfra_charm.model.status import NeedsOperatorError
 from state import Settings
 
 if TYPE_CHECKING:
@@ -17,13 +16,11 @@ def get_endpoints(charm: CephRgwCharm) -> Outcome:
     """Return the URLs, the region's name for S3, and what makes keys for it.
 
     Raises:
-        ActionError: It is not known yet, or an option cannot be used.
+        ActionError: It is not known yet.
+        NeedsOperatorError: An option cannot be used, or this unit has no address.
     """
-    try:
-        settings = Settings.parse(charm.config)
-        url = charm.endpoints(settings).public_url
-    except NeedsOperatorError as error:
-        raise ActionError(str(error)) from error
+    settings = Settings.parse(charm.config)
+    url = charm.endpoints(settings).public_url
     if not url or not charm.cluster.shared.get("checked"):
         raise ActionError("nothing is served yet; wait until the units are active")
     result = {

@@ -8,7 +8,7 @@ import disk
 import parts
 from actions import check_unused, cluster_errors
 from admin import UnreachableError
-from openinfra_charm.model.actions import ActionError, Outcome, size
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, size
 from openinfra_charm.values import split
 from state import Settings
 
@@ -80,14 +80,12 @@ def _spread(
     chosen = [names[index % len(names)] for index in range(count)] if names else []
     sizes: dict[str, int] = {}
     for name in names:
-        try:
+        with failing_on(disk.DiskError):
             path = disk.find(charm.machine, name)
             if wipe:
                 check_unused(charm.ceph, name, path)
                 disk.erase(charm.machine, path)
             sizes[name] = parts.share(charm.machine, path, chosen.count(name), wanted)
-        except disk.DiskError as error:
-            raise ActionError(str(error)) from error
     return [(name, sizes[name]) for name in chosen]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import routes
 import state as states
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, require_leader
 from openinfra_charm.model.status import NeedsOperatorError
 from state import Drain
 
@@ -44,14 +44,9 @@ def _exists(charm: GatewayCharm, drain: Drain) -> bool:
 
 def _refuse_last(charm: GatewayCharm, drain: Drain, known: set[Drain]) -> None:
     """Refuse to drain what nothing can take the place of."""
-    try:
-        up = {
-            (one.route, one.server)
-            for one in charm.gateway.servers()
-            if one.status.startswith(("UP", "no check"))
-        }
-    except NoAnswerError as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
+    with failing_on(NoAnswerError, words=f"{{}}; see the status of {charm.unit.name}"):
+        servers = charm.gateway.servers()
+    up = {(one.route, one.server) for one in servers if one.status.startswith(("UP", "no check"))}
     for asked in charm.routes[0]:
         route = states.name(asked)
         if not any(drain.covers(asked, backend.name) for backend in asked.backends):

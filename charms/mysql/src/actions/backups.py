@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import backup as backups
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
-from openinfra_charm.model.status import NeedsOperatorError
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, require_leader
 from store import StoreError
 
 if TYPE_CHECKING:
@@ -21,7 +20,8 @@ def create_backup(charm: MySqlCharm) -> Outcome:
     """Start the job that makes a backup.
 
     Raises:
-        ActionError: This unit's server does not serve, or the bucket cannot be used.
+        ActionError: This unit's server does not serve.
+        NeedsOperatorError: The bucket cannot be used.
     """
     _require_ready(charm)
     record = charm.jobs.start(
@@ -37,7 +37,8 @@ def list_backups(charm: MySqlCharm) -> Outcome:
     """List what is complete, and so can be restored.
 
     Raises:
-        ActionError: The object store does not answer, or the bucket cannot be used.
+        ActionError: The object store does not answer.
+        NeedsOperatorError: The bucket cannot be used.
     """
     found, where = _all(charm), _place(charm)
     place = f"bucket {where['place']}" if where["place"] else f"{where['folder']} of {charm.unit.name}"
@@ -136,20 +137,13 @@ def _require_ready(charm: MySqlCharm) -> None:
 
 def _place(charm: MySqlCharm) -> dict[str, str]:
     """Return the place of this unit's backups, as jobs want it."""
-    try:
-        return charm.schedule.arguments(charm.settings)
-    except NeedsOperatorError as error:
-        raise ActionError(str(error)) from error
+    return charm.schedule.arguments(charm.settings)
 
 
 def _all(charm: MySqlCharm) -> list[Backup]:
     """Return this unit's complete backups, the oldest first."""
-    try:
+    with failing_on(StoreError, words="the backups cannot be listed: {}"):
         return charm.schedule.backups(charm.settings)
-    except NeedsOperatorError as error:
-        raise ActionError(str(error)) from error
-    except StoreError as error:
-        raise ActionError(f"the backups cannot be listed: {error}") from error
 
 
 def _find(charm: MySqlCharm, name: str) -> Backup:

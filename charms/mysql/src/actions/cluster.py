@@ -6,8 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from openinfra_charm.daemon.show_job import show
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
-from openinfra_charm.model.granted import RotationError
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, require_leader
 from sql import StatementError, UnreachableError
 from state import Recovery
 
@@ -57,12 +56,8 @@ def rotate_password(charm: MySqlCharm, *, relation_id: int) -> Outcome:
         ActionError: This is not the leader, there is no such client, or its last rotation is not over.
     """
     require_leader(charm, f"rotate-password relation-id={relation_id}")
-    try:
+    with failing_on(StatementError, UnreachableError, words="{}; see cluster-status"):
         return Outcome(summary=charm.clients.rotate(relation_id))
-    except RotationError as error:
-        raise ActionError(str(error)) from error
-    except (StatementError, UnreachableError) as error:
-        raise ActionError(f"{error}; see cluster-status") from error
 
 
 def prepare_removal(charm: MySqlCharm, *, dry_run: bool = False, cancel: bool = False) -> Outcome:

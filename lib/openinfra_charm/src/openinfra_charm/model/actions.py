@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 
+from openinfra_charm.model.status import NeedsOperatorError
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 
 class ActionError(Exception):
@@ -64,7 +66,7 @@ class Actions(ops.Object):
                 given[parameter.name] = str(given[parameter.name])
         try:
             outcome = run(**given)
-        except ActionError as error:
+        except (ActionError, NeedsOperatorError) as error:
             event.fail(str(error))
             return
         results = {"summary": outcome.summary, **outcome.texts}
@@ -87,6 +89,19 @@ def find(name: str) -> Callable[..., Outcome]:
         if inspect.isfunction(function) and function.__module__ == module.__name__:
             return function
     raise LookupError(f"there is no action {name} in {list(package.__path__)}")
+
+
+@contextmanager
+def failing_on(*errors: type[Exception], words: str = "{}") -> Generator[None]:
+    """Turn errors into the action's failure; in `words` the error stands in the place of the braces.
+
+    Raises:
+        ActionError: There was one of them.
+    """
+    try:
+        yield
+    except errors as error:
+        raise ActionError(words.replace("{}", str(error))) from error
 
 
 def size(option: str, text: str) -> int:
