@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import ops
@@ -13,6 +12,7 @@ from keys import Keys, NoKeyError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.tls import date
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
 from requirers import Requirers
@@ -173,10 +173,10 @@ class CertificatesCharm(ops.CharmBase):
         notes: list[str] = []
         if succession.is_changing and (waiting := succession.waits_for(self.requirers.holders())):
             what = "trust the new CA" if succession.new else "serve certificates of the new CA"
-            until = _date(succession.since + self.settings.grace)
+            until = date(succession.since + self.settings.grace)
             notes.append(f"waiting until {', '.join(waiting)} acknowledge to {what}, or until {until}")
         if succession.signing.origin and self.machine.now() >= succession.signing.renew_at:
-            ends = _date(succession.signing.ends)
+            ends = date(succession.signing.ends)
             notes.append(f"the CA of ca-secret ends {ends}: update the secret with the next one")
         notes += [f"not signed for {name}: {why}" for name, why in self.requirers.refusals().items()]
         if notes:
@@ -198,10 +198,6 @@ class CertificatesCharm(ops.CharmBase):
         """The CAs, once the leader has made the first."""
         shared = self.cluster.shared
         return Succession.parse(shared) if "signing" in shared else None
-
-
-def _date(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
 
 
 if __name__ == "__main__":

@@ -172,16 +172,9 @@ class Jobs:
         self.save(dataclasses.replace(record, state="failed", progress=why, ended=self._machine.now()))
 
     def wake(self, record: Record) -> None:
-        """Have Juju run a hook of the job's unit, which goes on from where the job has ended.
-
-        Where the machine cannot ask for one, update-status comes by.
-        """
-        if record.unit and self._machine.exists(JUJU_EXEC):
-            self._machine.run(
-                "systemd-run", "--quiet", "--collect", f"--unit={self._application}-end-of-{record.id}", JUJU_EXEC,
-                "-u", record.unit, "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
-                check=False,  # the job has ended, whatever comes of this
-            )  # fmt: skip
+        """Have Juju run a hook of the job's unit, which goes on from where the job has ended."""
+        if record.unit:
+            wake(self._machine, record.unit, f"{self._application}-end-of-{record.id}")
 
     def _service(self, record: Record) -> str:
         return f"{self._application}-job-{record.id}.service"
@@ -231,6 +224,16 @@ class Job:
         pause = min(FIRST_PAUSE << (errors - 1), LONGEST_PAUSE)
         words = f"unexpected error {errors} of {MOST_ERRORS}, tried again in {pause} s: {what}"
         self._keep(progress=words, errors=errors, again=self.machine.now() + pause)
+
+
+def wake(machine: Machine, unit: str, name: str, *options: str) -> None:
+    """Have Juju run a hook of a unit by a systemd unit of this name; where the machine cannot ask for one, update-status comes by."""
+    if machine.exists(JUJU_EXEC):
+        machine.run(
+            "systemd-run", "--quiet", "--collect", f"--unit={name}", *options, JUJU_EXEC, "-u", unit,
+            "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
+            check=False,  # one that is on its way already is enough
+        )  # fmt: skip
 
 
 def _number(record: Record) -> int:

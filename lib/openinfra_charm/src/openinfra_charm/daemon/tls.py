@@ -183,9 +183,9 @@ class Certificate:
             if refusal.csr == csr:
                 return f"{relation.app.name} does not sign the request: {refusal.message}"
         if names_fit:
-            why = f"ends {_date(self.ends)}"
+            why = f"ends {date(self.ends)}"
             if self._machine.now() < float(known["begins"]):
-                why = f"begins {_date(float(known['begins']))}: is the clock right here, and there?"
+                why = f"begins {date(float(known['begins']))}: is the clock right here, and there?"
             return f"for {relation.app.name} to renew the certificate, which {why}"
         return f"for a certificate from {relation.app.name}"
 
@@ -221,7 +221,7 @@ class Certificate:
         """
         leaf = self._machine.read(self.certificate_path)
         if relation is not None and leaf:
-            trusted = _split(self._machine.read(self.ca_path) or "")
+            trusted = split(self._machine.read(self.ca_path) or "")
             tls_certificates.acknowledge(relation, unit, trusts=trusted, serves=leaf)
 
     def remove(self) -> None:
@@ -346,7 +346,8 @@ def validity(certificate: Any) -> tuple[float, float]:
     return times[0].timestamp(), times[1].timestamp()
 
 
-def _date(time: float) -> str:
+def date(time: float) -> str:
+    """Return a time in words: `2026-11-30 06:11Z`."""
     return datetime.fromtimestamp(time, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
 
 
@@ -375,5 +376,6 @@ def _join(certificates: list[str]) -> str:
     return "".join(f"{certificate}\n" for certificate in certificates)
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """Return the certificates in a text, each as PEM."""
     return [f"{part.strip()}\n{_END}" for part in text.split(_END) if part.strip()]
