@@ -68,7 +68,7 @@ RESTART = "config ceph osd-benchmark=false"
 PLANTED = (
     _planted(
         "who founds the cluster is who leads now", f"{CEPH}/quorum.py",
-        'founds_cluster=shared["founder"] == self._unit.name and "founded" not in shared',
+        'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
         "founds_cluster=self._unit.is_leader()", "software converges",
     ),
     _planted(
@@ -251,7 +251,7 @@ PLANTED = (
     ),
     _in_bundle(
         "a founder that died is waited for", f"{CEPH}/quorum.py",
-        'return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)',
+        'return "fsid" in shared and not (self.cluster.gone([shared["founder"]]) and self._is_lost)',
         'return "fsid" in shared', "converges", charms=ALONE, faults="lose,kill", deployed_only=True,
     ),
     # What a unit leaves that was given up

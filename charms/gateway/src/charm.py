@@ -42,26 +42,19 @@ class GatewayCharm(ops.CharmBase):
         self.trust_path = f"/etc/{self.app.name}/trusted.pem"
         self._missing: list[ops.StatusBase] = []
         self._refused: list[str] = []
-        kinds = ("created", "changed", "departed")
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status,
-            *(
-                getattr(self.on[endpoint], f"relation_{kind}")
-                for endpoint in ("cluster", ROUTES, "certificates", TRUST)
-                for kind in kinds
-            ),
-            *(self.on[endpoint].relation_broken for endpoint in (ROUTES, "certificates", TRUST)),
-            self.on["metrics-endpoint"].relation_created,
-        ):  # fmt: skip
+        relations = {
+            "cluster": hook.PEERS,
+            **dict.fromkeys((ROUTES, "certificates", TRUST), (*hook.PEERS, "broken")),
+            "metrics-endpoint": ("created",),
+        }
+        for event in hook.changes(self.on, relations):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -237,9 +230,6 @@ class GatewayCharm(ops.CharmBase):
     def _set_version(self, _: ops.EventBase) -> None:
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.gateway.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)

@@ -178,10 +178,6 @@ class Gateway:
         self.services.stop(KEEPALIVED)
         self.services.stop(HAPROXY)
 
-    def is_ready(self) -> bool:
-        """Return whether HAProxy answers requests."""
-        return self.machine.run(SERVES, str(HEALTH_PORT), check=False).code == 0
-
     def version(self) -> str:
         """Return the installed version of HAProxy, such as `3.0.11`; empty before it is installed."""
         return registry.version(self.machine, "haproxy")

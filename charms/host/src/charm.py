@@ -41,8 +41,7 @@ class HostCharm(ops.CharmBase):
             cluster.relation_changed, cluster.relation_departed,
         ):  # fmt: skip
             framework.observe(event, self._reconcile)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
         framework.observe(self.on.start, self._on_start)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
@@ -70,9 +69,6 @@ class HostCharm(ops.CharmBase):
             self.host.stop()
             self.host.remove()
             registry.disclaim(self.machine, _BASELINE, self.unit.name)
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _config(self) -> Config | ConfigError:
         try:

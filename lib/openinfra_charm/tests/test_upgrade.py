@@ -254,7 +254,7 @@ class Model:
 
         def step(charm):
             try:
-                outcomes.append(STANDARD[action].run(charm, STANDARD[action].params(**params)))
+                outcomes.append(STANDARD[action](charm, **params))
             except ActionError as error:
                 outcomes.append(error)
 

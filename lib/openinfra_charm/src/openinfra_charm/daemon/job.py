@@ -72,7 +72,7 @@ class Jobs:
     def __init__(self, machine: Machine, application: str, unit: str = "") -> None:
         self._machine = machine
         self._application = application
-        self._unit_name = unit
+        self.unit = unit
         self._folder = f"/var/lib/openinfra/{application}/jobs"
 
     def start(self, module: str, **arguments: str) -> Record:
@@ -90,7 +90,7 @@ class Jobs:
             module=module,
             arguments=arguments,
             started=self._machine.now(),
-            unit=self._unit_name,
+            unit=self.unit,
         )
         self.save(record)
         self._launch(record)
@@ -125,7 +125,7 @@ class Jobs:
         if text is None:
             return None
         record = Record(**json.loads(text))
-        unit = self._unit(record)
+        unit = self._service(record)
         if record.ended is None and self._machine.service_states(unit)[unit] not in {"active", "activating"}:
             return dataclasses.replace(record, state="interrupted")
         return record
@@ -163,12 +163,12 @@ class Jobs:
     def stop(self) -> None:
         """Stop all jobs and forget them, as on removal."""
         for record in self.unfinished():
-            self._machine.run("systemctl", "stop", self._unit(record), check=False)
+            self._machine.run("systemctl", "stop", self._service(record), check=False)
         self._machine.remove(self._folder)
 
     def cancel(self, record: Record, why: str) -> None:
         """Stop a job for good, wherever it is; `why` is what `show-job` says of it."""
-        self._machine.run("systemctl", "stop", self._unit(record), check=False)
+        self._machine.run("systemctl", "stop", self._service(record), check=False)
         self.save(dataclasses.replace(record, state="failed", progress=why, ended=self._machine.now()))
 
     def ask_for_hook(self, record: Record, *, after: float = 0) -> None:
@@ -177,12 +177,12 @@ class Jobs:
             name = f"{self._application}-hook-of-{record.id}-{record.errors}-{record.again:.0f}"
             next_hook.ask(self._machine, record.unit, name, after=after)
 
-    def _unit(self, record: Record) -> str:
+    def _service(self, record: Record) -> str:
         return f"{self._application}-job-{record.id}.service"
 
     def _launch(self, record: Record) -> None:
         self._machine.run(
-            "systemd-run", "--quiet", "--collect", f"--unit={self._unit(record)}",
+            "systemd-run", "--quiet", "--collect", f"--unit={self._service(record)}",
             f"--setenv=PYTHONPATH={program.search_path()}", "--setenv=PYTHONDONTWRITEBYTECODE=1",
             "python3", "-m", "openinfra_charm.daemon.job", self._application, record.id,
         )  # fmt: skip

@@ -117,9 +117,9 @@ class Services:
         """
         return self.stopped(*self.units)
 
-    def stopped(self, *units: str) -> list[str]:
-        """Return those of some units that do not run, as `failed` does."""
-        states = self._states(units, fresh=False)
+    def stopped(self, *units: str, fresh: bool = False) -> list[str]:
+        """Return those of some units that do not run, as `failed` does; with `fresh`, asked of systemd in any case."""
+        states = self._states(units, fresh=fresh)
         return [unit for unit, state in states.items() if state not in {"active", "reloading"}]
 
     def _states(self, units: Sequence[str], *, fresh: bool) -> dict[str, str]:

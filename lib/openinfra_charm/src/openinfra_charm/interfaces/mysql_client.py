@@ -171,7 +171,7 @@ def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = Tru
 
     Raises:
         ops.SecretNotFoundError: The secret is not granted to this unit, not yet or no more.
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}

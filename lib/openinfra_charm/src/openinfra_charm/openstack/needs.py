@@ -67,7 +67,7 @@ class Need:
         Credentials are only looked at: see `use`.
 
         Raises:
-            NeedsOperatorError: It has said something that cannot be used.
+            RelationError: It has said something that cannot be used.
         """
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:

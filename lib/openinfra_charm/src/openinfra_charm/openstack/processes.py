@@ -60,8 +60,7 @@ class Processes:
 
     def problem(self) -> str:
         """Return why one of them does not do its work; empty if all run."""
-        states = self._machine.service_states(*self._processes) if self._processes else {}
-        down = [unit for unit, state in states.items() if state != "active"]
+        down = self._services.stopped(*self._processes, fresh=True) if self._processes else []
         return f"{', '.join(down)} does not run; see journalctl -u {down[0]}" if down else ""
 
     def stop(self) -> None:

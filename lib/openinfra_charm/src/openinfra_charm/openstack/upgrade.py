@@ -16,22 +16,9 @@ An upgrade has these phases; the service stays up, as units interrupt it one by 
 Another tree of the same release comes without the operator: a refreshed charm brings another lock, or the system another
 Python. It is built and switched to in the same way, without the phases.
 
-What it needs, besides what `openinfra_charm.openstack.release` says (`openinfra_charm.openstack.service.Service` has all of it):
-
-- a peer relation, and the actions of `openinfra_charm.openstack.actions`;
-- `Operations`: a job that changes the schema, how the service is restarted, and why it is not healthy;
-- in the reconcile:
-
-      if not upgrade.prepare():      # builds; on a new unit the first tree becomes `current`
-          return                     # `statuses` says what it waits for
-      ...                            # render, start what does not run
-      upgrade.advance()              # when the service is started, also where it does not serve: that is what the
-                                     # way back is for. Switches, changes the schema, leads
-
-  and `upgrade.statuses()` among the statuses. While `upgrade.switching`, nothing else restarts the service. The lock that is
-  taken for `release` is not the charm's to give back: it looks at `cluster.lock_reason`.
-
-The first schema is made by the charm itself, with the tree in `current`.
+`openinfra_charm.openstack.service.Service` calls `prepare` before anything is rendered and `advance` when the service is started, also
+where it does not serve: the way back is for that. While `switching`, nothing else restarts the service; the lock that is taken for
+`release` is not the charm's to give back. The first schema is made by the charm itself, with the tree in `current`.
 """
 
 from __future__ import annotations

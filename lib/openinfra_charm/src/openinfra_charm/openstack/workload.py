@@ -137,8 +137,6 @@ class Workload:
         self.front.apply()
         return started
 
-    start = apply
-
     def outdated(self) -> bool:
         """Return whether a process runs with something older and has to be restarted, in turn."""
         inputs = self._inputs
@@ -151,10 +149,6 @@ class Workload:
             self.api.restart(*inputs)
         self.processes.restart(*inputs)
         self.processes.apply(*inputs)
-
-    def is_ready(self) -> bool:
-        """Return whether the service can do its work."""
-        return not self.problem()
 
     def problem(self, patience: float = 0) -> str:
         """Return why the service cannot do its work, in its own words; empty if it can.

@@ -13,7 +13,7 @@ class Notes(Software):
         self.refused = ""
         self.broken = ""
         self.programs = {"runuser": self._run}
-        self.sockets = {"/run/notes/api.sock": self._answer}
+        self.sockets = {"/run/notes/api.sock": self.answer}
 
     def _run(self, argv, _stdin):
         if self.refused:
@@ -27,7 +27,7 @@ class Notes(Software):
         """Whether the API's process runs."""
         return self.machine.powered and self.machine.serves("notes-api.service")
 
-    def _answer(self, _):
+    def answer(self, _):
         if not self.serves:
             raise ConnectionRefusedError
         paused = self.machine.exists("/var/lib/notes/paused")
