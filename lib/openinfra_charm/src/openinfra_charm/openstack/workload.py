@@ -11,6 +11,7 @@ from openinfra_charm.daemon import front, registry, render, tls
 from openinfra_charm.daemon.front import Front
 from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Services
 from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import program
 from openinfra_charm.openstack import check, oslo, release
@@ -52,10 +53,11 @@ class Workload:
             "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
         }  # fmt: skip
-        self.api = Api(machine, application, environment)
+        services = Services(machine, application)
+        self.api = Api(machine, application, environment, services=services)
         self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
-        self.front = Front(machine, application, user=self.api.user, tls=self.tls)
-        self.processes = Processes(machine, application, spec.processes, self.places)
+        self.front = Front(machine, application, user=self.api.user, tls=self.tls, services=services)
+        self.processes = Processes(machine, application, spec.processes, self.places, services)
         self.releases = Releases(machine, application)
         self.programs = Programs(machine, application)
         self._templates = render.Templates(machine, application, spec.source / "templates")
