@@ -47,6 +47,19 @@ def test_it_serves_with_a_schema_that_was_made_once(three):
         assert starts(three, unit) == [1, 1, 1], unit
 
 
+def test_a_first_migration_that_was_interrupted_begins_anew(one):
+    notes = one.machines[0].notes
+    one.schema.clear()
+    del one.app_data["bootstrapped"]
+    notes.lost = True
+    one.update_status()
+    assert "Lost connection" in one.statuses[0].message
+    notes.lost = False
+    one.update_status()
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert one.schema == ["sync", "openinfra_tables.py"]
+
+
 def test_a_hook_with_nothing_new_changes_nothing(three):
     three.relate_gateway("10.0.0.100:8900")
     three.update_status()
