@@ -212,7 +212,7 @@ PLANTED = (
     ),
     # What is known by a name that is given again
     _in_bundle(
-        "a disk of the dead one's name is taken for the dead one", f"{CEPH}/jobs/replace_disk.py",
+        "a disk of the dead one's name is taken for the dead one", f"{CEPH}/jobs.py",
         "        osd = ceph.osds.get(new)\n",
         """        osd = ceph.osds.get(old)
         if osd and osd.device == device:
@@ -231,13 +231,13 @@ PLANTED = (
     ),
     _in_bundle(
         "what was done for a host is done for the next of its name", f"{LIB}/daemon/job.py",
-        "(record.module, record.arguments) == (module, arguments)]",
-        'record.module == module and record.arguments.get("host") == arguments.get("host")]',
+        "(record.module, record.arguments) == (function, arguments)]",
+        'record.module == function and record.arguments.get("host") == arguments.get("host")]',
         "software", REPLACED, "run ceph/3 add-disk osd-devices=file:3G",
         "remove-machine 3 --force; add-unit ceph", "run ceph/4 add-disk osd-devices=file:3G", charms=ALONE, faults="leader,delay",
     ),
     _in_bundle(
-        "a job knows its OSD by number", f"{CEPH}/jobs/remove_disk.py",
+        "a job knows its OSD by number", f"{CEPH}/jobs.py",
         'osds.split(",")',
         '[osd.uuid for name in names.split(",") if (osd := ceph.osds.find(int(name)))]',
         "software", "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",

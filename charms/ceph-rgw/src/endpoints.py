@@ -47,15 +47,11 @@ class Endpoints:
     @property
     def sources(self) -> tuple[str, ...]:
         """The addresses from which a gateway connects, for its clients."""
-        return haproxy_route_tcp.read_sources(self.gateway) if self.gateway else ()
-
-    @property
-    def _served(self) -> tuple[str, ...]:
-        return haproxy_route_tcp.read_endpoints(self.gateway) if self.gateway else ()
+        return haproxy_route_tcp.read_sources(self.gateway)
 
     @cached_property
     def _gateway_hosts(self) -> tuple[str, ...]:
-        return haproxy_route_tcp.read_hosts(self.gateway) if self.gateway else ()
+        return haproxy_route_tcp.read_hosts(self.gateway)
 
     # Names
 
@@ -82,7 +78,7 @@ class Endpoints:
     @property
     def public_url(self) -> str:
         """Where clients go: to the gateway, or without one to the first unit; empty while the gateway has not said."""
-        served = self._served
+        served = haproxy_route_tcp.read_endpoints(self.gateway)
         if self.gateway and not served:
             return ""
         host, _, port = (
@@ -96,8 +92,10 @@ class Endpoints:
     @property
     def internal_url(self) -> str:
         """Where services go: an address of the gateway's in their network, if it has one there, else where all do."""
-        inner = haproxy_route_tcp.read_internal(self.gateway) if self.gateway else ()
-        return f"https://{inner[0]}" if inner and inner != self._served else self.public_url
+        inner = haproxy_route_tcp.read_internal(self.gateway)
+        if inner == haproxy_route_tcp.read_endpoints(self.gateway):
+            return self.public_url
+        return f"https://{inner[0]}"
 
     @property
     def _first_address(self) -> str:

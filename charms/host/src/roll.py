@@ -206,7 +206,7 @@ class Roll:
         elif request.kind == "reboot":
             self._keep(dataclasses.replace(request, state="restarting", boot=self.machine.boot_id()))
         elif request.kind == "upgrade":
-            job = self.jobs.start("upgrade")
+            job = self.jobs.start("upgrade.upgrade")
             self._keep(dataclasses.replace(request, state="upgrading", job=job.id))
         else:
             self._keep(dataclasses.replace(request, state="entered"))

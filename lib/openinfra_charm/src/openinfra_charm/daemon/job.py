@@ -5,9 +5,9 @@ a job and returns its id; `show-job` and the unit's status show how it stands; a
 a power loss interrupted. After an unexpected error (its traceback is in the journal) it does so only after a pause, which
 doubles with each error; after `MOST_ERRORS` of them the job has failed. A job that ends has its unit run a hook at once.
 
-A job is a function `run(job, **arguments)` in a module of the charm and must be able to begin again at any point, also long
-after it was started. So its arguments name things by what is never given to another one: the uuid of an OSD, not its number; a
-unit, not its host.
+A job is a function of the charm, `create_backup(job, **arguments)` in `jobs.py`, and is named so: `jobs.create_backup`. It must
+be able to begin again at any point, also long after it was started. So its arguments name things by what is never given to another
+one: the uuid of an OSD, not its number; a unit, not its host.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class NotNowError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """A job as it stands. `state` is `running`, `interrupted`, `done` or `failed`; times are epoch seconds.
+    """A job as it stands. `module` names its function; `state` is `running`, `interrupted`, `done` or `failed`.
 
-    `errors` counts the unexpected errors that have ended it, `again` is when it may be started again after the last one.
+    Times are epoch seconds. `errors` counts the unexpected errors that have ended it, `again` is when it may be started again after the last one.
     """
 
     id: str
@@ -75,19 +75,19 @@ class Jobs:
         self.unit = unit
         self._folder = f"/var/lib/openinfra/{application}/jobs"
 
-    def start(self, module: str, **arguments: str) -> Record:
-        """Start `module`'s job, or return the one that already does the same."""
+    def start(self, function: str, **arguments: str) -> Record:
+        """Start the job of a function, or return the one that already does the same."""
         known = self.all()
         for record in known:
-            if (record.module, record.arguments, record.ended) == (module, arguments, None):
+            if (record.module, record.arguments, record.ended) == (function, arguments, None):
                 return record
         for record in [record for record in known if record.ended is not None][:-KEPT]:
             self._machine.remove(f"{self._folder}/{record.id}.json")
         number = 1 + max((_number(record) for record in known), default=0)
-        name = module.rpartition(".")[2].replace("_", "-")
+        name = function.rpartition(".")[2].replace("_", "-")
         record = Record(
             id=f"{name}-{number}",
-            module=module,
+            module=function,
             arguments=arguments,
             started=self._machine.now(),
             unit=self.unit,
@@ -96,13 +96,12 @@ class Jobs:
         self._launch(record)
         return record
 
-    def once(self, module: str, **arguments: str) -> Record:
-        """Start `module`'s job unless it runs or has been done; return how it stands.
+    def once(self, function: str, **arguments: str) -> Record:
+        """Start the job of a function unless it runs or has been done; return how it stands.
 
-        One that has failed is started again after a pause only, a longer one where nobody expected why. The arguments name things by what is never given to
-        another one: for what has a new name once more the job has been done already.
+        One that has failed is started again after a pause only, a longer one where nobody expected why.
         """
-        same = [record for record in self.all() if (record.module, record.arguments) == (module, arguments)]
+        same = [record for record in self.all() if (record.module, record.arguments) == (function, arguments)]
         for record in same:
             if record.state == "done":
                 return record
@@ -111,7 +110,7 @@ class Jobs:
             pause = LONGEST_PAUSE if failed.errors else FIRST_PAUSE
             if self._machine.now() < failed.ended + pause:
                 return failed
-        return self.start(module, **arguments)
+        return self.start(function, **arguments)
 
     def all(self) -> list[Record]:
         """Return all jobs that are on record, the oldest first."""
@@ -245,7 +244,8 @@ def main(application: str, job_id: str) -> int:
         sys.exit(f"there is no job {job_id} of {application}")
     job = Job(jobs, record, machine, application)
     try:
-        outcome: Any = importlib.import_module(record.module).run(job, **record.arguments)
+        module, _, function = record.module.rpartition(".")
+        outcome: Any = getattr(importlib.import_module(module), function)(job, **record.arguments)
     except JobError as error:
         job.end("failed", str(error))
         return 1

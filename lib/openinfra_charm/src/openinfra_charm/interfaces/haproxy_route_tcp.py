@@ -162,35 +162,34 @@ def publish_address(relation: ops.Relation, unit: ops.Unit, address: str) -> Non
     databag.put(relation.data[unit], "address", json.dumps(address))
 
 
-def read_endpoints(relation: ops.Relation) -> tuple[str, ...]:
-    """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does."""
+def read_endpoints(relation: ops.Relation | None) -> tuple[str, ...]:
+    """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does, or without one."""
     return _places(relation, "endpoints")
 
 
-def read_internal(relation: ops.Relation) -> tuple[str, ...]:
+def read_internal(relation: ops.Relation | None) -> tuple[str, ...]:
     """As the requirer, return where services reach the route among themselves, which may be where all do."""
     return _places(relation, "internal-endpoints") or _places(relation, "endpoints")
 
 
-def read_hosts(relation: ops.Relation) -> tuple[str, ...]:
+def read_hosts(relation: ops.Relation | None) -> tuple[str, ...]:
     """As the requirer, return the hosts of all places where the route is served: what certificates have to name."""
     return hosts((*read_endpoints(relation), *read_internal(relation)))
 
 
-def _places(relation: ops.Relation, key: str) -> tuple[str, ...]:
-    found: list[object] = databag.load(relation.data[relation.app].get(key, ""), list)
+def _places(relation: ops.Relation | None, key: str) -> tuple[str, ...]:
+    found: list[object] = databag.load(relation.data[relation.app].get(key, "") if relation else "", list)
     return tuple(one for one in found if isinstance(one, str) and databag.ENDPOINT.fits(one))
 
 
-def read_sources(relation: ops.Relation) -> tuple[str, ...]:
+def read_sources(relation: ops.Relation | None) -> tuple[str, ...]:
     """As the requirer, return from which addresses the gateway's units connect, sorted; none of a published provider's.
 
     Where Juju names another network that a unit's connections come from (`egress-subnets`), it is among them. Who connects from
     there may say for whom, with the PROXY protocol. Nobody else may.
     """
     found: set[str] = set()
-    for unit in relation.units:
-        data = relation.data[unit]
+    for data in (relation.data[unit] for unit in relation.units) if relation else ():
         own = [one for one in databag.load(data.get("sources", ""), list) if isinstance(one, str)]
         if addresses := set(filter(is_address, own)):
             # By default it is the ingress address, which may be a virtual one.

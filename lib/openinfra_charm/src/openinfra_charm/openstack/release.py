@@ -16,7 +16,7 @@ it can be moved nowhere, but runs under whatever name leads to it.
 A charm brings `src/releases/<release>/python<X.Y>.txt` for each release (`2026.1`) and each Python of its bases: all packages with
 all their dependencies, each with `==` and `--hash`, as `uv pip compile --generate-hashes` writes it. What is not named there is not
 installed; each has to have a wheel for each platform of the charm, or for any. `PACKAGES`, and those of its bindings
-(`python3-rados`), are installed before. A build takes longer than a hook may: it is a job, `build_release`.
+(`python3-rados`), are installed before. A build takes longer than a hook may: it is a job, `jobs.build_release`.
 
 The programs of packages, started as `/opt/<application>/current/bin/...`, stay in the tree in which they were started;
 `current/bin/python` itself, and what is given `current` as a path, find in the new tree what they import after a switch.
@@ -122,7 +122,7 @@ class Wanted:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """The arguments of the job `openinfra_charm.openstack.build_release`."""
+        """The arguments of the job `openinfra_charm.openstack.jobs.build_release`."""
         folder = str(Path(self.lock).parents[1])
         return {"folder": folder, "release": self.release, "bindings": ",".join(sorted(self.bindings))}
 

@@ -28,7 +28,7 @@ from openinfra_charm.interfaces.keystone import Endpoint
 from openinfra_charm.model import actions, databag, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
-from openinfra_charm.openstack import schema
+from openinfra_charm.openstack import jobs
 from openinfra_charm.openstack.actions import STANDARD
 from openinfra_charm.openstack.entrance import Entrance
 from openinfra_charm.openstack.founding import Founding
@@ -104,7 +104,7 @@ class Service(ops.Object):
             releases=self.workload.releases, locks=spec.source / "releases", first=str(charm.config["release"]),
             bindings=spec.bindings,
             operations=Operations(
-                schema=schema.__name__, commands=self.workload.upgrade_commands,
+                schema=jobs.SCHEMA, commands=self.workload.upgrade_commands,
                 restart=self.workload.restart, health=self._why_not_healthy,
             ),
         )  # fmt: skip

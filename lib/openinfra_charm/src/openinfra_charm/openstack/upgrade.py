@@ -33,7 +33,7 @@ import ops
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model.actions import ActionError
 from openinfra_charm.model.status import RetriedStatus
-from openinfra_charm.openstack import build_release
+from openinfra_charm.openstack import jobs as openstack_jobs
 from openinfra_charm.openstack import release as release_trees
 from openinfra_charm.openstack.release import ReleaseError
 
@@ -73,7 +73,7 @@ _MAX_STEPS = 12
 class Operations:
     """What an upgrade does to a service.
 
-    `schema` is the module of a job, `run(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
+    `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
     `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `commands` has
     something for the step, it is given that too. `restart` restarts the service with the tree that `current` leads to; `health`
     returns within a few seconds why an authenticated request to this unit is not answered, empty when it is.
@@ -238,7 +238,7 @@ class Upgrade:
             return False
         if self._releases.is_built(wanted):
             return True
-        record = self._run_job(build_release.__name__, **wanted.arguments)
+        record = self._run_job(openstack_jobs.BUILD, **wanted.arguments)
         return record.state == "done" and self._releases.is_built(wanted)
 
     def _tree(self, name: str) -> str | None:
@@ -249,18 +249,16 @@ class Upgrade:
             return next((tree.name for tree in self._releases.all() if tree.release == name), None)
         return wanted.tree if self._releases.is_built(wanted) else None
 
-    def _run_job(self, module: str, **arguments: str) -> Record:
+    def _run_job(self, function: str, **arguments: str) -> Record:
         """Start a job unless this hook has already, and wait for its end for a while."""
-        key = json.dumps([module, arguments], sort_keys=True)
-        known = [
-            record for record in self._jobs.all() if (record.module, record.arguments) == (module, arguments)
-        ]
+        key = json.dumps([function, arguments], sort_keys=True)
+        known = [one for one in self._jobs.all() if (one.module, one.arguments) == (function, arguments)]
         if key in self._tried and known:
             record = known[-1]
         else:
             # A step of the schema is done once in an attempt; whether a tree is there is not for a job to say.
-            start = self._jobs.once if module == self._operations.schema else self._jobs.start
-            record = start(module, **arguments)
+            start = self._jobs.once if function == self._operations.schema else self._jobs.start
+            record = start(function, **arguments)
         self._tried.add(key)
         self._jobs.wait(record.id, min(JOB_SECONDS, self._limit - self._machine.now()))
         record = self._jobs.find(record.id) or record
