@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ops
 import pytest
-from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
+from api_model import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
 
 from openinfra_charm.machine import use
 from openinfra_charm.openstack import check
@@ -33,7 +33,7 @@ def starts(model, unit):
 
 def test_it_serves_with_a_schema_that_was_made_once(three):
     assert {status.name for status in three.statuses.values()} == {"active"}
-    assert three.schema == ["sync", "openinfra_tables.py"]
+    assert three.done == ["sync", "tables of database"]
     for unit in (API, FILER, FRONT):
         assert starts(three, unit) == [1, 1, 1], unit
 
@@ -54,7 +54,7 @@ def test_a_hook_with_nothing_new_changes_nothing(three):
 def test_the_configuration_has_what_others_gave(one):
     found = configuration(one.machines[0])
     assert found["database"]["connection"].startswith(
-        "mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/notes?"
+        "mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/service?"
     )
     assert found["cache"]["memcache_servers"] == "10.0.1.0:11211"
     token = found["keystone_authtoken"]
@@ -62,7 +62,7 @@ def test_the_configuration_has_what_others_gave(one):
         "https://10.1.0.9:5000/v3",
         "https://10.0.0.9:5000/v3",
     )
-    assert (token["username"], token["password"]) == ("svc-notes-2-1", "token-password")
+    assert (token["username"], token["password"]) == ("svc-2-1", "token-password")
     assert token["cafile"] == "/etc/notes/tls/ca.pem"
     assert found["DEFAULT"]["longest"] == "100"
 
@@ -146,14 +146,14 @@ def test_what_would_be_good_to_have_is_noted(three):
 def test_a_schema_that_cannot_be_made_is_told_and_tried_again(deploy):
     model = deploy(0)
     machine = model.make_machine(0)
-    machine.notes.refused = "Traceback\n  File\nLost connection"
+    machine.api.refused = "Traceback\n  File\nLost connection"
     model.machines[0], model.unit_data[0] = machine, {}
     model.run(0, model.on.config_changed())
     model.update_status()
     assert model.statuses[0] == ops.WaitingStatus(
         "the database cannot be brought to this release: Lost connection"
     )
-    machine.notes.refused = ""
+    machine.api.refused = ""
     model.update_status()
     assert model.statuses[0] == ops.ActiveStatus()
 
@@ -195,11 +195,11 @@ def test_all_processes_restart_one_unit_at_a_time(three):
 
 
 def test_the_next_unit_restarts_when_the_last_is_healthy(three):
-    three.machines[0].notes.broken = "database: OperationalError"
+    three.machines[0].api.broken = "database: OperationalError"
     three.configure(longest=50)
     assert starts(three, API) == [2, 1, 1]
     assert three.statuses[0] == ops.WaitingStatus("for Notes: database: OperationalError")
-    three.machines[0].notes.broken = ""
+    three.machines[0].api.broken = ""
     three.update_status()
     three.update_status()
     assert starts(three, API) == [2, 2, 2]
@@ -221,11 +221,7 @@ def test_a_process_that_takes_no_turn_restarts_at_once(deploy, monkeypatch):
 
 
 def test_a_new_password_is_used_before_it_is_said(three):
-    new = {"username": "relation-1-2", "password": "another-password"}
-    changed = type(DATABASE_SECRET)(
-        DATABASE_SECRET.tracked_content, latest_content=new, id=DATABASE_SECRET.id
-    )
-    three.secrets = frozenset({*(one for one in three.secrets if one.id != DATABASE_SECRET.id), changed})
+    three.give(DATABASE_SECRET, username="relation-1-2", password="another-password")
     three.held = {1, 2}
     three.update_status()
     three.update_status()
@@ -249,22 +245,23 @@ def test_power_loss_needs_no_hook(three):
 
 
 def test_a_restored_database_is_brought_to_this_release(one):
-    one.schema.clear()
+    one.done.clear()
     one.tell(DATABASE, {"restored": "1"})
     one.every()
-    assert one.schema == ["forget_caches.py", "sync", "openinfra_tables.py"]
+    assert one.done == ["sync", "tables of database"]
+    assert one.machines[0].api.emptied == 1
     one.every()
-    assert len(one.schema) == 3
+    assert len(one.done) == 2
 
 
 def test_another_database_is_filled(one):
-    one.schema.clear()
+    one.done.clear()
     old = one.relations[DATABASE]
     one.unrelate(DATABASE)
     assert one.statuses[0].name == "blocked"
     one.relate(dataclasses.replace(old, id=DATABASE + 100))
     one.update_status()
-    assert "sync" in one.schema
+    assert "sync" in one.done
     assert one.statuses[0] == ops.ActiveStatus()
 
 
@@ -309,11 +306,11 @@ def two_releases(deploy, monkeypatch, tmp_path):
 
 def test_an_upgrade_changes_the_schema_with_the_new_release_and_switches_unit_by_unit(two_releases):
     model, machines = two_releases, two_releases.machines.values()
-    model.schema.clear()
+    model.done.clear()
     model.action(0, "upgrade-release", release=2026.2, backup="monday")
     for _ in range(3):
         model.update_status()
-    assert model.schema == ["sync"]
+    assert model.done == ["sync"]
     (expanded,) = {
         line
         for machine in machines
@@ -330,7 +327,7 @@ def test_an_upgrade_changes_the_schema_with_the_new_release_and_switches_unit_by
     assert "2026.2 runs; to end the upgrade: finish-upgrade" in model.statuses[0].message
     model.action(0, "finish-upgrade")
     model.update_status()
-    assert model.schema == ["sync", "trim"]
+    assert model.done == ["sync", "trim"]
     assert "has begun" not in model.refuse(0, "rollback-release")
     assert {status.name for status in model.statuses.values()} == {"active"}
 
@@ -338,7 +335,7 @@ def test_an_upgrade_changes_the_schema_with_the_new_release_and_switches_unit_by
 def test_a_schema_that_cannot_be_changed_stops_the_upgrade(two_releases):
     model = two_releases
     for machine in model.machines.values():
-        machine.notes.refused = "Lost connection"
+        machine.api.refused = "Lost connection"
     model.action(0, "upgrade-release", release=2026.2, backup="monday")
     model.update_status()
     assert "the schema could not be changed (expand)" in model.statuses[0].message
