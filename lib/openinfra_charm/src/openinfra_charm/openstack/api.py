@@ -33,14 +33,26 @@ HEALTH = "/openinfra/health"
 
 
 class Api:
-    """The API process of one application on this machine; `environment` is what the service wants in its own."""
+    """The API process of one application on this machine.
+
+    Args:
+        machine: The machine.
+        application: The application.
+        environment: What the service wants in its own.
+        imports: Modules that it imports before the service's own.
+    """
 
     def __init__(
-        self, machine: Machine, application: str, environment: Mapping[str, str] = MappingProxyType({})
+        self,
+        machine: Machine,
+        application: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        imports: Iterable[str] = (),
     ) -> None:
         self._machine = machine
         self._application = application
         self._environment = environment
+        self._imports = tuple(imports)
         self._services = Services(machine, application)
         self.user = application
         self.etc = f"/etc/{application}"
@@ -68,6 +80,7 @@ class Api:
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
             modules=self.modules,
+            imports="".join(f"--import {name} " for name in self._imports),
             workers=workers,
             lib=self.lib,
         )
@@ -193,7 +206,7 @@ StartLimitIntervalSec=0
 User={user}
 Group={user}
 {environment}ExecStart=/opt/{application}/current/bin/uwsgi --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
-  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --import openinfra_cache --module openinfra_wsgi:application \\
+  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} {imports}--module openinfra_wsgi:application \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
   --hook-master-start "unix_signal:15 gracefully_kill_them_all"
 TimeoutStopSec=30

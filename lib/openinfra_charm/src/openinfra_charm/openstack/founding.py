@@ -14,6 +14,7 @@ from openinfra_charm.interfaces import mysql_client
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model.status import NotYetError
 from openinfra_charm.openstack.needs import Cache, Database
+from openinfra_charm.openstack.programs import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,8 +127,3 @@ class Founding:
         if not all(relation.active for relation in self._databases):
             return ""
         return ",".join(f"{one.id}:{mysql_client.read_restored(one)}" for one in self._databases)
-
-
-def last_line(error: Exception) -> str:
-    """Return what a program said last: before that are the lines of its traceback."""
-    return str(error).strip().splitlines()[-1].strip()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openinfra_charm.machine import CommandError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,9 +26,21 @@ class Programs:
         return f"/opt/{self._application}/{tree}/bin/{name}"
 
     def run(
-        self, program: str, *arguments: str, tree: str = "current", env: Mapping[str, str] | None = None
+        self,
+        program: str,
+        *arguments: str,
+        tree: str = "current",
+        env: Mapping[str, str] | None = None,
+        seconds: float = _SECONDS,
     ) -> None:
         """Run a program; secrets go into `env`.
+
+        Args:
+            program: Its name.
+            arguments: Its arguments.
+            tree: The tree that it is of.
+            env: Variables of its environment.
+            seconds: How long it may take.
 
         Raises:
             CommandError: Its exit code is not 0.
@@ -35,4 +49,10 @@ class Programs:
         # What the charm finds its own modules by must not lead the tree's Python to them.
         variables = {**(env or {}), "PYTHONPATH": ""}
         command = ("runuser", "-u", self._application, "--", self.path(program, tree), *arguments)
-        self._machine.run(*command, env=variables, timeout=_SECONDS)
+        self._machine.run(*command, env=variables, timeout=seconds)
+
+
+def last_line(error: CommandError | TimeoutError) -> str:
+    """Return what a program said last: before that are the lines of its traceback."""
+    said = error.stderr.strip() if isinstance(error, CommandError) else ""
+    return (said or str(error)).splitlines()[-1].strip()

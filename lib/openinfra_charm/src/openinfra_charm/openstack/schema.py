@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
 
 
-def run(job: Job, step: str, tree: str, number: str, commands: str) -> str:
+def run(job: Job, *, step: str, tree: str, number: str, commands: str, databases: str) -> str:
     """Expand or contract the schema with the programs of a tree.
 
     Args:
@@ -23,16 +23,17 @@ def run(job: Job, step: str, tree: str, number: str, commands: str) -> str:
         tree: The tree.
         number: What tells one attempt from another.
         commands: The commands, JSON.
+        databases: The sections of the configuration that lead to the databases, JSON.
 
     Raises:
         JobError: One of them has failed.
     """
     del number
-    programs = Programs(job.machine, job.application)
+    programs, env = Programs(job.machine, job.application), oslo.patient(json.loads(databases))
     for program, *arguments in json.loads(commands):
         job.report(f"{step}: {' '.join([program, *arguments])}")
         try:
-            programs.run(program, *arguments, tree=tree, env=oslo.PATIENT)
+            programs.run(program, *arguments, tree=tree, env=env)
         except (CommandError, TimeoutError) as error:
             raise JobError(f"the schema could not be changed ({step}): {error}") from error
     return f"{step}: done"

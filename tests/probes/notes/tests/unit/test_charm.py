@@ -11,7 +11,7 @@ import ops
 import pytest
 from api_model import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
 
-from openinfra_charm.machine import use
+from openinfra_charm.machine import Answer, use
 from openinfra_charm.openstack import check
 
 API, FILER, FRONT = "notes-api.service", "notes-filer.service", "notes-front.service"
@@ -97,6 +97,12 @@ def test_keystone_is_asked_for_a_user_and_a_place_in_the_catalogue(three):
     three.tell(GATEWAY, app={"internal-endpoints": '["10.1.0.100:8900"]'})
     three.update_status()
     assert urls() == ["https://cloud.example:8900/v1", *["https://10.1.0.100:8900/v1"] * 2]
+
+
+def test_the_process_knows_where_its_databases_are_and_limits_its_caches(one):
+    unit = one.machines[0].read(f"/etc/systemd/system/{API}")
+    assert "\nEnvironment=OPENINFRA_DATABASES=database\n" in unit
+    assert " --import openinfra_cache --module openinfra_wsgi:application " in unit
 
 
 def test_what_is_open_is_neither_asked_for_nor_missed(one):
@@ -330,6 +336,31 @@ def test_an_upgrade_changes_the_schema_with_the_new_release_and_switches_unit_by
     assert model.done == ["sync", "trim"]
     assert "has begun" not in model.refuse(0, "rollback-release")
     assert {status.name for status in model.statuses.values()} == {"active"}
+
+
+def test_a_release_that_refuses_the_tokens_of_clients_is_taken_back(two_releases):
+    model, machine = two_releases, two_releases.machines[0]
+
+    def answer(request):
+        is_new = machine.resolve("/opt/notes/current").startswith("/opt/notes/2026.2-")
+        return Answer(status=401 if is_new and request.path == "/v1" else 200, headers={}, body="")
+
+    machine.api.answer = answer
+    assert "openinfra_ask.py" not in "".join(machine.argv)  # Keystone may come later than a new unit
+    model.action(0, "upgrade-release", release=2026.2, backup="monday")
+    for _ in range(3):
+        model.update_status()
+    why = "/v1 is answered 401 to a token of its own user"
+    assert f"does not serve here ({why}), so the one before is back" in model.statuses[0].message
+    assert machine.resolve("/opt/notes/current").startswith("/opt/notes/2026.1-")
+
+
+def test_no_upgrade_begins_where_tokens_are_refused(two_releases):
+    two_releases.machines[0].api.answer = lambda request: Answer(
+        status=401 if request.path == "/v1" else 200, headers={}, body=""
+    )
+    refused = two_releases.refuse(0, "upgrade-release", release=2026.2, backup="monday")
+    assert "the upgrade does not begin: /v1 is answered 401 to a token of its own user" in refused
 
 
 def test_a_schema_that_cannot_be_changed_stops_the_upgrade(two_releases):
