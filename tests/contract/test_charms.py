@@ -240,7 +240,8 @@ def test_the_workload_imports_no_ops(source):
         imported = set(runtime_imports(path))
         assert not {name for name in imported if name.partition(".")[0] == "ops"}, module
         waiting += imported
-    assert len(seen) > 1
+    # An API may be a specification and nothing else.
+    assert len(seen) > 1 or is_an_openstack_api(source)
 
 
 def test_only_the_gateway_opens_ports(source):

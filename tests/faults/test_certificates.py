@@ -8,6 +8,7 @@ from tests.integration.clients import writing
 VALIDITY = "3m"
 TLS_PORTS = {
     "keystone": [(15000, "")],
+    "placement": [(18778, "")],
     "ceph-rgw": [(17480, "")],
     "memcached": [(11211, "")],
     "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.removal import LEFT
 from tests.integration.site import load
 
-ORDER = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "certificates")
+ORDER = ("ceph-fs", "ceph-rgw", "placement", "keystone", "memcached", "gateway", "mysql", "certificates")
 """Each before those that it needs."""
 FOLDERS = {
     "ceph": ("/etc/ceph", "/var/lib/openinfra/ceph"),
@@ -15,12 +15,14 @@ FOLDERS = {
     "host": ("/var/lib/openinfra/host",),
     "keystone": ("/etc/keystone", "/var/lib/openinfra/keystone"),
     "memcached": ("/etc/memcached.conf",),
+    "placement": ("/etc/placement", "/var/lib/openinfra/placement"),
     "gateway": ("/etc/haproxy", "/etc/keepalived"),
     "mysql": ("/etc/mysql", "/var/lib/openinfra/mysql"),
 }
 OWN = {
     "ceph-fs": ("ceph-mds",),
     "ceph-rgw": ("ceph-radosgw", "ceph-rgw", "radosgw"),
+    "placement": ("placement",),
     "keystone": ("keystone",),
     "memcached": ("memcached",),
     "gateway": ("haproxy", "keepalived"),
@@ -29,7 +31,8 @@ OWN = {
 }
 """How the daemons are named that go with an application; all others go on undisturbed."""
 DAEMONS = [
-    f"{name}.service" for name in ("ceph-*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived")
+    f"{name}.service"
+    for name in ("ceph-*", "placement*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived")
 ]
 UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""

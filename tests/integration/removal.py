@@ -4,6 +4,7 @@ LEFT = {
     "ceph-rgw": "/etc/ceph-rgw /opt/ceph-rgw",
     "keystone": "/etc/keystone /opt/keystone /var/lib/keystone /etc/systemd/system/keystone-*",
     "memcached": "/etc/memcached.conf /etc/memcached",
+    "placement": "/etc/placement /opt/placement /var/lib/placement /etc/systemd/system/placement-*",
     "gateway": "/etc/haproxy/haproxy.cfg /etc/gateway",
     "mysql": "/var/lib/mysql/ibdata1 /etc/mysql/mariadb.conf.d/99-openinfra.cnf",
 }

@@ -18,6 +18,7 @@ APPLICATIONS = [
     "keystone",
     "memcached",
     "mysql",
+    "placement",
 ]
 PUBLIC = {"username", "tls", "tls-ca", "generation"}
 """What secrets also hold that is none."""
@@ -33,6 +34,7 @@ DAEMONS = (
     "mariadb",
     "memcached",
     "mysql",
+    "placement",
     "ssh",
     "unattended",
 )

@@ -15,7 +15,7 @@ from openinfra_charm.machine import CommandError
 from openinfra_charm.model.actions import ActionError
 from openinfra_charm.model.granted import new_password
 from openinfra_charm.model.secrets import Own, find
-from openinfra_charm.openstack.founding import last_line
+from openinfra_charm.openstack.programs import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyset import KINDS
-from openinfra_charm.openstack import oslo
 
 if TYPE_CHECKING:
     from keyset import KeySet
@@ -64,5 +63,4 @@ class Keystone:
         self._manage("credential_migrate")
 
     def _manage(self, *command: str, env: dict[str, str] | None = None) -> None:
-        (words,) = self._workload.commands([(*MANAGE, *command)])
-        self._workload.programs.run(*words, env=oslo.PATIENT | (env or {}))
+        self._workload.run(*MANAGE, *command, env=env)

@@ -1,11 +1,13 @@
 """What API services share: the process, its front, and parts of configuration files."""
 
 import configparser
+import contextlib
 import http.server
 import importlib
 import json
 import socket
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -21,7 +23,7 @@ from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
 from openinfra_charm.openstack import founding, oslo
 from openinfra_charm.openstack.api import Api
-from openinfra_charm.openstack.files import openinfra_cache, openinfra_errors
+from openinfra_charm.openstack.files import openinfra_ask, openinfra_cache, openinfra_errors
 from openinfra_charm.openstack.programs import Programs
 
 ACCESS = Access(
@@ -161,7 +163,10 @@ def test_an_api_waits_for_an_answer_no_longer_than_it_says_and_other_programs_as
     parameters = oslo.database(ACCESS)["database"]["connection_parameters"]
     assert parameters == f"read_timeout={oslo.ANSWER_SECONDS}&write_timeout={oslo.ANSWER_SECONDS}"
     # oslo.config's way of overriding an option: OS_<GROUP>__<OPTION>
-    assert oslo.PATIENT == {"OS_DATABASE__CONNECTION_PARAMETERS": ""}
+    assert oslo.patient(["database", "api_database"]) == {
+        "OS_DATABASE__CONNECTION_PARAMETERS": "",
+        "OS_API_DATABASE__CONNECTION_PARAMETERS": "",
+    }
 
 
 def test_a_dollar_is_no_reference():
@@ -309,6 +314,157 @@ def test_a_paused_unit_says_so_to_the_gateway_and_serves_on(load_wsgi, tmp_path)
     (tmp_path / "paused").touch()
     assert ask(module, "/openinfra/health") == ("503 Service Unavailable", b"paused\n")
     assert ask(module, "/") == ("200 OK", b"yes")
+
+
+# What units of a new release are asked for
+
+
+class Keystone(http.server.BaseHTTPRequestHandler):
+    """Gives a token to who has the password."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["auth"]
+        user = asked["identity"]["password"]["user"]
+        if user["password"] != "p$ss":
+            self._say(401, {"error": {"code": 401, "message": "not you"}})
+            return
+        scope = asked["scope"]["project"]
+        assert (user["name"], user["domain"]["name"]) == ("svc", "service_domain")
+        assert (scope["name"], scope["domain"]["name"]) == ("services", "service_domain")
+        self._say(201, {"token": {"methods": ["password"], "expires_at": "2999-01-01T00:00:00.000000Z"}})
+
+    def _say(self, status, body):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.send_header("X-Subject-Token", "a-token")
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_request(self, code="-", size="-"):
+        """Write nothing."""
+
+
+class Images(http.server.BaseHTTPRequestHandler):
+    """Answers who has the token."""
+
+    def do_GET(self):
+        known = (self.path, self.headers["X-Auth-Token"]) == ("/v2/images?limit=1", "a-token")
+        self.send_response(200 if known else 401)
+        self.end_headers()
+
+    def address_string(self):
+        return "socket"
+
+    def log_request(self, code="-", size="-"):
+        """Write nothing."""
+
+
+@pytest.fixture
+def serve():
+    """Return a function that has a server answer until the end of the test."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(server):
+            stack.enter_context(server)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            return server
+
+        yield serve
+
+
+@pytest.fixture
+def keystone(serve):
+    """The URL of a Keystone."""
+    server = serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keystone))
+    return f"http://127.0.0.1:{server.server_address[1]}/v3"
+
+
+@pytest.fixture
+def images(serve, tmp_path):
+    """An API on a socket."""
+    serve(socketserver.UnixStreamServer(str(tmp_path / "api.sock"), Images))
+
+
+@pytest.fixture
+def asked(keystone, tmp_path):
+    """Return a function that asks as an API's own user, who has a password; it returns the exit code and what was said."""
+
+    def asked(name, path, password="p$$ss"):
+        config = tmp_path / "glance.conf"
+        config.write_text(
+            f"[keystone_authtoken]\nauth_url = {keystone}\nusername = svc\npassword = {password}\n"
+            "user_domain_name = service_domain\nproject_name = services\nproject_domain_name = service_domain\n"
+            "cafile = /nowhere/ca.pem\n"
+        )
+        command = [sys.executable, openinfra_ask.__file__, str(config), name, path]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    return asked
+
+
+@pytest.mark.usefixtures("images")
+def test_an_api_is_asked_as_its_own_user(asked):
+    assert asked("api.sock", "/v2/images?limit=1") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "password", "why"),
+    [
+        ("api.sock", "/v1", "p$$ss", "/v1 is answered 401 to a token of its own user"),
+        ("none.sock", "/v1", "p$$ss", "/v1 is not answered: "),
+        ("api.sock", "/v1", "another", "Keystone gives its user no token: "),
+    ],
+)
+@pytest.mark.usefixtures("images")
+def test_why_it_does_not_answer_its_own_user_is_told(asked, place, path, password, why):
+    code, said = asked(place, path, password)
+    assert code == 1
+    assert said.startswith(why)
+
+
+@pytest.fixture
+def problem(monkeypatch, tmp_path):
+    """Return a function that says what the health module says, with databases of which these fail."""
+
+    def problem(sections, *failing):
+        class Error(Exception):
+            pass
+
+        @contextlib.contextmanager
+        def connect(url):
+            looked.append(url)
+            if any(name in url for name in failing):
+                raise Error
+            yield SimpleNamespace(execute=lambda _: SimpleNamespace(first=lambda: None))
+
+        looked = []
+        engine = lambda url, **_: SimpleNamespace(connect=lambda: connect(url))  # noqa: E731
+        module = SimpleNamespace(create_engine=engine, text=str, exc=SimpleNamespace(SQLAlchemyError=Error))
+        monkeypatch.setitem(sys.modules, "sqlalchemy", module)
+        names = filter(None, sections.split(","))
+        (tmp_path / "nova.conf").write_text(
+            "\n".join(
+                f"[{name}]\nconnection = mysql://host/{name}?p=$$x\nconnection_parameters = read_timeout=5"
+                for name in names
+            )
+        )
+        monkeypatch.setenv("OPENINFRA_CONFIG", str(tmp_path / "nova.conf"))
+        monkeypatch.setenv("OPENINFRA_DATABASES", sections)
+        name = f"{openinfra_errors.__package__}.openinfra_health"
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name).problem(), looked
+
+    return problem
+
+
+def test_a_service_can_work_when_all_its_databases_can(problem):
+    both = ["mysql://host/api_database?p=$x&read_timeout=5", "mysql://host/database?p=$x&read_timeout=5"]
+    assert problem("api_database,database") == ("", both)
+    assert problem("api_database,database", "host/database") == ("database: Error", both)
+    assert problem("") == ("", [])
 
 
 def test_an_operators_lines_come_once():

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import twin
 
 from openinfra_charm.machine import Answer, Result
-from openinfra_charm.testing import Software
+from openinfra_charm.testing.openstack import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from openinfra_charm.testing import MemoryMachine, Request
 
 PORT = 15000
@@ -20,7 +18,7 @@ MOST_TOKENS = 30
 """Tokens that are remembered; the older ones are as good as forgotten by whoever had them."""
 
 
-class Keystone(Software):
+class Keystone(Api):
     """Keystone's programs and process on one machine; `issued` are the tokens that users still have, all machines' alike."""
 
     def __init__(
@@ -30,40 +28,10 @@ class Keystone(Software):
         machine: MemoryMachine,
         application: str = "keystone",
     ) -> None:
-        super().__init__()
+        super().__init__(machine, application, port=PORT, done=[])
         self.api = twin.Api(database)
         self.issued = issued
-        self.machine = machine
-        self.application = application
-        self.unit = f"{application}-api.service"
-        self.front_unit = f"{application}-front.service"
-        self.place = ""
-        """Where its front listens."""
         self.lib = f"/var/lib/{application}"
-        self.broken = ""
-        """Why the process cannot do its work, if a test has it so."""
-        self.emptied = 0
-        """How often the caches were emptied from here."""
-        self.programs = {"runuser": self._manage}
-        self.sockets = {f"/run/{application}/api.sock": self._answer}
-
-    def listen(self, address: str, others: Iterable[Keystone]) -> None:
-        """Have its front reached at an address from the machines of the others, and theirs from here."""
-        self.place = f"https://{address}:{PORT}"
-        for one in others:
-            self.machine.network[one.place] = one.answer_at_the_front
-            one.machine.network[self.place] = self.answer_at_the_front
-
-    def answer_at_the_front(self, request: Request) -> Answer:
-        """Answer a request from another machine."""
-        if not (self.machine.powered and self.machine.serves(self.front_unit)):
-            raise ConnectionRefusedError(self.place)
-        return self._answer(request)
-
-    @property
-    def serves(self) -> bool:
-        """Whether the process answers."""
-        return self.machine.powered and self.machine.serves(self.unit)
 
     @property
     def config(self) -> str:
@@ -105,33 +73,24 @@ class Keystone(Software):
                 self.issued.append(token)
                 del self.issued[:-MOST_TOKENS]
 
-    def _answer(self, request: Request) -> Answer:
-        if not self.serves:
-            raise ConnectionRefusedError(self.unit)
-        if request.path == "/openinfra/health" and self.machine.exists(f"{self.lib}/paused"):
-            return Answer(status=503, headers={}, body="paused")
-        if self.broken:
-            return Answer(status=503, headers={}, body=self.broken)
+    def answer(self, request: Request) -> Answer:
+        """Answer a request as the process does with the keys on its machine."""
         answer, token = self.api.answer(request, self.keys(), self.lifetime, self.machine.now())
         if token:
             self.issued.append(token)
         return answer
 
-    def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
-        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the programs that empty the caches, convert tables and
-        mark a new database."""
+    def converted(self, section: str) -> None:
+        """Have the tables take any characters."""
+        assert self.api.database.synced, "there are no tables"
+        assert section == "database"
+        self.api.database.characters = "utf8mb4"
+
+    def ran(self, program: str, *arguments: str) -> Result | None:
+        """Play `keystone-manage --config-file=... COMMAND ...`."""
+        assert program == "keystone-manage"
         assert self.config, "keystone-manage has no configuration"
-        if argv[5].endswith("/forget_caches.py"):
-            assert argv[6] == f"/etc/{self.application}/keystone.conf"
-            self.emptied += 1
-            return None
-        database, command = self.api.database, argv[6]
-        if argv[5].endswith("/openinfra_first.py"):
-            return None
-        if argv[5].endswith("/openinfra_tables.py"):
-            assert database.synced, "there are no tables"
-            database.characters = "utf8mb4"
-            return None
+        database, command = self.api.database, arguments[1]
         if command == "db_sync":
             database.sync()
         elif command == "credential_migrate":
@@ -140,7 +99,7 @@ class Keystone(Software):
                 return Result(code=1, stdout="", stderr="Credential could not be decrypted.")
             database.credentials = dict.fromkeys(database.credentials, keys[max(keys)])
         else:
-            options = dict(word.removeprefix("--bootstrap-").split("=", 1) for word in argv[7:])
+            options = dict(word.removeprefix("--bootstrap-").split("=", 1) for word in arguments[2:])
             password = self.machine.env["OS_BOOTSTRAP_PASSWORD"]
             database.bootstrap(options["username"], password, options["public-url"], options["region-id"])
         return None

@@ -17,6 +17,7 @@ SPEC = Spec(
     templates=("notes.conf.j2",),
     needs=(DATABASE, IDENTITY, CACHE, MESSAGING),
     schema=Schema(sync=((*PROGRAM, "sync"),), expand=((*PROGRAM, "sync"),)),
+    check="/v1",
     processes=(Process(name="filer", command=(*PROGRAM, "file")),),
     enough=("service",),
     catalogue=(Catalogued(name="notes", type="notes", description="Notes", path="/v1"),),

@@ -39,6 +39,7 @@ class Api:
         machine: The machine.
         application: The application's name.
         environment: What the service wants in the process's environment.
+        imports: Modules that the process imports before the service's own.
         services: The services of the application, where others have to do with them too.
     """
 
@@ -47,12 +48,14 @@ class Api:
         machine: Machine,
         application: str,
         environment: Mapping[str, str] = MappingProxyType({}),
+        imports: Iterable[str] = (),
         *,
         services: Services | None = None,
     ) -> None:
         self._machine = machine
         self._application = application
         self._environment = environment
+        self._imports = tuple(imports)
         self._services = services or Services(machine, application)
         self.user = application
         self.etc = f"/etc/{application}"
@@ -80,6 +83,7 @@ class Api:
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
             modules=self.modules,
+            imports="".join(f"--import {name} " for name in self._imports),
             workers=workers,
             lib=self.lib,
         )
@@ -205,7 +209,7 @@ StartLimitIntervalSec=0
 User={user}
 Group={user}
 {environment}ExecStart=/opt/{application}/current/bin/uwsgi --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
-  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} --import openinfra_cache --module openinfra_wsgi:application \\
+  --protocol http --listen 1024 --processes {workers} --pythonpath {modules} {imports}--module openinfra_wsgi:application \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
   --hook-master-start "unix_signal:15 gracefully_kill_them_all"
 TimeoutStopSec=30

@@ -8,13 +8,13 @@ The leader's records, in the peer relation: `bootstrapped`, the relations whose 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.interfaces import mysql_client
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model.status import NotYetError
 from openinfra_charm.openstack.needs import Cache, Database
+from openinfra_charm.openstack.programs import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 CHARACTERS = "utf8mb4"
 """What the database's tables are made for, whatever they were made for before: any character."""
-
-_ERROR = re.compile(r"\b(\w+\.)*\w+(Error|Exception): .+")
-"""As Python names what it raises."""
 
 
 class Founding:
@@ -130,10 +127,3 @@ class Founding:
         if not all(relation.active for relation in self._databases):
             return ""
         return ",".join(f"{one.id}:{mysql_client.read_restored(one)}" for one in self._databases)
-
-
-def last_line(error: Exception) -> str:
-    """Return what a program said last: before that are the lines of its traceback, and behind it those of SQLAlchemy's statement."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [found[0] for line in lines if (found := _ERROR.search(line))]
-    return named[-1] if named else lines[-1]

@@ -30,7 +30,7 @@ def build_release(job: Job, folder: str, release: str, bindings: str) -> str:
     return f"{tree.name} is built"
 
 
-def schema(job: Job, step: str, tree: str, number: str, commands: str) -> str:
+def schema(job: Job, *, step: str, tree: str, number: str, commands: str, databases: str) -> str:
     """Expand or contract the database's schema in an upgrade, with the programs of a tree.
 
     Args:
@@ -39,16 +39,17 @@ def schema(job: Job, step: str, tree: str, number: str, commands: str) -> str:
         tree: The tree.
         number: What tells one attempt from another.
         commands: The commands, JSON.
+        databases: The sections of the configuration that lead to the databases, JSON.
 
     Raises:
         JobError: One of them has failed.
     """
     del number
-    programs = Programs(job.machine, job.application)
+    programs, env = Programs(job.machine, job.application), oslo.patient(json.loads(databases))
     for program, *arguments in json.loads(commands):
         job.report(f"{step}: {' '.join([program, *arguments])}")
         try:
-            programs.run(program, *arguments, tree=tree, env=oslo.PATIENT)
+            programs.run(program, *arguments, tree=tree, env=env)
         except (CommandError, TimeoutError) as error:
             raise JobError(f"the schema could not be changed ({step}): {error}") from error
     return f"{step}: done"

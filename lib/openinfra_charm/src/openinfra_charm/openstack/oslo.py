@@ -22,8 +22,6 @@ CONNECT_SECONDS = 5
 ANSWER_SECONDS = 5
 """How long an API waits for the database's answer. A virtual address that moves to another machine takes an answer that was
 under way with it, and without this the process would wait for ever."""
-PATIENT = {"OS_DATABASE__CONNECTION_PARAMETERS": ""}
-"""In the environment of a program it lets statements take as long as they do: changes of a schema."""
 
 
 def database_url(access: Access, *, ca_path: str = "") -> str:
@@ -58,6 +56,11 @@ def database(access: Access, *, ca_path: str = "", pool: int = 5) -> dict[str, d
             "retry_interval": 1,
         }
     }
+
+
+def patient(sections: Iterable[str]) -> dict[str, str]:
+    """Return what in a program's environment lets it wait for these databases as long as a change of their schema takes."""
+    return {f"OS_{section.upper()}__CONNECTION_PARAMETERS": "" for section in sections}
 
 
 def cache(servers: Iterable[Server], *, ca_path: str = "") -> dict[str, dict[str, object]]:

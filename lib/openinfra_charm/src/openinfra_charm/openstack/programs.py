@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from openinfra_charm.machine import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -10,6 +13,9 @@ if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
 
 _SECONDS = 300
+
+_ERROR = re.compile(r"\b(\w+\.)*\w+(Error|Exception): .+")
+"""As Python names what it raises."""
 
 
 class Programs:
@@ -24,9 +30,21 @@ class Programs:
         return f"/opt/{self._application}/{tree}/bin/{name}"
 
     def run(
-        self, program: str, *arguments: str, tree: str = "current", env: Mapping[str, str] | None = None
+        self,
+        program: str,
+        *arguments: str,
+        tree: str = "current",
+        env: Mapping[str, str] | None = None,
+        seconds: float = _SECONDS,
     ) -> None:
         """Run a program; secrets go into `env`.
+
+        Args:
+            program: Its name.
+            arguments: Its arguments.
+            tree: The tree that it is of.
+            env: Variables of its environment.
+            seconds: How long it may take.
 
         Raises:
             CommandError: Its exit code is not 0.
@@ -35,4 +53,12 @@ class Programs:
         # What the charm finds its own modules by must not lead the tree's Python to them.
         variables = {**(env or {}), "PYTHONPATH": ""}
         command = ("runuser", "-u", self._application, "--", self.path(program, tree), *arguments)
-        self._machine.run(*command, env=variables, timeout=_SECONDS)
+        self._machine.run(*command, env=variables, timeout=seconds)
+
+
+def last_line(error: CommandError | TimeoutError) -> str:
+    """Return what a program said last: before that are the lines of its traceback, and behind it those of SQLAlchemy's statement."""
+    said = error.stderr.strip() if isinstance(error, CommandError) else ""
+    lines = [line.strip() for line in (said or str(error)).splitlines() if line.strip()]
+    named = [found[0] for line in lines if (found := _ERROR.search(line))]
+    return named[-1] if named else lines[-1]

@@ -104,8 +104,8 @@ class Service(ops.Object):
             releases=self.workload.releases, locks=spec.source / "releases", first=str(charm.config["release"]),
             bindings=spec.bindings,
             operations=Operations(
-                schema=jobs.SCHEMA, commands=self.workload.upgrade_commands,
-                restart=self.workload.restart, health=self._why_not_healthy,
+                schema=jobs.SCHEMA, arguments=self.workload.upgrade_steps,
+                restart=self.workload.restart, health=self._why_not_healthy, answer=self.workload.why_no_answer,
             ),
         )  # fmt: skip
         self._needs = [need for need in spec.needs if need.endpoint in charm.meta.requires]

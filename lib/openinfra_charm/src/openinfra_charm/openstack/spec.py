@@ -106,6 +106,9 @@ class Spec:
     """That of the API's process."""
     title: str = ""
     """What the service is called in statuses."""
+    check: str = ""
+    """A path of the API that answers 200 to a token of the service's own user; units of a new release are asked for it before they
+    take requests. It changes nothing and costs little: `/v2/images?limit=1`."""
     settings: Callable[[Mapping[str, Any]], Any] = dict[str, Any]
     """Checks the charm's own options (it raises ConfigError); templates get what it returns."""
     roles: tuple[str, ...] = ()

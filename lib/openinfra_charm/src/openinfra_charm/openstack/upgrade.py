@@ -74,15 +74,18 @@ class Operations:
     """What an upgrade does to a service.
 
     `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
-    `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `commands` has
+    `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `arguments` has
     something for the step, it is given that too. `restart` restarts the service with the tree that `current` leads to; `health`
-    returns within a few seconds why an authenticated request to this unit is not answered, empty when it is.
+    returns within a few seconds why this unit cannot work, and `answer` why a request with a token is not answered here, empty when it is.
+    Keystone, which gives the token, may be away for a moment: it is asked for one before an upgrade begins and when a unit switches, and
+    not when a unit has just come.
     """
 
     schema: str
     restart: Callable[[], None]
     health: Callable[[], str]
-    commands: Mapping[str, str] = field(default_factory=dict[str, str])
+    answer: Callable[[], str] = str
+    arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -365,7 +368,7 @@ class Upgrade:
             since = self._machine.now()
             self._write_switch(dataclasses.replace(switch, since=since))
         limit = self._begun + (BACK_SECONDS if switch.failed else SWITCH_SECONDS)
-        while why := self._operations.health():
+        while why := self._why_not_served():
             now = self._machine.now()
             if now >= since + HEALTH_SECONDS:
                 return why, False
@@ -373,6 +376,10 @@ class Upgrade:
                 return why, True
             self._machine.sleep(_PAUSE)
         return "", False
+
+    def _why_not_served(self) -> str:
+        """Return why clients are not served here, empty if they are."""
+        return self._operations.health() or self._operations.answer()
 
     def _confirm(self, name: str) -> None:
         """Say that this unit serves with the release."""
@@ -400,11 +407,9 @@ class Upgrade:
         done, tree = f"{plan.number} {plan.phase}", self._tree(plan.to)
         if tree is None or self.standing(self._me).schema == done:
             return
-        commands = self._operations.commands.get(plan.phase)
-        arguments = {"step": plan.phase, "tree": tree, "number": str(plan.number)}
-        record = self._run_job(
-            self._operations.schema, **arguments, **({"commands": commands} if commands else {})
-        )
+        more = self._operations.arguments.get(plan.phase, {})
+        arguments = {"step": plan.phase, "tree": tree, "number": str(plan.number), **more}
+        record = self._run_job(self._operations.schema, **arguments)
         if record.state == "done":
             self._publish(schema=done)
 
@@ -463,7 +468,7 @@ class Upgrade:
                 "after finish-upgrade it is the only way back"
             )
         self._require_all(plan.release)
-        if why := self._operations.health():
+        if why := self._why_not_served():
             raise ActionError(f"{self._me} does not serve, so the upgrade does not begin: {why}")
         self._decide(dataclasses.replace(again, phase=BUILD, to=release, backup=backup))
 

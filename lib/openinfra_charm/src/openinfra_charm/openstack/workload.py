@@ -13,23 +13,30 @@ from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Services
 from openinfra_charm.daemon.tls import Certificate
-from openinfra_charm.machine import program
+from openinfra_charm.machine import CommandError, program
 from openinfra_charm.openstack import check, oslo, release
 from openinfra_charm.openstack.api import HEALTH, Api
-from openinfra_charm.openstack.needs import Database
+from openinfra_charm.openstack.needs import Cache, Database
 from openinfra_charm.openstack.processes import Processes
-from openinfra_charm.openstack.programs import Programs
+from openinfra_charm.openstack.programs import Programs, last_line
 from openinfra_charm.openstack.release import Releases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from openinfra_charm.machine import Machine
     from openinfra_charm.openstack.spec import Command, Spec, State
 
 _FILES = Path(__file__).parent / "files"
-_FORGET, _TABLES, _FIRST = "forget_caches.py", "openinfra_tables.py", "openinfra_first.py"
+_FORGET, _TABLES, _FIRST, _ASK = (
+    "forget_caches.py",
+    "openinfra_tables.py",
+    "openinfra_first.py",
+    "openinfra_ask.py",
+)
 """Programs for the tree's Python, beside the modules that the API's process imports."""
+_ASK_SECONDS = 8
+"""How long a request with a token may take, the token's included."""
 
 
 class Workload:
@@ -49,12 +56,18 @@ class Workload:
             "modules": f"/usr/lib/openinfra/{application}",
             "config": self.config_path,
         }
+        self._databases = [need.name for need in spec.needs if isinstance(need, Database)]
+        """The sections of the configuration that lead to them."""
         environment = {
             "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
+            "OPENINFRA_DATABASES": ",".join(self._databases),
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
         }  # fmt: skip
+        caches = any(isinstance(need, Cache) for need in spec.needs)
         services = Services(machine, application)
-        self.api = Api(machine, application, environment, services=services)
+        self.api = Api(
+            machine, application, environment, ["openinfra_cache"] if caches else [], services=services
+        )
         self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
         self.front = Front(machine, application, user=self.api.user, tls=self.tls, services=services)
         self.processes = Processes(machine, application, spec.processes, self.places, services)
@@ -160,6 +173,17 @@ class Workload:
         """
         return self.api.problem(patience) or self.processes.problem()
 
+    def why_no_answer(self) -> str:
+        """Return why a request of the service's own user is not answered here; empty if it is, or nobody has said what to ask for."""
+        if not self._spec.check:
+            return ""
+        words = (self.config_path, self.api.socket, self._spec.check)
+        try:
+            self.programs.run("python", f"{self.api.modules}/{_ASK}", *words, seconds=_ASK_SECONDS)
+        except (CommandError, TimeoutError) as error:
+            return last_line(error)
+        return ""
+
     def stop(self) -> None:
         """Stop all processes, and keep them stopped."""
         self.front.stop()
@@ -187,7 +211,7 @@ class Workload:
         modules = [
             f"{self.api.modules}/{name}"
             for name in self._machine.list_folder(self.api.modules)
-            if name.endswith(".py") and name not in {_FORGET, _TABLES, _FIRST}
+            if name.endswith(".py") and name not in {_FORGET, _TABLES, _FIRST, _ASK}
         ]
         paths = (*self._configs.values(), *modules, f"{self.etc}/cache-ca.pem")
         texts = (self._machine.read(path) or "" for path in paths)
@@ -204,13 +228,12 @@ class Workload:
             CommandError: It cannot be done.
             TimeoutError: It takes too long.
         """
-        databases = [need.name for need in self._spec.needs if isinstance(need, Database)]
-        for section in databases:
+        for section in self._databases:
             self._on_database(_FIRST, section, "begin")
         if self._spec.schema:
-            for command in self.commands(self._spec.schema.sync):
-                self.programs.run(*command, env=oslo.PATIENT)
-        for section in databases:
+            for command in self._spec.schema.sync:
+                self.run(*command)
+        for section in self._databases:
             self._on_database(_TABLES, section)
             self._on_database(_FIRST, section, "end")
 
@@ -227,16 +250,32 @@ class Workload:
         """
         self.programs.run("python", f"{self.api.modules}/{_FORGET}", self.config_path)
 
-    def commands(self, commands: Iterable[Command]) -> list[list[str]]:
-        """Return commands of the specification as they are run here."""
-        return [[word.format_map(self.places) for word in command] for command in commands]
+    def run(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+        """Run a command of the release tree, with what stands for its braces here; it may take as long as a change of the schema.
+
+        Args:
+            command: The program and its arguments, `("glance-manage", "--config-file={config}", "db_sync")`.
+            env: More variables of its environment; secrets go there.
+
+        Raises:
+            CommandError: Its exit code is not 0.
+            TimeoutError: It takes too long.
+        """
+        self.programs.run(*self._filled(command), env={**oslo.patient(self._databases), **(env or {})})
+
+    def _filled(self, command: Command) -> list[str]:
+        return [word.format_map(self.places) for word in command]
 
     @property
-    def upgrade_commands(self) -> dict[str, str]:
-        """The commands of an upgrade's steps, for the job that runs them."""
+    def upgrade_steps(self) -> dict[str, dict[str, str]]:
+        """What the job that changes the schema in an upgrade is given, for each of its steps."""
         schema = self._spec.schema
         steps = {"expand": schema.expand, "contract": schema.contract} if schema else {}
-        return {step: json.dumps(self.commands(commands)) for step, commands in steps.items()}
+        databases = json.dumps(self._databases)
+        return {
+            step: {"commands": json.dumps([self._filled(one) for one in commands]), "databases": databases}
+            for step, commands in steps.items()
+        }
 
 
 class _Trust:

@@ -1,4 +1,4 @@
-"""Why an API cannot do its work: its database does not answer, or has no schema. A charm may bring a module of its own in this place."""
+"""Why an API cannot do its work: a database of its does not answer, or has no schema. A charm may bring a module of its own in this place."""
 
 import configparser
 import os
@@ -6,29 +6,26 @@ import os
 import sqlalchemy
 
 
-def _engine():
-    """Return how the database of the service's configuration is reached, None where there is none."""
+def _engines():
+    """Return how the databases are reached that sections of the service's configuration lead to."""
     config = configparser.RawConfigParser(strict=False)
     config.read(os.environ["OPENINFRA_CONFIG"])
-    url = config.get("database", "connection", fallback="")
-    if not url:
-        return None
-    limits = config.get("database", "connection_parameters", fallback="")
-    # oslo.config would read a single dollar as a reference.
-    url = f"{url}&{limits}".replace("$$", "$")
-    return sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    for section in filter(None, os.environ["OPENINFRA_DATABASES"].split(",")):
+        url = f"{config[section]['connection']}&{config[section]['connection_parameters']}"
+        # oslo.config would read a single dollar as a reference.
+        url = url.replace("$$", "$")
+        yield sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
 
 
-_database = _engine()
+_databases = list(_engines())
 
 
 def problem():
     """Return why the service cannot do its work, empty if it can."""
-    if _database is None:
-        return ""
-    try:
-        with _database.connect() as connection:
-            connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version LIMIT 1")).first()
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        return f"database: {type(error).__name__}"
+    for database in _databases:
+        try:
+            with database.connect() as connection:
+                connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version LIMIT 1")).first()
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            return f"database: {type(error).__name__}"
     return ""
