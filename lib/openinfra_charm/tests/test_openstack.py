@@ -21,10 +21,10 @@ from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
-from openinfra_charm.openstack import founding, oslo
+from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import Api
 from openinfra_charm.openstack.files import openinfra_ask, openinfra_cache, openinfra_errors
-from openinfra_charm.openstack.programs import Programs
+from openinfra_charm.openstack.programs import Programs, last_line
 
 ACCESS = Access(
     endpoints=("10.0.0.5:3306", "10.0.0.6:3306"),
@@ -497,4 +497,4 @@ runuser ended with exit code 1: 2026-11-30 07:37:43 CRITICAL keystone [-] Unhand
     ],
 )
 def test_what_a_program_has_failed_of_is_told_in_a_line(said, told):
-    assert founding.last_line(Exception(said)).endswith(told)
+    assert last_line(TimeoutError(said)).endswith(told)

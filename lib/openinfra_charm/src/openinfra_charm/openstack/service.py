@@ -298,10 +298,12 @@ class Service(ops.Object):
         self.unit.set_workload_version(self.workload.version())
 
     def _on_stop(self, _: ops.StopEvent) -> None:
+        self.missing.append(status.LEAVING)
         if leftovers.has_place(self.machine, self.unit.name):
             self.workload.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
+        self.missing.append(status.LEAVING)
         if leftovers.has_place(self.machine, self.unit.name):
             self.jobs.stop()
             self.workload.remove()

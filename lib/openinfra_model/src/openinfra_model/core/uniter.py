@@ -54,7 +54,8 @@ def next_run(state: State, name: str, now: float) -> HookRun | None:
         return None
     _skip(state, name, now)
     situation = _Situation(state, state.units[name], state.agents[name], now)
-    run = _first(situation) if situation.agent.running else None
+    # Whose remove hook has run is as good as gone: Juju ends its agent, whatever still waits for it.
+    run = _first(situation) if situation.agent.running and not situation.agent.removed else None
     if run is None:
         units.settle(state, name, now)
     return run
