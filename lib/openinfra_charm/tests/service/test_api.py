@@ -12,6 +12,7 @@ import ops
 import pytest
 from api_model import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
 
+from openinfra_charm.daemon.next_hook import JUJU_EXEC
 from openinfra_charm.machine import Answer, use
 from openinfra_charm.openstack import check
 
@@ -58,6 +59,18 @@ def test_a_first_migration_that_was_interrupted_begins_anew(one):
     one.update_status()
     assert one.statuses[0] == ops.ActiveStatus()
     assert one.done == ["sync", "tables of database"]
+
+
+def test_a_unit_that_waits_for_its_process_looks_again_soon_and_one_that_leaves_does_not(one):
+    machine = one.machines[0]
+    machine.have(JUJU_EXEC, "")
+    machine.api.broken = "database: OperationalError"
+    one.update_status()
+    assert [unit for _, unit in machine.timers.values()] == ["notes/0"]
+    one.run(0, one.on.stop())
+    assert machine.timers == {}
+    one.run(0, one.on.remove())
+    assert machine.timers == {}
 
 
 def test_a_hook_with_nothing_new_changes_nothing(three):

@@ -423,6 +423,26 @@ def test_a_unit_whose_hooks_fail_while_its_application_is_removed_is_given_up():
     assert set(play.names("db/0")) >= {"sql-relation-broken"}
 
 
+def test_nothing_runs_on_a_unit_behind_its_remove_hook():
+    """Such as what its machine has asked for by juju-exec, while the hook ran."""
+    asked = []
+
+    def ask(run):
+        if run.name == "remove":
+            asked.append(actions.enqueue_exec(play.state, [run.unit], "true", now=play.now, local=True))
+        return 0
+
+    play = Play(charm=ask)
+    play.deploy(DB, units=2)
+    play.settle()
+    units.remove(play.state, ["db/1"], now=play.now)
+    play.settle()
+    assert "db/1" not in play.state.units
+    assert play.names("db/1")[-1] == "remove"
+    [task] = play.state.operations[asked[0]].tasks
+    assert play.state.tasks[task].status == "cancelled"
+
+
 def test_a_unit_that_is_removed_alone_is_not_given_up():
     play = Play(charm=lambda run: int(run.name == "stop"))
     play.deploy(DB, units=2)
