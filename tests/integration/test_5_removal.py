@@ -2,8 +2,8 @@
 
 from .removal import LEFT
 
-APPLICATIONS = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "certificates")
-SERVICES = "ceph-mds@* ceph-radosgw@* ceph-rgw-* keystone-* mariadb* memcached* haproxy* keepalived*"
+APPLICATIONS = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "ovn-central", "certificates")
+SERVICES = "ceph-mds@* ceph-radosgw@* ceph-rgw-* keystone-* mariadb* memcached* haproxy* keepalived* ovn-*"
 
 
 def test_applications_that_go_together_leave_nothing_behind(cloud):
