@@ -27,7 +27,9 @@ class Switches(Writer):
         self._remotes = ",".join(f"ssl:{cloud.address(one)}:6641" for one in cloud.units("ovn-central"))
 
     def _ask(self, words: str) -> str:
-        tls = "-p /etc/ovn-central/tls/key.pem -c /etc/ovn-central/tls/chain.pem -C /etc/ovn-central/tls/ca.pem"
+        tls = (
+            "-p /etc/ovn-central/tls/key.pem -c /etc/ovn-central/tls/chain.pem -C /etc/ovn-central/tls/ca.pem"
+        )
         return self._cloud.shell(self._unit, f"ovn-nbctl -t 10 --db={self._remotes} {tls} {words}")
 
     def _add(self, number: int) -> None:
@@ -46,7 +48,9 @@ class Switches(Writer):
         )
         prefix = f"name={self._run}-"
         return {
-            int(word.removeprefix(prefix)) for word in shown.replace('"', "").split() if word.startswith(prefix)
+            int(word.removeprefix(prefix))
+            for word in shown.replace('"', "").split()
+            if word.startswith(prefix)
         }
 
     def verify(self) -> None:
@@ -146,7 +150,9 @@ def test_a_member_that_loses_its_files_joins_again(cloud, switches):
         before = cloud.run(lost, "cluster-status")["members"][lost]
         cloud.shell(lost, f"systemctl stop ovn-central; rm {FILES}; systemctl start ovn-central")
         limit = time.monotonic() + 180
-        while cloud.run(cloud.units("ovn-central")[1], "cluster-status")["members"].get(lost, before) == before:
+        while (
+            cloud.run(cloud.units("ovn-central")[1], "cluster-status")["members"].get(lost, before) == before
+        ):
             assert time.monotonic() < limit, "it does not join"
             for unit in cloud.units("ovn-central"):
                 cloud.poke(unit)
@@ -191,7 +197,9 @@ def test_a_kicked_member_comes_back_with_new_servers(cloud, switches):
 def test_certificates_are_renewed_without_a_restart(cloud, switches):
     units = cloud.units("ovn-central")
     asked = "echo | timeout 10 openssl s_client -connect {}:{} 2>/dev/null | openssl x509 -noout -serial"
-    ports = [(unit, port) for unit, port in itertools.product(units, (6641, 6642, 6643, 6644, 16642, 16643, 16644))]
+    ports = [
+        (unit, port) for unit, port in itertools.product(units, (6641, 6642, 6643, 6644, 16642, 16643, 16644))
+    ]
 
     def serials():
         return {
@@ -219,7 +227,9 @@ def test_who_shows_a_certificate_of_his_own_is_refused(cloud):
     made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=nobody"
     for port in (6641, 6642, 16642):
         asked = f"ovsdb-client -t 5 -p $d/k -c $d/c -C /etc/ovn-central/tls/ca.pem list-dbs ssl:{cloud.address(unit)}:{port}"
-        told = cloud.shell(unit, f"d=$(mktemp -d); {made} -keyout $d/k -out $d/c 2>/dev/null; {asked} 2>&1; rm -r $d")
+        told = cloud.shell(
+            unit, f"d=$(mktemp -d); {made} -keyout $d/k -out $d/c 2>/dev/null; {asked} 2>&1; rm -r $d"
+        )
         assert "OVN_" not in told, told
 
 
@@ -229,7 +239,10 @@ def test_a_backup_brings_back_what_was_deleted(cloud, switches):
         switches.wait_for(5, BACK_SECONDS)
     path = cloud.wait_for_job(unit, cloud.run(unit, "backup")["job-id"]).removeprefix("backup ")
     database = "--no-leader-only --db=unix:/run/ovn/ovnnb_db.sock"
-    cloud.shell(unit, f"for one in $(ovn-nbctl {database} --bare --columns=_uuid find Logical_Switch); do ovn-nbctl {database} ls-del $one; done")
+    cloud.shell(
+        unit,
+        f"for one in $(ovn-nbctl {database} --bare --columns=_uuid find Logical_Switch); do ovn-nbctl {database} ls-del $one; done",
+    )
     assert not switches.kept()
     cloud.shell(unit, f"ovsdb-client -t 60 restore unix:/run/ovn/ovnnb_db.sock OVN_Northbound < {path}")
     switches.verify()

@@ -7,7 +7,17 @@ import pytest
 from tests.integration.removal import LEFT
 from tests.integration.site import load
 
-ORDER = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "ovn-central", "certificates")
+ORDER = (
+    "ceph-fs",
+    "ceph-rgw",
+    "keystone",
+    "memcached",
+    "gateway",
+    "mysql",
+    "ovn-chassis",
+    "ovn-central",
+    "certificates",
+)
 """Each before those that it needs."""
 FOLDERS = {
     "ceph": ("/etc/ceph", "/var/lib/openinfra/ceph"),
@@ -17,6 +27,7 @@ FOLDERS = {
     "memcached": ("/etc/memcached.conf",),
     "gateway": ("/etc/haproxy", "/etc/keepalived"),
     "mysql": ("/etc/mysql", "/var/lib/openinfra/mysql"),
+    "ovn-chassis": ("/etc/ovn-chassis", "/var/lib/openinfra/ovn-chassis"),
     "ovn-central": ("/etc/ovn-central", "/var/lib/openinfra/ovn-central"),
 }
 OWN = {
@@ -26,12 +37,14 @@ OWN = {
     "memcached": ("memcached",),
     "gateway": ("haproxy", "keepalived"),
     "mysql": ("mariadb",),
+    "ovn-chassis": ("openvswitch", "ovn-chassis", "ovn-controller", "ovn-host", "ovs"),
     "ovn-central": ("ovn-",),
     "certificates": (),
 }
 """How the daemons are named that go with an application; all others go on undisturbed."""
 DAEMONS = [
-    f"{name}.service" for name in ("ceph-*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived", "ovn-*")
+    f"{name}.service"
+    for name in ("ceph-*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived", "ovn-*", "ovs-*")
 ]
 UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""

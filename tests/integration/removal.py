@@ -5,6 +5,7 @@ LEFT = {
     "keystone": "/etc/keystone /opt/keystone /var/lib/keystone /etc/systemd/system/keystone-*",
     "memcached": "/etc/memcached.conf /etc/memcached",
     "gateway": "/etc/haproxy/haproxy.cfg /etc/gateway",
+    "ovn-chassis": "/etc/ovn-chassis /etc/systemd/system/ovn-controller.service.d",
     "ovn-central": "/var/lib/ovn/ovnnb_db.db /etc/ovn-central /etc/systemd/system/ovn-northd.service.d",
     "mysql": "/var/lib/mysql/ibdata1 /etc/mysql/mariadb.conf.d/99-openinfra.cnf",
 }

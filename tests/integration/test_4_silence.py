@@ -19,6 +19,7 @@ APPLICATIONS = [
     "memcached",
     "mysql",
     "ovn-central",
+    "ovn-chassis",
 ]
 PUBLIC = {"username", "tls", "tls-ca", "generation"}
 """What secrets also hold that is none."""
@@ -35,6 +36,7 @@ DAEMONS = (
     "memcached",
     "mysql",
     "ovn",
+    "ovs",
     "ssh",
     "unattended",
 )
@@ -46,6 +48,7 @@ LOOKS = [
     r"dpkg-query|systemctl (show|is-enabled|is-active)|systemd-detect-virt|apt-config|sysctl -n|chronyc|sshd -T",
     r"mariadb: +(SHOW|SELECT) ",
     r"ovn-appctl .*(cluster/)?status|ovsdb-client needs-conversion|ovn-nbctl .* get ",
+    r"ovs-vsctl .* list |ip -json |ping |modprobe openvswitch",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]

@@ -133,7 +133,9 @@ class OvnCentralCharm(ops.CharmBase):
         )  # fmt: skip
         if not (cluster and chassis and cms):
             self._missing.append(
-                ops.WaitingStatus("for Juju to give the bindings cluster, ovsdb and ovsdb-cms an address each")
+                ops.WaitingStatus(
+                    "for Juju to give the bindings cluster, ovsdb and ovsdb-cms an address each"
+                )
             )
             return None
         places = Places(cluster=cluster, ovsdb=chassis, cms=cms)

@@ -40,8 +40,10 @@ class Departure:
         if not self._others_stay:
             return None
         for raft in self.ovn.rafts:
+            if not raft.exists:
+                continue
             status, title = raft.status(), raft.database.title
-            if not raft.exists or (status and (status.has_left or status.state.startswith(JOINING))):
+            if status and (status.has_left or status.state.startswith(JOINING)):
                 continue
             if status is None or not status.serves:
                 return f"the {title} database has no quorum here, and would not get one without {self.unit}"

@@ -232,8 +232,11 @@ class Raft:
 
         One that was removed says that it knows no cluster, and does not start again: then its file says so.
         """
-        database = self.database
-        answer = self._machine.run(*self._control_argv("cluster/status", database.schema), check=False)
+        argv = self._control_argv("cluster/status", self.database.schema)
+        try:
+            answer = self._machine.run(*argv, check=False)
+        except FileNotFoundError:  # its packages are not here
+            return None
         if answer.code == 0:
             return parse_status(answer.stdout)
         if "unknown cluster" in answer.stderr or self._file_has_left:
@@ -322,7 +325,10 @@ class Raft:
         return self._run("ovsdb-tool", *words)
 
     def _run(self, *argv: str) -> str:
-        answer = self._machine.run(*argv, check=False)
+        try:
+            answer = self._machine.run(*argv, check=False)
+        except FileNotFoundError as error:
+            raise DatabaseError(f"the {self.database.title} database: {argv[0]} is not installed") from error
         if answer.code:
             why = " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.code}"
             raise DatabaseError(f"the {self.database.title} database: {why}")

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def cluster_status(charm: OvnCentralCharm) -> Outcome:
-    """Show both clusters as this unit's servers see them."""
+    """Show both clusters as this unit's servers see them.
+
+    Raises:
+        ActionError: Another unit of the machine has them.
+    """
+    charm.owned.require("cluster-status")
     units = _units(charm)
     result: dict[str, Any] = {"northd": charm.ovn.northd_status() or "does not answer"}
     words: list[str] = []

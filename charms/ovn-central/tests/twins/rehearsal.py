@@ -81,7 +81,7 @@ class Twin(testing.Twin):
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator looks at the clusters, and backs them up."""
         yield f"run {units[0]} cluster-status"
-        yield f"run {units[0].partition('/')[0]}/leader backup"
+        yield f"run {units[0]} backup"
 
     def settings(self) -> Sequence[str]:
         """Return what is changed while all run on."""

@@ -397,6 +397,22 @@ def test_another_application_on_the_machine_blocks(one, deploy):
     assert one.members() == [{"machine-0"}]
 
 
+def test_without_its_packages_a_unit_goes_as_it_came(deploy):
+    """A hook that could not install them may be the only one before the last."""
+    model = deploy(0)
+    model.machines[0], model.unit_data[0] = OvnMachine(model.ovn, 0), {}
+    machine = model.machines[0]
+
+    def missing(*_):
+        raise FileNotFoundError("ovn-appctl")
+
+    machine.handlers |= dict.fromkeys(("ovn-appctl", "ovsdb-tool", "ovsdb-client"), missing)
+    machine.have("/var/lib/openinfra/owners/ovn-central", "ovn-central/0")
+    model.run(0, model.on.stop())
+    model.run(0, model.on.remove(), formed=False)
+    assert not [path for path in machine.nodes if "ovn" in path]
+
+
 def test_a_member_cannot_follow_to_another_address(one):
     one.machines[0].address = "10.0.0.77"
     one.run(0, one.on.config_changed())
