@@ -231,7 +231,7 @@ PARTS = {
         schedules=8,
     ),
     "ovn": Part(
-        charms=("certificates", "ovn-central"),
+        charms=("certificates", "ovn-central", "ovn-chassis"),
         bundle=ROOT / "tests/rehearsal/bundles/ovn.yaml",
         undertakings={
             "deployed": (),
@@ -245,6 +245,11 @@ PARTS = {
             "a member is kicked": ("run ovn-central/leader kick-member unit=ovn-central/1 dry-run=false",),
             "a unit is paused and goes": ("run ovn-central/1 pause", "remove-unit ovn-central/1", "add-unit ovn-central"),
             "a new CA": ("run certificates/leader renew-ca",),
+            "a provider network comes and goes": (
+                "config ovn-chassis bridge-interface-mappings=br-ex:eth1", "config ovn-chassis bridge-interface-mappings=br-ex:eth0",
+                "config ovn-chassis bridge-interface-mappings=",
+            ),
+            "the chassis go": ("remove-application ovn-chassis",),
         },
         usual=False,
         schedules=4,

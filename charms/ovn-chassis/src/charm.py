@@ -87,8 +87,8 @@ class OvnChassisCharm(ops.CharmBase):
             one.address for one in self.all_chassis.values() if one.unit != self.unit.name
         ]
         state = State(settings=settings, name=self.chassis.name(), place=place, remote=remote)
-        self.chassis.bring(state)
-        self._publish(state)
+        address = self.chassis.bring(state)
+        self.cluster.publish(name=state.name, address=address, mtu=self.chassis.mtu(place.interface))
         if self.paused:
             return
         self.chassis.apply()
@@ -127,15 +127,6 @@ class OvnChassisCharm(ops.CharmBase):
         """The relation to who signs certificates, unless it is about to end."""
         relation = self.model.get_relation("certificates")
         return relation if relation and relation.active else None
-
-    def _publish(self, state: State) -> None:
-        """Publish to the peers where this chassis' tunnels end, and what its network takes."""
-        present = self.chassis.vswitch.read()
-        self.cluster.publish(
-            name=state.name,
-            address=present.external_ids["ovn-encap-ip"],
-            mtu=self.chassis.mtu(state.place.interface),
-        )
 
     def _look(self, state: State) -> None:
         """See whether the chassis is connected, and whether packets of full size reach others, a few at a time."""
@@ -176,7 +167,9 @@ class OvnChassisCharm(ops.CharmBase):
         if self.owned.is_mine:
             # Juju stops no unit that it has not started yet, but hooks before that may have made bridges.
             self.chassis.leave()
-        self.owned.remove()
+            self.chassis.forget()
+            self.owned.remove()
+            self.chassis.clear()
 
     # Status
 

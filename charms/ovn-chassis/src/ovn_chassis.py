@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bridges import Plan
     from openinfra_charm.machine import Machine
     from state import State
-    from vswitch import Configuration
 
 HERE = Path(__file__).parent
 DAEMON = "ovn-controller"
@@ -62,6 +61,7 @@ class OvnChassis:
         self._folder = f"/var/lib/openinfra/{application}"
         self._leaves = f"{self._folder}/leaves"
         """Is there while ovn-controller is stopped for good: then it takes its chassis out of the southbound database."""
+        self._former_id = f"{self._folder}/system-id.before"
         self._unreached = f"{self._folder}/unreached.json"
         self._ports_unit = f"/etc/systemd/system/{application}-ports.service"
 
@@ -87,7 +87,11 @@ class OvnChassis:
 
     def install(self) -> None:
         """Install the packages; nothing starts. Open vSwitch would make up an id when it starts first without one."""
-        self.machine.write(SYSTEM_ID, f"{self.name()}\n")
+        wanted, found = f"{self.name()}\n", self.machine.read(SYSTEM_ID)
+        if found not in {None, wanted}:
+            # Open vSwitch was here before, for somebody else.
+            self.machine.write(self._former_id, found or "")
+        self.machine.write(SYSTEM_ID, wanted)
         registry.install(self.machine, self.application, PACKAGES)
         if not self.was_started and (enabled := self.machine.enabled_services(UMBRELLA)):
             self.machine.stop_services(*enabled)
@@ -121,8 +125,8 @@ class OvnChassis:
         check = program.command(HERE / "check.py", self.application)
         registry.leave_check(self.machine, "after-start", self.application, *check)
 
-    def bring(self, state: State) -> Configuration:
-        """Have Open vSwitch run, with bridges and all that ovn-controller is told through it; return its configuration.
+    def bring(self, state: State) -> str:
+        """Have Open vSwitch run, with bridges and all that ovn-controller is told through it; return where its tunnels end.
 
         Raises:
             VSwitchError: Open vSwitch does not do it.
@@ -144,7 +148,7 @@ class OvnChassis:
             self.mover.give_address(plan.tunnel, tunnel_address(state.settings.tunnel_network, state.place))
         ids = self._external_ids(state, plan, datapath)
         self.vswitch.set_options("external_ids", ids, present.external_ids)
-        return present
+        return self.tunnel_address(state, plan)
 
     def _external_ids(self, state: State, plan: Plan, datapath: str) -> dict[str, str | None]:
         """Return what ovn-controller goes by (ovn-controller(8), "Configuration")."""
@@ -203,6 +207,9 @@ class OvnChassis:
         self.machine.remove(self._leaves)
         if SWITCH not in self.services.units:
             return
+        self.services.ensure_running(
+            [self._service(unit) for unit in (SWITCH, SWITCH_DATABASE, SWITCH_DAEMON)]
+        )
         present = self.vswitch.read()
         self.bridges.remove()
         for bridge in self.mover.addressed:
@@ -212,6 +219,19 @@ class OvnChassis:
         self.vswitch.set_options("other_config", {"userspace-tso-enable": None}, present.other_config)
         self.services.stop(SWITCH, SWITCH_DAEMON, SWITCH_DATABASE)
         self.machine.stop_services(Path(self._ports_unit).name)
+
+    def forget(self) -> None:
+        """Give the machine its former id back, before the unit's own files go."""
+        if (former := self.machine.read(self._former_id)) is not None:
+            self.machine.write(SYSTEM_ID, former)
+        else:
+            self.machine.remove(SYSTEM_ID)
+
+    def clear(self) -> None:
+        """Delete what Open vSwitch leaves when its package has gone."""
+        if not self.machine.package_versions(("openvswitch-switch",)):
+            for name in ("conf.db", ".conf.db.~lock~"):
+                self.machine.remove(f"/var/lib/openvswitch/{name}")
 
     # How it is
 

@@ -111,6 +111,11 @@ class VSwitch:
         if port:
             argv += ["--", "--may-exist", "add-port", name, port, "--", "set", "Port", port, mine]
         self._run(*argv)
+        if port and (why := self._run("--if-exists", "get", "Interface", port, "error").strip()) not in {
+            "",
+            "[]",
+        }:
+            raise VSwitchError(f"Open vSwitch: {port} cannot be put into {name}: {why}")
 
     def remove_port(self, bridge: str, port: str) -> None:
         """Take an interface out of a bridge."""

@@ -239,6 +239,8 @@ class ChassisSoftware(Cryptography):
                 database.bridges[rest[0]]["ports"].setdefault(rest[1], "")
             case "del-port":
                 database.bridges.get(rest[0], {"ports": {}})["ports"].pop(rest[1], None)
+            case "get":
+                return "[]\n"
             case "del-br":
                 database.bridges.pop(rest[0], None)
             case _:

@@ -299,7 +299,23 @@ def test_a_unit_that_goes_leaves_the_machine_as_it_was(deploy, options):
     assert not [key for key in machine.chassis.database.external_ids if key.startswith("ovn-")]
     assert machine.chassis.place_of_address == "eth0"
     assert not [path for path in machine.nodes if "openinfra" in path or "ovn-chassis" in path]
+    assert not machine.exists("/var/lib/openvswitch/conf.db")
+    assert not machine.exists("/etc/openvswitch")
     assert not {"ovn-host", "openvswitch-switch"} & machine.packages.keys()
+
+
+def test_an_open_vswitch_that_was_here_before_has_its_id_again(deploy):
+    model = deploy(0)
+    machine = model.make_machine(0)
+    model.machines[0], model.unit_data[0] = machine, {}
+    machine.have("/etc/openvswitch/system-id.conf", "5a1c\n")
+    machine.packages["openvswitch-switch"] = "3.5.0-1"
+    machine.kept.add("openvswitch-switch")
+    model.run(0, model.on.config_changed())
+    assert machine.read("/etc/openvswitch/system-id.conf") == "machine-0\n"
+    model.remove_unit(0)
+    assert machine.read("/etc/openvswitch/system-id.conf") == "5a1c\n"
+    assert "openvswitch-switch" in machine.packages
 
 
 def test_ovn_controller_restarts_without_giving_the_chassis_up(deploy):
