@@ -2,8 +2,20 @@
 
 from .removal import LEFT
 
-APPLICATIONS = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "ovn-chassis", "ovn-central", "certificates")
-SERVICES = "ceph-mds@* ceph-radosgw@* ceph-rgw-* keystone-* mariadb* memcached* haproxy* keepalived* ovn-* ovs-*"
+APPLICATIONS = (
+    "ceph-fs",
+    "ceph-rgw",
+    "keystone",
+    "memcached",
+    "gateway",
+    "mysql",
+    "ovn-chassis",
+    "ovn-central",
+    "certificates",
+)
+SERVICES = (
+    "ceph-mds@* ceph-radosgw@* ceph-rgw-* keystone-* mariadb* memcached* haproxy* keepalived* ovn-* ovs-*"
+)
 
 
 def test_applications_that_go_together_leave_nothing_behind(cloud):
