@@ -103,7 +103,9 @@ class OvnCentralCharm(ops.CharmBase):
             return
         if self._waits_for(self.membership.enter(settings)):
             return
-        hosts = tuple(one.address for one in self.members.values())
+        # Each change restarts northd, so units that come together are taken together.
+        is_complete = in_full or self.cluster.planned <= set(self.members)
+        hosts = tuple(one.address for one in self.members.values()) if is_complete else None
         self.ovn.render(
             State(
                 settings=settings, cluster_address=places.cluster.address, ovsdb_address=places.ovsdb.address,

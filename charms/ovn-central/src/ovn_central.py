@@ -98,25 +98,27 @@ class OvnCentral:
         files: list[File] = []
         for database, remotes in listens.items():
             files += self._server_files(database, state, remotes)
-        files.append(
-            self._templates.fill(
-                "northd.service.j2",
-                _drop_in(NORTHD),
-                application=self.application,
-                run=RUN,
-                tls=self._tls_paths,
-                remotes={
-                    one.key: ",".join(f"ssl:{bracketed(host)}:{one.northd_port}" for host in state.northd_hosts)
-                    for one in DATABASES
-                },
-            )
-        )  # fmt: skip
+        northd_hosts = state.northd_hosts
+        if northd_hosts is None and not self.machine.exists(_drop_in(NORTHD)):
+            northd_hosts = (state.cluster_address,)
+        if northd_hosts is not None:
+            files.append(self._northd_file(northd_hosts))
         changed = render.write(self.machine, *files)
         if any(path.endswith(".conf") for path in changed):
             self.machine.reload_systemd()
         for kind in registry.CHECKS:
             check = program.command(HERE / "check.py", kind, self.application)
             registry.leave_check(self.machine, kind, self.application, *check)
+
+    def _northd_file(self, hosts: Iterable[str]) -> File:
+        remotes = {
+            one.key: ",".join(f"ssl:{bracketed(host)}:{one.northd_port}" for host in hosts)
+            for one in DATABASES
+        }
+        return self._templates.fill(
+            "northd.service.j2", _drop_in(NORTHD), application=self.application, run=RUN, tls=self._tls_paths,
+            remotes=remotes,
+        )  # fmt: skip
 
     def _server_files(
         self, database: Database, state: State, remotes: dict[str, dict[str, str]]

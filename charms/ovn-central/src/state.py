@@ -134,14 +134,15 @@ class State:
     """Everything that decides what runs on this machine.
 
     The servers listen for each other, and for northd, on `cluster_address`, for chassis on `ovsdb_address`, for cloud management
-    systems on `cms_address`. `northd_hosts` are the cluster addresses of all units.
+    systems on `cms_address`. `northd_hosts` are the cluster addresses of all units, None while some are not known yet: then northd
+    goes on with those that it knows.
     """
 
     settings: Settings
     cluster_address: str
     ovsdb_address: str
     cms_address: str
-    northd_hosts: tuple[str, ...]
+    northd_hosts: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

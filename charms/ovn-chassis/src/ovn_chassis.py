@@ -61,6 +61,7 @@ class OvnChassis:
         self._folder = f"/var/lib/openinfra/{application}"
         self._leaves = f"{self._folder}/leaves"
         """Is there while ovn-controller is stopped for good: then it takes its chassis out of the southbound database."""
+        self._datapath = f"{self._folder}/datapath"
         self._former_id = f"{self._folder}/system-id.before"
         self._unreached = f"{self._folder}/unreached.json"
         self._ports_unit = f"/etc/systemd/system/{application}-ports.service"
@@ -132,14 +133,13 @@ class OvnChassis:
             VSwitchError: Open vSwitch does not do it.
             NeedsOperatorError: What the operator wants cannot be on this machine.
         """
-        self.services.ensure_running(
-            [self._service(unit) for unit in (SWITCH, SWITCH_DATABASE, SWITCH_DAEMON)]
-        )
+        self.services.ensure_running([self._service(SWITCH_DATABASE)])
         present, datapath = self.vswitch.read(), self.vswitch.datapath()
         # TCP between virtual machines hangs over veth without it; it is read at a start only.
         wanted = {"userspace-tso-enable": "true" if datapath == "netdev" else None}
-        if self.vswitch.set_options("other_config", wanted, present.other_config):
-            self.services.restart(self._service(SWITCH_DAEMON))
+        self.vswitch.set_options("other_config", wanted, present.other_config)
+        self.machine.write(self._datapath, datapath)
+        self.services.ensure_running([self._service(unit) for unit in (SWITCH, SWITCH_DAEMON)])
         plan = self.bridges.plan(state.settings, present, data=state.place.interface, datapath=datapath)
         self.bridges.bring(state.settings, plan, present, datapath=datapath)
         for bridge in set(self.mover.addressed) - plan.interfaces.keys():
@@ -182,14 +182,23 @@ class OvnChassis:
         self.services.ensure_running([self._service(unit) for unit in self.programs])
 
     def outdated(self) -> bool:
-        """Return whether ovn-controller runs with an older configuration or program. Packets flow on while it restarts."""
-        if self.services.outdated([self._service(CONTROLLER)]):
-            return True
-        return CONTROLLER in self.services.units and bool(self.machine.outdated_programs(CONTROLLER))
+        """Return whether ovn-controller runs with an older configuration or program, or Open vSwitch for another datapath.
+
+        Packets flow on while ovn-controller restarts. Open vSwitch takes another version when the machine starts.
+        """
+        return bool(self._outdated())
 
     def restart(self) -> None:
-        """Restart ovn-controller."""
-        self.services.restart(self._service(CONTROLLER))
+        """Restart what is outdated."""
+        for unit in self._outdated():
+            self.services.restart(self._service(unit))
+
+    def _outdated(self) -> list[str]:
+        units = (SWITCH_DAEMON, CONTROLLER)
+        older = {one.unit for one in self.services.outdated(self._service(unit) for unit in units)}
+        if CONTROLLER in self.services.units:
+            older |= self.machine.outdated_programs(CONTROLLER)
+        return [unit for unit in units if unit in older]
 
     def stop(self) -> None:
         """Stop ovn-controller, and keep it stopped; Open vSwitch goes on with the flows that it has."""
@@ -272,10 +281,14 @@ class OvnChassis:
 
     def note_unreached(self, units: dict[str, str]) -> None:
         """Keep what was not reached."""
-        self.machine.write(self._unreached, f"{json.dumps(units, indent=1, sort_keys=True)}\n")
+        if units:
+            self.machine.write(self._unreached, f"{json.dumps(units, indent=1, sort_keys=True)}\n")
+        else:
+            self.machine.remove(self._unreached)
 
     def _service(self, unit: str) -> Service:
-        content = self.machine.read(DROP_IN) if unit == CONTROLLER else ""
+        read_at_start = {CONTROLLER: DROP_IN, SWITCH_DAEMON: self._datapath}
+        content = self.machine.read(read_at_start[unit]) if unit in read_at_start else ""
         return Service(unit=unit, inputs=(content or "",))
 
 

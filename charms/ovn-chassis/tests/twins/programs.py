@@ -65,6 +65,8 @@ class ChassisSoftware(Cryptography):
         self.exits: list[str] = []
         """How ovn-controller was stopped: `restart`, or for good."""
         self._was_running = False
+        self._others = machine.handlers.get("ovn-appctl")
+        """Who answers for OVN's other daemons on this machine."""
         self.programs = {
             "ovs-vsctl": self._vsctl,
             "ovn-appctl": self._appctl,
@@ -194,7 +196,9 @@ class ChassisSoftware(Cryptography):
             self.machine.log.append(" ".join(argv))
         return json.dumps({"Name": argv[-1], "NetworkFile": SOURCE}) if "status" in argv else None
 
-    def _appctl(self, argv: tuple[str, ...], _stdin: str | None) -> Result | str:
+    def _appctl(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
+        if "ovn-controller" not in argv and self._others:
+            return self._others(argv, stdin)
         if not self.machine.serves(CONTROLLER):
             return Result(code=1, stdout="", stderr="ovn-appctl: cannot connect")
         assert argv[-1] == "connection-status"
