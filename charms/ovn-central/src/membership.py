@@ -86,7 +86,6 @@ class Membership:
             return ops.WaitingStatus("to meet the members of the databases' clusters")
         for raft in missing:
             raft.join(clusters[raft.database.key], self.members.me.address, others)
-        self.cluster.publish(lost=None)
         return None
 
     def _why_not_ours(self) -> ops.StatusBase | None:
@@ -140,17 +139,21 @@ class Membership:
         return {raft.server for raft in self.ovn.rafts if raft.exists}
 
     def _await_removal(self) -> ops.StatusBase:
-        """Have the other members remove this unit's former servers, of which a file is gone."""
+        """Have the other members remove this unit's former servers, of which a file is gone or of no use.
+
+        What is left here stays until they have done so: it may be the last copy.
+        """
         unit = self.members.unit
         self.ovn.stop()
-        self.ovn.discard()
-        self.cluster.publish(servers=None, clusters=None, lost=True)
+        self.cluster.publish(lost=True)
+        if not any(raft.exists for raft in self.ovn.rafts):
+            self.cluster.publish(servers=None, clusters=None)
         if not set(self.members.recorded) - {unit}:
             return ops.BlockedStatus(
-                f"the databases were on {unit} alone, and their files are gone: {self._begin_anew}"
+                f"the databases were on {unit} alone, and a file of them is gone: {self._begin_anew}"
             )
         return ops.WaitingStatus(
-            f"for the other members to remove the former servers of {unit}, whose files are gone"
+            f"for the other members to remove the former servers of {unit}, of which a file is gone"
         )
 
     def _stand_by(self) -> ops.StatusBase:
@@ -198,6 +201,7 @@ class Membership:
             self.cluster.publish(
                 servers={key: status.server for key, status in found.items()},
                 clusters={key: status.cluster for key, status in found.items()},
+                lost=None,
             )
         if not all(status.serves for status in self._seen.values()) or len(found) < len(self.ovn.rafts):
             return ops.WaitingStatus(f"{self.ovn.why_not_ready() or 'for the databases'}; see cluster-status")

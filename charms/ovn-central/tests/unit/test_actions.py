@@ -183,6 +183,12 @@ def test_databases_that_are_gone_are_founded_anew(one):
     settle(one)
     assert one.members("nb") == one.members("sb") == [{"machine-0"}]
     assert one.statuses[0] == ops.ActiveStatus()
+    before = dict(one.shared["members"])
+    one.add_unit()
+    one.add_unit()
+    settle(one)
+    assert one.members("nb") == one.members("sb") == [ALL]
+    assert one.shared["members"].items() >= before.items()
 
 
 def test_nothing_is_forced_that_needs_no_force(three):

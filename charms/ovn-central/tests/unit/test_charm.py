@@ -201,10 +201,36 @@ def test_the_only_copy_that_is_lost_is_named(one):
     lose_files(one.machines[0])
     one.update_status()
     assert one.statuses[0] == ops.BlockedStatus(
-        "the databases were on ovn-central/0 alone, and their files are gone: begin anew with "
+        "the databases were on ovn-central/0 alone, and a file of them is gone: begin anew with "
         "juju run ovn-central/leader force-bootstrap unit=ovn-central/0 confirm=ovn-central"
     )
     assert one.members() == []
+
+
+def test_what_is_left_of_the_only_copy_stays(one):
+    one.ovn.write()
+    before = set(one.ovn.acknowledged["nb"])
+    lose_files(one.machines[0], "sb")
+    one.update_status()
+    assert one.machines[0].exists(programs.path_of("nb"))
+    one.action(0, "force-bootstrap", unit="ovn-central/0", confirm="ovn-central")
+    one.update_status()
+    one.update_status()
+    assert one.members("nb") == one.members("sb") == [{"machine-0"}]
+    assert not before & set(one.ovn.lost("nb"))
+
+
+def test_what_is_left_of_a_member_stays_while_the_others_are_no_quorum(three):
+    three.power_off(0, 1)
+    lose_files(three.machines[2], "sb")
+    three.run(2, three.on.update_status())
+    three.run(2, three.on.update_status())
+    assert three.machines[2].exists(programs.path_of("nb"))
+    three.power_on(0, 1)
+    for _ in range(3):
+        three.update_status()
+    assert three.members("nb") == three.members("sb") == [ALL]
+    assert [len(config) for config in three.ovn.configs.values()] == [3, 3]
 
 
 def test_a_machine_that_died_with_the_only_copy_is_named(deploy):
