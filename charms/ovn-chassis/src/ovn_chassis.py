@@ -61,6 +61,8 @@ class OvnChassis:
         self._folder = f"/var/lib/openinfra/{application}"
         self._leaves = f"{self._folder}/leaves"
         """Is there while ovn-controller is stopped for good: then it takes its chassis out of the southbound database."""
+        self._former_switch = f"{self._folder}/switch.before"
+        """Is there where Open vSwitch ran before this application came: then it goes on when that has gone."""
         self._datapath = f"{self._folder}/datapath"
         self._former_id = f"{self._folder}/system-id.before"
         self._unreached = f"{self._folder}/unreached.json"
@@ -133,7 +135,9 @@ class OvnChassis:
             VSwitchError: Open vSwitch does not do it.
             NeedsOperatorError: What the operator wants cannot be on this machine.
         """
-        self.services.ensure_running([self._service(SWITCH_DATABASE)])
+        is_new = SWITCH_DATABASE not in self.services.units
+        if not self.services.ensure_running([self._service(SWITCH_DATABASE)]) and is_new:
+            self.machine.write(self._former_switch, "")
         present, datapath = self.vswitch.read(), self.vswitch.datapath()
         # TCP between virtual machines hangs over veth without it; it is read at a start only.
         wanted = {"userspace-tso-enable": "true" if datapath == "netdev" else None}
@@ -214,7 +218,7 @@ class OvnChassis:
         self.machine.write(self._leaves, "")
         self.stop()
         self.machine.remove(self._leaves)
-        if SWITCH not in self.services.units:
+        if SWITCH_DATABASE not in self.services.units:
             return
         self.services.ensure_running(
             [self._service(unit) for unit in (SWITCH, SWITCH_DATABASE, SWITCH_DAEMON)]
@@ -226,7 +230,8 @@ class OvnChassis:
         mine = {key: None for key in present.external_ids if key.startswith("ovn-")}
         self.vswitch.set_options("external_ids", mine, present.external_ids)
         self.vswitch.set_options("other_config", {"userspace-tso-enable": None}, present.other_config)
-        self.services.stop(SWITCH, SWITCH_DAEMON, SWITCH_DATABASE)
+        if not self.machine.exists(self._former_switch):
+            self.services.stop(SWITCH, SWITCH_DAEMON, SWITCH_DATABASE)
         self.machine.stop_services(Path(self._ports_unit).name)
 
     def forget(self) -> None:

@@ -311,11 +311,16 @@ def test_an_open_vswitch_that_was_here_before_has_its_id_again(deploy):
     machine.have("/etc/openvswitch/system-id.conf", "5a1c\n")
     machine.packages["openvswitch-switch"] = "3.5.0-1"
     machine.kept.add("openvswitch-switch")
+    for unit in ("openvswitch-switch", "ovsdb-server", "ovs-vswitchd"):
+        machine.services[f"{unit}.service"] = "active"
     model.run(0, model.on.config_changed())
+    model.run(0, model.on.relation_changed, relation=CERTIFICATES)
+    assert model.statuses[0] == ACTIVE
     assert machine.read("/etc/openvswitch/system-id.conf") == "machine-0\n"
     model.remove_unit(0)
     assert machine.read("/etc/openvswitch/system-id.conf") == "5a1c\n"
     assert "openvswitch-switch" in machine.packages
+    assert machine.serves("ovs-vswitchd.service")
 
 
 def test_ovn_controller_restarts_without_giving_the_chassis_up(deploy):
