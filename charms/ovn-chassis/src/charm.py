@@ -183,6 +183,13 @@ class OvnChassisCharm(ops.CharmBase):
         """Return what a unit says that waits for nothing."""
         if self.paused:
             return [self.paused.status]
+        if down := self.chassis.switch.failed():
+            look = " ".join(f"-u {unit}" for unit in down)
+            return [
+                ops.BlockedStatus(
+                    f"Open vSwitch does not run; see juju ssh {self.unit.name} journalctl {look}"
+                )
+            ]
         return self.owned.problems() or list(map(ops.ActiveStatus, self.chassis.unreached.values()))
 
     @cached_property

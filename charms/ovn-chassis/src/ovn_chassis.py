@@ -29,6 +29,8 @@ SWITCH, SWITCH_DAEMON, SWITCH_DATABASE = (
     "ovs-vswitchd.service",
     "ovsdb-server.service",
 )
+SWITCH_UNITS = (SWITCH, SWITCH_DATABASE, SWITCH_DAEMON)
+SWITCH_RECORDS = "openvswitch"
 UMBRELLA, CONTROLLER = "ovn-host.service", "ovn-controller.service"
 SYSTEM_ID = "/etc/openvswitch/system-id.conf"
 DROP_IN = f"/etc/systemd/system/{CONTROLLER}.d/openinfra.conf"
@@ -45,13 +47,9 @@ class OvnChassis:
         self.machine = machine
         self.application = application
         self.services = Services(machine, application)
-        self.programs = {
-            SWITCH: "what starts Open vSwitch",
-            SWITCH_DATABASE: "Open vSwitch's database",
-            SWITCH_DAEMON: "ovs-vswitchd",
-            UMBRELLA: "what starts OVN",
-            CONTROLLER: "ovn-controller",
-        }
+        self.switch = Services(machine, SWITCH_RECORDS)
+        """Open vSwitch's: whoever clears what a unit has left that went by force leaves it running, as it may carry the machine's address."""
+        self.programs = {UMBRELLA: "what starts OVN", CONTROLLER: "ovn-controller"}
         self.vswitch = VSwitch(machine, application)
         self.mover = Mover(machine, application, self.vswitch)
         self.bridges = Bridges(machine, application, self.vswitch, self.mover)
@@ -135,15 +133,15 @@ class OvnChassis:
             VSwitchError: Open vSwitch does not do it.
             NeedsOperatorError: What the operator wants cannot be on this machine.
         """
-        is_new = SWITCH_DATABASE not in self.services.units
-        if not self.services.ensure_running([self._service(SWITCH_DATABASE)]) and is_new:
+        is_new = SWITCH_DATABASE not in self.switch.units
+        if not self.switch.ensure_running([self._service(SWITCH_DATABASE)]) and is_new:
             self.machine.write(self._former_switch, "")
         present, datapath = self.vswitch.read(), self.vswitch.datapath()
         # TCP between virtual machines hangs over veth without it; it is read at a start only.
         wanted = {"userspace-tso-enable": "true" if datapath == "netdev" else None}
         self.vswitch.set_options("other_config", wanted, present.other_config)
         self.machine.write(self._datapath, datapath)
-        self.services.ensure_running([self._service(unit) for unit in (SWITCH, SWITCH_DAEMON)])
+        self.switch.ensure_running([self._service(unit) for unit in (SWITCH, SWITCH_DAEMON)])
         plan = self.bridges.plan(state.settings, present, data=state.place.interface, datapath=datapath)
         self.bridges.bring(state.settings, plan, present, datapath=datapath)
         for bridge in set(self.mover.addressed) - plan.interfaces.keys():
@@ -195,14 +193,15 @@ class OvnChassis:
     def restart(self) -> None:
         """Restart what is outdated."""
         for unit in self._outdated():
-            self.services.restart(self._service(unit))
+            services = self.services if unit == CONTROLLER else self.switch
+            services.restart(self._service(unit))
 
     def _outdated(self) -> list[str]:
-        units = (SWITCH_DAEMON, CONTROLLER)
-        older = {one.unit for one in self.services.outdated(self._service(unit) for unit in units)}
+        switch = self.switch.outdated([self._service(SWITCH_DAEMON)])
+        older = {one.unit for one in (*switch, *self.services.outdated([self._service(CONTROLLER)]))}
         if CONTROLLER in self.services.units:
             older |= self.machine.outdated_programs(CONTROLLER)
-        return [unit for unit in units if unit in older]
+        return sorted(older, reverse=True)
 
     def stop(self) -> None:
         """Stop ovn-controller, and keep it stopped; Open vSwitch goes on with the flows that it has."""
@@ -218,11 +217,9 @@ class OvnChassis:
         self.machine.write(self._leaves, "")
         self.stop()
         self.machine.remove(self._leaves)
-        if SWITCH_DATABASE not in self.services.units:
+        if SWITCH_DATABASE not in self.switch.units:
             return
-        self.services.ensure_running(
-            [self._service(unit) for unit in (SWITCH, SWITCH_DATABASE, SWITCH_DAEMON)]
-        )
+        self.switch.ensure_running([self._service(unit) for unit in SWITCH_UNITS])
         present = self.vswitch.read()
         self.bridges.remove()
         for bridge in self.mover.addressed:
@@ -231,7 +228,7 @@ class OvnChassis:
         self.vswitch.set_options("external_ids", mine, present.external_ids)
         self.vswitch.set_options("other_config", {"userspace-tso-enable": None}, present.other_config)
         if not self.machine.exists(self._former_switch):
-            self.services.stop(SWITCH, SWITCH_DAEMON, SWITCH_DATABASE)
+            self.switch.stop(*SWITCH_UNITS)
         self.machine.stop_services(Path(self._ports_unit).name)
 
     def forget(self) -> None:
@@ -246,6 +243,7 @@ class OvnChassis:
         if not self.machine.package_versions(("openvswitch-switch",)):
             for name in ("conf.db", ".conf.db.~lock~"):
                 self.machine.remove(f"/var/lib/openvswitch/{name}")
+        self.machine.remove(f"/var/lib/openinfra/{SWITCH_RECORDS}")
 
     # How it is
 

@@ -6,6 +6,7 @@ import programs
 import pytest
 from conftest import CERTIFICATES, OVSDB
 
+from openinfra_charm.daemon import leftovers
 from openinfra_charm.machine import Result, use
 
 ACTIVE = ops.ActiveStatus()
@@ -321,6 +322,31 @@ def test_an_open_vswitch_that_was_here_before_has_its_id_again(deploy):
     assert machine.read("/etc/openvswitch/system-id.conf") == "5a1c\n"
     assert "openvswitch-switch" in machine.packages
     assert machine.serves("ovs-vswitchd.service")
+
+
+def test_what_a_unit_that_went_by_force_has_left_carries_the_machine_on(deploy):
+    model = deploy(1, has_module=True, bridge_interface_mappings="br-ex:eth0")
+    machine = model.machines[0]
+    machine.have("/var/lib/juju/agents/unit-ovn-chassis-0/agent.conf", "")
+    model.run(0, model.on.config_changed())
+    machine.lose("/var/lib/juju/agents/unit-ovn-chassis-0")
+    machine.have("/var/lib/juju/agents/unit-host-0/agent.conf", "")
+    leftovers.clear_all(machine, "host/0")
+    assert not machine.serves(programs.CONTROLLER)
+    assert machine.serves("ovs-vswitchd.service")
+    assert (machine.chassis.place_of_address, machine.chassis.is_reached) == ("br-ex", True)
+
+
+def test_an_open_vswitch_that_does_not_run_is_named(deploy):
+    model = deploy(1)
+    machine = model.machines[0]
+    start = machine.start_services
+    machine.start_services = lambda *units: start(*(unit for unit in units if unit != "ovs-vswitchd.service"))
+    machine.services["ovs-vswitchd.service"] = "failed"
+    model.run(0, model.on.update_status())
+    assert model.statuses[0] == ops.BlockedStatus(
+        "Open vSwitch does not run; see juju ssh ovn-chassis/0 journalctl -u ovs-vswitchd.service"
+    )
 
 
 def test_ovn_controller_restarts_without_giving_the_chassis_up(deploy):
