@@ -15,23 +15,10 @@ sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(L
 
 import authority  # noqa: E402  found on the path of the line above
 import model  # noqa: E402
-import programs  # noqa: E402
+from machines import CERTIFICATES, HOST, OVSDB, ChassisMachine  # noqa: E402
 
 from charm import OvnChassisCharm  # noqa: E402
-from openinfra_charm.testing import Clock, MemoryMachine  # noqa: E402
-
-CERTIFICATES, OVSDB, HOST = model.PEERS + 1, model.PEERS + 2, model.PEERS + 3
-"""Ids of relations."""
-
-
-class ChassisMachine(MemoryMachine):
-    """A machine with the twin."""
-
-    def __init__(self, number, *, has_module=False):
-        super().__init__(f"machine-{number}")
-        self.address = f"10.0.0.{number + 10}"
-        self.chassis = programs.ChassisSoftware(self, self.address, has_module=has_module)
-        self.bring(self.chassis)
+from openinfra_charm.testing import Clock  # noqa: E402
 
 
 class Model(model.Model):

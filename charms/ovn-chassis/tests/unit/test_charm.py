@@ -4,7 +4,7 @@ import asked
 import ops
 import programs
 import pytest
-from conftest import CERTIFICATES, OVSDB
+from machines import CERTIFICATES, OVSDB
 
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.machine import Result, use
