@@ -20,7 +20,7 @@ TIMED_DISPATCH = f"""\
 begun=$EPOCHREALTIME
 "${{0%/*}}/{OWN_DISPATCH}"
 code=$?
-echo "$JUJU_UNIT_NAME $JUJU_DISPATCH_PATH $begun $EPOCHREALTIME" >>{LOG}
+echo "$JUJU_UNIT_NAME $JUJU_DISPATCH_PATH $begun $EPOCHREALTIME $JUJU_RELATION_ID $JUJU_REMOTE_UNIT" >>{LOG}
 exit $code
 """
 BARE = """\
@@ -77,6 +77,9 @@ class Hook:
     name: str
     begun: float
     ended: float
+    relation: str = ""
+    """The relation's id as Juju gives it, `cluster:1`, if the hook is about one."""
+    remote_unit: str = ""
 
     @property
     def application(self) -> str:
@@ -91,7 +94,11 @@ def hooks_of(site: Site, unit: str) -> list[Hook]:
     """Return the hooks that the units of one machine have run so far, but those that come by the clock."""
     rows = [line.split() for line in site.shell(unit, f"cat {LOG}").splitlines()]
     return [
-        Hook(unit=who, name=name, begun=float(begun), ended=float(ended))
-        for who, name, begun, ended in rows
+        Hook(unit=who, name=name, begun=float(begun), ended=float(ended), **_about(*about))
+        for who, name, begun, ended, *about in rows
         if name != "hooks/update-status"
     ]
+
+
+def _about(relation: str = "", remote_unit: str = "") -> dict[str, str]:
+    return {"relation": relation, "remote_unit": remote_unit}

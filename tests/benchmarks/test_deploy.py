@@ -1,5 +1,7 @@
 """How long a deployment takes, and how many hooks and starts of services it needs."""
 
+from __future__ import annotations
+
 import json
 import os
 import statistics
@@ -8,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -18,6 +21,9 @@ from tests.conformance.recording import ROOT as RECORDINGS
 from . import charms
 from .figures import Figure
 from .test_hooks import median_hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PLAIN = Path(__file__).parent / "plain.sh"
 CHARMS = Path(__file__).parents[2] / "charms"
@@ -101,12 +107,23 @@ def timeline(deployment) -> tuple[str, ...]:
     busy = [sum(hook.seconds for hook in hooks) for hooks in deployment.machines.values()]
     installs = [hook.seconds for hook in deployment.hooks if hook.name == "hooks/install"]
     median = statistics.median(hook.seconds for hook in deployment.hooks)
+    still = sorted(standstills(deployment), reverse=True)
     return (
         f"until the first hook: {first:.1f} s",
         f"in hooks, by machine: {', '.join(f'{seconds:.0f} s' for seconds in busy)}",
+        f"no hook on any machine: {sum(still):.0f} s, at most {still[0]:.1f} s at a time",
         f"of these in `install`: {', '.join(f'{seconds:.0f} s' for seconds in installs)}",
         f"{len(deployment.hooks)} hooks, half of them under {median:.2f} s",
     )
+
+
+def standstills(deployment) -> Iterator[float]:
+    """Yield how long each time was in which no machine ran a hook, from the first hook to the last."""
+    hooks = sorted(deployment.hooks, key=lambda hook: hook.begun)
+    ended = hooks[0].ended
+    for hook in hooks[1:]:
+        yield max(hook.begun - ended, 0.0)
+        ended = max(ended, hook.ended)
 
 
 @contextmanager

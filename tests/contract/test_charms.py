@@ -28,20 +28,20 @@ MAX_CHARM_LINES = 300
 # Prints, for each of the actions named as arguments, the parameters that it takes: type and default. An OpenStack API brings
 # only its own; those that all have are in the shared package.
 DESCRIBE_ACTIONS = """\
-import dataclasses, json, sys
+import inspect, json, sys
 from openinfra_charm.model import actions
 def find(name):
     if sys.argv[1] != "openstack":
         return actions.find(name.replace("-", "_"))
     from openinfra_charm.openstack.actions import STANDARD
     return STANDARD.get(name) or actions.find(name.replace("-", "_"))
-def describe(field):
-    required = field.default is dataclasses.MISSING
-    return {"type": str(field.type), "required": required, "default": None if required else field.default}
-print(json.dumps({
-    name: {field.name: describe(field) for field in dataclasses.fields(find(name).params)}
-    for name in sys.argv[2:]
-}))
+def describe(one):
+    required = one.default is one.empty
+    return {"type": str(one.annotation), "required": required, "default": None if required else one.default}
+def parameters(name):
+    _, *taken = inspect.signature(find(name)).parameters.values()
+    return {one.name: describe(one) for one in taken}
+print(json.dumps({name: parameters(name) for name in sys.argv[2:]}))
 """
 
 
@@ -167,18 +167,8 @@ def test_each_action_takes_its_parameters(source, unpacked):
         } <= required | with_default, name
 
 
-def bound_names(node: ast.stmt) -> set[str]:
-    """Return the function that a statement defines, or the names that it imports."""
-    if isinstance(node, ast.FunctionDef):
-        return {node.name}
-    return {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
-
-
 def actions_in(path):
-    """Return the actions in a module: the one that it is, or those that its public functions are which make an outcome of the charm."""
-    functions = [name for node in ast.parse(path.read_text()).body for name in bound_names(node)]
-    if "run" in functions:
-        return {path.stem}
+    """Return the actions in a module: its public functions that make an outcome of the charm."""
     return {
         node.name
         for node in ast.parse(path.read_text()).body

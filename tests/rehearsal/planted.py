@@ -69,7 +69,7 @@ RESTART = "config ceph osd-benchmark=false"
 PLANTED = (
     _planted(
         "who founds the cluster is who leads now", f"{CEPH}/quorum.py",
-        'founds_cluster=shared["founder"] == self._unit.name and "founded" not in shared',
+        'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
         "founds_cluster=self._unit.is_leader()", "software converges",
     ),
     _planted(
@@ -134,6 +134,11 @@ PLANTED = (
     _planted(
         "a peer that has said nothing yet", f"{LIB}/model/cluster.py",
         "return (unit for unit in self._cluster.units if unit in self)", "return iter(self._cluster.units)", "no-traceback",
+    ),
+    _in_bundle(
+        "nobody looks again whether the software serves", f"{LIB}/model/retry.py",
+        "        next_hook.ask(self._machine, self._unit, self._timer(text), after=pause)", "        pass", "prompt",
+        deployed_only=True,
     ),
     _planted(
         "an owner that stays", f"{HOST}/charm.py",
@@ -220,7 +225,7 @@ PLANTED = (
     ),
     # What is known by a name that is given again
     _in_bundle(
-        "a disk of the dead one's name is taken for the dead one", f"{CEPH}/jobs/replace_disk.py",
+        "a disk of the dead one's name is taken for the dead one", f"{CEPH}/jobs.py",
         "        osd = ceph.osds.get(new)\n",
         """        osd = ceph.osds.get(old)
         if osd and osd.device == device:
@@ -239,13 +244,13 @@ PLANTED = (
     ),
     _in_bundle(
         "what was done for a host is done for the next of its name", f"{LIB}/daemon/job.py",
-        "(record.module, record.arguments) == (module, arguments)]",
-        'record.module == module and record.arguments.get("host") == arguments.get("host")]',
+        "(record.module, record.arguments) == (function, arguments)]",
+        'record.module == function and record.arguments.get("host") == arguments.get("host")]',
         "software", REPLACED, "run ceph/3 add-disk osd-devices=file:3G",
         "remove-machine 3 --force; add-unit ceph", "run ceph/4 add-disk osd-devices=file:3G", charms=ALONE, faults="leader,delay",
     ),
     _in_bundle(
-        "a job knows its OSD by number", f"{CEPH}/jobs/remove_disk.py",
+        "a job knows its OSD by number", f"{CEPH}/jobs.py",
         'osds.split(",")',
         '[osd.uuid for name in names.split(",") if (osd := ceph.osds.find(int(name)))]',
         "software", "run ceph/1 add-disk osd-devices=file:3G", "run ceph/1 remove-disk osd-ids=osd.1",
@@ -259,7 +264,7 @@ PLANTED = (
     ),
     _in_bundle(
         "a founder that died is waited for", f"{CEPH}/quorum.py",
-        'return "fsid" in shared and not (self._cluster.gone([shared["founder"]]) and self._is_lost)',
+        'return "fsid" in shared and not (self.cluster.gone([shared["founder"]]) and self._is_lost)',
         'return "fsid" in shared', "converges", charms=ALONE, faults="lose,kill", deployed_only=True,
     ),
     # What a unit leaves that was given up

@@ -14,7 +14,8 @@ from openinfra_charm.interfaces import ceph_daemons, ceph_mds
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
-from state import Config, Settings, State
+from openinfra_charm.model.retry import Retry
+from state import Settings, State
 
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
@@ -33,20 +34,15 @@ class CephFsCharm(ops.CharmBase):
         self.paused = Pause(self.unit.name, self.mds)
         self.cluster = Cluster(self, "cluster")
         self.missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on["ceph"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-        ):  # fmt: skip
+        relations = {"cluster": hook.PEERS, "ceph": hook.OTHERS}
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -56,7 +52,7 @@ class CephFsCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
-            self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
+            self.missing.append(status.RetriedStatus(f"for Ceph: {error}"))
         if isinstance(event, ops.RelationBrokenEvent):
             self.mds.stop()
 
@@ -64,7 +60,7 @@ class CephFsCharm(ops.CharmBase):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
-        settings = Settings.parse(self.load_config(Config))
+        settings = Settings.parse(self.config)
         self.owned.claim()
         self.mds.install()
         if not self.cluster.formed:
@@ -73,7 +69,8 @@ class CephFsCharm(ops.CharmBase):
         access = self._access(settings)
         if access is None:
             return
-        self.mds.render(State(settings=settings, address=self._address("public"), access=access))
+        place = Addresses(self.model, self.machine, self.app.name).require("public")
+        self.mds.render(State(settings=settings, address=place.address, access=access))
         if self.paused:
             return
         self.mds.apply()
@@ -109,20 +106,11 @@ class CephFsCharm(ops.CharmBase):
             )
         return access
 
-    def _address(self, binding: str) -> str:
-        place = Addresses(self.model, self.machine, self.app.name).find(binding)
-        if place is None:
-            raise status.NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
-        return place.address
-
     # The other events
 
     def _set_version(self, _: ops.EventBase) -> None:
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.mds.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)
@@ -138,7 +126,7 @@ class CephFsCharm(ops.CharmBase):
         if not (self.missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self.missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self.missing or self._statuses())
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs, or should run."""

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.status import ConfigError
-from openinfra_charm.values import parse_size
+from openinfra_charm.model.options import check, size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openinfra_charm.interfaces.ceph_daemons import Access
 
 _MOST_SERVERS = 16
-_LEAST_CACHE = 128 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """The charm's options as Juju gives them."""
-
-    max_mds: int
-    standby_replay: bool
-    mds_cache_memory_limit: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,20 +24,16 @@ class Settings:
     cache: int
 
     @classmethod
-    def parse(cls, config: Config) -> Settings:
+    def parse(cls, options: Mapping[str, Any]) -> Settings:
         """Check the options.
 
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        if not 1 <= config.max_mds <= _MOST_SERVERS:
-            raise ConfigError("max-mds", config.max_mds, f"1 to {_MOST_SERVERS}")
-        cache = parse_size(config.mds_cache_memory_limit)
-        if cache is None or cache < _LEAST_CACHE:
-            raise ConfigError(
-                "mds-cache-memory-limit", config.mds_cache_memory_limit, "a size of 128M or more, such as 4G"
-            )
-        return cls(active=config.max_mds, standby_replay=config.standby_replay, cache=cache)
+        active = options["max-mds"]
+        check(options, "max-mds", 1 <= active <= _MOST_SERVERS, f"1 to {_MOST_SERVERS}")
+        cache = size(options, "mds-cache-memory-limit", "128M", "4G")
+        return cls(active=active, standby_replay=options["standby-replay"], cache=cache)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,10 +16,11 @@ from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses, Place
 from openinfra_charm.model.cluster import Cluster
-from state import Config, Keystone, Settings, Site, State, check_site
+from openinfra_charm.model.retry import Retry
+from state import Keystone, Settings, Site, State, check_site
 
 RESTART_SECONDS = 30
 """How long a hook waits for the started daemon; the next hook goes on where this one gives up."""
@@ -44,22 +45,16 @@ class CephRgwCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on[endpoint], f"relation_{kind}")
-              for endpoint in ("ceph", "certificates", "gateway", "identity-service")
-              for kind in ("created", "changed", "broken")),
-        ):  # fmt: skip
+        others = ("ceph", "certificates", "gateway", "identity-service")
+        relations = {"cluster": hook.PEERS, **dict.fromkeys(others, hook.OTHERS)}
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -69,7 +64,7 @@ class CephRgwCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
-            self.missing.append(ops.WaitingStatus(f"for Ceph: {error}"))
+            self.missing.append(status.RetriedStatus(f"for Ceph: {error}"))
         if isinstance(event, ops.RelationBrokenEvent) and event.relation.name == "ceph":
             self._leave_ceph()
 
@@ -77,7 +72,7 @@ class CephRgwCharm(ops.CharmBase):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
-        settings = Settings.parse(self.load_config(Config))
+        settings = Settings.parse(self.config)
         self.owned.claim()
         self.rgw.install()
         if not self.cluster.formed:
@@ -118,18 +113,22 @@ class CephRgwCharm(ops.CharmBase):
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         access = self._access(settings.site)
         ready = self._has_certificate(settings)
-        identity = self.model.get_relation("identity-service")
-        answer = identity and keystone.read_access(self.model, identity, refresh=False)
-        if identity and not answer:
+        identity = self.model.relations["identity-service"]
+        answers, problems = databag.read_each(
+            identity, lambda one: keystone.read_access(self.model, one, refresh=False)
+        )
+        if identity and not answers:
             self.endpoints(settings).request_identity()
-            self.missing.append(ops.WaitingStatus(f"for {identity.app.name} to make a user"))
-        if not (access and ready) or (identity and not answer):
+            self.missing += map(ops.BlockedStatus, problems)
+            if not problems:
+                self.missing.append(ops.WaitingStatus(f"for {identity[0].app.name} to make a user"))
+        if not (access and ready) or (identity and not answers):
             return None
         return State(
             settings=settings,
             address=self._place.address,
             access=access,
-            keystone=answer and _keystone(answer),
+            keystone=_keystone(answers[identity[0]]) if answers else None,
             host_names=tuple(self.cluster.shared.get("host-names", ())),
             sources=self.endpoints(settings).sources,
         )
@@ -153,13 +152,17 @@ class CephRgwCharm(ops.CharmBase):
             | ({} if name == POOLS[-1] else {"pg_num": FEW})
             for name in POOLS
         ]
-        access = ceph_daemons.obtain(
-            self.model, relation, ceph_radosgw.FORMAT, self.rgw.name,
-            request_id=f"pools-{site.zone}", operations=pools,
+        found, problems = databag.read_each(
+            [relation],
+            lambda one: ceph_daemons.obtain(
+                self.model, one, ceph_radosgw.FORMAT, self.rgw.name,
+                request_id=f"pools-{site.zone}", operations=pools,
+            ),
         )  # fmt: skip
-        if access is None:
+        self.missing += map(ops.BlockedStatus, problems)
+        if not (found or problems):
             self.missing.append(ops.WaitingStatus(f"for {relation.app.name} to make pools and a key"))
-        return access
+        return found.get(relation)
 
     def _has_certificate(self, settings: Settings) -> bool:
         """Ask for a certificate, take what has come, and return whether the front can start with what is there."""
@@ -207,7 +210,7 @@ class CephRgwCharm(ops.CharmBase):
         if self.rgw.wait_until_ready(RESTART_SECONDS) and self.rgw.make_health_bucket():
             self.cluster.publish_shared(checked=True)
         else:
-            self.missing.append(ops.WaitingStatus("for radosgw to answer after its start"))
+            self.missing.append(status.RetriedStatus("for radosgw to answer after its start"))
 
     def endpoints(self, settings: Settings) -> Endpoints:
         """Return where clients reach the application.
@@ -227,20 +230,14 @@ class CephRgwCharm(ops.CharmBase):
         Raises:
             NeedsOperatorError: Juju has no address for it.
         """
-        gateway = self.model.get_relation("gateway")
-        place = Addresses(self.model, self.machine, self.app.name).find("internal", relation=gateway)
-        if place is None:
-            raise status.NeedsOperatorError("the binding internal has no address: see juju bind")
-        return place
+        addresses = Addresses(self.model, self.machine, self.app.name)
+        return addresses.require("internal", relation=self.model.get_relation("gateway"))
 
     # The other events
 
     def _set_version(self, _: ops.EventBase) -> None:
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.rgw.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)
@@ -258,7 +255,7 @@ class CephRgwCharm(ops.CharmBase):
         if not (self.missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self.missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self.missing or self._statuses())
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs, or should run, and what is being done."""

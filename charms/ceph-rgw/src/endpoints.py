@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,50 +29,29 @@ SERVICES = (
 """What the catalogue has of it: name, type, description, and the path of its URLs."""
 
 
+@dataclass
 class Endpoints:
     """The endpoints of one application, as one of its units knows them and publishes them."""
 
-    def __init__(
-        self,
-        unit: ops.Unit,
-        cluster: Cluster,
-        settings: Settings,
-        place: Place,
-        *,
-        gateway: ops.Relation | None,
-        identity: ops.Relation | None,
-    ) -> None:
-        """Name what decides where they are.
-
-        Args:
-            unit: This unit.
-            cluster: All units of the application.
-            settings: The options.
-            place: Where this unit is, as the gateway sees it, or all clients where there is none.
-            gateway: The relation to the application `gateway`.
-            identity: The relation to Keystone.
-        """
-        self._unit = unit
-        self._cluster = cluster
-        self._settings = settings
-        self._place = place
-        self._gateway = gateway
-        self._identity = identity
+    unit: ops.Unit
+    cluster: Cluster
+    settings: Settings
+    place: Place
+    """Where this unit is, as the gateway sees it, or all clients where there is none."""
+    gateway: ops.Relation | None
+    identity: ops.Relation | None
+    """The relation to Keystone."""
 
     # What the gateway says
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The addresses from which a gateway connects, for its clients."""
-        return haproxy_route_tcp.read_sources(self._gateway) if self._gateway else ()
-
-    @property
-    def _served(self) -> tuple[str, ...]:
-        return haproxy_route_tcp.read_endpoints(self._gateway) if self._gateway else ()
+        return haproxy_route_tcp.read_sources(self.gateway)
 
     @cached_property
     def _gateway_hosts(self) -> tuple[str, ...]:
-        return haproxy_route_tcp.read_hosts(self._gateway) if self._gateway else ()
+        return haproxy_route_tcp.read_hosts(self.gateway)
 
     # Names
 
@@ -81,15 +61,15 @@ class Endpoints:
         Args:
             machine: The machine's host name.
         """
-        public = self._settings.public_hostname
+        public = self.settings.public_hostname
         # The one below is for buckets as a part of the name.
         names = (public, f"*.{public}") if public else ()
-        return Subject.of(machine, (*self._place.hosts, *self._gateway_hosts, *names))
+        return Subject.of(machine, (*self.place.hosts, *self._gateway_hosts, *names))
 
     @property
     def host_names(self) -> list[str]:
         """The names that the zone group is to have, sorted; none where `rgw_dns_name` holds all, or buckets have none."""
-        public = self._settings.public_hostname
+        public = self.settings.public_hostname
         others = {one for one in self._gateway_hosts if not is_address(one)} - {public}
         return sorted({public, *others}) if public and others else []
 
@@ -98,27 +78,29 @@ class Endpoints:
     @property
     def public_url(self) -> str:
         """Where clients go: to the gateway, or without one to the first unit; empty while the gateway has not said."""
-        served = self._served
-        if self._gateway and not served:
+        served = haproxy_route_tcp.read_endpoints(self.gateway)
+        if self.gateway and not served:
             return ""
         host, _, port = (
             served[0].rpartition(":")
             if served
-            else (self._first_address or self._place.ingress, "", str(LISTENS_ON))
+            else (self._first_address or self.place.ingress, "", str(LISTENS_ON))
         )
-        host = self._settings.public_hostname or host.strip("[]")
+        host = self.settings.public_hostname or host.strip("[]")
         return f"https://{bracketed(host)}:{port}"
 
     @property
     def internal_url(self) -> str:
         """Where services go: an address of the gateway's in their network, if it has one there, else where all do."""
-        inner = haproxy_route_tcp.read_internal(self._gateway) if self._gateway else ()
-        return f"https://{inner[0]}" if inner and inner != self._served else self.public_url
+        inner = haproxy_route_tcp.read_internal(self.gateway)
+        if inner == haproxy_route_tcp.read_endpoints(self.gateway):
+            return self.public_url
+        return f"https://{inner[0]}"
 
     @property
     def _first_address(self) -> str:
-        units = sorted(self._cluster.units, key=unit_number)
-        known = (self._cluster.facts(unit).get("address", "") for unit in units)
+        units = sorted(self.cluster.units, key=unit_number)
+        known = (self.cluster.facts(unit).get("address", "") for unit in units)
         return next(filter(None, known), "")
 
     # What is published
@@ -130,26 +112,26 @@ class Endpoints:
             takes_proxied: Whether this unit's front listens for connections with the address of who they are from.
             health: The path of health checks; empty as long as there is nothing to check.
         """
-        self._cluster.publish(address=self._place.ingress)
+        self.cluster.publish(address=self.place.ingress)
         if takes_proxied:
-            self._cluster.publish(takes_proxied=True)
-        if self._gateway:
-            haproxy_route_tcp.publish_address(self._gateway, self._unit, self._place.ingress)
-            if self._unit.is_leader() and health:
+            self.cluster.publish(takes_proxied=True)
+        if self.gateway:
+            haproxy_route_tcp.publish_address(self.gateway, self.unit, self.place.ingress)
+            if self.unit.is_leader() and health:
                 haproxy_route_tcp.request(
-                    self._gateway, self._unit.app, self._route(self._gateway, Health(path=health))
+                    self.gateway, self.unit.app, self._route(self.gateway, Health(path=health))
                 )
         self.request_identity()
 
     def _route(self, gateway: ops.Relation, health: Health) -> Route:
-        ready = all("takes_proxied" in self._cluster.facts(unit) for unit in self._cluster.units)
-        proxied = haproxy_route_tcp.asks_for_proxy_protocol(gateway, self._unit.app, ready=ready)
+        ready = all("takes_proxied" in self.cluster.facts(unit) for unit in self.cluster.units)
+        proxied = haproxy_route_tcp.asks_for_proxy_protocol(gateway, self.unit.app, ready=ready)
         port = PROXIED_PORT if proxied else LISTENS_ON
         return Route(port=SERVED_AT, backend_port=port, health=health, proxy_protocol=proxied)
 
     def request_identity(self) -> None:
         """As the leader ask for a user, and for a place in the catalogue as soon as it is known where clients go."""
-        if self._identity is None or not self._unit.is_leader():
+        if self.identity is None or not self.unit.is_leader():
             return
         public, internal = self.public_url, self.internal_url
         found = [
@@ -165,6 +147,6 @@ class Endpoints:
             if public
         ]
         keystone.send_request(
-            self._identity, self._unit.app, found,
-            region=self._settings.region, roles=("ec2-reader",), enough=("service",),
+            self.identity, self.unit.app, found,
+            region=self.settings.region, roles=("ec2-reader",), enough=("service",),
         )  # fmt: skip

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.status import ConfigError, NeedsOperatorError
+from openinfra_charm.model.options import check
+from openinfra_charm.model.status import NeedsOperatorError
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:
@@ -23,19 +24,6 @@ DAEMON_PORT = 17481
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _MOST_CACHED = 100_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """The charm's options as Juju gives them."""
-
-    realm: str
-    zonegroup: str
-    zone: str
-    region: str
-    public_hostname: str
-    keystone_roles: str
-    keystone_token_cache_size: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,32 +46,27 @@ class Settings:
     cache_size: int
 
     @classmethod
-    def parse(cls, config: Config) -> Settings:
+    def parse(cls, options: Mapping[str, Any]) -> Settings:
         """Check the options.
 
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
         for option in ("realm", "zonegroup", "zone", "region"):
-            if not _NAME.fullmatch(value := getattr(config, option)):
-                raise ConfigError(option, value, "letters, digits, - and _, at most 64")
-        if config.public_hostname and not _HOST.fullmatch(config.public_hostname):
-            raise ConfigError(
-                "public-hostname", config.public_hostname, "a DNS name in lower case, such as s3.example.org"
-            )
-        roles = split(config.keystone_roles)
-        if not roles:
-            raise ConfigError("keystone-roles", config.keystone_roles, "roles, comma-separated")
-        if not 0 <= config.keystone_token_cache_size <= _MOST_CACHED:
-            raise ConfigError(
-                "keystone-token-cache-size", config.keystone_token_cache_size, f"0 to {_MOST_CACHED}"
-            )
+            is_name = _NAME.fullmatch(options[option])
+            check(options, option, is_name, "letters, digits, - and _, at most 64")
+        host, cached = options["public-hostname"], options["keystone-token-cache-size"]
+        is_host = not host or _HOST.fullmatch(host)
+        check(options, "public-hostname", is_host, "a DNS name in lower case, such as s3.example.org")
+        roles = split(options["keystone-roles"])
+        check(options, "keystone-roles", roles, "roles, comma-separated")
+        check(options, "keystone-token-cache-size", 0 <= cached <= _MOST_CACHED, f"0 to {_MOST_CACHED}")
         return cls(
-            site=Site(realm=config.realm, zonegroup=config.zonegroup, zone=config.zone),
-            region=config.region,
-            public_hostname=config.public_hostname,
+            site=Site(**{name: options[name] for name in ("realm", "zonegroup", "zone")}),
+            region=options["region"],
+            public_hostname=host,
             roles=roles,
-            cache_size=config.keystone_token_cache_size,
+            cache_size=cached,
         )
 
 

@@ -27,12 +27,13 @@ from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from options import Options
 from quorum import Quorum
 from related_daemons import RelatedDaemons
 from report import Report
 from restarts import Restarts
-from state import Config, Settings, State
+from state import Settings, State
 from survivors import Survivors
 from upgrade import Upgrade
 
@@ -70,23 +71,22 @@ class CephCharm(ops.CharmBase):
         self.report = Report(unit, ceph=ceph, cluster=cluster, jobs=jobs, pause=self.pause)
         self._missing: list[ops.StatusBase] = []
         self._keeps_status = False
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed, self.on.osd_devices_storage_attached,
-            *(getattr(self.on[endpoint], f"relation_{kind}") for endpoint in ("cluster", "client", "radosgw", "mds")
-              for kind in ("created", "changed", "departed")),
-            self.on["radosgw"].relation_broken, self.on["mds"].relation_broken,
-        ):  # fmt: skip
+        relations = {
+            **dict.fromkeys(("cluster", "client"), hook.PEERS),
+            **dict.fromkeys(("radosgw", "mds"), (*hook.PEERS, "broken")),
+        }
+        for event in hook.changes(
+            self.on, relations, self.on.secret_changed, self.on.osd_devices_storage_attached
+        ):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._publish_version)
-        framework.observe(self.on.update_status, self._publish_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._publish_version)
         framework.observe(self.on["client"].relation_broken, self._on_client_broken)
         framework.observe(self.on.osd_devices_storage_detaching, self._on_storage_detaching)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -101,13 +101,13 @@ class CephCharm(ops.CharmBase):
         except (status.NeedsOperatorError, PackagesError) as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except QuorumError as error:
-            self._missing.append(ops.WaitingStatus(f"for the quorum: {error}"))
+            self._missing.append(status.RetriedStatus(f"for the quorum: {error}"))
         except UnreachableError as error:
-            self._missing.append(ops.WaitingStatus(f"for the Ceph monitors: {error}"))
+            self._missing.append(status.RetriedStatus(f"for the Ceph monitors: {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
-        settings = Settings.parse(self.load_config(Config))
+        settings = Settings.parse(self.config)
         leftovers.occupy(self.machine, self.unit.name, self.ceph.footprint)
         if installing := self.upgrade.await_packages(settings.source):
             self._missing.append(installing)
@@ -135,7 +135,7 @@ class CephCharm(ops.CharmBase):
         elif self.ceph.run_monitor(state):
             self.cluster.publish(monitor=True)
         else:
-            self._missing.append(ops.WaitingStatus("for this machine's monitor to be in quorum"))
+            self._missing.append(status.RetriedStatus("for this machine's monitor to be in quorum"))
         self.options.apply(settings.at_run_time(), founds=state.founds_cluster)
         if not self.jobs.unfinished():
             self.ceph.osds.clean_up()
@@ -165,7 +165,7 @@ class CephCharm(ops.CharmBase):
         if not isinstance(event, ops.RelationChangedEvent) or self.unit.status != ops.ActiveStatus():
             return False
         if event.relation.name == "cluster":
-            settings = Settings.parse(self.load_config(Config))
+            settings = Settings.parse(self.config)
             if unaffected := self._is_settled(settings):
                 self._lead(settings, event)
             self._keeps_status = unaffected and not self.jobs.unfinished()
@@ -228,9 +228,6 @@ class CephCharm(ops.CharmBase):
         """Set the workload's version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.ceph.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_client_broken(self, _event: ops.RelationBrokenEvent) -> None:
         if self.unit.is_leader():
             self.clients.withdraw_departed()
@@ -258,19 +255,18 @@ class CephCharm(ops.CharmBase):
             return
         if not self._missing and not self.identities.current:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or self._report())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._report())
 
     def _report(self) -> Iterator[ops.StatusBase]:
         """Yield the statuses; the leader includes what related applications wait for, since it alone reads that."""
         if not self.unit.is_leader():
             return self.report.statuses()
-        refused = (
-            []
-            if self.config["allow-plain-credentials"]
-            else [*self.clients.refused(), *self.related_daemons.refused()]
-        )
-        waiting = [name for name in self.related_daemons.waiting() if name not in refused]
-        return self.report.statuses(refused, waiting)
+        plain = bool(self.config["allow-plain-credentials"])
+        problems = [
+            *self.clients.problems(allows_plain=plain),
+            *self.related_daemons.problems(allows_plain=plain),
+        ]
+        return self.report.statuses(problems, self.related_daemons.waiting(allows_plain=plain))
 
 
 if __name__ == "__main__":

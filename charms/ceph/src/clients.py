@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import broker
 import cephx
 from openinfra_charm.interfaces import ceph_client
-from openinfra_charm.model.granted import Grants, Records
+from openinfra_charm.model import databag
+from openinfra_charm.model.granted import Grants, Records, wants_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +57,9 @@ class Clients:
         is_leader = self._model.unit.is_leader()
         for relation in self._grants.relations.values():
             ceph_client.publish_monitor(relation, self._model.unit, me.public_address if me.monitor else None)
-            client = ceph_client.read_client(relation)
-            if is_leader and (client.takes_secret or allows_plain):
-                self._answer(relation, client)
         if is_leader:
+            for relation, client in self._read(allows_plain=allows_plain)[0].items():
+                self._answer(relation, client)
             self.withdraw_departed()
 
     def withdraw_departed(self) -> None:
@@ -78,10 +78,20 @@ class Clients:
         relations = self._grants.relations.values()
         return {f"client.{ceph_client.read_client(relation).name}": relation for relation in relations}
 
-    def refused(self) -> list[str]:
-        """Return the applications that want their key in plain relation data."""
-        known = ((one, ceph_client.read_client(one)) for one in self._grants.relations.values())
-        return [relation.app.name for relation, one in known if one.requests and not one.takes_secret]
+    def problems(self, *, allows_plain: bool) -> list[str]:
+        """Return why clients do not get what they ask for."""
+        return self._read(allows_plain=allows_plain)[1]
+
+    def _read(self, *, allows_plain: bool) -> tuple[dict[ops.Relation, ceph_client.Client], list[str]]:
+        """Return the clients that can be served as they ask, and why others cannot."""
+
+        def read(relation: ops.Relation) -> ceph_client.Client:
+            client = ceph_client.read_client(relation)
+            if client.requests and not (client.takes_secret or allows_plain):
+                raise databag.RelationError(wants_plain(relation.app.name, "key"))
+            return client
+
+        return databag.read_each(self._grants.relations.values(), read)
 
     def rotate(self, relation: ops.Relation, key_type: str) -> None:
         """Publish a new key to a client; Ceph takes the old one until the client has used the new one."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ops
-
 import cephx
 import crash
 from openinfra_charm.ceph.daemon import number
+from openinfra_charm.model.status import RetriedStatus
 from upgrade import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import ops
 
     from ceph import Ceph
     from identity import Identities, Identity
@@ -82,7 +83,7 @@ class KeyUpgrade:
         if SERVICES in checks or TICKETS in checks:
             if "MON_DOWN" in checks and cephx.is_old(identity.monitor_key):
                 # One that is away would not know the others' new key.
-                return ops.WaitingStatus(
+                return RetriedStatus(
                     "to replace the monitors' key: not all are in quorum, see get-quorum-status"
                 )
             self._replace_monitors(identity)

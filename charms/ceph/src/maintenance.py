@@ -81,9 +81,4 @@ def release_data(ceph: Ceph) -> str | None:
 
 def wait_until_ready(ceph: Ceph, seconds: float) -> bool:
     """Return whether this machine serves in full, waiting up to `seconds` for it."""
-    limit = ceph.machine.now() + seconds
-    while why_not_ready(ceph):
-        if ceph.machine.now() >= limit:
-            return False
-        ceph.machine.sleep(1)
-    return True
+    return ceph.machine.wait_until(lambda: not why_not_ready(ceph), seconds)

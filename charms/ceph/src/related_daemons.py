@@ -16,6 +16,8 @@ import versions
 from key_upgrade import SERVICES
 from openinfra_charm.ceph.daemon import number
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
+from openinfra_charm.model import databag
+from openinfra_charm.model.granted import wants_plain
 from openinfra_charm.model.secrets import Own
 
 if TYPE_CHECKING:
@@ -33,25 +35,22 @@ _RECORDED = "daemons-"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """A kind of daemon: its endpoint and wire format, what it may be called, its Ceph user and what that may do."""
+    """A kind of daemon: its wire format, what it may be called, its Ceph user and what that may do."""
 
-    endpoint: str
     form: Format
     names: re.Pattern[str]
     user: str
     caps: tuple[str, ...]
 
 
-KINDS = (
-    Kind(
-        endpoint="radosgw",
+KINDS = {
+    "radosgw": Kind(
         form=ceph_radosgw.FORMAT,
         names=re.compile(r"rgw\.[A-Za-z0-9][A-Za-z0-9.-]*"),
         user="client",
         caps=("mon", "allow rw", "osd", "allow rwx tag rgw *=*", "mgr", "allow rw"),
     ),
-    Kind(
-        endpoint="mds",
+    "mds": Kind(
         form=ceph_mds.FORMAT,
         names=re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*"),
         user="mds",
@@ -61,7 +60,8 @@ KINDS = (
             "mgr", "profile mds, allow module volumes rw",
         ),
     ),
-)  # fmt: skip
+}  # fmt: skip
+"""By endpoint."""
 
 
 class RelatedDaemons:
@@ -89,7 +89,7 @@ class RelatedDaemons:
         """
         fsid = self._cluster.shared["fsid"]
         address = me.public_address if me.monitor else None
-        for _, relation in self._relations():
+        for relation in self._relations():
             ceph_daemons.publish_cluster(relation, self._unit, fsid=fsid, address=address, version=version)
 
     def answer(self, settings: Settings) -> None:
@@ -103,31 +103,43 @@ class RelatedDaemons:
         if not self._unit.is_leader():
             return
         self._take_back()
-        for kind, relation in self._relations():
-            for daemon, request in self._waiting(kind, relation):
-                if not daemon.takes_secret and not settings.allow_plain_credentials:
-                    continue
-                if len(self._admin.command("osd ls")) >= settings.pool_min_size:
-                    self._answer(kind, relation, daemon, request)
+        found, _ = self._read(allows_plain=settings.allow_plain_credentials)
+        for relation, daemons in found.items():
+            for daemon in daemons:
+                # What was refused is tried again: only the operator can put it right, and the daemon asks no second time.
+                if (
+                    daemon.request
+                    and not ceph_client.is_done(relation, self._unit, daemon.request)
+                    and len(self._admin.command("osd ls")) >= settings.pool_min_size
+                ):
+                    self._answer(relation, daemon, daemon.request)
 
-    def refused(self) -> list[str]:
-        """Return the applications that want keys in plain relation data, which is only done where the operator allows it."""
-        return [
-            relation.app.name
-            for kind, relation in self._relations()
-            if any(not daemon.takes_secret for daemon in ceph_daemons.read_daemons(relation, kind.form))
-        ]
+    def problems(self, *, allows_plain: bool) -> list[str]:
+        """Return why daemons do not get what they ask for."""
+        return self._read(allows_plain=allows_plain)[1]
 
-    def waiting(self) -> list[str]:
+    def waiting(self, *, allows_plain: bool) -> list[str]:
         """Return the applications whose daemons have asked for something that was neither carried out nor refused."""
+        found, _ = self._read(allows_plain=allows_plain)
         return [
             relation.app.name
-            for kind, relation in self._relations()
+            for relation, daemons in found.items()
             if any(
-                daemon.request and not ceph_client.is_answered(relation, self._unit, daemon.request)
-                for daemon in ceph_daemons.read_daemons(relation, kind.form)
+                one.request and not ceph_client.is_answered(relation, self._unit, one.request)
+                for one in daemons
             )
         ]
+
+    def _read(self, *, allows_plain: bool) -> tuple[dict[ops.Relation, list[Daemon]], list[str]]:
+        """Return the daemons of the relations that can be served as they ask, and why others cannot."""
+
+        def read(relation: ops.Relation) -> list[Daemon]:
+            daemons = ceph_daemons.read_daemons(relation, KINDS[relation.name].form)
+            if not (allows_plain or all(daemon.takes_secret for daemon in daemons)):
+                raise databag.RelationError(wants_plain(relation.app.name, "key"))
+            return daemons
+
+        return databag.read_each(self._relations(), read)
 
     def users(self) -> list[str]:
         """Return the Ceph users of the daemons that have keys from here."""
@@ -140,11 +152,11 @@ class RelatedDaemons:
             CommandRefusedError: The cluster makes no such key.
             UnreachableError: The monitors do not answer.
         """
-        for kind, relation in self._relations():
-            for daemon in ceph_daemons.read_daemons(relation, kind.form):
+        for relation in self._relations():
+            for daemon in ceph_daemons.read_daemons(relation, KINDS[relation.name].form):
                 if (relation.id, daemon.unit, entity) in self._recorded():
                     key = cephx.pending_key(self._admin, entity, key_type)
-                    self._publish(kind, relation, daemon, key)
+                    self._publish(relation, daemon, key)
 
     def replace_old_keys(self, checks: Mapping[str, Any]) -> None:
         """As the leader, give metadata servers keys of the newer type as soon as they run a version that reads them.
@@ -172,24 +184,12 @@ class RelatedDaemons:
             if cephx.is_old(self._admin.command("auth get", entity=entity)[0]["key"]):
                 self.rotate(entity, cephx.AES256K)
 
-    def _relations(self) -> Iterator[tuple[Kind, ops.Relation]]:
-        return ((kind, relation) for kind in KINDS for relation in self._model.relations[kind.endpoint])
+    def _relations(self) -> Iterator[ops.Relation]:
+        return (relation for endpoint in KINDS for relation in self._model.relations[endpoint])
 
-    def _waiting(self, kind: Kind, relation: ops.Relation) -> list[tuple[Daemon, ceph_client.Request]]:
-        """Return the daemons that have asked for something that this unit has not carried out, and what it is.
-
-        What was refused is tried again: nobody but the operator can put it right, and the daemon asks no second time.
-        """
-        return [
-            (daemon, daemon.request)
-            for daemon in ceph_daemons.read_daemons(relation, kind.form)
-            if daemon.request and not ceph_client.is_done(relation, self._unit, daemon.request)
-        ]
-
-    def _answer(
-        self, kind: Kind, relation: ops.Relation, daemon: Daemon, request: ceph_client.Request
-    ) -> None:
+    def _answer(self, relation: ops.Relation, daemon: Daemon, request: ceph_client.Request) -> None:
         """Carry out what a daemon's unit asks for, and hand its key out."""
+        kind = KINDS[relation.name]
         why = self._objection(kind, relation, daemon) or broker.carry_out(
             request,
             {
@@ -201,7 +201,7 @@ class RelatedDaemons:
             entity = _entity(kind, daemon.name)
             self._record(relation.id, daemon.unit, entity)
             key = broker.make_user(self._admin, entity, list(kind.caps))
-            self._publish(kind, relation, daemon, key)
+            self._publish(relation, daemon, key)
         ceph_client.answer(relation, self._unit, request, why)
 
     def _objection(self, kind: Kind, relation: ops.Relation, daemon: Daemon) -> str | None:
@@ -214,9 +214,9 @@ class RelatedDaemons:
             return f"{kind.form.name}={daemon.name}: another unit's daemon"
         return None
 
-    def _publish(self, kind: Kind, relation: ops.Relation, daemon: Daemon, key: str) -> None:
+    def _publish(self, relation: ops.Relation, daemon: Daemon, key: str) -> None:
         if not daemon.takes_secret:
-            ceph_daemons.publish_key(relation, self._unit, kind.form, daemon, key)
+            ceph_daemons.publish_key(relation, self._unit, KINDS[relation.name].form, daemon, key)
             return
         unit = self._model.get_unit(daemon.unit)
         secret = Own(self._model, self._application, _label(relation.id, daemon.unit), relation, unit)
@@ -225,10 +225,10 @@ class RelatedDaemons:
     def _take_back(self) -> None:
         """Take away the keys of daemons whose units or relations are gone."""
         served = self._serve_files()
-        relations = {relation.id: (kind, relation) for kind, relation in self._relations()}
+        relations = {relation.id: relation for relation in self._relations()}
         for relation_id, unit, entity in self._recorded():
-            kind, relation = relations.get(relation_id, (None, None))
-            if kind and relation and not _is_gone(relation, kind, unit):
+            relation = relations.get(relation_id)
+            if relation and not _is_gone(relation, unit):
                 continue
             self._admin.command("auth rm", entity=entity)
             if relation:
@@ -257,11 +257,11 @@ class RelatedDaemons:
         self._cluster.publish_shared(**{key: {unit: user for unit, user in known.items() if user} or None})
 
 
-def _is_gone(relation: ops.Relation, kind: Kind, unit: str) -> bool:
+def _is_gone(relation: ops.Relation, unit: str) -> bool:
     """Return whether a unit has left; one that this unit has not met yet may just be unknown: the model's goal decides."""
     if unit in {known.name for known in relation.units}:
         return False
-    return unit not in ops.hookcmds.goal_state().relations.get(kind.endpoint, {})
+    return unit not in ops.hookcmds.goal_state().relations.get(relation.name, {})
 
 
 def _label(relation_id: int, unit: str) -> str:

@@ -9,7 +9,6 @@ import ops
 import crush
 import health
 from admin import UnreachableError
-from openinfra_charm.model import granted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,11 +33,11 @@ class Report:
         self._jobs = jobs
         self._pause = pause
 
-    def statuses(self, refused: Iterable[str] = (), waiting: Iterable[str] = ()) -> Iterator[ops.StatusBase]:
+    def statuses(self, problems: Iterable[str] = (), waiting: Iterable[str] = ()) -> Iterator[ops.StatusBase]:
         """Yield every reason that the unit's status has.
 
         Args:
-            refused: The applications that want a key in plain relation data, and may not have it.
+            problems: Why related applications do not get what they ask for.
             waiting: The applications whose daemons wait for as many OSDs as their pools need.
         """
         for job in self._jobs.unfinished():
@@ -51,9 +50,9 @@ class Report:
             yield ops.BlockedStatus(
                 f"{', '.join(dead)} does not run; {see}; if its disk is dead: replace-disk, or remove-disk"
             )
-        yield from self._of_the_cluster(refused, waiting)
+        yield from self._of_the_cluster(problems, waiting)
 
-    def _of_the_cluster(self, refused: Iterable[str], waiting: Iterable[str]) -> Iterator[ops.StatusBase]:
+    def _of_the_cluster(self, problems: Iterable[str], waiting: Iterable[str]) -> Iterator[ops.StatusBase]:
         try:
             status = self._ceph.admin.command("status")
             used = [rule for rule in crush.rules(self._ceph.admin) if rule["pools"]]
@@ -62,8 +61,7 @@ class Report:
                 f"{error}; most monitors are down: start their machines, see get-quorum-status"
             )
             return
-        for name in refused:
-            yield ops.BlockedStatus(granted.wants_plain(name, "key"))
+        yield from map(ops.BlockedStatus, problems)
         reasons = "; ".join(health.reasons(status))
         if health.errors(status):
             yield ops.BlockedStatus(f"HEALTH_ERR: {reasons}; see get-health")

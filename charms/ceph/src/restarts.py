@@ -15,6 +15,7 @@ import health
 import maintenance
 import versions
 from openinfra_charm.ceph.daemon import number
+from openinfra_charm.model.status import RetriedStatus
 from safety import is_ok_to_stop
 from versions import WORDS, Running
 
@@ -54,7 +55,7 @@ class Restarts:
             if not self._cluster.acquire_lock("restart"):
                 return waits or self._cluster.waits_for_lock("restart")
             if why := self._why_not(due):
-                return ops.WaitingStatus(f"to restart {_names(due)}: {why}")
+                return RetriedStatus(f"to restart {_names(due)}: {why}")
             self._restart(due)
             if not maintenance.wait_until_ready(self._ceph, limit - self._ceph.machine.now()):
                 return self._stopped()
@@ -171,7 +172,7 @@ class Restarts:
                 f"restarting Ceph stops here: {', '.join(dead)} does not run; see juju ssh {self._unit.name} "
                 f"journalctl -u {dead[0]}"
             )
-        return ops.WaitingStatus(f"for Ceph after a restart: {maintenance.why_not_ready(self._ceph)}")
+        return RetriedStatus(f"for Ceph after a restart: {maintenance.why_not_ready(self._ceph)}")
 
 
 def _kind(service: Service) -> str:

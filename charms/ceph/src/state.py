@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.model.options import check, size
 from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import parse_size, split
 from source import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from identity import Identity
     from members import Member
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """The charm's options as Juju gives them."""
-
-    monitor_count: int
-    osd_devices: str
-    failure_domain: str
-    osd_pool_default_size: int
-    osd_pool_default_min_size: int
-    osd_pool_default_pg_num: int
-    osd_memory_target: str
-    osd_benchmark: bool
-    allow_plain_credentials: bool
-    source: str
-    key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,48 +33,40 @@ class Settings:
     source: Source
 
     @classmethod
-    def parse(cls, config: Config) -> Settings:
+    def parse(cls, options: Mapping[str, Any]) -> Settings:
         """Check the options.
 
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        size, least, groups = (
-            config.osd_pool_default_size,
-            config.osd_pool_default_min_size,
-            config.osd_pool_default_pg_num,
+        copies, least, groups = (
+            options[f"osd-pool-default-{name}"] for name in ("size", "min-size", "pg-num")
         )
-        if config.monitor_count not in {1, 3, 5}:
-            raise ConfigError("monitor-count", config.monitor_count, "1, 3 or 5")
-        if config.failure_domain not in {"host", "osd"}:
-            raise ConfigError("failure-domain", config.failure_domain, "host or osd")
-        if size < 1:
-            raise ConfigError("osd-pool-default-size", size, "1 or more")
-        if not 1 <= least <= size:
-            raise ConfigError("osd-pool-default-min-size", least, f"1 to osd-pool-default-size ({size})")
-        if groups < 0 or groups & (groups - 1):
-            raise ConfigError("osd-pool-default-pg-num", groups, "0 or a power of two")
-        memory = parse_size(config.osd_memory_target)
-        if memory is None or memory < 512 << 20:
-            raise ConfigError(
-                "osd-memory-target", config.osd_memory_target, "a size of 512M or more, such as 4G"
-            )
-        devices = split(config.osd_devices)
+        monitors, domain = options["monitor-count"], options["failure-domain"]
+        check(options, "monitor-count", monitors in {1, 3, 5}, "1, 3 or 5")
+        check(options, "failure-domain", domain in {"host", "osd"}, "host or osd")
+        check(options, "osd-pool-default-size", copies >= 1, "1 or more")
+        is_within = 1 <= least <= copies
+        check(options, "osd-pool-default-min-size", is_within, f"1 to osd-pool-default-size ({copies})")
+        is_power = groups >= 0 and not groups & (groups - 1)
+        check(options, "osd-pool-default-pg-num", is_power, "0 or a power of two")
+        memory = size(options, "osd-memory-target", "512M", "4G")
+        devices = split(options["osd-devices"])
         for device in devices:
             kind, _, room = device.partition(":")
             if not device.startswith("/dev/") and not (kind == "file" and parse_size(room)):
                 raise ConfigError("osd-devices", device, "paths under /dev or file:SIZE, comma-separated")
         return cls(
-            monitor_count=config.monitor_count,
+            monitor_count=monitors,
             osd_devices=devices,
-            failure_domain=config.failure_domain,
-            pool_size=size,
+            failure_domain=domain,
+            pool_size=copies,
             pool_min_size=least,
             pool_pg_num=groups,
             osd_memory_target=memory,
-            osd_benchmark=config.osd_benchmark,
-            allow_plain_credentials=config.allow_plain_credentials,
-            source=Source.parse(config.source, config.key),
+            osd_benchmark=options["osd-benchmark"],
+            allow_plain_credentials=options["allow-plain-credentials"],
+            source=Source.parse(options["source"], options["key"]),
         )
 
     def at_run_time(self) -> dict[str, str]:

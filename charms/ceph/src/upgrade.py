@@ -9,6 +9,7 @@ import ops
 
 import health
 from openinfra_charm.daemon.job import FIRST_PAUSE
+from openinfra_charm.model.status import RetriedStatus
 from releases import RELEASES, major
 from versions import Running
 
@@ -51,7 +52,7 @@ class Upgrade:
         if source == self._ceph.packages.source:
             return None
         if why := self._why_not_to_begin():
-            return ops.WaitingStatus(f"to upgrade Ceph: {why}")
+            return RetriedStatus(f"to upgrade Ceph: {why}")
         return self._install(source)
 
     def _install(self, source: Source) -> ops.StatusBase:

@@ -32,7 +32,6 @@ _SKEW = 60
 """Seconds by which a certificate is valid before it is made: machines' clocks differ."""
 _ROOT_SKEW = 86400
 """And a root, which many certificates hang on; but no more than a tenth of its life."""
-_END = "-----END CERTIFICATE-----"
 
 
 class RefusedError(Exception):
@@ -107,7 +106,7 @@ class Signer:
             certificates = [
                 x509.load_pem_x509_certificate(text.encode())
                 for name in ("certificate", "ca-chain")
-                for text in _split(content[name])
+                for text in tls.split(content[name])
             ]
             key = serialization.load_pem_private_key(content["private-key"].encode(), password=None)
         except (ValueError, TypeError) as error:
@@ -262,7 +261,3 @@ def _usage(x509: Any, **allowed: bool) -> Any:
         "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
     )  # fmt: skip
     return x509.KeyUsage(**(dict.fromkeys(names, False) | allowed))
-
-
-def _split(text: str) -> list[str]:
-    return [f"{part.strip()}\n{_END}" for part in text.split(_END) if part.strip()]

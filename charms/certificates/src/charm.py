@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import ops
@@ -13,8 +12,10 @@ from keys import Keys, NoKeyError
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.registry import Footprint
+from openinfra_charm.daemon.tls import date
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from requirers import Requirers
 from state import Authority, Settings, Succession
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_SERVED = ("certificates", "send-ca-cert")
+_SERVED: tuple[str, ...] = ("certificates", "send-ca-cert")
 
 
 class CertificatesCharm(ops.CharmBase):
@@ -38,21 +39,13 @@ class CertificatesCharm(ops.CharmBase):
         self._missing: list[ops.StatusBase] = []
         self._has_no_news = False
         """Whether what the unit has said last is so still."""
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed,
-            *(
-                getattr(self.on[endpoint], f"relation_{kind}")
-                for endpoint in ("cluster", "certificates", "send-ca-cert")
-                for kind in ("created", "changed", "departed")
-            ),
-        ):  # fmt: skip
+        relations = dict.fromkeys(("cluster", *_SERVED), hook.PEERS)
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
         framework.observe(self.on.start, self._set_version)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -157,9 +150,6 @@ class CertificatesCharm(ops.CharmBase):
     def _set_version(self, _event: ops.EventBase) -> None:
         self.unit.set_workload_version(self.signer.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_remove(self, _event: ops.RemoveEvent) -> None:
         if leftovers.has_place(self.machine, self.unit.name):
             self.signer.remove()
@@ -174,7 +164,7 @@ class CertificatesCharm(ops.CharmBase):
                 "the leader to make the CA" if self.cluster.formed else "the peer relation, which Juju makes"
             )
             self._missing.append(ops.WaitingStatus(f"for {missing}"))
-        status.add_all(event, self._missing or self._notes())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._notes())
 
     def _notes(self) -> Iterator[ops.StatusBase]:
         """Yield what an operator of a CA that works may want to know; the leader says it."""
@@ -184,10 +174,10 @@ class CertificatesCharm(ops.CharmBase):
         notes: list[str] = []
         if succession.is_changing and (waiting := succession.waits_for(self.requirers.holders())):
             what = "trust the new CA" if succession.new else "serve certificates of the new CA"
-            until = _date(succession.since + self.settings.grace)
+            until = date(succession.since + self.settings.grace)
             notes.append(f"waiting until {', '.join(waiting)} acknowledge to {what}, or until {until}")
         if succession.signing.origin and self.machine.now() >= succession.signing.renew_at:
-            ends = _date(succession.signing.ends)
+            ends = date(succession.signing.ends)
             notes.append(f"the CA of ca-secret ends {ends}: update the secret with the next one")
         notes += [f"not signed for {name}: {why}" for name, why in self.requirers.refusals().items()]
         if notes:
@@ -209,10 +199,6 @@ class CertificatesCharm(ops.CharmBase):
         """The CAs, once the leader has made the first."""
         shared = self.cluster.shared
         return Succession.parse(shared) if "signing" in shared else None
-
-
-def _date(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
 
 
 if __name__ == "__main__":

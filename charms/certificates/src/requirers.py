@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from certificates import RefusedError
@@ -20,23 +21,15 @@ if TYPE_CHECKING:
     from state import Succession
 
 
+@dataclass
 class Requirers:
     """The requirers of certificates, and the receivers of the bundle alone, as the relations show them."""
 
-    def __init__(self, model: ops.Model, cluster: Cluster, signer: Signer, keys: Keys) -> None:
-        """Take what answers are made of.
-
-        Args:
-            model: The model, with the relations `certificates` and `send-ca-cert`.
-            cluster: The units of the application, to which it is published what is refused.
-            signer: What signs.
-            keys: The CAs' keys.
-        """
-        self._model = model
-        self._app = model.app
-        self._cluster = cluster
-        self._signer = signer
-        self._keys = keys
+    model: ops.Model
+    cluster: Cluster
+    """Where it is published what is refused."""
+    signer: Signer
+    keys: Keys
 
     def serve(
         self,
@@ -59,35 +52,35 @@ class Requirers:
         Raises:
             NoKeyError: There is something to sign, and the CA's key cannot be read.
         """
-        recorded: dict[str, dict[str, str]] = self._cluster.shared.get("refused", {})
+        recorded: dict[str, dict[str, str]] = self.cluster.shared.get("refused", {})
         refused = {number: names for number, names in recorded.items() if only and number != str(only.id)}
-        count = self._cluster.shared.get("requirers", 0)
+        count = self.cluster.shared.get("requirers", 0)
         relations = self._requirers(only)
         if only is None:
             count = sum(len(one.units) for one in relations)
-            self._cluster.publish_shared(requirers=count)
+            self.cluster.publish_shared(requirers=count)
         for relation in relations:
             answers = self._answers(relation, succession, validity, anew)
             if names := {name: answer.message for name, answer in answers if isinstance(answer, Refusal)}:
                 refused[str(relation.id)] = names
             tls_certificates.publish(
                 relation,
-                self._app,
+                self.model.app,
                 issued={one.csr: one for _, one in answers if isinstance(one, Issued)}.values(),
                 refusals={one.csr: one for _, one in answers if isinstance(one, Refusal)}.values(),
                 bundle=succession.bundle,
                 requirers=count,
             )
-        self._cluster.publish_shared(refused=refused or None)
+        self.cluster.publish_shared(refused=refused or None)
         for relation in self._receivers(only):
-            certificate_transfer.publish(relation, self._app, succession.bundle)
+            certificate_transfer.publish(relation, self.model.app, succession.bundle)
 
     def _answers(
         self, relation: ops.Relation, succession: Succession, validity: int, anew: Callable[[str], bool]
     ) -> list[tuple[str, Issued | Refusal]]:
         """Return what each unit or application of a relation is answered, in the order of their requests."""
-        issued = {one.csr: one for one in tls_certificates.read_issued(relation, self._app)}
-        refused = {one.csr: one for one in tls_certificates.read_refusals(relation, self._app)}
+        issued = {one.csr: one for one in tls_certificates.read_issued(relation, self.model.app)}
+        refused = {one.csr: one for one in tls_certificates.read_refusals(relation, self.model.app)}
         answers: list[tuple[str, Issued | Refusal]] = []
         for request in tls_certificates.read_requests(relation):
             name = request.unit or relation.app.name
@@ -104,11 +97,11 @@ class Requirers:
     def _sign(self, succession: Succession, validity: int, request: Request) -> Issued | Refusal:
         authority = succession.signing
         try:
-            certificate = self._signer.sign(
+            certificate = self.signer.sign(
                 request.csr,
                 is_ca=request.is_ca,
                 authority=authority,
-                key=self._keys.read(authority),
+                key=self.keys.read(authority),
                 validity=validity,
             )
         except RefusedError as error:
@@ -122,11 +115,11 @@ class Requirers:
 
     def is_served(self, succession: Succession, relation: ops.Relation, unit: ops.Unit) -> bool:
         """Return whether a unit has an answer to all that it asks for; of the others of its application nothing is read."""
-        if list(succession.bundle) != tls_certificates.read_bundle(relation, self._app):
+        if list(succession.bundle) != tls_certificates.read_bundle(relation, self.model.app):
             return False
-        known = tls_certificates.read_issued(relation, self._app)
+        known = tls_certificates.read_issued(relation, self.model.app)
         issued = {one.csr for one in known if _is_of(succession, one)}
-        refused = {one.csr for one in tls_certificates.read_refusals(relation, self._app)}
+        refused = {one.csr for one in tls_certificates.read_refusals(relation, self.model.app)}
         return all(one.csr in issued | refused for one in tls_certificates.read_requests_of(relation, unit))
 
     def holders(self, only: ops.Relation | None = None) -> list[Holder]:
@@ -137,7 +130,7 @@ class Requirers:
             found += [Holder(name=name, trusts=word.trusts) for name, word in sorted(said.items())]
         for relation in self._requirers(only):
             said = tls_certificates.read_acknowledgements(relation)
-            issued = {one.csr: one for one in tls_certificates.read_issued(relation, self._app)}
+            issued = {one.csr: one for one in tls_certificates.read_issued(relation, self.model.app)}
             for request in tls_certificates.read_requests(relation):
                 if request.csr in issued:
                     word = said.get(request.unit, Acknowledgement())
@@ -153,7 +146,7 @@ class Requirers:
 
     def refusals(self) -> dict[str, str]:
         """Return whose requests are not signed, and why; the leader has recorded it, so no requirer's data is read."""
-        recorded: dict[str, dict[str, str]] = self._cluster.shared.get("refused", {})
+        recorded: dict[str, dict[str, str]] = self.cluster.shared.get("refused", {})
         return {name: why for names in recorded.values() for name, why in names.items()}
 
     def issued(self) -> list[tuple[str, Issued]]:
@@ -162,7 +155,7 @@ class Requirers:
         for relation in self._requirers():
             requests = tls_certificates.read_requests(relation)
             names = {one.csr: one.unit or relation.app.name for one in requests}
-            signed = tls_certificates.read_issued(relation, self._app)
+            signed = tls_certificates.read_issued(relation, self.model.app)
             found += [(names.get(one.csr, relation.app.name), one) for one in signed]
         return found
 
@@ -175,7 +168,7 @@ class Requirers:
         return self._active("send-ca-cert", only)
 
     def _active(self, endpoint: str, only: ops.Relation | None) -> list[ops.Relation]:
-        active = [relation for relation in self._model.relations[endpoint] if relation.active]
+        active = [relation for relation in self.model.relations[endpoint] if relation.active]
         return active if only is None else [relation for relation in active if relation.id == only.id]
 
 

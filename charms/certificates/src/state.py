@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.daemon.tls import RENEWAL
 from openinfra_charm.interfaces.tls_certificates import fingerprint
+from openinfra_charm.model.options import check
 from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
@@ -41,12 +42,8 @@ class Settings:
         if not 1 <= len(name) <= _LONGEST_NAME:
             raise ConfigError("ca-common-name", name, f"1 to {_LONGEST_NAME} characters")
         root, leaf = _duration(options, "root-ca-validity"), _duration(options, "certificate-validity")
-        if leaf >= root:
-            raise ConfigError(
-                "certificate-validity",
-                options["certificate-validity"],
-                f"less than root-ca-validity ({options['root-ca-validity']})",
-            )
+        longer = f"less than root-ca-validity ({options['root-ca-validity']})"
+        check(options, "certificate-validity", leaf < root, longer)
         return cls(
             common_name=name,
             root_validity=root,
@@ -180,6 +177,5 @@ class Succession:
 def _duration(options: Mapping[str, Any], name: str, least: int = 1) -> int:
     match = re.fullmatch(r"(\d+)\s*([mhdw])", options[name].strip())
     seconds = int(match[1]) * UNITS[match[2]] if match else -1
-    if not least <= seconds <= _LONGEST:
-        raise ConfigError(name, options[name], f"{_DURATION}, at most 36500d")
+    check(options, name, least <= seconds <= _LONGEST, f"{_DURATION}, at most 36500d")
     return seconds

@@ -18,6 +18,7 @@ from openinfra_charm.interfaces import certificate_transfer, haproxy_route_tcp, 
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from state import HEALTH_PORT, Config, Drain, Networks, State, Units
 
 if TYPE_CHECKING:
@@ -41,26 +42,19 @@ class GatewayCharm(ops.CharmBase):
         self.trust_path = f"/etc/{self.app.name}/trusted.pem"
         self._missing: list[ops.StatusBase] = []
         self._refused: list[str] = []
-        kinds = ("created", "changed", "departed")
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status,
-            *(
-                getattr(self.on[endpoint], f"relation_{kind}")
-                for endpoint in ("cluster", ROUTES, "certificates", TRUST)
-                for kind in kinds
-            ),
-            *(self.on[endpoint].relation_broken for endpoint in (ROUTES, "certificates", TRUST)),
-            self.on["metrics-endpoint"].relation_created,
-        ):  # fmt: skip
+        relations = {
+            "cluster": hook.PEERS,
+            **dict.fromkeys((ROUTES, "certificates", TRUST), (*hook.PEERS, "broken")),
+            "metrics-endpoint": ("created",),
+        }
+        for event in hook.changes(self.on, relations):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -81,7 +75,9 @@ class GatewayCharm(ops.CharmBase):
                 ops.BlockedStatus(f"HAProxy keeps its last configuration, the new one is refused: {error}")
             )
         except NoAnswerError as error:
-            self._missing += self.owned.problems() or [ops.WaitingStatus(f"for HAProxy to answer: {error}")]
+            self._missing += self.owned.problems() or [
+                status.RetriedStatus(f"for HAProxy to answer: {error}")
+            ]
 
     def reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -235,9 +231,6 @@ class GatewayCharm(ops.CharmBase):
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.gateway.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
         self.owned.stop()
@@ -251,7 +244,7 @@ class GatewayCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self._missing:
             self._missing += self._statuses()
-        status.add_all(event, self._missing)
+        Retry(self.machine, self.unit.name).add_all(event, self._missing)
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what is wrong with what runs."""
@@ -260,7 +253,7 @@ class GatewayCharm(ops.CharmBase):
         served, problems = self.routes
         found: list[ops.StatusBase] = [ops.BlockedStatus(problem) for problem in (*problems, *self._refused)]
         found += [
-            ops.WaitingStatus(f"for a healthy backend of {route}: {why}; see show-backends")
+            status.RetriedStatus(f"for a healthy backend of {route}: {why}; see show-backends")
             for route, why in sorted(self.gateway.unserved.items())
         ]
         if why := self.tls.problem(self._authority) if self._authority else "":

@@ -160,7 +160,7 @@ class Gateway:
         if not (may_join or KEEPALIVED in self.services.units):
             return False
         service = Service(unit=KEEPALIVED, inputs=(self.machine.read(KEEPALIVED_CONFIG) or "",))
-        if not self.services.ensure_running([service], fresh=False) and self.services.outdated([service]):
+        if not self.services.ensure_running([service]) and self.services.outdated([service]):
             self.services.reload(service)
         return True
 
@@ -177,10 +177,6 @@ class Gateway:
         """Stop both daemons, the one that holds the virtual address first, and keep them stopped."""
         self.services.stop(KEEPALIVED)
         self.services.stop(HAPROXY)
-
-    def is_ready(self) -> bool:
-        """Return whether HAProxy answers requests."""
-        return self.machine.run(SERVES, str(HEALTH_PORT), check=False).code == 0
 
     def version(self) -> str:
         """Return the installed version of HAProxy, such as `3.0.11`; empty before it is installed."""

@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.model.options import whole
 from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import bracketed
 
@@ -55,9 +56,9 @@ class Config:
         return cls(
             vips=tuple(_vips(options["vip"])),
             public_hostname=host.lower(),
-            virtual_router_id=_within(options, "virtual-router-id", *_ROUTERS),
-            connection_limit=_within(options, "connection-limit", *_CONNECTIONS),
-            session_timeout=_within(options, "session-timeout", _SHORTEST_SESSION),
+            virtual_router_id=whole(options, "virtual-router-id", *_ROUTERS),
+            connection_limit=whole(options, "connection-limit", *_CONNECTIONS),
+            session_timeout=whole(options, "session-timeout", _SHORTEST_SESSION),
         )
 
 
@@ -279,11 +280,3 @@ def _vips(text: str) -> Iterable[Address]:
             yield ipaddress.ip_interface(part)
         except ValueError:
             raise ConfigError("vip", text, "addresses, separated by commas, such as 10.0.0.100") from None
-
-
-def _within(options: Mapping[str, Any], option: str, least: int, most: int | None = None) -> int:
-    value = options[option]
-    if value < least or (most is not None and value > most):
-        limits = f"at least {least}" if most is None else f"{least} to {most}"
-        raise ConfigError(option, value, f"a whole number, {limits}")
-    return value

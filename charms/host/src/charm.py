@@ -11,8 +11,9 @@ from host import Host
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers, registry
 from openinfra_charm.daemon.job import Jobs
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, hook
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from openinfra_charm.model.status import ConfigError
 from roll import Request, Roll
 from state import Config
@@ -40,8 +41,7 @@ class HostCharm(ops.CharmBase):
             cluster.relation_changed, cluster.relation_departed,
         ):  # fmt: skip
             framework.observe(event, self._reconcile)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
         framework.observe(self.on.start, self._on_start)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
@@ -69,9 +69,6 @@ class HostCharm(ops.CharmBase):
             self.host.stop()
             self.host.remove()
             registry.disclaim(self.machine, _BASELINE, self.unit.name)
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
 
     def _config(self) -> Config | ConfigError:
         try:
@@ -101,7 +98,7 @@ class HostCharm(ops.CharmBase):
     # Status
 
     def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
-        status.add_all(event, self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
         if not self.owner:

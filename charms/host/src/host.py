@@ -105,10 +105,6 @@ class Host:
     def stop(self) -> None:
         """Leave all running: they are services of the machine, not of the charm."""
 
-    def is_ready(self) -> bool:
-        """Return whether all services run."""
-        return not self.stopped_services()
-
     def version(self) -> str:
         """Return the version of the operating system, such as 24.04."""
         found = re.search(

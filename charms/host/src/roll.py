@@ -11,10 +11,11 @@ publishes the number of the newest that it has seen, which also wakes the leader
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import checks
+from openinfra_charm.daemon import next_hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,6 @@ _PAUSE = 2
 """Seconds between two looks."""
 _NEXT_HOOK = 10
 """Seconds until the next hook, which looks again."""
-_JUJU_EXEC = "/usr/bin/juju-exec"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,46 +61,38 @@ class Request:
         return dataclasses.replace(self, state="failed", reason=reason, resume=resume)
 
 
+@dataclass
 class Roll:
     """This unit's part in what goes through the model one machine at a time."""
 
-    def __init__(
-        self, machine: Machine, cluster: Cluster, jobs: Jobs, unit: str, reboot: Callable[[], None]
-    ) -> None:
-        """Take part.
+    machine: Machine
+    cluster: Cluster
+    jobs: Jobs
+    unit: str
+    reboot: Callable[[], None]
+    """Has the machine restarted at the end of the running hook; not to be had in an action."""
+    awaited: str = field(default="", init=False)
+    """What this hook has found to be unhealthy still, in words."""
 
-        Args:
-            machine: The unit's machine.
-            cluster: All units of the application.
-            jobs: The unit's long work.
-            unit: The unit's name.
-            reboot: Has the machine restarted at the end of the running hook; not to be had in an action.
-        """
-        self._machine = machine
-        self._cluster = cluster
-        self._jobs = jobs
-        self._unit = unit
-        self._reboot = reboot
-        self._until = machine.now() + _LOOK_FOR
-        self.awaited = ""
-        """What this hook has found to be unhealthy still, in words."""
+    def __post_init__(self) -> None:
+        self._until = self.machine.now() + _LOOK_FOR
 
     # Requests
 
     @property
     def request(self) -> Request | None:
         """This unit's request."""
-        return self.request_of(self._unit)
+        return self.request_of(self.unit)
 
     def request_of(self, unit: str) -> Request | None:
         """Return a unit's request."""
-        fact = self._cluster.facts(unit).get("request")
+        fact = self.cluster.facts(unit).get("request")
         return Request(**fact) if fact else None
 
     @property
     def members(self) -> list[str]:
         """The units that take part: one a machine, without those that stand by."""
-        return [unit for unit in self._cluster.units if "seen" in self._cluster.facts(unit)]
+        return [unit for unit in self.cluster.units if "seen" in self.cluster.facts(unit)]
 
     def units_in(self, *states: State) -> list[str]:
         """Return the units whose request is in one of these states."""
@@ -110,7 +102,7 @@ class Roll:
     def make_request(self, kind: Kind, *, reboot: bool = False) -> None:
         """Ask for the lock, in an action; all but a reboot begins at once where it is free."""
         self._keep(Request(kind=kind, reboot=reboot, order=self._newest_order))
-        self._cluster.acquire_lock(kind)
+        self.cluster.acquire_lock(kind)
         self._go_on(in_action=True)
 
     def leave_maintenance(self) -> None:
@@ -137,14 +129,14 @@ class Roll:
 
     def _order(self, verb: str, **details: Any) -> None:
         orders = {**self._orders, verb: {"number": self._newest_order + 1, **details}}
-        self._cluster.publish_shared(orders=orders)
-        if self._unit in self.members:
+        self.cluster.publish_shared(orders=orders)
+        if self.unit in self.members:
             self._obey()
             self._wake()
 
     @property
     def _orders(self) -> dict[str, dict[str, Any]]:
-        return self._cluster.shared.get("orders", {})
+        return self.cluster.shared.get("orders", {})
 
     @property
     def _newest_order(self) -> int:
@@ -163,15 +155,15 @@ class Roll:
 
     def lead(self) -> None:
         """As the leader, give the lock to who is next; call this in every hook, also of a unit that stands by."""
-        self._cluster.grant_lock()
+        self.cluster.grant_lock()
 
     def _obey(self) -> None:
-        seen = self._cluster.facts(self._unit).get("seen")
+        seen = self.cluster.facts(self.unit).get("seen")
         newest = self._newest_order
         # A unit that comes after an order was not meant by it.
         if seen is not None and newest > seen:
             self._obey_since(seen)
-        self._cluster.publish(seen=newest)
+        self.cluster.publish(seen=newest)
 
     def _obey_since(self, seen: int) -> None:
         request = self.request
@@ -179,12 +171,12 @@ class Roll:
             self._finish()
         elif request and request.state == "failed" and self._number("resume") > seen:
             self._keep(
-                dataclasses.replace(request, state=request.resume, reason="", since=self._machine.now())
+                dataclasses.replace(request, state=request.resume, reason="", since=self.machine.now())
             )
         roll = self._orders.get("roll", {})
         if self.request is None and self._number("roll") > max(seen, self._number("cancel")):
             self._keep(Request(kind=roll["kind"], reboot=roll["reboot"], order=roll["number"]))
-            self._cluster.acquire_lock(roll["kind"])
+            self.cluster.acquire_lock(roll["kind"])
 
     def _go_on(self, *, in_action: bool = False) -> None:
         """Take the request through its states until it has to wait for something."""
@@ -206,30 +198,30 @@ class Roll:
                     pass
 
     def _begin(self, request: Request) -> None:
-        if not self._cluster.acquire_lock(request.kind):
+        if not self.cluster.acquire_lock(request.kind):
             return
         # What the machine before has shaken, such as a quorum, may need a moment more.
         if reasons := self._lasting_failures("safe-to-stop"):
             self._keep(request.failed(f"not safe to stop: {checks.sentence(reasons)}", "waiting"))
         elif request.kind == "reboot":
-            self._keep(dataclasses.replace(request, state="restarting", boot=self._machine.boot_id()))
+            self._keep(dataclasses.replace(request, state="restarting", boot=self.machine.boot_id()))
         elif request.kind == "upgrade":
-            job = self._jobs.start("upgrade")
+            job = self.jobs.start("upgrade.upgrade")
             self._keep(dataclasses.replace(request, state="upgrading", job=job.id))
         else:
             self._keep(dataclasses.replace(request, state="entered"))
 
     def _restart(self, request: Request) -> None:
-        if request.boot != self._machine.boot_id():
+        if request.boot != self.machine.boot_id():
             self._verify(request)
-        elif reasons := checks.failures(self._machine, "before-stop"):
+        elif reasons := checks.failures(self.machine, "before-stop"):
             self._keep(request.failed(f"cannot stop: {checks.sentence(reasons)}", "waiting"))
         else:
-            self._reboot()
+            self.reboot()
 
     def _follow_upgrade(self, request: Request) -> None:
-        while (job := self._jobs.find(request.job)) and job.state == "running" and self._has_time():
-            self._machine.sleep(_PAUSE)
+        while (job := self.jobs.find(request.job)) and job.state == "running" and self._has_time():
+            self.machine.sleep(_PAUSE)
         if job is None or job.state == "failed":
             reason = job.progress if job else f"the record of job {request.job} is gone"
             self._keep(request.failed(reason, "waiting"))
@@ -239,7 +231,7 @@ class Roll:
             self._verify(request)
 
     def _verify(self, request: Request) -> None:
-        self._keep(dataclasses.replace(request, state="verifying", since=self._machine.now()))
+        self._keep(dataclasses.replace(request, state="verifying", since=self.machine.now()))
 
     def _look(self, request: Request) -> None:
         reasons = self._lasting_failures("after-start")
@@ -248,7 +240,7 @@ class Roll:
             self._keep(dataclasses.replace(request, kind="reboot", state="waiting", reboot=False))
         elif not reasons:
             self._finish()
-        elif self._machine.now() - request.since > _HEALTHY_WITHIN:
+        elif self.machine.now() - request.since > _HEALTHY_WITHIN:
             self._keep(
                 request.failed(f"not healthy after its start: {checks.sentence(reasons)}", "verifying")
             )
@@ -258,26 +250,22 @@ class Roll:
 
     def _lasting_failures(self, kind: Literal["safe-to-stop", "after-start"]) -> dict[str, str]:
         """Return the reasons of the checks that fail for as long as this hook may look."""
-        while (reasons := checks.failures(self._machine, kind)) and self._has_time():
-            self._machine.sleep(_PAUSE)
+        while (reasons := checks.failures(self.machine, kind)) and self._has_time():
+            self.machine.sleep(_PAUSE)
         return reasons
 
     def _has_time(self) -> bool:
-        return self._machine.now() < self._until
+        return self.machine.now() < self._until
 
     def _finish(self) -> None:
-        self._cluster.publish(request=None)
-        self._cluster.release_lock()
+        self.cluster.publish(request=None)
+        self.cluster.release_lock()
 
     def _keep(self, request: Request) -> None:
-        self._cluster.publish(request=dataclasses.asdict(request))
+        self.cluster.publish(request=dataclasses.asdict(request))
 
     def _wake(self) -> None:
         """Have Juju run a hook of this unit soon; where the machine cannot ask for one, update-status comes by."""
-        if self._machine.exists(_JUJU_EXEC):
-            self._machine.run(
-                "systemd-run", "--quiet", "--collect", f"--unit={self._unit.replace('/', '-')}-wake",
-                f"--on-active={_NEXT_HOOK}", _JUJU_EXEC, "-u", self._unit,
-                "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
-                check=False,  # one that is on its way already is enough
-            )  # fmt: skip
+        # The one before may be what runs this hook: it has not ended yet.
+        name = f"{self.unit.replace('/', '-')}-wake-{self.machine.now():.0f}"
+        next_hook.ask(self.machine, self.unit, name, after=_NEXT_HOOK)

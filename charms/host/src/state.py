@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from openinfra_charm.model.options import whole
 from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Config:
             sysctl={key: value for key, value, _ in settings},
             sysctl_lenient=frozenset(key for key, _, lenient in settings if lenient),
             limits=tuple(_limits(options["limits"])),
-            journal_max_size=_at_least(options, "journal-max-size", _LEAST_JOURNAL),
-            journal_max_age=_at_least(options, "journal-max-age", 0),
+            journal_max_size=whole(options, "journal-max-size", _LEAST_JOURNAL),
+            journal_max_age=whole(options, "journal-max-age", 0),
             ssh_password_login=options["ssh-password-login"],
             ssh_root_login=_root_login(options["ssh-root-login"]),
             security_updates=options["security-updates"],
@@ -93,12 +94,6 @@ def _limits(text: str) -> Iterator[str]:
 def _lines(text: str) -> Iterator[str]:
     stripped = (line.partition("#")[0].strip() for line in text.splitlines())
     return filter(None, stripped)
-
-
-def _at_least(options: Mapping[str, Any], option: str, least: int) -> int:
-    if options[option] < least:
-        raise ConfigError(option, options[option], f"a whole number, at least {least}")
-    return options[option]
 
 
 def _root_login(word: str) -> Literal["key-only", "no"]:

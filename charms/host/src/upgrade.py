@@ -15,7 +15,7 @@ _OPTIONS = ("--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Op
 _HOUR = 3600
 
 
-def run(job: Job) -> str:
+def upgrade(job: Job) -> str:
     """Upgrade all packages, then restart the services that ran older code; return what was done.
 
     Raises:

@@ -6,6 +6,7 @@ The leader's records, in the peer relation: `charm-secret`, `admin-secret`, the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from admin import DEFAULT_DOMAIN, Admin, RefusedError, UnauthorizedError, UnreachableError
@@ -36,56 +37,39 @@ NEVER_LOCKED = {"ignore_lockout_failure_attempts": True}
 """An option of users that strangers must not be able to lock out by trying; their passwords are too long to be guessed."""
 
 
+@dataclass(kw_only=True)
 class Accounts:
-    """The accounts of which Keystone has one each.
+    """The accounts of which Keystone has one each."""
 
-    Args:
-        model: The model.
-        cluster: Where the leader keeps its records.
-        machine: The machine.
-        keystone: Keystone's programs on it.
-        entrance: Where clients reach Keystone.
-        region: Returns the region's name.
-    """
-
-    def __init__(
-        self,
-        *,
-        model: ops.Model,
-        cluster: Cluster,
-        machine: Machine,
-        keystone: Keystone,
-        entrance: Entrance,
-        region: Callable[[], str],
-    ) -> None:
-        self._model = model
-        self._cluster = cluster
-        self._machine = machine
-        self._keystone = keystone
-        self._entrance = entrance
-        self._region = region
-        self._admin: Admin | None = None
+    model: ops.Model
+    cluster: Cluster
+    """Where the leader keeps its records."""
+    machine: Machine
+    keystone: Keystone
+    entrance: Entrance
+    region: Callable[[], str]
+    _admin: Admin | None = field(default=None, init=False)
 
     # What is known
 
     @property
     def url(self) -> str:
         """Where clients reach Keystone."""
-        return f"{self._entrance.url}/v3"
+        return f"{self.entrance.url}/v3"
 
     @property
     def internal_url(self) -> str:
         """Where services reach it."""
-        return f"{self._entrance.internal_url}/v3"
+        return f"{self.entrance.internal_url}/v3"
 
     @property
     def are_made(self) -> bool:
         """Whether there is all that relations are given."""
-        return "names" in self._cluster.shared
+        return "names" in self.cluster.shared
 
     def named(self) -> dict[str, Named]:
         """Return the projects, domains and users that relations are given."""
-        names: dict[str, Any] = self._cluster.shared["names"]
+        names: dict[str, Any] = self.cluster.shared["names"]
         return {key: Named(name=name, id=identifier) for key, (name, identifier) in names.items()}
 
     def administrator(self) -> dict[str, str]:
@@ -100,7 +84,7 @@ class Accounts:
         return content
 
     def _content(self, key: str) -> dict[str, str]:
-        return find(self._model, self._cluster.shared.get(key)) or {}
+        return find(self.model, self.cluster.shared.get(key)) or {}
 
     # Sessions
 
@@ -113,7 +97,7 @@ class Accounts:
     def _session(self) -> Admin:
         """Return a session of the charm's own user, who is made again if Keystone has lost him (an old backup)."""
         content = self._content("charm-secret")
-        admin = Admin(self._machine, self._keystone.socket, content["username"], content["password"])
+        admin = Admin(self.machine, self.keystone.socket, content["username"], content["password"])
         try:
             admin.log_in()
         except UnauthorizedError:
@@ -135,7 +119,7 @@ class Accounts:
         """Choose the first passwords; Keystone gets them when Juju has them on record."""
         for key, username in (("charm-secret", CHARM_USER), ("admin-secret", ADMIN_USER)):
             content = {"username": username, "password": new_password()}
-            self._cluster.publish_shared(**{key: Own(self._model, self._model.app, key).put(content)})
+            self.cluster.publish_shared(**{key: Own(self.model, self.model.app, key).put(content)})
 
     def bootstrap(self) -> None:
         """Make what a Keystone begins with, and the charm's own user; where they are, this changes nothing.
@@ -146,35 +130,35 @@ class Accounts:
         content = self._content("charm-secret")
         user, password = content["username"], content["password"]
         try:
-            self._keystone.bootstrap(user, password, url=self.url, region=self._region())
+            self.keystone.bootstrap(user, password, url=self.url, region=self.region())
         except (CommandError, TimeoutError) as error:
             raise UnreachableError(f"the first accounts cannot be made: {last_line(error)}") from error
 
     def ensure(self) -> None:
         """Have what all relations are given, and the catalogue say where we are; Keystone serves."""
         if not self.are_made:
-            self._cluster.publish_shared(names=self._make(self.admin()))
+            self.cluster.publish_shared(names=self._make(self.admin()))
         urls = {"url": self.url, "internal-url": self.internal_url if self.internal_url != self.url else None}
-        if any(self._cluster.shared.get(key) != url for key, url in urls.items()):
+        if any(self.cluster.shared.get(key) != url for key, url in urls.items()):
             admin = self.admin()
             # An operator may have added an identity service, or endpoints of other regions.
             for service in admin.find("services", name="keystone", type="identity"):
-                for endpoint in admin.find("endpoints", service_id=service["id"], region_id=self._region()):
+                for endpoint in admin.find("endpoints", service_id=service["id"], region_id=self.region()):
                     url = self.url if endpoint["interface"] == "public" else self.internal_url
                     admin.update("endpoints", endpoint["id"], url=url)
-            self._cluster.publish_shared(**urls)
+            self.cluster.publish_shared(**urls)
 
     def rotate_administrator(self) -> None:
         """Give the administrator a new password."""
         password = new_password()
         user = self.named()["admin_user"]
         self.admin().update("users", user.id, password=password)
-        Own(self._model, self._model.app, "admin-secret").put({"username": user.name, "password": password})
+        Own(self.model, self.model.app, "admin-secret").put({"username": user.name, "password": password})
 
     def restore(self) -> None:
         """Bring what a restored database has of all this to what is on record; ids may be other ones now."""
         self.bootstrap()
-        self._cluster.publish_shared(names=self._make(self.admin()), url=None)
+        self.cluster.publish_shared(names=self._make(self.admin()), url=None)
 
     def _make(self, admin: Admin) -> dict[str, Any]:
         content = self._content("admin-secret")

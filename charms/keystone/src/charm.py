@@ -61,7 +61,7 @@ class KeystoneCharm(ops.CharmBase):
             region=self._region,
         )  # fmt: skip
         self.clients = Clients(
-            model=self.model, application=self.app, cluster=cluster, settings=self._settings,
+            model=self.model, cluster=cluster, settings=self._settings,
             place=self._place, admin=self.accounts.admin)  # fmt: skip
         framework.observe(self.on.secret_rotate, self._on_secret_rotate)
 

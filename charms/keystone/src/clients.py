@@ -2,8 +2,6 @@
 
 The leader's record of a relation is in the peer relation, under `client-<id>`: what `granted.Grants` keeps there, and
 `services`, a list of `[name, type, region]`.
-
-What one relation asks for and cannot have is said in the status, and keeps no other from its answer.
 """
 
 from __future__ import annotations
@@ -11,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from admin import RefusedError
 from openinfra_charm.interfaces import keystone as identity_service
 from openinfra_charm.interfaces import keystone_credentials as identity_credentials
+from openinfra_charm.model import databag
+from openinfra_charm.model.databag import RelationError
 from openinfra_charm.model.granted import Grants, Records
 
 if TYPE_CHECKING:
@@ -52,44 +52,32 @@ class Place:
     names: dict[str, Named]
 
 
+@dataclass(kw_only=True)
 class Clients:
-    """All related applications that have users here.
+    """All related applications that have users here."""
 
-    Args:
-        model: The model.
-        application: This application.
-        cluster: Where the leader records what it has made.
-        settings: Returns the charm's options, checked.
-        place: Returns what is published to all relations.
-        admin: Returns a session with Keystone.
-    """
+    model: ops.Model
+    cluster: Cluster
+    """Where the leader records what it has made."""
+    settings: Callable[[], Settings]
+    place: Callable[[], Place]
+    admin: Callable[[], Admin]
 
-    def __init__(
-        self,
-        *,
-        model: ops.Model,
-        application: ops.Application,
-        cluster: Cluster,
-        settings: Callable[[], Settings],
-        place: Callable[[], Place],
-        admin: Callable[[], Admin],
-    ) -> None:
-        self._model = model
-        self._application = application
-        self._cluster = cluster
-        self._settings = settings
-        self._place = place
-        self._admin = admin
-        self._records = Records(cluster, "client")
-        self._grants = Grants(model, ENDPOINTS, records=self._records, label="client")
+    @cached_property
+    def _records(self) -> Records:
+        return Records(self.cluster, "client")
+
+    @cached_property
+    def _grants(self) -> Grants:
+        return Grants(self.model, ENDPOINTS, records=self._records, label="client")
 
     # As the leader
 
     def serve(self) -> None:
         """Make what related applications ask for, and take back what no relation asks for any more."""
-        for relation, request in self.requests():
+        for relation, request in databag.read_each(self._grants.relations.values(), _read)[0].items():
             digest = self._digest(request)
-            if not self._grants.is_settled(relation.id, digest) and not objection(request):
+            if not self._grants.is_settled(relation.id, digest):
                 self._try(relation, request, digest)
         self._grants.drop_retired(self._users)
         for relation_id in self._grants.departed:
@@ -100,7 +88,7 @@ class Clients:
         for relation, request in self.requests():
             if self.record(relation.id).get("answers"):
                 self._try(relation, request, self._digest(request))
-        admin, domain = self._admin(), self._place().names["service_domain"].id
+        admin, domain = self.admin(), self.place().names["service_domain"].id
         known = self._grants.all_users
         for user in admin.find("users", domain_id=domain):
             if user["name"].startswith(USER) and user["name"] not in known:
@@ -136,21 +124,20 @@ class Clients:
 
     def problems(self) -> Iterator[str]:
         """Yield what related applications ask for and do not get, and why."""
-        for relation, request in self.requests():
-            refusal = self._grants.refusal(relation.id, partial(self._digest, request))
-            if why := objection(request):
-                yield why
-            elif refusal:
+        served, problems = databag.read_each(self._grants.relations.values(), _read)
+        yield from problems
+        for relation, request in served.items():
+            if refusal := self._grants.refusal(relation.id, partial(self._digest, request)):
                 yield f"{request.application}: Keystone refuses what it asks for: {refusal}"
             elif denied := [role for role in _extra(request) if not self._allows(request, role)]:
                 wanted = ",".join(f"{request.application}:{role}" for role in denied)
                 yield (
                     f"{request.application} asks for the role {denied[0]}, which you have not allowed: "
-                    f"add {wanted} to the option extra-roles of {self._application.name}"
+                    f"add {wanted} to the option extra-roles of {self.model.app.name}"
                 )
 
     def _allows(self, request: Request, role: str) -> bool:
-        return (request.application, role) in self._settings().extra_roles
+        return (request.application, role) in self.settings().extra_roles
 
     def _roles(self, request: Request) -> tuple[str, ...]:
         """Return the roles that a relation's user gets: the usual, or those of them that it says are enough, and what is allowed."""
@@ -159,14 +146,14 @@ class Clients:
         return (*usual, *(role for role in _extra(request) if self._allows(request, role)))
 
     def _digest(self, request: Request) -> str:
-        place = self._place()
+        place = self.place()
         inner = () if place.internal_url == place.url else (place.internal_url,)
-        made_of = (asdict(request), self._roles(request), place.url, self._cluster.shared["names"], *inner)
+        made_of = (asdict(request), self._roles(request), place.url, self.cluster.shared["names"], *inner)
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
     def _users(self, request: Request | None = None) -> _Users:
         roles = self._roles(request) if request else ()
-        return _Users(self._admin(), self._place().names, roles)
+        return _Users(self.admin(), self.place().names, roles)
 
     # The answers
 
@@ -184,7 +171,7 @@ class Clients:
         dropped = [service for service in before if service not in services]
         # What is refused half way goes with the relation.
         self._records.note(relation.id, services=[*dropped, *services])
-        _register(self._admin(), request)
+        _register(self.admin(), request)
         self._withdraw_services(relation.id, dropped)
         self._records.note(relation.id, services=services)
         users = self._users(request)
@@ -205,13 +192,13 @@ class Clients:
             for service in self.record(number).get("services", [])
         ]
         for name, kind, region in (service for service in services if service not in others):
-            _unregister(self._admin(), name, kind, region)
+            _unregister(self.admin(), name, kind, region)
 
     def _publish(self, relation: ops.Relation, user_id: str, secret: str = "") -> None:
         """Publish to a relation all it needs; without `secret`, the one that was published before stays."""
-        place = self._place()
+        place = self.place()
         names = place.names
-        published = relation.data[self._application]
+        published = relation.data[self.model.app]
         common = {"region": place.region, "admin_role": USUAL[0]}
         if relation.name == "identity-service":
             identity = identity_service.Identity(
@@ -227,11 +214,11 @@ class Clients:
                 credentials=secret or published["service-credentials"],
                 **common,
             )
-            identity_service.publish(relation, self._application, identity)
+            identity_service.publish(relation, self.model.app, identity)
             return
         identity_credentials.publish(
             relation,
-            self._application,
+            self.model.app,
             identity_credentials.Identity(
                 public_url=place.url,
                 internal_url=place.internal_url,
@@ -279,19 +266,28 @@ class _Users:
             self._admin.delete("users", found["id"])
 
 
-def objection(request: Request) -> str:
-    """Return why a relation cannot be served as it asks, and what is to be done; empty if it can."""
-    for endpoint in request.endpoints if isinstance(request, identity_service.Request) else ():
+def _read(relation: ops.Relation) -> Request | None:
+    """Return what a relation asks for; None as long as that is nothing.
+
+    Raises:
+        RelationError: It cannot be served as it asks; the message says what is to be done.
+    """
+    request: Request | None = ENDPOINTS[relation.name].read_request(relation)
+    if not isinstance(request, identity_service.Request):
+        return request
+    for endpoint in request.endpoints:
         if not (endpoint.service_name and endpoint.type):
-            return f"{request.application} names no service or no type of it: see what it writes as service-endpoints"
+            raise RelationError(
+                f"{request.application} names no service or no type of it: see what it writes as service-endpoints"
+            )
         for kind in INTERFACES:
             url = getattr(endpoint, f"{kind}_url")
             if not _is_url(url):
-                return (
+                raise RelationError(
                     f"{request.application} asks for the {kind} URL {url!r} in the catalogue: "
                     "expected one such as https://10.0.0.7/image"
                 )
-    return ""
+    return request
 
 
 def _is_url(text: str) -> bool:

@@ -15,6 +15,7 @@ use has encrypted can be shown; `rotation`, how often Juju asks; `rotation-due`,
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import ops
@@ -39,60 +40,48 @@ class TooEarlyError(Exception):
     """The keys cannot be rotated now; the message says why."""
 
 
+@dataclass(kw_only=True)
 class Keys:
-    """The keys of all units, seen from one.
+    """The keys of all units, seen from one."""
 
-    Args:
-        model: The model.
-        cluster: Where units acknowledge keys, and the leader keeps its records.
-        machine: The machine.
-        keystone: Has the keys on its disk, and encrypts stored credentials.
-        settings: Returns the charm's options, checked.
-    """
+    model: ops.Model
+    cluster: Cluster
+    """Where units acknowledge keys, and the leader keeps its records."""
+    machine: Machine
+    keystone: Keystone
+    settings: Callable[[], Settings]
+    problems: list[str] = field(default_factory=list[str], init=False)
+    """What an operator has to put right, as this hook has found it."""
+    _present: KeySet | None = field(default=None, init=False)
+    """What this hook has read or made: reading the secret does not give what a hook has made yet."""
 
-    def __init__(
-        self,
-        *,
-        model: ops.Model,
-        cluster: Cluster,
-        machine: Machine,
-        keystone: Keystone,
-        settings: Callable[[], Settings],
-    ) -> None:
-        self._model = model
-        self._cluster = cluster
-        self._machine = machine
-        self._keystone = keystone
-        self._settings = settings
-        self._secret = Own(model, model.app, LABEL)
-        self._present: KeySet | None = None
-        """What this hook has read or made: reading the secret does not give what a hook has made yet."""
-        self.problems: list[str] = []
-        """What an operator has to put right, as this hook has found it."""
+    @property
+    def _secret(self) -> Own:
+        return Own(self.model, self.model.app, LABEL)
 
     # On every unit
 
     @property
     def are_made(self) -> bool:
         """Whether there are keys."""
-        return "keys-secret" in self._cluster.shared
+        return "keys-secret" in self.cluster.shared
 
     def read(self) -> KeySet | None:
         """Return the newest keys; None while there are none."""
         if self._present is None:
-            content = find(self._model, self._cluster.shared.get("keys-secret"))
+            content = find(self.model, self.cluster.shared.get("keys-secret"))
             self._present = KeySet.parse(content) if content else None
         return self._present
 
     def write(self) -> None:
         """Have the newest keys on the disk, and acknowledge them."""
         if present := self.read():
-            self._keystone.write_keys(present)
-            self._cluster.publish(keys=present.generation)
+            self.keystone.write_keys(present)
+            self.cluster.publish(keys=present.generation)
 
     def notes(self) -> Iterator[str]:
         """Yield what an operator may want to know."""
-        if self._cluster.shared.get("rotation-due"):
+        if self.cluster.shared.get("rotation-due"):
             try:
                 self.rotatable()
             except TooEarlyError as error:
@@ -106,14 +95,14 @@ class Keys:
         Raises:
             NeedsOperatorError: What the operator gives cannot be used.
         """
-        given = self._settings().keys_secret
+        given = self.settings().keys_secret
         if not given:
             return first()
         option = f"config keys-secret={given}"
-        content = find(self._model, given)
+        content = find(self.model, given)
         if content is None:
             raise NeedsOperatorError(
-                f"{option}: cannot be read; juju grant-secret {given} {self._model.app.name}"
+                f"{option}: cannot be read; juju grant-secret {given} {self.model.app.name}"
             )
         try:
             return KeySet.check(content)
@@ -124,11 +113,11 @@ class Keys:
 
     def make(self, chosen: KeySet) -> None:
         """As the leader, publish the first keys in a secret."""
-        settings = self._settings()
-        until = self._machine.now() + settings.token_reach
+        settings = self.settings()
+        until = self.machine.now() + settings.token_reach
         needed = {f"{number}": until for number in chosen.fernet if 0 < number < chosen.primary}
         secret = self._secret.put(chosen.content(), ops.SecretRotate(settings.key_rotation))
-        self._cluster.publish_shared(
+        self.cluster.publish_shared(
             **{
                 "keys-secret": secret,
                 "generation": chosen.generation,
@@ -143,9 +132,9 @@ class Keys:
 
     def lacking(self) -> list[str]:
         """Return the units, of all that the model has, that have not acknowledged the present keys."""
-        units = self._cluster.planned | set(self._cluster.units)
-        generation = self._cluster.shared.get("generation")
-        return sorted(unit for unit in units if self._cluster.facts(unit).get("keys") != generation)
+        units = self.cluster.planned | set(self.cluster.units)
+        generation = self.cluster.shared.get("generation")
+        return sorted(unit for unit in units if self.cluster.facts(unit).get("keys") != generation)
 
     def rotatable(self) -> KeySet:
         """Return the present keys, which can be rotated now.
@@ -153,7 +142,7 @@ class Keys:
         Raises:
             TooEarlyError: They cannot.
         """
-        shared, present = self._cluster.shared, self.read()
+        shared, present = self.cluster.shared, self.read()
         if present is None or "bootstrapped" not in shared:
             raise TooEarlyError("Keystone is not set up yet; see the leader's status")
         if units := self.lacking():
@@ -168,20 +157,20 @@ class Keys:
 
     def ask_for_rotation(self) -> None:
         """As the leader, record that the keys are to be rotated as soon as they can be."""
-        self._cluster.publish_shared(**{"rotation-due": True})
+        self.cluster.publish_shared(**{"rotation-due": True})
 
     def expect_older(self) -> None:
         """As the leader, record that stored credentials may be encrypted with any key: the database is another one."""
-        self._cluster.publish_shared(migrated=0)
+        self.cluster.publish_shared(migrated=0)
 
     def advance(self) -> None:
         """As the leader of a Keystone that serves, do with the keys what is due and can be done."""
-        shared, settings = self._cluster.shared, self._settings()
+        shared, settings = self.cluster.shared, self.settings()
         if shared["rotation"] != settings.key_rotation:
             self._secret.rotate(ops.SecretRotate(settings.key_rotation))
-            self._cluster.publish_shared(rotation=settings.key_rotation)
+            self.cluster.publish_shared(rotation=settings.key_rotation)
         if shared["reach"] < settings.token_reach:
-            self._cluster.publish_shared(reach=settings.token_reach)
+            self.cluster.publish_shared(reach=settings.token_reach)
         if shared["migrated"] != shared["generation"] and not self.lacking():
             self._migrate()
         if shared.get("rotation-due"):
@@ -191,14 +180,14 @@ class Keys:
     def _migrate(self) -> None:
         """Encrypt stored credentials with the key in use; those of a restored database may be of a key that is not here."""
         try:
-            self._keystone.migrate_credentials()
+            self.keystone.migrate_credentials()
         except (CommandError, TimeoutError) as error:
             self.problems.append(
                 "stored credentials (EC2 keys) cannot be encrypted with the key in use: if they are of a backup whose keys are not here, restore it "
                 f"in a new application with keys-secret, or delete them from the database's table credential: {error}"
             )
             return
-        self._cluster.publish_shared(migrated=self._cluster.shared["generation"])
+        self.cluster.publish_shared(migrated=self.cluster.shared["generation"])
 
     def rotate(self) -> KeySet:
         """As the leader, publish the next generation of keys; return it.
@@ -207,17 +196,17 @@ class Keys:
             TooEarlyError: The present ones cannot be rotated now; nothing was changed.
         """
         present = self.rotatable()
-        now, shared = self._machine.now(), self._cluster.shared
+        now, shared = self.machine.now(), self.cluster.shared
         needed: dict[str, float] = {**shared.get("needed", {}), f"{present.primary}": now + shared["reach"]}
         over = [int(number) for number, until in needed.items() if until <= now]
         self._present = present.rotated(new_key, without=over)
         self._secret.put(self._present.content())
         self.write()
-        self._cluster.publish_shared(
+        self.cluster.publish_shared(
             **{
                 "generation": self._present.generation,
                 "needed": {number: until for number, until in needed.items() if int(number) not in over},
-                "reach": self._settings().token_reach,
+                "reach": self.settings().token_reach,
                 "rotation-due": None,
             }
         )

@@ -45,10 +45,6 @@ class Keystone:
                 if other.startswith(f"{kind}-keys-") and other != name:
                     self._machine.remove(f"{folder}/{other}")
 
-    def problem(self) -> str:
-        """Return why Keystone cannot do its work; empty if it can."""
-        return self._workload.problem()
-
     def bootstrap(self, username: str, password: str, *, url: str, region: str) -> None:
         """Make the roles, the project `admin`, the catalogue's entry of Keystone, and a user who may do everything.
 

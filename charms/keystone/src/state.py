@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keyset import EXPIRED_WINDOW
+from openinfra_charm.model.options import check, whole
 from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ class Settings:
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        if options["key-rotation"] not in INTERVALS:
-            raise ConfigError("key-rotation", options["key-rotation"], f"one of {', '.join(INTERVALS)}")
+        rotation = options["key-rotation"]
+        check(options, "key-rotation", rotation in INTERVALS, f"one of {', '.join(INTERVALS)}")
         return cls(
             token_lifetime=_lifetime(options["token-lifetime"]),
-            key_rotation=options["key-rotation"],
+            key_rotation=rotation,
             keys_secret=options.get("keys-secret") or "",
-            password_minimum_length=_within(options, "password-minimum-length", 0, 128),
-            lockout_failures=_within(options, "lockout-failures", 0, 1000),
+            password_minimum_length=whole(options, "password-minimum-length", 0, 128),
+            lockout_failures=whole(options, "lockout-failures", 0, 1000),
             extra_roles=_pairs(options, "extra-roles"),
         )
 
@@ -78,10 +79,3 @@ def _pairs(options: Mapping[str, Any], option: str) -> frozenset[tuple[str, str]
         expected = "pairs such as ceph-rgw:ec2-reader, with commas or blanks between"
         raise ConfigError(option, options[option], expected)
     return frozenset((application, role) for application, _, role in pairs)
-
-
-def _within(options: Mapping[str, Any], option: str, least: int, most: int) -> int:
-    value = options[option]
-    if not least <= value <= most:
-        raise ConfigError(option, value, f"a whole number, {least} to {most}")
-    return value

@@ -15,6 +15,7 @@ from openinfra_charm.interfaces import memcache
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from state import Config, State
 
 if TYPE_CHECKING:
@@ -34,21 +35,15 @@ class MemcachedCharm(ops.CharmBase):
         self.owned = Owned(self.machine, self.unit.name, self.memcached)
         self.cluster = Cluster(self, "cluster")
         self._missing: list[ops.StatusBase] = []
-        cluster = self.on["cluster"]
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, cluster.relation_created, cluster.relation_changed, cluster.relation_departed,
-            self.on["cache"].relation_created,
-            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-        ):  # fmt: skip
+        relations = {"cluster": hook.PEERS, "cache": ("created",), "certificates": hook.OTHERS}
+        for event in hook.changes(self.on, relations):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -110,7 +105,7 @@ class MemcachedCharm(ops.CharmBase):
         try:
             self.memcached.take_certificate()
         except NoAnswerError as error:
-            self._missing.append(ops.WaitingStatus(f"for memcached to take its new certificate: {error}"))
+            self._missing.append(status.RetriedStatus(f"for memcached to take its new certificate: {error}"))
             return
         self.memcached.tls.acknowledge(self._authority, self.unit)
 
@@ -131,9 +126,6 @@ class MemcachedCharm(ops.CharmBase):
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.memcached.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
         self.owned.stop()
@@ -148,7 +140,7 @@ class MemcachedCharm(ops.CharmBase):
         if not self._missing and not self.owned.was_started:
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self._missing or self.owned.problems())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self.owned.problems())
 
 
 if __name__ == "__main__":

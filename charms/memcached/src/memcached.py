@@ -105,8 +105,6 @@ class Memcached:
         if self.services.ensure_running([self._service()]):
             self._note_certificate()
 
-    start = apply
-
     @property
     def was_started(self) -> bool:
         """Whether there is a daemon of ours, be it well or not."""

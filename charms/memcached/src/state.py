@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.status import ConfigError
+from openinfra_charm.model.options import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +32,10 @@ class Config:
             ConfigError: An option's value cannot be used.
         """
         return cls(
-            memory_limit=_within(options, "memory-limit", _LEAST_MEMORY),
-            connection_limit=_within(options, "connection-limit", 1, _MOST_CONNECTIONS),
-            idle_timeout=_within(options, "idle-timeout", 0),
-            threads=_within(options, "threads", 1, _MOST_THREADS),
+            memory_limit=whole(options, "memory-limit", _LEAST_MEMORY),
+            connection_limit=whole(options, "connection-limit", 1, _MOST_CONNECTIONS),
+            idle_timeout=whole(options, "idle-timeout", 0),
+            threads=whole(options, "threads", 1, _MOST_THREADS),
         )
 
 
@@ -49,11 +49,3 @@ class State:
     config: Config
     address: str
     tls: bool = False
-
-
-def _within(options: Mapping[str, Any], option: str, least: int, most: int | None = None) -> int:
-    value = options[option]
-    if value < least or (most is not None and value > most):
-        limits = f"at least {least}" if most is None else f"{least} to {most}"
-        raise ConfigError(option, value, f"a whole number, {limits}")
-    return value

@@ -22,6 +22,7 @@ from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from restore import Restoration
 from schedule import Schedule
 from sql import UnreachableError
@@ -65,25 +66,17 @@ class MySqlCharm(ops.CharmBase):
         )  # fmt: skip
         self.secrets = secrets.Owner(self, self.clients.retire)
         self._missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed, self.on.secret_remove,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(
-                getattr(self.on[name], f"relation_{kind}")
-                for name in ("database", "certificates", "gateway", "s3-parameters")
-                for kind in ("created", "changed", "broken")
-            ),
-        ):  # fmt: skip
+        others = ("database", "certificates", "gateway", "s3-parameters")
+        relations = {"cluster": hook.PEERS, **dict.fromkeys(others, hook.OTHERS)}
+        for event in hook.changes(self.on, relations, self.on.secret_changed, self.on.secret_remove):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.update_status, self._look_for_narrow_tables)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -97,7 +90,7 @@ class MySqlCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except UnreachableError as error:
-            self._missing.append(ops.WaitingStatus(f"for the database: {error}"))
+            self._missing.append(status.RetriedStatus(f"for the database: {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -176,9 +169,6 @@ class MySqlCharm(ops.CharmBase):
         if self.unit.is_leader() and node and node.serves:
             charset.start(self.mysql.sql, self.jobs)
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_stop(self, _event: ops.StopEvent) -> None:
         self._missing.append(LEAVING)
         self.departure.leave()
@@ -201,7 +191,7 @@ class MySqlCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self._missing and "cluster-id" not in self.cluster.shared:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or self._reasons())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._reasons())
 
     def _reasons(self) -> Iterator[ops.StatusBase]:
         """Yield what a unit says that waits for nothing."""
@@ -218,8 +208,7 @@ class MySqlCharm(ops.CharmBase):
     def _problems(self, settings: Settings) -> Iterator[str]:
         """As the leader, yield what other applications say that cannot be used."""
         yield from self.clients.problems(settings)
-        if why := self.schedule.objection:
-            yield why
+        yield from self.schedule.problems
 
     # What the model says
 

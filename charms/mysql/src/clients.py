@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from openinfra_charm.interfaces import mysql_client
 from openinfra_charm.model import databag
+from openinfra_charm.model.databag import RelationError
 from openinfra_charm.model.granted import Grants, Records, RotationError, wants_plain
 from openinfra_charm.model.secrets import Own
 from sql import StatementError, name, pattern, quote
@@ -62,7 +63,7 @@ class Clients:
         """
         application, shared = self.model.app, self.cluster.shared
         version = self.mysql.version() if self._grants.relations else ""
-        for relation, request in self._served(settings):
+        for relation, request in self._read(settings)[0].items():
             if restored := shared.get("restored"):
                 mysql_client.publish_restored(relation, application, restored)
             if ca and not (shared.get("ca") == ca and mysql_client.tells_tls(relation, application)):
@@ -80,7 +81,7 @@ class Clients:
 
     def know_ca(self, settings: Settings) -> bool:
         """Return whether the CA was published to all clients that are served, in a hook before this one."""
-        return all(mysql_client.tells_tls(relation, self.model.app) for relation, _ in self._served(settings))
+        return all(mysql_client.tells_tls(relation, self.model.app) for relation in self._read(settings)[0])
 
     def make_anew(self) -> None:
         """Bring the users of data that were restored to what clients have, and drop those of nobody."""
@@ -88,8 +89,8 @@ class Clients:
         for row in self.mysql.sql.query("SELECT User FROM mysql.user WHERE User LIKE 'relation-%'"):
             if row[0] not in known:
                 drop(self.mysql.sql, row[0])
-        for relation, request in self._requests():
-            if self.users(relation.id):
+        for relation in self._grants.relations.values():
+            if self.users(relation.id) and (request := self._request(relation)):
                 self._make(relation, request)
 
     def rotate(self, relation_id: int) -> str:
@@ -121,22 +122,21 @@ class Clients:
 
     def problems(self, settings: Settings) -> Iterator[str]:
         """As the leader, yield what related applications ask for and do not get, and why."""
-        for relation, request in self._requests():
-            refusal = self._grants.refusal(relation.id, partial(_digest, request))
-            if why := objection(request, settings):
-                yield why
-            elif refusal:
+        served, problems = self._read(settings)
+        yield from problems
+        for relation, request in served.items():
+            if refusal := self._grants.refusal(relation.id, partial(_digest, request)):
                 yield f"{request.application}, relation {relation.id}: MariaDB refuses what it asks for: {refusal}"
 
-    def _requests(self) -> Iterator[tuple[ops.Relation, Request]]:
-        """As the leader, yield all relations of which the other side has said what it wants."""
-        for relation in self._grants.relations.values():
-            if request := self._request(relation):
-                yield relation, request
+    def _read(self, settings: Settings) -> tuple[dict[ops.Relation, Request], list[str]]:
+        """As the leader, return what relations ask for that can be served, and why others cannot."""
 
-    def _served(self, settings: Settings) -> Iterator[tuple[ops.Relation, Request]]:
-        """As the leader, yield those of them that can be served as they ask."""
-        return ((relation, one) for relation, one in self._requests() if not objection(one, settings))
+        def read(relation: ops.Relation) -> Request | None:
+            if request := self._request(relation):
+                check(request, settings)
+            return request
+
+        return databag.read_each(self._grants.relations.values(), read)
 
     def _request(self, relation: ops.Relation) -> Request | None:
         """As the leader, return what a client asks for, with the name of the database that it gets."""
@@ -231,16 +231,23 @@ class _PlainData:
         return ""
 
 
-def objection(request: Request, settings: Settings) -> str | None:
-    """Return why a client cannot be served, and what can be done about it."""
+def check(request: Request, settings: Settings) -> None:
+    """See that a client can be served as it asks.
+
+    Raises:
+        RelationError: It cannot; the message says what can be done about it.
+    """
     if not request.takes_secrets and not settings.allow_plain_credentials:
-        return wants_plain(request.application, "password")
+        raise RelationError(wants_plain(request.application, "password"))
     asked = request.database
     if asked in SYSTEM or len(asked) > LONGEST or not asked.isprintable():
-        return f"{request.application} asks for the database {asked!r}: expected a name of its own"
+        raise RelationError(
+            f"{request.application} asks for the database {asked!r}: expected a name of its own"
+        )
     if unknown := sorted(set(request.roles) - ROLES):
-        return f"{request.application} asks for the role {unknown[0]}: known is admin; change its extra-user-roles"
-    return None
+        raise RelationError(
+            f"{request.application} asks for the role {unknown[0]}: known is admin; change its extra-user-roles"
+        )
 
 
 def choose(request: Request, owners: Mapping[str, str]) -> str:

@@ -42,7 +42,7 @@ class Endpoint:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The gateway's names and addresses: the certificate has to have them, since clients verify it."""
-        return haproxy_route_tcp.read_hosts(self.relation) if self.relation else ()
+        return haproxy_route_tcp.read_hosts(self.relation)
 
     def request(self, writer: Member, *, tls: bool) -> str:
         """As the leader, ask for the route, and return where clients find the database.

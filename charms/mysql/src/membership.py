@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from openinfra_charm.model.cluster import unit_number
+from openinfra_charm.model.status import RetriedStatus
 from openinfra_charm.values import bracketed
 from state import Position, State, decide, may_join, next_members, successors
 
@@ -164,7 +165,7 @@ class Membership:
             self._report(recovery)
             return self._awaited()
         if me.joined:
-            return ops.WaitingStatus("for the database to form its cluster again; see cluster-status")
+            return RetriedStatus("for the database to form its cluster again; see cluster-status")
         return self._outside()
 
     @property
@@ -179,7 +180,7 @@ class Membership:
             return ops.BlockedStatus(
                 f"all data were on {lost}, and are gone with it: deploy {application} anew, and restore a backup"
             )
-        return ops.WaitingStatus("for the database to join the cluster")
+        return RetriedStatus("for the database to join the cluster")
 
     def _catch_up(self, state: State, node: Node) -> ops.StatusBase:
         """Leave a member that is in the component and does not serve to what it does, unless it does nothing."""
@@ -192,7 +193,7 @@ class Membership:
             return ops.MaintenanceStatus("gives another unit a copy of its data")
         if not mysql.receives_copy and mysql.stands_still(STILL_SECONDS):
             mysql.kill()
-        return ops.WaitingStatus("for the database to join the cluster")
+        return RetriedStatus("for the database to join the cluster")
 
     def restart_outdated(self) -> ops.StatusBase | None:
         """Restart a server that runs with an older configuration, one unit of the application at a time."""
@@ -200,7 +201,7 @@ class Membership:
             if not self.cluster.acquire_lock("restart"):
                 return self.cluster.waits_for_lock("restart")
             if why := self.mysql.why_not_to_stop():
-                return ops.WaitingStatus(f"to restart for a new configuration: {why}")
+                return RetriedStatus(f"to restart for a new configuration: {why}")
             for service in outdated:
                 self.mysql.services.restart(service)
         if self.cluster.lock_reason:

@@ -9,6 +9,7 @@ import ops
 from backup import NOT_SAVED
 from charset import LEFT
 from mysql import why_not_ready
+from openinfra_charm.model.status import RetriedStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ def statuses(
     """
     unit, count = members.unit, len(members.recorded)
     if why := why_not_ready(node):
-        yield ops.WaitingStatus(f"{why}; see juju ssh {unit} journalctl -u mariadb")
+        yield RetriedStatus(f"{why}; see juju ssh {unit} journalctl -u mariadb")
         return
     yield from map(ops.BlockedStatus, problems)
     if problem := transport.problem:

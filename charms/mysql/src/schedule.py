@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from openinfra_charm.daemon import registry, render
 from openinfra_charm.daemon.services import Service
 from openinfra_charm.interfaces import s3
 from openinfra_charm.machine import program
+from openinfra_charm.model import databag
 from openinfra_charm.model.status import ConfigError, NeedsOperatorError
 
 if TYPE_CHECKING:
@@ -49,19 +50,15 @@ class Schedule:
         return relation if relation and relation.active else None
 
     @cached_property
-    def _found(self) -> tuple[Bucket | None, str]:
-        """The bucket that s3-parameters names, and why it cannot be used; what a hook reads of both stays as it is."""
-        relation = self._relation
-        if relation is None:
-            return None, ""
-        try:
-            return s3.read(self.model, relation), ""
-        except s3.BadBucketError as error:
-            return None, f"{relation.app.name}, for s3-parameters: {error}"
+    def _found(self) -> tuple[Bucket | None, list[str]]:
+        """The bucket that s3-parameters names, or why it cannot be used; what a hook reads of both stays as it is."""
+        relations = [self._relation] if self._relation else []
+        found, problems = databag.read_each(relations, partial(s3.read, self.model))
+        return next(iter(found.values()), None), problems
 
     @property
-    def objection(self) -> str:
-        """Why the bucket that s3-parameters names cannot be used; empty where nothing is wrong."""
+    def problems(self) -> list[str]:
+        """Why the bucket that s3-parameters names cannot be used; nothing where it can."""
         return self._found[1]
 
     def arguments(self, settings: Settings) -> dict[str, str]:
@@ -70,9 +67,9 @@ class Schedule:
         Raises:
             NeedsOperatorError: The bucket cannot be used.
         """
-        bucket, why = self._found
-        if why:
-            raise NeedsOperatorError(why)
+        bucket, problems = self._found
+        if problems:
+            raise NeedsOperatorError(problems[0])
         return {"folder": settings.backup_directory, "place": store.place(bucket) if bucket else ""}
 
     def backups(self, settings: Settings) -> list[Backup]:
@@ -94,8 +91,8 @@ class Schedule:
         relation = self._relation
         if relation and self.model.unit.is_leader():
             s3.send_request(relation, self.model.app)
-        bucket, why = self._found
-        if why:
+        bucket, problems = self._found
+        if problems:
             return
         is_scheduled = bool(settings.backup_schedule) and self._who() == self.model.unit.name
         if bucket or is_scheduled:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.model.cluster import Published
-from openinfra_charm.model.status import ConfigError
-from openinfra_charm.values import parse_size
+from openinfra_charm.model.options import check, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openinfra_charm.model.addresses import Place
     from openinfra_charm.model.cluster import Cluster
-
-LEAST_POOL = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,20 +34,15 @@ class Settings:
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        pool, most = parse_size(options["buffer-pool-size"]) or 0, options["max-connections"]
-        folder, schedule = options["backup-directory"], options["backup-schedule"].strip()
-
-        def check(option: str, is_usable: object, expected: str) -> None:
-            if not is_usable:
-                raise ConfigError(option, options[option], expected)
-
-        check("buffer-pool-size", pool >= LEAST_POOL, "a size of 64M or more, such as 8G")
-        check("max-connections", 10 <= most <= 100_000, "10 to 100000")  # noqa: PLR2004  as the option says
+        most, folder = options["max-connections"], options["backup-directory"]
+        schedule = options["backup-schedule"].strip()
+        pool = size(options, "buffer-pool-size", "64M", "8G")
+        check(options, "max-connections", 10 <= most <= 100_000, "10 to 100000")  # noqa: PLR2004  as the option says
         is_path = re.fullmatch(r"(/[\w.-]+)+", folder) and "/../" not in folder
-        check("backup-directory", is_path, "an absolute path, such as /var/backups/mysql")
+        check(options, "backup-directory", is_path, "an absolute path, such as /var/backups/mysql")
         is_calendar = re.fullmatch(r"[\w*.,:/~ +-]*", schedule)
-        check("backup-schedule", is_calendar, "a calendar event, such as daily")
-        check("backup-retention", options["backup-retention"] >= 1, "1 or more")
+        check(options, "backup-schedule", is_calendar, "a calendar event, such as daily")
+        check(options, "backup-retention", options["backup-retention"] >= 1, "1 or more")
         return cls(
             buffer_pool_size=pool,
             max_connections=most,

@@ -20,6 +20,7 @@ from openinfra_charm.interfaces import ovsdb, ovsdb_cms
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from ovn_central import OvnCentral
 from raft import DatabaseError
 from state import Members, Places, Settings, State
@@ -47,21 +48,16 @@ class OvnCentralCharm(ops.CharmBase):
         self.membership = Membership(cluster=cluster, members=members, ovn=ovn)
         self.departure = Departure(cluster=cluster, ovn=ovn, unit=unit)
         self._missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-            self.on["ovsdb"].relation_created, self.on["ovsdb-cms"].relation_created,
-        ):  # fmt: skip
+        clients = dict.fromkeys(("ovsdb", "ovsdb-cms"), ("created",))
+        relations = {"cluster": hook.PEERS, "certificates": hook.OTHERS, **clients}
+        for event in hook.changes(self.on, relations):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -75,7 +71,7 @@ class OvnCentralCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except DatabaseError as error:
-            self._missing.append(ops.WaitingStatus(f"for {error}"))
+            self._missing.append(status.RetriedStatus(f"for {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -120,7 +116,7 @@ class OvnCentralCharm(ops.CharmBase):
 
     def _restart_outdated(self) -> None:
         if not self.cluster.lock_reason and self.ovn.outdated() and (why := self.ovn.why_not_to_stop()):
-            self._missing.append(ops.WaitingStatus(f"to restart: {why}"))
+            self._missing.append(status.RetriedStatus(f"to restart: {why}"))
             return
         self._missing += self.cluster.rolling_restart(
             self.ovn, lambda: self.ovn.wait_until_ready(RESTART_SECONDS), "the databases to serve"
@@ -189,9 +185,6 @@ class OvnCentralCharm(ops.CharmBase):
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.ovn.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
         if self.owned.is_mine:
@@ -209,7 +202,7 @@ class OvnCentralCharm(ops.CharmBase):
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
-        status.add_all(event, self._missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
         """Yield what a unit says that waits for nothing."""

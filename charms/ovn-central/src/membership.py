@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from openinfra_charm.model.cluster import unit_number
+from openinfra_charm.model.status import RetriedStatus
 from raft import NORTHBOUND, DatabaseError
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Membership:
                 lost=None,
             )
         if not all(status.serves for status in self._seen.values()) or len(found) < len(self.ovn.rafts):
-            return ops.WaitingStatus(f"{self.ovn.why_not_ready() or 'for the databases'}; see cluster-status")
+            return RetriedStatus(f"{self.ovn.why_not_ready() or 'for the databases'}; see cluster-status")
         self._tune(settings)
         self._remove_members()
         if in_full:

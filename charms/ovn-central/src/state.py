@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.model.cluster import Published
-from openinfra_charm.model.status import ConfigError
+from openinfra_charm.model.options import check, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,22 +37,15 @@ class Settings:
             ConfigError: An option's value cannot be used.
         """
         folder = options["backup-directory"]
-        if not folder.startswith("/") or any(letter.isspace() for letter in folder):
-            raise ConfigError("backup-directory", folder, "an absolute path without blanks")
+        is_path = folder.startswith("/") and not any(letter.isspace() for letter in folder)
+        check(options, "backup-directory", is_path, "an absolute path without blanks")
         return cls(
-            election_timer=1000 * _within(options, "ovsdb-server-election-timer", 1, _MOST_SECONDS),
-            inactivity_probe=1000 * _within(options, "ovsdb-server-inactivity-probe", 0, _LONGEST_PROBE),
-            northd_probe=1000 * _within(options, "northd-inactivity-probe", 1, _MOST_SECONDS),
+            election_timer=1000 * whole(options, "ovsdb-server-election-timer", 1, _MOST_SECONDS),
+            inactivity_probe=1000 * whole(options, "ovsdb-server-inactivity-probe", 0, _LONGEST_PROBE),
+            northd_probe=1000 * whole(options, "northd-inactivity-probe", 1, _MOST_SECONDS),
             backup_directory=folder.rstrip("/"),
-            backup_retention=_within(options, "backup-retention", 1, _MOST_BACKUPS),
+            backup_retention=whole(options, "backup-retention", 1, _MOST_BACKUPS),
         )
-
-
-def _within(options: Mapping[str, Any], option: str, least: int, most: int) -> int:
-    value = options[option]
-    if not least <= value <= most:
-        raise ConfigError(option, value, f"a whole number, {least} to {most}")
-    return value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

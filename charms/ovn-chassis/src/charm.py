@@ -16,6 +16,7 @@ from openinfra_charm.interfaces import ovsdb
 from openinfra_charm.model import actions, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from ovn_chassis import OvnChassis
 from state import AllChassis, Settings, State
 from vswitch import VSwitchError
@@ -41,21 +42,19 @@ class OvnChassisCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.all_chassis = AllChassis(self.cluster)
         self._missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status,
-            *(getattr(self.on["cluster"], f"relation_{kind}") for kind in ("created", "changed", "departed")),
-            *(getattr(self.on["certificates"], f"relation_{kind}") for kind in ("created", "changed", "broken")),
-            *(getattr(self.on["ovsdb"], f"relation_{kind}") for kind in ("created", "changed", "departed", "broken")),
-        ):  # fmt: skip
+        relations = {
+            "cluster": hook.PEERS,
+            "certificates": hook.OTHERS,
+            "ovsdb": ("created", "changed", "departed", "broken"),
+        }
+        for event in hook.changes(self.on, relations):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -65,7 +64,7 @@ class OvnChassisCharm(ops.CharmBase):
         except status.NeedsOperatorError as error:
             self._missing.append(ops.BlockedStatus(str(error)))
         except VSwitchError as error:
-            self._missing.append(ops.WaitingStatus(f"for {error}"))
+            self._missing.append(status.RetriedStatus(f"for {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -132,7 +131,7 @@ class OvnChassisCharm(ops.CharmBase):
         """See whether the chassis is connected, and whether packets of full size reach others, a few at a time."""
         if why := self.chassis.why_not_ready():
             self._missing.append(
-                ops.WaitingStatus(f"{why}; see juju ssh {self.unit.name} journalctl -u ovn-controller")
+                status.RetriedStatus(f"{why}; see juju ssh {self.unit.name} journalctl -u ovn-controller")
             )
             return
         others = [one for one in self.all_chassis.values() if one.unit != self.unit.name]
@@ -154,9 +153,6 @@ class OvnChassisCharm(ops.CharmBase):
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.chassis.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
         if self.owned.is_mine:
@@ -177,7 +173,7 @@ class OvnChassisCharm(ops.CharmBase):
         if not (self._missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        status.add_all(event, self._missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._statuses())
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what a unit says that waits for nothing."""

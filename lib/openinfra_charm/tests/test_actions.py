@@ -2,14 +2,14 @@
 
 import json
 import sys
-from dataclasses import dataclass
 from types import ModuleType
 
 import ops
 import pytest
 from ops import testing
 
-from openinfra_charm.model.actions import ActionError, NoParams, Outcome, find, perform, require_leader
+from openinfra_charm.model.actions import ActionError, Actions, Outcome, failing_on, find
+from openinfra_charm.model.status import ConfigError
 
 META = {"name": "probe"}
 ACTIONS = {
@@ -17,6 +17,7 @@ ACTIONS = {
     "promote": {},
     "openrc": {},
     "create-pool": {"params": {"pool": {"type": ["string", "integer"]}, "replicas": {"type": "integer"}}},
+    "show-job": {"params": {"job-id": {"type": "string"}}},
 }
 POOLS = """\
 from openinfra_charm.model.actions import ActionError, Outcome, require_leader
@@ -27,59 +28,56 @@ def create_pool(charm, *, pool: "str", replicas: "int" = 3):
         raise ActionError(f"replicas={replicas}: expected 1 or more")
     return Outcome(summary=f"{charm.app.name}: {pool!r} has {replicas} copies")
 """
+OTHERS = """\
+from openinfra_charm.model.actions import ActionError, Outcome, require_leader
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Params:
-    """As an action's module has them."""
-
-    osd_devices: str
-    wipe: bool = False
-
-    def __post_init__(self):
-        if self.osd_devices == "bad":
-            raise ValueError("osd-devices=bad: expected a path")
-
-
-def add_disk(_charm, params):
-    if params.wipe:
+def add_disk(charm, *, osd_devices: str, wipe: bool = False):
+    if wipe:
         raise ActionError("wipe needs confirm")
-    if params.osd_devices == "none":
+    if osd_devices == "none":
         return Outcome(summary="nothing to do")
-    return Outcome(summary=f"added {params.osd_devices}", result={"b": [1], "a": None})
+    return Outcome(summary=f"added {osd_devices}", result={"b": [1], "a": None})
 
 
-def promote(charm, _params):
+def promote(charm):
     require_leader(charm, "promote")
     return Outcome(summary="promoted", result=[])
 
 
-def openrc(_charm, _params):
-    return Outcome(summary="save it", texts={"clouds-yaml": "clouds:\n  here: {}\n"})
+def openrc(charm):
+    return Outcome(summary="save it", texts={"clouds-yaml": "clouds:\\n  here: {}\\n"})
+"""
+
+
+def show_job(*, job_id: str):
+    if not job_id:
+        raise ActionError("which?")
+    if job_id == "none":
+        raise ConfigError("jobs", 0, "1 or more")
+    with failing_on(KeyError, OSError, words="{}; see the status"):
+        if job_id == "lost":
+            raise OSError("no disk")
+    return Outcome(summary=f"{job_id} is done")
 
 
 class Probe(ops.CharmBase):
-    """A charm with two actions."""
+    """A charm with actions of its own, and one that it shares with others."""
 
     def __init__(self, framework):
         super().__init__(framework)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
-
-    def _on_action(self, event):
-        perform(self, event)
+        self.actions = Actions(self, {"show-job": show_job})
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run(monkeypatch, tmp_path):
     """Run an action; return what it reported."""
-    modules = {"actions": {}, "actions.add_disk": {"Params": Params, "run": add_disk}}
-    modules["actions.promote"] = {"Params": NoParams, "run": promote}
-    modules["actions.openrc"] = {"Params": NoParams, "run": openrc}
-    for name, content in modules.items():
-        module = ModuleType(name)
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
+    package = ModuleType("actions")
+    package.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "actions", package)
+    for name, text in (("pools", POOLS), ("others", OTHERS)):
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, f"actions.{name}", raising=False)
 
     def run(name, *, leader=True, **params):
         context = testing.Context(Probe, META, actions=ACTIONS)
@@ -114,11 +112,6 @@ def test_a_refusal_fails_the_action_with_its_reason(run):
         run("add-disk", osd_devices="/dev/sdb", wipe=True)
 
 
-def test_bad_parameters_fail_the_action_before_it_begins(run):
-    with pytest.raises(testing.ActionFailed, match="osd-devices=bad: expected a path"):
-        run("add-disk", osd_devices="bad")
-
-
 def test_off_the_leader_the_command_to_use_is_named(run):
     with pytest.raises(
         testing.ActionFailed, match="only the leader can do this: juju run probe/leader promote"
@@ -126,23 +119,29 @@ def test_off_the_leader_the_command_to_use_is_named(run):
         run("promote", leader=False)
 
 
-@pytest.fixture
-def grouped(run, monkeypatch, tmp_path):
-    """Have a module with functions that are actions."""
-    (tmp_path / "pools.py").write_text(POOLS)
-    monkeypatch.setattr(sys.modules["actions"], "__path__", [str(tmp_path)], raising=False)
-    monkeypatch.delitem(sys.modules, "actions.pools", raising=False)
-    return run
-
-
-def test_a_function_is_an_action_and_its_arguments_are_the_parameters(grouped):
-    assert grouped("create-pool", pool=6)["summary"] == "probe: '6' has 3 copies"
-    assert grouped("create-pool", pool="data", replicas=2)["summary"] == "probe: 'data' has 2 copies"
+def test_a_function_is_an_action_and_its_arguments_are_the_parameters(run):
+    assert run("create-pool", pool=6)["summary"] == "probe: '6' has 3 copies"
+    assert run("create-pool", pool="data", replicas=2)["summary"] == "probe: 'data' has 2 copies"
     with pytest.raises(testing.ActionFailed, match="replicas=0: expected 1 or more"):
-        grouped("create-pool", pool="data", replicas=0)
+        run("create-pool", pool="data", replicas=0)
 
 
 @pytest.mark.parametrize("name", ["require_leader", "delete_pool"])
-def test_what_a_module_imports_is_no_action(grouped, name):
+def test_what_a_module_imports_is_no_action(run, name):
     with pytest.raises(LookupError, match=f"there is no action {name}"):
         find(name)
+
+
+def test_an_action_that_is_shared_is_none_of_the_charms_package(run):
+    assert run("show-job", job_id="build-1")["summary"] == "build-1 is done"
+    with pytest.raises(testing.ActionFailed, match=r"which\?"):
+        run("show-job", job_id="")
+
+
+@pytest.mark.parametrize(
+    ("job_id", "words"),
+    [("none", "config jobs=0 cannot be used: expected 1 or more"), ("lost", "no disk; see the status")],
+)
+def test_what_an_operator_has_to_put_right_fails_the_action(run, job_id, words):
+    with pytest.raises(testing.ActionFailed, match=words):
+        run("show-job", job_id=job_id)

@@ -8,6 +8,7 @@ from ops import testing
 
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.interfaces.ceph_client import Access, Client, Request
+from openinfra_charm.model.databag import RelationError
 
 # What a client of Charmed Ceph (charmhelpers' CephBrokerRq) writes into its unit data.
 REQUEST_ON_THE_WIRE = {
@@ -250,8 +251,8 @@ def test_the_key_comes_from_the_secret():
 
 def test_a_refusal_is_an_error_with_the_providers_words():
     refusal = {"broker-rsp-glance-0": json.dumps({"exit-code": 1, "stderr": "no", "request-id": REQUEST_ID})}
-    with pytest.raises(ValueError, match=r"^no$"):
+    with pytest.raises(RelationError, match=r"^ceph refuses: no$"):
         access({0: refusal})
     refusal = {"broker-rsp-glance-0": json.dumps({"exit-code": 22, "request-id": REQUEST_ID})}
-    with pytest.raises(ValueError, match="refused with exit code 22"):
+    with pytest.raises(RelationError, match="refuses: exit code 22"):
         access({0: refusal})

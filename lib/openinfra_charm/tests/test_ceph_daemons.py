@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from openinfra_charm.interfaces import ceph_client, ceph_daemons, ceph_mds, ceph_radosgw
+from openinfra_charm.model.databag import RelationError
 
 
 class Bag(dict):
@@ -156,5 +157,5 @@ def test_a_refusal_is_told_in_the_providers_words(parties, provider, requirer):
     _, rgw0, _, mon0 = parties
     request = ceph_client.Request(unit="ceph-rgw/0", request_id="r-1", operations=())
     ceph_client.answer(provider, mon0, request, "no such pool")
-    with pytest.raises(ValueError, match="no such pool"):
+    with pytest.raises(RelationError, match="refuses: no such pool"):
         ceph_daemons.read_access(model(), requirer, ceph_mds.FORMAT, "a", unit=rgw0, request_id="r-1")

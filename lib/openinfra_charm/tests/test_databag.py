@@ -40,3 +40,23 @@ def test_where_the_relation_is_gone_nobody_is_told(put, monkeypatch):
 
     monkeypatch.setattr("scenario.mocking._MockModelBackend.update_relation_data", refuse)
     assert "key" not in put("value")
+
+
+def test_what_one_relation_says_wrong_keeps_nobody_else_from_theirs():
+    context = testing.Context(Probe, {"name": "probe", "requires": {"db": {"interface": "db"}}})
+    relations = {
+        testing.Relation("db", id=number, remote_app_name=app, remote_app_data=said)
+        for number, (app, said) in enumerate((
+            ("one", {"host": "10.0.0.1"}), ("bad", {"host": "a b"}), ("silent", {}), ("two", {"host": "h"}),
+        ))
+    }  # fmt: skip
+
+    def read(relation):
+        said = relation.data[relation.app]
+        databag.check(relation, databag.HOST, dict(said))
+        return said.get("host")
+
+    with context(context.on.update_status(), testing.State(relations=relations)) as manager:
+        found, problems = databag.read_each(manager.charm.model.relations["db"], read)
+        assert {relation.app.name: one for relation, one in found.items()} == {"one": "10.0.0.1", "two": "h"}
+    assert problems == ["bad says host='a b' in db, which cannot be used: expected an address or a host name"]

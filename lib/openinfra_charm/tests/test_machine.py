@@ -51,6 +51,11 @@ def test_a_program_that_fails_is_an_error_with_its_words():
     assert (caught.value.code, caught.value.argv[0]) == (4, "sh")
 
 
+def test_what_a_program_says_of_its_failure_may_be_in_its_output():
+    with pytest.raises(CommandError, match="sh ended with exit code 4: no such luck"):
+        Machine().run("sh", "-c", "echo no such luck; exit 4")
+
+
 def test_a_program_that_hangs_is_killed():
     with pytest.raises(TimeoutError, match=r"sleep did not end within 0\.05 s"):
         Machine().run("sleep", "60", timeout=0.05)
@@ -478,7 +483,8 @@ def test_a_program_that_was_replaced_is_outdated(tmp_path):
     shutil.copy("/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as old, subprocess.Popen(["/bin/sleep", "60"]) as other:
         try:
-            machine = Recorded(show=f"{old.pid}\n\n{other.pid}\n\n0\n")
+            pids = (old.pid, other.pid, 0)
+            machine = Recorded(show="\n".join(f"MainPID={pid}\nActiveState=active\n" for pid in pids))
             units = ("old.service", "other.service", "none.service")
             assert machine.outdated_programs(*units) == set()
             shutil.copy("/bin/sleep", tmp_path / "new")
@@ -569,7 +575,7 @@ def test_what_a_killed_installation_left_is_taken_away(real, tmp_path, monkeypat
 def test_systemd_is_asked_again_when_it_starts_anew(monkeypatch):
     refused = Result(code=1, stdout="", stderr="Failed to connect to system scope bus: Connection refused")
     machine = Recorded(show=refused)
-    monkeypatch.setattr(machine, "sleep", lambda _: machine.answers.update(show="active\n"))
+    monkeypatch.setattr(machine, "sleep", lambda _: machine.answers.update(show="ActiveState=active\n"))
     assert machine.service_states("a.service") == {"a.service": "active"}
     machine.answers["show"] = refused
     monkeypatch.setattr(machine, "sleep", lambda _: None)
@@ -578,13 +584,15 @@ def test_systemd_is_asked_again_when_it_starts_anew(monkeypatch):
 
 
 def test_services_are_asked_in_one_call():
-    machine = Recorded(show="active\n\ninactive\n", **{"is-enabled": "enabled\ndisabled\n"})
+    shown = "MainPID=7\nActiveState=active\n\nActiveState=inactive\n"
+    machine = Recorded(show=shown, **{"is-enabled": "enabled\ndisabled\n"})
     assert machine.service_states("a.service", "b.service") == {
         "a.service": "active",
         "b.service": "inactive",
     }
     assert machine.enabled_services("a.service", "b.service") == {"a.service"}
     assert machine.service_states() == {}
+    assert machine.outdated_programs("a.service", "b.service") == set()
     assert machine.enabled_services() == set()
     assert len(machine.calls) == 2
 

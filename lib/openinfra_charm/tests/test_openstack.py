@@ -19,7 +19,7 @@ from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
 from openinfra_charm.machine import Answer
-from openinfra_charm.openstack import oslo
+from openinfra_charm.openstack import founding, oslo
 from openinfra_charm.openstack.api import Api
 from openinfra_charm.openstack.files import openinfra_cache, openinfra_errors
 from openinfra_charm.openstack.programs import Programs
@@ -317,3 +317,28 @@ def test_an_operators_lines_come_once():
     assert once == "[token]\nexpiration = 1\n\n# From the option extra-config\n[cors]\nallowed_origin = x\n"
     assert oslo.extended(once, lines) == once
     assert oslo.extended(config, " \n") == config
+
+
+SQL_ERROR = """\
+runuser ended with exit code 1: 2026-11-30 07:37:43 CRITICAL keystone [-] Unhandled error: sqlalchemy.exc.OperationalError: \
+(pymysql.err.OperationalError) (1050, "Table 'note' already exists")
+2026-11-30 07:37:43 ERROR keystone [SQL:
+2026-11-30 07:37:43 ERROR keystone CREATE TABLE note (
+2026-11-30 07:37:43 ERROR keystone (Background on this error at: https://sqlalche.me/e/20/e3q8)
+2026-11-30 07:37:43 ERROR keystone
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            SQL_ERROR,
+            "OperationalError: (pymysql.err.OperationalError) (1050, \"Table 'note' already exists\")",
+        ),
+        ("Traceback:\n  File one\nKeyError: 'x'\n", "KeyError: 'x'"),
+        ("one\nno such option: --three\n\n", "no such option: --three"),
+    ],
+)
+def test_what_a_program_has_failed_of_is_told_in_a_line(said, told):
+    assert founding.last_line(Exception(said)).endswith(told)

@@ -131,25 +131,3 @@ def test_a_bad_option_says_what_was_expected():
     error = status.ConfigError("monitor-count", 2, "1, 3 or 5")
     assert str(error) == "config monitor-count=2 cannot be used: expected 1, 3 or 5"
     assert isinstance(error, status.NeedsOperatorError)
-
-
-@pytest.mark.parametrize(
-    ("reasons", "worst"),
-    [
-        ([], ops.ActiveStatus()),
-        ([ops.ActiveStatus("a note")], ops.ActiveStatus("a note")),
-        ([ops.WaitingStatus("for it"), ops.BlockedStatus("bad")], ops.BlockedStatus("bad")),
-    ],
-)
-def test_the_worst_reason_shows(reasons, worst):
-    class Reporting(ops.CharmBase):
-        def __init__(self, framework):
-            super().__init__(framework)
-            framework.observe(self.on.collect_unit_status, self._on_collect)
-
-        def _on_collect(self, event):
-            status.add_all(event, reasons)
-
-    context = testing.Context(Reporting, {"name": "probe"})
-    state = context.run(context.on.update_status(), testing.State())
-    assert state.unit_status == worst

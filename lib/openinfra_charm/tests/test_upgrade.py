@@ -58,7 +58,7 @@ def columns(database):
     return {row[1] for row in database.execute("PRAGMA table_info(users)")}
 
 
-def run(job, step, tree, number):
+def schema(job, step, tree, number):
     assert job.machine.read(f"/opt/{job.application}/{tree}/release.json"), "the new tree is not there"
     assert tree.startswith("2026.1-")
     if step in REFUSED:
@@ -143,7 +143,9 @@ class Probe(ops.CharmBase):
             locks=self.locks,
             first=OLD,
             operations=Operations(
-                schema="schema", restart=lambda: self.worker.restart(self.releases), health=self.worker.ask
+                schema="schema.schema",
+                restart=lambda: self.worker.restart(self.releases),
+                health=self.worker.ask,
             ),
         )
         framework.observe(self.on.update_status, self._on_update_status)
@@ -254,7 +256,7 @@ class Model:
 
         def step(charm):
             try:
-                outcomes.append(STANDARD[action].run(charm, STANDARD[action].params(**params)))
+                outcomes.append(STANDARD[action](charm, **params))
             except ActionError as error:
                 outcomes.append(error)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
-from openinfra_charm.model.actions import ActionError
+from openinfra_charm.model.actions import ActionError, failing_on
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
     from admin import Volume
     from charm import CephFsCharm
 
 
-@contextmanager
-def cluster(charm: CephFsCharm) -> Generator[None]:
+def cluster(charm: CephFsCharm) -> AbstractContextManager[None]:
     """Turn what Ceph says into the action's failure.
 
     Raises:
@@ -24,10 +22,7 @@ def cluster(charm: CephFsCharm) -> Generator[None]:
     """
     if not charm.mds.admin.configured:
         raise ActionError("there is no file system yet; wait until the unit is active")
-    try:
-        yield
-    except (UnreachableError, RefusedError) as error:
-        raise ActionError(str(error)) from error
+    return failing_on(UnreachableError, RefusedError)
 
 
 def existing(charm: CephFsCharm, name: str) -> Volume:

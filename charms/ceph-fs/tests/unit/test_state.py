@@ -3,12 +3,11 @@
 import pytest
 
 from openinfra_charm.model.status import ConfigError
-from state import Config, Settings
+from state import Settings
 
 
 def parse(defaults, **changed):
-    options = {name.replace("-", "_"): value for name, value in defaults.items()} | changed
-    return Settings.parse(Config(**options))
+    return Settings.parse(defaults | {name.replace("_", "-"): value for name, value in changed.items()})
 
 
 def test_the_defaults_can_be_used(defaults):

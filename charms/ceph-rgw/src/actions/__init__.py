@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from admin import RefusedError, UnreachableError
 from ceph_rgw import KEEPER
-from openinfra_charm.model.actions import ActionError
+from openinfra_charm.model.actions import ActionError, failing_on
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
     from charm import CephRgwCharm
 
 
-@contextmanager
-def cluster(charm: CephRgwCharm) -> Generator[None]:
+def cluster(charm: CephRgwCharm) -> AbstractContextManager[None]:
     """Turn what Ceph says into the action's failure.
 
     Raises:
@@ -24,10 +22,7 @@ def cluster(charm: CephRgwCharm) -> Generator[None]:
     """
     if not charm.cluster.shared.get("founded") or not charm.rgw.admin.configured:
         raise ActionError("there is no zone yet; wait until the unit is active")
-    try:
-        yield
-    except (UnreachableError, RefusedError) as error:
-        raise ActionError(str(error)) from error
+    return failing_on(UnreachableError, RefusedError)
 
 
 def existing(charm: CephRgwCharm, name: str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""Where the object gateways are reached, and this unit's stopped and started."""
+"""Where the object gateways are reached, and this unit: stopped and started, and its jobs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openinfra_charm.daemon.show_job import show
 from openinfra_charm.model.actions import ActionError, Outcome
-from openinfra_charm.model.status import NeedsOperatorError
-from state import Config, Settings
+from state import Settings
 
 if TYPE_CHECKING:
     from charm import CephRgwCharm
@@ -16,13 +16,11 @@ def get_endpoints(charm: CephRgwCharm) -> Outcome:
     """Return the URLs, the region's name for S3, and what makes keys for it.
 
     Raises:
-        ActionError: It is not known yet, or an option cannot be used.
+        ActionError: It is not known yet.
+        NeedsOperatorError: An option cannot be used, or this unit has no address.
     """
-    try:
-        settings = Settings.parse(charm.load_config(Config))
-        url = charm.endpoints(settings).public_url
-    except NeedsOperatorError as error:
-        raise ActionError(str(error)) from error
+    settings = Settings.parse(charm.config)
+    url = charm.endpoints(settings).public_url
     if not url or not charm.cluster.shared.get("checked"):
         raise ActionError("nothing is served yet; wait until the units are active")
     result = {
@@ -48,3 +46,8 @@ def pause(charm: CephRgwCharm) -> Outcome:
 def resume(charm: CephRgwCharm) -> Outcome:
     """Start this machine's object gateway after `pause`."""
     return charm.paused.end()
+
+
+def show_job(charm: CephRgwCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)

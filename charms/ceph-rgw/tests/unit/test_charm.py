@@ -11,7 +11,7 @@ import ops
 import programs
 import pytest
 from cryptography import x509
-from play import CEPH, CERTIFICATES, GATEWAY, IDENTITY, Model
+from play import CEPH, CERTIFICATES, GATEWAY, IDENTITY, RELATIONS, Model
 
 from admin import PURGE_SECONDS, Admin
 from openinfra_charm.machine import Machine
@@ -130,6 +130,23 @@ def test_ceph_refusing_is_told(deploy):
     model.tell(CEPH, unit={"broker-rsp-ceph-rgw-0": json.dumps(answer)})
     model.update_status()
     assert model.statuses[0] == ops.BlockedStatus("ceph refuses: no room")
+
+
+def test_what_one_relation_says_wrong_keeps_no_other_from_going_on(deploy):
+    model = deploy(1, relations=())
+    answer = {"exit-code": 1, "stderr": "no room", "request-id": "pools-regionone-a"}
+    model.relations |= {CEPH: monitors.relation(CEPH), CERTIFICATES: RELATIONS[CERTIFICATES]}
+    model.tell(CEPH, unit={"broker-rsp-ceph-rgw-0": json.dumps(answer)})
+    model.update_status()
+    assert model.statuses[0] == ops.BlockedStatus("ceph refuses: no room")
+    assert "certificate_signing_requests" in model.local[CERTIFICATES, 0]
+
+
+def test_a_keystone_that_says_what_cannot_be_used_is_named(deploy, keystone):
+    model = deploy(1)
+    model.integrate(IDENTITY, **keystone(model) | {"internal-auth-url": "file:///etc/shadow"})
+    assert model.statuses[0].name == "blocked"
+    assert "keystone says internal-auth-url='file:///etc/shadow'" in model.statuses[0].message
 
 
 def test_a_cluster_that_does_not_answer_is_waited_for(deploy):

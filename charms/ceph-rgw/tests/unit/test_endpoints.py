@@ -9,7 +9,7 @@ import pytest
 from endpoints import Endpoints
 from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.model.addresses import Place
-from state import Config, Settings
+from state import Settings
 
 PLACE = Place(address="10.0.0.11", interface="eth0", subnets=("10.0.0.0/24",), ingress="203.0.113.11")
 
@@ -41,8 +41,7 @@ class Peers:
 @pytest.fixture
 def settings(defaults):
     def settings(**options):
-        given = {name.replace("-", "_"): value for name, value in defaults.items()}
-        return Settings.parse(Config(**{**given, **options}))
+        return Settings.parse(defaults | {name.replace("_", "-"): value for name, value in options.items()})
 
     return settings
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import crush
@@ -10,11 +9,11 @@ import disk
 import health
 import parts
 from admin import CommandRefusedError, UnreachableError
-from openinfra_charm.model.actions import ActionError
+from openinfra_charm.model.actions import ActionError, failing_on
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
     from admin import Admin
     from ceph import Ceph
@@ -25,17 +24,13 @@ SETTLE_SECONDS = 20
 """How long an action waits for placement groups to serve."""
 
 
-@contextmanager
-def cluster_errors() -> Generator[None]:
+def cluster_errors() -> AbstractContextManager[None]:
     """Turn what the cluster says into the action's failure.
 
     Raises:
         ActionError: The monitors do not answer, or refused a command.
     """
-    try:
-        yield
-    except (UnreachableError, CommandRefusedError) as error:
-        raise ActionError(str(error)) from error
+    return failing_on(UnreachableError, CommandRefusedError)
 
 
 def osd_numbers(text: str) -> list[int]:
@@ -108,10 +103,8 @@ def plan_drain(ceph: Ceph, numbers: list[int], force: str) -> crush.Move:
         ActionError: The OSDs that remain cannot take it, or placement groups do not serve (`check_groups`).
     """
     check_groups(ceph, force)
-    try:
+    with failing_on(crush.CrushError):
         return crush.check_spare(ceph.admin, numbers)
-    except crush.CrushError as error:
-        raise ActionError(str(error)) from error
 
 
 def check_unused(ceph: Ceph, name: str, path: str) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import disk
 import parts
 from actions import check_unused, cluster_errors
 from admin import UnreachableError
-from openinfra_charm.model.actions import ActionError, Outcome, size
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, size
 from openinfra_charm.values import split
-from state import Config, Settings
+from state import Settings
 
 if TYPE_CHECKING:
     from charm import CephCharm
@@ -21,44 +20,39 @@ UP_SECONDS = 20
 """How long the action waits for new OSDs to be in service."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Params:
-    """The action's parameters."""
-
-    osd_devices: str
-    db_devices: str = ""
-    wal_devices: str = ""
-    db_size: str = ""
-    wal_size: str = ""
-    device_class: str = ""
-    wipe: bool = False
-    confirm: str = ""
-
-
-def run(charm: CephCharm, params: Params) -> Outcome:
+def add_disk(
+    charm: CephCharm,
+    *,
+    osd_devices: str,
+    db_devices: str = "",
+    wal_devices: str = "",
+    db_size: str = "",
+    wal_size: str = "",
+    device_class: str = "",
+    wipe: bool = False,
+    confirm: str = "",
+) -> Outcome:
     """Make an OSD of each device; one that fails leaves the others done.
 
     Raises:
         ActionError: The request contradicts itself (nothing has changed), or a device could not be used (the
             message names each).
     """
-    settings = Settings.parse(charm.load_config(Config))
-    names, db_names, wal_names = (
-        split(text) for text in (params.osd_devices, params.db_devices, params.wal_devices)
-    )
-    _check(params, names, db_names, wal_names)
+    settings = Settings.parse(charm.config)
+    names, db_names, wal_names = (split(text) for text in (osd_devices, db_devices, wal_devices))
+    _check(names, db_names, wal_names, wipe=wipe, confirm=confirm)
     if charm.identities.current is None or not charm.cluster.shared.get("monitors"):
         raise ActionError("the cluster is not founded yet; wait until the unit is active")
     with cluster_errors():
         charm.ceph.admin.command("quorum_status")
     faster = {
-        "block.db": _spread(charm, params, db_names, len(names), size("db-size", params.db_size)),
-        "block.wal": _spread(charm, params, wal_names, len(names), size("wal-size", params.wal_size)),
+        "block.db": _spread(charm, db_names, len(names), size("db-size", db_size), wipe=wipe),
+        "block.wal": _spread(charm, wal_names, len(names), size("wal-size", wal_size), wipe=wipe),
     }
-    report = [
-        _add(charm, params, name, {link: places[index] for link, places in faster.items() if places})
-        for index, name in enumerate(names)
-    ]
+    report: list[dict[str, Any]] = []
+    for index, name in enumerate(names):
+        places = {link: found[index] for link, found in faster.items() if found}
+        report.append(_add(charm, name, places, device_class, wipe=wipe))
     if any(entry["state"] == "made" for entry in report):
         charm.ceph.apply()
         with cluster_errors():
@@ -72,7 +66,7 @@ def run(charm: CephCharm, params: Params) -> Outcome:
 
 
 def _spread(
-    charm: CephCharm, params: Params, names: tuple[str, ...], count: int, wanted: int
+    charm: CephCharm, names: tuple[str, ...], count: int, wanted: int, *, wipe: bool
 ) -> list[tuple[str, int]]:
     """Return where the databases or logs of so many OSDs go: a device for each, and the size of the part of it; 0: all.
 
@@ -86,14 +80,12 @@ def _spread(
     chosen = [names[index % len(names)] for index in range(count)] if names else []
     sizes: dict[str, int] = {}
     for name in names:
-        try:
+        with failing_on(disk.DiskError):
             path = disk.find(charm.machine, name)
-            if params.wipe:
+            if wipe:
                 check_unused(charm.ceph, name, path)
                 disk.erase(charm.machine, path)
             sizes[name] = parts.share(charm.machine, path, chosen.count(name), wanted)
-        except disk.DiskError as error:
-            raise ActionError(str(error)) from error
     return [(name, sizes[name]) for name in chosen]
 
 
@@ -121,7 +113,7 @@ def _note_who_is_up(charm: CephCharm, report: list[dict[str, Any]]) -> None:
 
 
 def _check(
-    params: Params, names: tuple[str, ...], db_names: tuple[str, ...], wal_names: tuple[str, ...]
+    names: tuple[str, ...], db_names: tuple[str, ...], wal_names: tuple[str, ...], *, wipe: bool, confirm: str
 ) -> None:
     if not names:
         raise ActionError("osd-devices is empty: name devices (/dev/sdb) or file:SIZE")
@@ -131,15 +123,17 @@ def _check(
     for option, given in (("db-devices", db_names), ("wal-devices", wal_names)):
         if len(given) > len(names):
             raise ActionError(f"{option} names {len(given)} devices for {len(names)} osd-devices")
-    if params.wipe and set(split(params.confirm)) != set(devices):
+    if wipe and set(split(confirm)) != set(devices):
         raise ActionError(
             f"wipe erases all that is on {', '.join(devices)}: say so with confirm={','.join(devices)}"
         )
-    if params.confirm and not params.wipe:
+    if confirm and not wipe:
         raise ActionError("confirm is only for wipe=true")
 
 
-def _add(charm: CephCharm, params: Params, name: str, faster: dict[str, tuple[str, int]]) -> dict[str, Any]:
+def _add(
+    charm: CephCharm, name: str, faster: dict[str, tuple[str, int]], device_class: str, *, wipe: bool
+) -> dict[str, Any]:
     """Make an OSD of one device and report how it went."""
     osds = charm.ceph.osds
     try:
@@ -154,7 +148,7 @@ def _add(charm: CephCharm, params: Params, name: str, faster: dict[str, tuple[st
                 "osd-id": there.number,
                 "message": f"{name}: is osd.{there.number} already",
             }
-        if params.wipe:
+        if wipe:
             whole = [path, *(paths[link] for link in paths if link not in sizes)]
             for device in filter(charm.machine.is_block_device, whole):
                 check_unused(charm.ceph, name, device)
@@ -164,7 +158,7 @@ def _add(charm: CephCharm, params: Params, name: str, faster: dict[str, tuple[st
             db_device=paths.get("block.db", ""),
             wal_device=paths.get("block.wal", ""),
             parts_of=sizes,
-            device_class=params.device_class,
+            device_class=device_class,
         )
     except (disk.DiskError, UnreachableError, ActionError) as error:
         message = str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}"

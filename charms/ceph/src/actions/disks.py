@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import disk
 import drain
 from actions import check_groups, check_unused, cluster_errors, local, osd_numbers, plan_drain
-from openinfra_charm.model.actions import ActionError, Outcome, size
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, size
 from openinfra_charm.values import split
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def zap_disk(charm: CephCharm, *, devices: str, confirm: str) -> Outcome:
     names = split(devices)
     if not names or names != split(confirm):
         raise ActionError(f"all data on {devices} would be lost: say so with confirm={devices}")
-    try:
+    with failing_on(disk.DiskError):
         paths = [disk.find(charm.machine, name) for name in names]
         for name, path in zip(names, paths, strict=True):
             check_unused(charm.ceph, name, path)
@@ -83,8 +83,6 @@ def zap_disk(charm: CephCharm, *, devices: str, confirm: str) -> Outcome:
                 raise ActionError(f"{name} is in use; stop what holds it first")
         for path in paths:
             disk.erase(charm.machine, path)
-    except disk.DiskError as error:
-        raise ActionError(str(error)) from error
     return Outcome(summary=f"erased and verified: {', '.join(names)}")
 
 
@@ -172,9 +170,7 @@ def _replacement(machine: Machine, name: str) -> tuple[str, int]:
     """Return the lasting name of a device that could become an OSD, and its size in bytes."""
     if name.startswith("file:"):
         return name, size("device", name.removeprefix("file:"))
-    try:
+    with failing_on(disk.DiskError, words="{}; see list-disks, zap-disk"):
         path = disk.find(machine, name)
         disk.check_empty(machine, path)
-    except disk.DiskError as error:
-        raise ActionError(f"{error}; see list-disks, zap-disk") from error
     return disk.lasting_name(machine, path), machine.size(path)

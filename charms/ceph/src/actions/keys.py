@@ -37,7 +37,7 @@ def rotate_key(charm: CephCharm, *, entity: str, key_type: str = "") -> Outcome:
             charm.related_daemons.rotate(entity, key_type)
         else:
             known = ("client.admin", *sorted(related), *charm.related_daemons.users())
-            raise ActionError(str(granted.unknown(f"entity={entity}", known)))
+            raise granted.unknown(f"entity={entity}", known)
     return Outcome(summary=f"{entity} has a new key")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import crush
 import pools
 from actions import cluster_errors
-from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 
 if TYPE_CHECKING:
     from charm import CephCharm
@@ -80,11 +80,8 @@ def set_failure_domain(charm: CephCharm, *, domain: str, dry_run: bool = True) -
     Raises:
         ActionError: There are fewer such domains than a pool has copies.
     """
-    with cluster_errors():
-        try:
-            move = crush.plan_failure_domain(charm.machine, charm.ceph.admin, domain)
-        except crush.CrushError as error:
-            raise ActionError(f"domain={domain}: {error}") from error
+    with cluster_errors(), failing_on(crush.CrushError, words=f"domain={domain}: {{}}"):
+        move = crush.plan_failure_domain(charm.machine, charm.ceph.admin, domain)
         if dry_run:
             text = f"{move} would move; set dry-run=false to do it"
             return Outcome(summary=text, result={"bytes-to-move": move.moved})

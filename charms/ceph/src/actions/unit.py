@@ -1,4 +1,4 @@
-"""This unit: its daemons stopped and started, and its removal prepared."""
+"""This unit: its daemons stopped and started, its removal prepared, and its jobs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import maintenance
 from actions import cluster_errors, plan_drain
+from openinfra_charm.daemon.show_job import show
 from openinfra_charm.model.actions import ActionError, Outcome
 
 if TYPE_CHECKING:
@@ -45,3 +46,8 @@ def prepare_removal(charm: CephCharm, *, dry_run: bool = False, force: str = "")
     job = charm.jobs.start("jobs.prepare_removal")
     text = f"{job.id} started; {move} to move; see show-job, then: juju remove-unit {charm.unit.name}"
     return Outcome(summary=text, result={"job-id": job.id})
+
+
+def show_job(charm: CephCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)

@@ -18,7 +18,7 @@ from monitor import endpoint
 from openinfra_charm.machine import CommandError
 from releases import RELEASES, major
 from source import Source
-from state import Config, Settings, State
+from state import Settings, State
 
 MEMBER = Member(unit="ceph/0", hostname="machine-0", public_address="10.0.0.10", cluster_address="10.0.0.10")
 IDENTITY = Identity(
@@ -30,9 +30,8 @@ IDENTITY = Identity(
 
 @pytest.fixture
 def state(defaults):
-    config = Config(**{name.replace("-", "_"): value for name, value in defaults.items()})
     return State(
-        settings=Settings.parse(config), identity=IDENTITY, member=MEMBER, monitors=(MEMBER,),
+        settings=Settings.parse(defaults), identity=IDENTITY, member=MEMBER, monitors=(MEMBER,),
         runs_monitor=True, founds_cluster=True,
     )  # fmt: skip
 

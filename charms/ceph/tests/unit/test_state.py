@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 from members import Member
 from monitor_choice import next_monitors, runs_monitor
 from openinfra_charm.model.status import ConfigError
-from state import Config, Settings
+from state import Settings
 
 
 @pytest.fixture
 def parse(defaults):
     """Parse the default options with some changed."""
-    known = {name.replace("-", "_"): value for name, value in defaults.items()}
-    return lambda **options: Settings.parse(Config(**known | options))
+
+    def parse(**options):
+        return Settings.parse(defaults | {name.replace("_", "-"): value for name, value in options.items()})
+
+    return parse
 
 
 def test_the_defaults_are_for_production(parse):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keys import NoKeyError
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, require_leader
 from openinfra_charm.model.status import ConfigError
 
 if TYPE_CHECKING:
@@ -112,12 +112,9 @@ def _settings(charm: CertificatesCharm, current: Succession) -> Settings:
     Raises:
         ActionError: They are not.
     """
-    try:
-        settings = charm.settings
+    with failing_on(ConfigError, NoKeyError, words="nothing can be signed now: {}"):
         charm.keys.read(current.signing)
-    except (ConfigError, NoKeyError) as error:
-        raise ActionError(f"nothing can be signed now: {error}") from error
-    return settings
+        return charm.settings
 
 
 def _is_meant(name: str, requirer: str) -> bool:

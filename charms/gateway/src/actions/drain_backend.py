@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import routes
 import state as states
 from haproxy import InvalidConfigError, NoAnswerError
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, require_leader
 from openinfra_charm.model.status import NeedsOperatorError
 from state import Drain
 
@@ -16,16 +15,7 @@ if TYPE_CHECKING:
     from charm import GatewayCharm
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Params:
-    """The action's parameters."""
-
-    backend: str
-    route: str = ""
-    undo: bool = False
-
-
-def run(charm: GatewayCharm, params: Params) -> Outcome:
+def drain_backend(charm: GatewayCharm, *, backend: str, route: str = "", undo: bool = False) -> Outcome:
     """Have all gateways send a backend no new connections, or send it some again.
 
     Raises:
@@ -34,14 +24,14 @@ def run(charm: GatewayCharm, params: Params) -> Outcome:
     """
     require_leader(charm, "drain-backend")
     known = {drain for drain in charm.drains if _exists(charm, drain)}
-    drain = Drain(backend=params.backend, route=params.route)
-    if params.undo:
+    drain = Drain(backend=backend, route=route)
+    if undo:
         ended = {one for one in known if one.backend == drain.backend and drain.route in {"", one.route}}
         if not ended:
             raise ActionError(f"{_words(drain)} is not drained; list-routes shows what is")
         return _apply(charm, known - ended, f"{_words(drain)} takes connections again")
     if not _exists(charm, drain):
-        backends = sorted({backend.name for asked in charm.routes[0] for backend in asked.backends})
+        backends = sorted({one.name for asked in charm.routes[0] for one in asked.backends})
         raise ActionError(f"there is no {_words(drain)}; backends are {', '.join(backends) or 'none'}")
     _refuse_last(charm, drain, known)
     what = f"{_words(drain)} gets no new connections; show-backends counts those that it has"
@@ -54,14 +44,9 @@ def _exists(charm: GatewayCharm, drain: Drain) -> bool:
 
 def _refuse_last(charm: GatewayCharm, drain: Drain, known: set[Drain]) -> None:
     """Refuse to drain what nothing can take the place of."""
-    try:
-        up = {
-            (one.route, one.server)
-            for one in charm.gateway.servers()
-            if one.status.startswith(("UP", "no check"))
-        }
-    except NoAnswerError as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
+    with failing_on(NoAnswerError, words=f"{{}}; see the status of {charm.unit.name}"):
+        servers = charm.gateway.servers()
+    up = {(one.route, one.server) for one in servers if one.status.startswith(("UP", "no check"))}
     for asked in charm.routes[0]:
         route = states.name(asked)
         if not any(drain.covers(asked, backend.name) for backend in asked.backends):

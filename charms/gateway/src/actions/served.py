@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import state as states
 from haproxy import NoAnswerError
-from openinfra_charm.model.actions import ActionError, Outcome
-from openinfra_charm.model.status import ConfigError
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 from state import Config
 
 if TYPE_CHECKING:
@@ -19,12 +18,10 @@ def list_routes(charm: GatewayCharm) -> Outcome:
     """List which routes there are, and which are refused.
 
     Raises:
-        ActionError: An option cannot be used, or there is no address yet.
+        ActionError: There is no address yet.
+        ConfigError: An option cannot be used.
     """
-    try:
-        config = Config.parse(charm.config)
-    except ConfigError as error:
-        raise ActionError(str(error)) from error
+    config = Config.parse(charm.config)
     served, problems = charm.routes
     networks = charm.networks()
     if networks is None:
@@ -64,10 +61,8 @@ def show_backends(charm: GatewayCharm) -> Outcome:
         ActionError: HAProxy does not answer, or another unit owns this machine's.
     """
     charm.owned.require("show-backends")
-    try:
+    with failing_on(NoAnswerError, words=f"{{}}; see the status of {charm.unit.name}"):
         servers = charm.gateway.servers()
-    except NoAnswerError as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     healthy = sum(server.status.startswith("UP") or server.status == "no check" for server in servers)
     down = [f"{server.route}/{server.server}" for server in servers if server.status.startswith("DOWN")]
     summary = f"{healthy} of {len(servers)} backends are up" + (f"; down: {', '.join(down)}" if down else "")

@@ -1,4 +1,4 @@
-"""What this machine has: its baseline and its packages."""
+"""What this machine has: its baseline, its packages and its jobs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import updates
 from audit import findings
+from openinfra_charm.daemon.show_job import show
 from openinfra_charm.machine import CommandError
-from openinfra_charm.model.actions import ActionError, Outcome
-from openinfra_charm.model.status import ConfigError
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 from state import Config
 
 if TYPE_CHECKING:
@@ -22,14 +22,11 @@ def audit(charm: HostCharm) -> Outcome:
     """Compare the machine with its baseline, and report each finding.
 
     Raises:
-        ActionError: An option cannot be used, or the machine cannot be looked at.
+        ActionError: The machine cannot be looked at.
+        ConfigError: An option cannot be used.
     """
-    try:
+    with failing_on(CommandError, TimeoutError, words="the machine could not be looked at: {}"):
         found = findings(charm.host, Config.parse(charm.config))
-    except ConfigError as error:
-        raise ActionError(str(error)) from error
-    except (CommandError, TimeoutError) as error:
-        raise ActionError(f"the machine could not be looked at: {error}") from error
     failed = [finding.id for finding in found if finding.state == "fail"]
     summary = (
         f"{len(failed)} of {len(found)} failed: {', '.join(failed)}"
@@ -57,3 +54,8 @@ def list_updates(charm: HostCharm, *, refresh: bool) -> Outcome:
         summary=f"{len(found)} packages have a newer version, {security} of them for security",
         result=[dataclasses.asdict(update) for update in found],
     )
+
+
+def show_job(charm: HostCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import checks
@@ -13,16 +12,9 @@ if TYPE_CHECKING:
     from charm import HostCharm
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Params:
-    """What to do."""
-
-    mode: Literal["enter", "leave", "dry-run"]
-
-
-def run(charm: HostCharm, params: Params) -> Outcome:
+def maintenance(charm: HostCharm, *, mode: Literal["enter", "leave", "dry-run"]) -> Outcome:
     """Enter or leave maintenance, or only ask whether the machine may stop."""
-    match params.mode:
+    match mode:
         case "enter":
             return _enter(charm)
         case "leave":

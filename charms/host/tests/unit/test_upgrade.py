@@ -24,11 +24,11 @@ def commands(machine):
 @pytest.fixture
 def job(machine, commands):
     jobs = Jobs(machine, "host")
-    return Job(jobs, jobs.start("upgrade"), machine, "host")
+    return Job(jobs, jobs.start("upgrade.upgrade"), machine, "host")
 
 
 def test_all_packages_are_upgraded_then_outdated_services_restart(job, commands):
-    assert upgrade.run(job) == "1 packages upgraded"
+    assert upgrade.upgrade(job) == "1 packages upgraded"
     steps = [" ".join(argv) for argv in commands if argv[0] in {"apt-get", "needrestart"}]
     assert steps[0].endswith(" update")
     assert steps[2].endswith(" --with-new-pkgs upgrade")
@@ -39,7 +39,7 @@ def test_all_packages_are_upgraded_then_outdated_services_restart(job, commands)
 def test_what_a_power_loss_interrupted_is_finished_first(machine, job, commands):
     answer = machine.handlers["dpkg"]
     machine.handlers["dpkg"] = lambda argv, stdin: answer(argv, stdin) or "half configured: libc6"
-    upgrade.run(job)
+    upgrade.upgrade(job)
     programs = [argv for argv in commands if argv[0] != "systemd-run"]
     assert "--configure" in programs[1]
     assert programs[2][0] == "apt-get"
@@ -48,4 +48,4 @@ def test_what_a_power_loss_interrupted_is_finished_first(machine, job, commands)
 def test_a_failure_says_what_to_do(machine, job):
     machine.handlers["apt-get"] = lambda *_: Result(code=100, stdout="", stderr="E: broken")
     with pytest.raises(JobError, match=r"apt-get ended with exit code 100: E: broken \(on the machine"):
-        upgrade.run(job)
+        upgrade.upgrade(job)

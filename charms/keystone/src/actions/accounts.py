@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import Outcome, failing_on, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
@@ -50,10 +50,8 @@ def rotate_admin_password(charm: KeystoneCharm) -> Outcome:
     """
     require_leader(charm, "rotate-admin-password")
     charm.accounts.administrator()
-    try:
+    with failing_on(UnreachableError, RefusedError, words=f"{{}}; see the status of {charm.unit.name}"):
         charm.accounts.rotate_administrator()
-    except (UnreachableError, RefusedError) as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     return Outcome(summary="admin has a new password: get-admin-password, openrc")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keys import TooEarlyError
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
+from openinfra_charm.model.actions import Outcome, failing_on, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
@@ -18,10 +18,8 @@ def rotate_keys(charm: KeystoneCharm) -> Outcome:
         ActionError: This is not the leader, or a unit does not have the staged keys yet; nothing was changed.
     """
     require_leader(charm, "rotate-keys")
-    try:
+    with failing_on(TooEarlyError):
         following = charm.keys.rotate()
-    except TooEarlyError as error:
-        raise ActionError(str(error)) from error
     charm.keys.advance()
     return Outcome(
         summary=f"tokens are encrypted with key {following.primary} now; {len(following.fernet)} keys decrypt them",

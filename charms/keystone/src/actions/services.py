@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
-from openinfra_charm.model.granted import RotationError
+from openinfra_charm.model.actions import Outcome, failing_on, require_leader
 
 if TYPE_CHECKING:
     from charm import KeystoneCharm
@@ -37,9 +36,5 @@ def rotate_service_password(charm: KeystoneCharm, *, relation_id: int) -> Outcom
         ActionError: This is not the leader, there is no such client, or its last rotation is not over.
     """
     require_leader(charm, f"rotate-service-password relation-id={relation_id}")
-    try:
+    with failing_on(UnreachableError, RefusedError, words=f"{{}}; see the status of {charm.unit.name}"):
         return Outcome(summary=charm.clients.rotate(relation_id))
-    except RotationError as error:
-        raise ActionError(str(error)) from error
-    except (UnreachableError, RefusedError) as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error

@@ -118,13 +118,16 @@ class Keystone(Software):
         return answer
 
     def _manage(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
-        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the programs that empty the caches and convert tables."""
+        """Play `runuser -u USER -- PROGRAM --config-file=... COMMAND ...`, and the programs that empty the caches, convert tables and
+        mark a new database."""
         assert self.config, "keystone-manage has no configuration"
         if argv[5].endswith("/forget_caches.py"):
             assert argv[6] == f"/etc/{self.application}/keystone.conf"
             self.emptied += 1
             return None
         database, command = self.api.database, argv[6]
+        if argv[5].endswith("/openinfra_first.py"):
+            return None
         if argv[5].endswith("/openinfra_tables.py"):
             assert database.synced, "there are no tables"
             database.characters = "utf8mb4"

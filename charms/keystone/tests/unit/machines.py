@@ -3,9 +3,8 @@
 import programs
 from model import PEERS
 from ops import testing
+from running import Jobs
 
-from openinfra_charm.daemon.job import Job, Jobs
-from openinfra_charm.openstack import build_release
 from openinfra_charm.testing import Cryptography, MemoryMachine
 from openinfra_charm.testing.packaging import Packaging
 
@@ -29,25 +28,6 @@ class KeystoneMachine(MemoryMachine):
     def __init__(self, number, database, issued, time):
         super().__init__(f"machine-{number}", time)
         self.address = f"10.0.0.{10 + number}"
-        self.packaging = Packaging(self)
         self.keystone = programs.Keystone(database, issued, self)
-        self.slow_jobs = False
-        for software in (self.packaging, Cryptography(), self.keystone):
+        for software in (Packaging(self), Cryptography(), self.keystone, Jobs(self)):
             self.bring(software)
-
-    def sleep(self, seconds):
-        if not self.slow_jobs:
-            self.run_jobs()
-        super().sleep(seconds)
-
-    def run_jobs(self):
-        for application, job_id in self.jobs():
-            jobs = Jobs(self, application)
-            record = jobs.find(job_id)
-            assert record is not None
-            job = Job(jobs, record, self, application)
-            try:
-                job.end("done", build_release.run(job, **record.arguments))
-            except Exception as error:  # noqa: BLE001  as the job's own program does
-                job.end("failed", str(error))
-            self.job_ended(application, job_id)

@@ -3,17 +3,13 @@
 import dataclasses
 import json
 
-import authority
 import ops
 import pytest
 import twin
-from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY
+from machines import DATABASE, GATEWAY
 
 import keyset
-from openinfra_charm.machine import use
-from openinfra_charm.openstack import check
 
-API, FRONT = "keystone-api.service", "keystone-front.service"
 CONFIG = "/etc/keystone/keystone.conf"
 WANTED = json.dumps([
     {"service_name": "glance", "type": "image", "description": "Image"}
@@ -98,181 +94,17 @@ def test_no_password_is_in_a_command_line_or_in_relation_data(three):
     assert [value for value in hidden if value in str(words)] == []
 
 
-def test_the_packaged_haproxy_does_not_start_with_the_machine(deploy):
-    model = deploy(0)
-    machine = model.machines[0] = model.make_machine(0)
-    machine.enabled.add("haproxy.service")
-    model.unit_data[0] = {}
-    model.run(0, model.on.install(), formed=False)
-    assert "haproxy.service" not in machine.enabled
-
-
-# What is missing
+# Options, and power
 
 
 @pytest.mark.parametrize(
-    ("relation", "words"), [(DATABASE, "juju integrate keystone mysql"), (CERTIFICATES, "juju integrate keystone certificates")]
-)  # fmt: skip
-def test_what_is_not_related_is_named(deploy, relation, words):
-    model = deploy(0)
-    del model.relations[relation]
-    model.add_unit()
-    assert model.statuses[0].name == "blocked"
-    assert words in model.statuses[0].message
-    assert API not in model.machines[0].services
-
-
-def test_a_database_that_is_away_is_told(one):
-    one.machines[0].keystone.broken = "database: OperationalError"
-    one.update_status()
-    assert one.statuses[0] == ops.WaitingStatus("for Keystone: database: OperationalError")
-
-
-def test_a_unit_leaves_nothing_though_its_relations_went_before_it(one):
-    machine = one.machines[0]
-    for relation in list(one.relations):
-        one.run(0, one.on.relation_broken, relation=relation)
-    one.remove_unit(0)
-    assert {unit: state for unit, state in machine.services.items() if state != "inactive"} == {}
-    assert machine.enabled == set()
-    assert [path for path in machine.nodes if "keystone" in path] == []
-
-
-def test_what_a_unit_left_that_went_without_a_word_is_replaced(one):
-    machine = one.machines[0]
-    agents = "/var/lib/juju/agents/unit-keystone-0"
-    machine.have(f"{agents}/charm/dispatch", "program")
-    one.update_status()
-    machine.write("/etc/keystone/own.conf", "of the first unit")
-    machine.lose(agents)
-    machine.have(f"{agents}/charm/dispatch", "program")
-    starts = machine.starts[API]
-    one.update_status()
-    assert machine.read("/etc/keystone/own.conf") is None
-    one.update_status()
-    assert machine.starts[API] == starts + 1
-    assert one.statuses[0].name == "active"
-
-
-def test_without_a_cache_it_serves_and_says_so(one):
-    one.unrelate(CACHE)
-    assert "enabled = false" in one.machines[0].read(CONFIG)
-    assert one.statuses[0].name == "active"
-    assert "juju integrate keystone memcached" in one.statuses[0].message
-
-
-@pytest.mark.parametrize(
-    "option", [{"region": "a b"}, {"token_lifetime": "soon"}, {"token_lifetime": "8d"}, {"key_rotation": "often"}, {"workers": 0}]
+    "option", [{"token_lifetime": "soon"}, {"token_lifetime": "8d"}, {"key_rotation": "often"}]
 )  # fmt: skip
 def test_an_option_that_cannot_be_used_blocks_and_stops_nothing(one, option):
     one.configure(**option)
     name = next(iter(option)).replace("_", "-")
     assert one.statuses[0].message.startswith(f"config {name}=")
     assert one.machines[0].keystone.serves
-
-
-def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
-    model = deploy(0)
-    machine = model.make_machine(0)
-    machine.slow_jobs = True
-    model.machines[0], model.unit_data[0] = machine, {}
-    model.run(0, model.on.config_changed())
-    assert model.statuses[0] == ops.MaintenanceStatus("build-release-1: has begun")
-    machine.run_jobs()
-    machine.slow_jobs = False
-    model.update_status()
-    model.update_status()
-    assert model.statuses[0].name == "active"
-
-
-def test_a_tree_that_cannot_be_built_blocks_and_is_tried_again(deploy):
-    model = deploy(0)
-    machine = model.make_machine(0)
-    machine.packaging.offline = True
-    model.machines[0], model.unit_data[0] = machine, {}
-    model.run(0, model.on.config_changed())
-    assert model.statuses[0].name == "blocked"
-    assert "is the package index reachable" in model.statuses[0].message
-    machine.packaging.offline = False
-    model.update_status()
-    model.update_status()
-    assert model.statuses[0].name == "active"
-
-
-def test_an_operators_lines_follow_the_charms(one):
-    one.configure(
-        extra_config="[cors]\nallowed_origin = https://dashboard\n[DEFAULT]\nlog_config_append = /x\n"
-    )
-    config = one.machines[0].read(CONFIG)
-    assert config.index("[cors]\nallowed_origin = https://dashboard\n") > config.index(
-        "[security_compliance]"
-    )
-    assert one.statuses[0] == ops.ActiveStatus()
-
-
-@pytest.mark.parametrize(
-    ("lines", "why"),
-    [
-        ("[token]\nexpiration = 1", "[token] expiration"),
-        ("[DEFAULT]\nDebug = true", "[DEFAULT] debug"),
-        ("x = 1", "sections and options"),
-        ("[a]\nno option", "sections and options"),
-    ],
-)
-def test_lines_that_cannot_be_used_are_refused(one, lines, why):
-    before = one.machines[0].read(CONFIG)
-    one.configure(extra_config=lines)
-    assert one.statuses[0].name == "blocked"
-    assert one.statuses[0].message.startswith("config extra-config=")
-    assert why in one.statuses[0].message
-    assert one.machines[0].read(CONFIG) == before
-    assert one.machines[0].keystone.serves
-
-
-# Restarts
-
-
-def test_an_option_restarts_one_unit_at_a_time(three):
-    before = [machine.starts[API] for machine in three.machines.values()]
-    three.configure(workers=3)
-    three.update_status()
-    counts = [machine.starts[API] - n for machine, n in zip(three.machines.values(), before, strict=True)]
-    assert counts == [1, 1, 1]
-    assert [machine.starts[FRONT] for machine in three.machines.values()] == [1, 1, 1]
-
-
-def test_the_next_unit_restarts_when_the_last_is_healthy(three):
-    three.machines[0].keystone.broken = "database: OperationalError"
-    three.configure(workers=3)
-    assert [machine.starts[API] for machine in three.machines.values()] == [2, 1, 1]
-    three.machines[0].keystone.broken = ""
-    three.update_status()
-    three.update_status()
-    assert [machine.starts[API] for machine in three.machines.values()] == [2, 2, 2]
-
-
-def test_a_new_password_of_the_database_is_taken_up(three):
-    kept = {secret for secret in three.secrets if secret.id != DATABASE_SECRET.id}
-    new = {"username": "relation-1-2", "password": "another-password"}
-    changed = type(DATABASE_SECRET)(
-        DATABASE_SECRET.tracked_content, latest_content=new, id=DATABASE_SECRET.id
-    )
-    three.secrets = frozenset({*kept, changed})
-    three.update_status()
-    three.update_status()
-    assert all("relation-1-2:another-password@" in m.read(CONFIG) for m in three.machines.values())
-    assert [machine.starts[API] for machine in three.machines.values()] == [2, 2, 2]
-
-
-def test_a_new_certificate_is_taken_by_a_reload(one):
-    one.log()
-    one.relate_gateway("10.0.0.100:5000", "cloud.example:5000")
-    assert authority.names(one.machines[0].read("/etc/keystone/tls/certificate.pem")) == {
-        "machine-0", "10.0.0.10", "10.0.0.100", "cloud.example",
-    }  # fmt: skip
-    changes = one.log()
-    assert f"machine-0: reload {FRONT}" in changes
-    assert not [line for line in changes if "restart" in line]
 
 
 def test_power_loss_needs_no_hook(three):
@@ -323,10 +155,6 @@ def test_the_gateways_place_goes_to_the_catalogue_and_to_clients(three):
     urls = {one["url"] for one in three.database.find("endpoints", service_id=service["id"])}
     assert urls == {"https://10.0.0.100:5000/v3"}
     assert three.answer(relation)["public-auth-url"] == "https://10.0.0.100:5000/v3"
-    asked = three.local[GATEWAY, "app"]
-    assert (asked["port"], asked["backend_port"]) == ("5000", "15000")
-    assert json.loads(asked["openinfra"])["health"]["path"] == "/openinfra/health"
-    assert json.loads(three.local[GATEWAY, 1]["address"]) == "10.0.0.11"
 
 
 def test_services_go_where_the_gateway_is_in_their_network(three):
@@ -342,17 +170,6 @@ def test_services_go_where_the_gateway_is_in_their_network(three):
     assert urls == {"public": "https://cloud.example:5000/v3", "internal": inner, "admin": inner}
     told = three.answer(relation)
     assert (told["public-auth-url"], told["internal-auth-url"]) == ("https://cloud.example:5000/v3", inner)
-
-
-def test_the_gateway_begins_connections_with_the_clients_address(three):
-    three.relate_gateway("10.0.0.100:5000")
-    three.tell(GATEWAY, unit={"sources": '["10.0.0.7"]', "egress-subnets": "10.0.0.7/32"})
-    three.update_status()
-    front = three.machines[2].read("/etc/keystone/front.cfg")
-    assert "tcp-request connection reject if { dst_port 25000 } !{ src 10.0.0.7 }" in front
-    three.update_status()
-    asked = three.local[GATEWAY, "app"]
-    assert (asked["port"], asked["backend_port"], asked["proxy_protocol"]) == ("5000", "25000", "true")
 
 
 # Clients
@@ -471,39 +288,8 @@ def test_security_events_are_in_the_journal(one):
     assert "[oslo_messaging_notifications]\ndriver = log\n" in config
 
 
-def test_the_database_is_named_after_the_application(deploy):
-    model = deploy(1)
-    assert model.local[DATABASE, "app"]["database"] == "keystone"
-
-
-def test_a_schema_that_cannot_be_made_is_told_and_tried_again(deploy, monkeypatch):
-    model = deploy(0)
-    machine = model.make_machine(0)
-    model.machines[0], model.unit_data[0] = machine, {}
-    monkeypatch.setitem(
-        machine.broken, "runuser", "Traceback (most recent call last):\n  File\nLost connection"
-    )
-    model.run(0, model.on.config_changed())
-    model.update_status()
-    assert model.statuses[0] == ops.WaitingStatus(
-        "the database cannot be brought to this release: Lost connection"
-    )
-    del machine.broken["runuser"]
-    model.update_status()
-    assert model.statuses[0] == ops.ActiveStatus()
-
-
 def test_names_may_have_any_characters(one):
     assert one.database.characters == "utf8mb4"
-
-
-def test_tables_of_before_are_converted(one):
-    """What an earlier revision of the charm has left."""
-    one.database.characters = "utf8mb3"
-    one.app_data["bootstrapped"] = "true"
-    one.update_status()
-    assert one.database.characters == "utf8mb4"
-    assert one.statuses[0] == ops.ActiveStatus()
 
 
 def test_another_database_is_filled_too(three):
@@ -736,71 +522,6 @@ def test_actions_before_the_first_setup_say_so(deploy):
         assert "not set up yet" in model.refuse(0, name)
 
 
-def test_a_paused_unit_stays_stopped_until_it_is_resumed(three):
-    assert "not paused" in three.refuse(1, "resume")
-    three.action(1, "pause")
-    machine = three.machines[1]
-    three.configure(workers=4)
-    three.update_status()
-    machine.power_off()
-    machine.power_on()
-    three.update_status()
-    assert machine.services.get(API, "inactive") == "inactive"
-    assert three.statuses[1] == ops.MaintenanceStatus("paused; start it again: juju run keystone/1 resume")
-    assert [three.machines[n].starts[API] for n in (0, 2)] == [2, 2]
-    three.action(1, "resume")
-    three.update_status()
-    assert machine.keystone.serves
-    assert three.statuses[1].name == "active"
-
-
-# The checks for the host charm
-
-
-@pytest.fixture
-def ask(capsys):
-    """Return a function that runs a check of a machine as `host` does, and returns why it fails."""
-
-    def ask(machine, kind):
-        with use(machine):
-            command = machine.read(f"/usr/lib/openinfra/{kind}.d/keystone").split("check.py ")[1]
-            code = check.main(*command.split())
-        why = capsys.readouterr().out.strip()
-        assert code == bool(why)
-        return why
-
-    return ask
-
-
-def test_the_last_unit_that_serves_is_not_safe_to_stop(three, ask):
-    assert [ask(machine, "safe-to-stop") for machine in three.machines.values()] == [""] * 3
-    three.machines[0].power_off()
-    assert ask(three.machines[1], "safe-to-stop") == ""
-    three.action(2, "pause")
-    assert ask(three.machines[1], "safe-to-stop") == "no other unit of keystone serves: see its status"
-    assert ask(three.machines[2], "safe-to-stop") == ""
-    three.action(2, "resume")
-    assert ask(three.machines[1], "safe-to-stop") == ""
-
-
-def test_a_unit_that_others_do_not_reach_is_none_that_serves(three, ask):
-    three.machines[0].power_off()
-    three.machines[2].services[FRONT] = "failed"
-    assert ask(three.machines[1], "safe-to-stop") == "no other unit of keystone serves: see its status"
-
-
-def test_what_does_not_serve_may_stop(three, ask):
-    for machine in three.machines.values():
-        machine.keystone.broken = "database: OperationalError"
-    assert ask(three.machines[0], "safe-to-stop") == ""
-    assert ask(three.machines[0], "after-start") == "database: OperationalError"
-
-
-def test_a_unit_alone_may_stop(one, ask):
-    assert ask(one.machines[0], "safe-to-stop") == ""
-    assert ask(one.machines[0], "after-start") == ""
-
-
 # The end
 
 
@@ -885,29 +606,6 @@ def test_a_backup_of_a_time_without_keystone_is_taken_up(one):
     assert one.statuses[0] == ops.ActiveStatus()
     assert one.database.find("users", name="admin")
     assert one.database.characters == "utf8mb4"
-
-
-def test_a_schema_that_this_release_cannot_use_is_told_and_tried_again(one, monkeypatch):
-    machine = one.machines[0]
-    one.tell(DATABASE, {"restored": "1"})
-    monkeypatch.setitem(machine.broken, "runuser", "Can't locate revision")
-    one.every()
-    assert one.statuses[0].name == "waiting"
-    assert "Can't locate revision" in one.statuses[0].message
-    del machine.broken["runuser"]
-    one.every()
-    assert one.statuses[0] == ops.ActiveStatus()
-    assert one.shared["restored"].endswith(":1")
-
-
-def test_a_restore_waits_for_the_end_of_an_upgrade(one):
-    shared = one.shared["release"]
-    one.app_data["release"] = json.dumps(shared | {"phase": "switched", "to": shared["release"], "number": 1})
-    one.tell(DATABASE, {"restored": "1"})
-    one.every()
-    assert one.shared["restored"].endswith(":")
-    assert nodes(one)[0].emptied == 0
-    assert "finish-upgrade or rollback-release" in one.statuses[0].message
 
 
 def test_an_application_that_comes_after_the_restore_leaves_no_earlier_services_users(deploy):

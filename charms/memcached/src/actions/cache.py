@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memcached import NoAnswerError
-from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 
 if TYPE_CHECKING:
     from charm import MemcachedCharm
@@ -17,10 +17,8 @@ def stats(charm: MemcachedCharm) -> Outcome:
     Raises:
         ActionError: The daemon does not answer.
     """
-    try:
+    with failing_on(NoAnswerError, words=f"{{}}; see the status of {charm.unit.name}"):
         found = charm.memcached.stats()
-    except NoAnswerError as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     hits, misses = int(found["get_hits"]), int(found["get_misses"])
     rate = (
         f", {100 * hits // (hits + misses)} % of {hits + misses} reads found theirs" if hits + misses else ""
@@ -42,8 +40,6 @@ def flush_all(charm: MemcachedCharm, *, confirm: bool = False) -> Outcome:
     charm.owned.require("flush-all")
     if not confirm:
         raise ActionError(f"all items of {charm.unit.name} would be lost; confirm with confirm=true")
-    try:
+    with failing_on(NoAnswerError, words=f"{{}}; see the status of {charm.unit.name}"):
         charm.memcached.flush()
-    except NoAnswerError as error:
-        raise ActionError(f"{error}; see the status of {charm.unit.name}") from error
     return Outcome(summary=f"all items of {charm.unit.name} are deleted")

@@ -115,7 +115,7 @@ def test_what_a_provider_of_buckets_says_wrong_changes_nothing(deploy, schedule)
     after = {path: node.content for path, node in model.machines[0].nodes.items() if path.startswith("/etc")}
     assert after == before
     assert model.statuses[0].name == "blocked"
-    assert "s3, for s3-parameters: path='x" in model.statuses[0].message
+    assert model.statuses[0].message.startswith("s3 says path='x")
     assert "secret-user" in model.local[client.id, "app"]
     assert "path='x" in model.refuse(0, "create-backup")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.daemon.show_job import show
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 from openinfra_charm.model.status import NeedsOperatorError
 from raft import DatabaseError
 
@@ -19,10 +20,8 @@ def backup(charm: OvnCentralCharm) -> Outcome:
         ActionError: There is no database here, or an option cannot be used.
     """
     _require_member(charm, "backup")
-    try:
+    with failing_on(NeedsOperatorError):
         settings = charm.settings
-    except NeedsOperatorError as error:
-        raise ActionError(str(error)) from error
     record = charm.jobs.start(
         "jobs.create_backup", folder=settings.backup_directory, retention=str(settings.backup_retention)
     )
@@ -36,11 +35,9 @@ def compact(charm: OvnCentralCharm) -> Outcome:
         ActionError: There is no database here, or a server does not answer.
     """
     _require_member(charm, "compact")
-    try:
+    with failing_on(DatabaseError):
         for raft in charm.ovn.rafts:
             raft.compact()
-    except DatabaseError as error:
-        raise ActionError(str(error)) from error
     return Outcome(summary="both databases are compacted")
 
 
@@ -67,6 +64,11 @@ def resume(charm: OvnCentralCharm) -> Outcome:
         return charm.paused.end()
     charm.ovn.services.mark_paused(paused=False)
     return Outcome(summary="resumed; a spare has nothing to start")
+
+
+def show_job(charm: OvnCentralCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)
 
 
 def _require_member(charm: OvnCentralCharm, action: str) -> None:

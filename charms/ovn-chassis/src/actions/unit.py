@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.actions import ActionError, Outcome
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 from ovn_chassis import tenant_mtu
 from vswitch import VSwitchError
 
@@ -19,10 +19,8 @@ def show_chassis(charm: OvnChassisCharm) -> Outcome:
     Raises:
         ActionError: Open vSwitch does not answer.
     """
-    try:
+    with failing_on(VSwitchError):
         present = charm.chassis.vswitch.read()
-    except VSwitchError as error:
-        raise ActionError(str(error)) from error
     me = charm.all_chassis.get(charm.unit.name)
     result: dict[str, Any] = {
         "name": present.external_ids.get("system-id", ""),

@@ -474,11 +474,11 @@ def test_a_job_that_waits_goes_on_later(stage):
     charms = stage()
     world = play(charms).world
     machine, come = world.machines["0"], []
-    charms.codes["alpha"].module("word").run = lambda job: (
+    charms.codes["alpha"].module("word").word = lambda job: (
         machine.wait_until(lambda: bool(come), 10_000) and "it has come"
     )
     jobs = Jobs(machine, "alpha")
-    jobs.start("word")
+    jobs.start("word.word")
     (job,) = world.jobs()
     assert world.play_job(*job).error == "the job waits"
     assert world.jobs() == []
@@ -503,9 +503,9 @@ def test_a_job_whose_end_is_not_on_record_begins_anew_while_an_operator_goes_on(
             yield f"run {unit} show"
             yield f"run {unit} dance"  # which is refused
 
-    works = "from openinfra_charm.daemon import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word'); jobs.resume()"
+    works = "from openinfra_charm.daemon import job; jobs = job.Jobs(machine, self.app.name); jobs.once('word.word'); jobs.resume()"
     charms, runs = stage(works), []
-    charms.codes["alpha"].module("word").run = lambda job: runs.append(job.machine.name)
+    charms.codes["alpha"].module("word").word = lambda job: runs.append(job.machine.name)
     played = Play(charms, Plot(faults=("record",), most_faults=1), Storm())
     played.world.twins["alpha"] = Busy()
     played.run()

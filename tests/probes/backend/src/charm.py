@@ -67,8 +67,7 @@ class BackendCharm(ops.CharmBase):
             haproxy_route_tcp.publish_address(gateway, self.unit, address)
             if self.unit.is_leader():
                 haproxy_route_tcp.request(gateway, self.app, self._route)
-        endpoints = haproxy_route_tcp.read_endpoints(gateway) if gateway else ()
-        hosts = haproxy_route_tcp.hosts(endpoints)
+        hosts = haproxy_route_tcp.hosts(haproxy_route_tcp.read_endpoints(gateway))
         names = tuple(host for host in hosts if not host.replace(".", "").isdecimal())
         addresses = tuple(host for host in hosts if host not in names)
         subject = tls.Subject(common_name=self.app.name, dns=names, addresses=(address, *addresses))

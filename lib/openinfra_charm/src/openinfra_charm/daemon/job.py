@@ -5,9 +5,9 @@ a job and returns its id; `show-job` and the unit's status show how it stands; a
 a power loss interrupted. After an unexpected error (its traceback is in the journal) it does so only after a pause, which
 doubles with each error; after `MOST_ERRORS` of them the job has failed. A job that ends has its unit run a hook at once.
 
-A job is a function `run(job, **arguments)` in a module of the charm and must be able to begin again at any point, also long
-after it was started. So its arguments name things by what is never given to another one: the uuid of an OSD, not its number; a
-unit, not its host.
+A job is a function of the charm, `create_backup(job, **arguments)` in `jobs.py`, and is named so: `jobs.create_backup`. It must
+be able to begin again at any point, also long after it was started. So its arguments name things by what is never given to another
+one: the uuid of an OSD, not its number; a unit, not its host.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm import machine as machines
+from openinfra_charm.daemon import next_hook
 from openinfra_charm.machine import program
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ KEPT = 20
 """How many records of jobs that have ended are kept."""
 _LONGEST_ERROR = 300
 """How much of an error's text is kept; all of it is in the journal."""
-JUJU_EXEC = "/usr/bin/juju-exec"
 
 
 class JobError(Exception):
@@ -49,9 +49,9 @@ class NotNowError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """A job as it stands. `state` is `running`, `interrupted`, `done` or `failed`; times are epoch seconds.
+    """A job as it stands. `module` names its function; `state` is `running`, `interrupted`, `done` or `failed`.
 
-    `errors` counts the unexpected errors that have ended it, `again` is when it may be started again after the last one.
+    Times are epoch seconds. `errors` counts the unexpected errors that have ended it, `again` is when it may be started again after the last one.
     """
 
     id: str
@@ -72,37 +72,36 @@ class Jobs:
     def __init__(self, machine: Machine, application: str, unit: str = "") -> None:
         self._machine = machine
         self._application = application
-        self._unit_name = unit
+        self.unit = unit
         self._folder = f"/var/lib/openinfra/{application}/jobs"
 
-    def start(self, module: str, **arguments: str) -> Record:
-        """Start `module`'s job, or return the one that already does the same."""
+    def start(self, function: str, **arguments: str) -> Record:
+        """Start the job of a function, or return the one that already does the same."""
         known = self.all()
         for record in known:
-            if (record.module, record.arguments, record.ended) == (module, arguments, None):
+            if (record.module, record.arguments, record.ended) == (function, arguments, None):
                 return record
         for record in [record for record in known if record.ended is not None][:-KEPT]:
             self._machine.remove(f"{self._folder}/{record.id}.json")
         number = 1 + max((_number(record) for record in known), default=0)
-        name = module.rpartition(".")[2].replace("_", "-")
+        name = function.rpartition(".")[2].replace("_", "-")
         record = Record(
             id=f"{name}-{number}",
-            module=module,
+            module=function,
             arguments=arguments,
             started=self._machine.now(),
-            unit=self._unit_name,
+            unit=self.unit,
         )
         self.save(record)
         self._launch(record)
         return record
 
-    def once(self, module: str, **arguments: str) -> Record:
-        """Start `module`'s job unless it runs or has been done; return how it stands.
+    def once(self, function: str, **arguments: str) -> Record:
+        """Start the job of a function unless it runs or has been done; return how it stands.
 
-        One that has failed is started again after a pause only, a longer one where nobody expected why. The arguments name things by what is never given to
-        another one: for what has a new name once more the job has been done already.
+        One that has failed is started again after a pause only, a longer one where nobody expected why.
         """
-        same = [record for record in self.all() if (record.module, record.arguments) == (module, arguments)]
+        same = [record for record in self.all() if (record.module, record.arguments) == (function, arguments)]
         for record in same:
             if record.state == "done":
                 return record
@@ -111,7 +110,7 @@ class Jobs:
             pause = LONGEST_PAUSE if failed.errors else FIRST_PAUSE
             if self._machine.now() < failed.ended + pause:
                 return failed
-        return self.start(module, **arguments)
+        return self.start(function, **arguments)
 
     def all(self) -> list[Record]:
         """Return all jobs that are on record, the oldest first."""
@@ -125,7 +124,7 @@ class Jobs:
         if text is None:
             return None
         record = Record(**json.loads(text))
-        unit = self._unit(record)
+        unit = self._service(record)
         if record.ended is None and self._machine.service_states(unit)[unit] not in {"active", "activating"}:
             return dataclasses.replace(record, state="interrupted")
         return record
@@ -163,32 +162,26 @@ class Jobs:
     def stop(self) -> None:
         """Stop all jobs and forget them, as on removal."""
         for record in self.unfinished():
-            self._machine.run("systemctl", "stop", self._unit(record), check=False)
+            self._machine.run("systemctl", "stop", self._service(record), check=False)
         self._machine.remove(self._folder)
 
     def cancel(self, record: Record, why: str) -> None:
         """Stop a job for good, wherever it is; `why` is what `show-job` says of it."""
-        self._machine.run("systemctl", "stop", self._unit(record), check=False)
+        self._machine.run("systemctl", "stop", self._service(record), check=False)
         self.save(dataclasses.replace(record, state="failed", progress=why, ended=self._machine.now()))
 
-    def wake(self, record: Record) -> None:
-        """Have Juju run a hook of the job's unit, which goes on from where the job has ended.
+    def ask_for_hook(self, record: Record, *, after: float = 0) -> None:
+        """Have Juju run a hook of the job's unit, which goes on from where the job has ended, or starts it again."""
+        if record.unit:
+            name = f"{self._application}-hook-of-{record.id}-{record.errors}-{record.again:.0f}"
+            next_hook.ask(self._machine, record.unit, name, after=after)
 
-        Where the machine cannot ask for one, update-status comes by.
-        """
-        if record.unit and self._machine.exists(JUJU_EXEC):
-            self._machine.run(
-                "systemd-run", "--quiet", "--collect", f"--unit={self._application}-end-of-{record.id}", JUJU_EXEC,
-                "-u", record.unit, "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch",
-                check=False,  # the job has ended, whatever comes of this
-            )  # fmt: skip
-
-    def _unit(self, record: Record) -> str:
+    def _service(self, record: Record) -> str:
         return f"{self._application}-job-{record.id}.service"
 
     def _launch(self, record: Record) -> None:
         self._machine.run(
-            "systemd-run", "--quiet", "--collect", f"--unit={self._unit(record)}",
+            "systemd-run", "--quiet", "--collect", f"--unit={self._service(record)}",
             f"--setenv=PYTHONPATH={program.search_path()}", "--setenv=PYTHONDONTWRITEBYTECODE=1",
             "python3", "-m", "openinfra_charm.daemon.job", self._application, record.id,
         )  # fmt: skip
@@ -215,11 +208,11 @@ class Job:
     def end(self, state: str, progress: str) -> None:
         """Record how the job ended, and let its unit know."""
         self._keep(state=state, progress=progress, ended=self.machine.now())
-        self._jobs.wake(self._record)
+        self._jobs.ask_for_hook(self._record)
 
     def put_off(self, why: str) -> None:
         """Record why the job cannot go on now; it is started again after a pause."""
-        self._keep(progress=why, again=self.machine.now() + FIRST_PAUSE)
+        self._pause(FIRST_PAUSE, progress=why)
 
     def break_off(self, error: Exception) -> None:
         """Record an error that nobody expected: the job has failed if there were too many, else it is tried again."""
@@ -230,7 +223,12 @@ class Job:
             return
         pause = min(FIRST_PAUSE << (errors - 1), LONGEST_PAUSE)
         words = f"unexpected error {errors} of {MOST_ERRORS}, tried again in {pause} s: {what}"
-        self._keep(progress=words, errors=errors, again=self.machine.now() + pause)
+        self._pause(pause, progress=words, errors=errors)
+
+    def _pause(self, seconds: float, **changes: Any) -> None:
+        self._keep(again=self.machine.now() + seconds, **changes)
+        # The process is still there when a hook comes too early.
+        self._jobs.ask_for_hook(self._record, after=seconds + 1)
 
 
 def _number(record: Record) -> int:
@@ -246,7 +244,8 @@ def main(application: str, job_id: str) -> int:
         sys.exit(f"there is no job {job_id} of {application}")
     job = Job(jobs, record, machine, application)
     try:
-        outcome: Any = importlib.import_module(record.module).run(job, **record.arguments)
+        module, _, function = record.module.rpartition(".")
+        outcome: Any = getattr(importlib.import_module(module), function)(job, **record.arguments)
     except JobError as error:
         job.end("failed", str(error))
         return 1

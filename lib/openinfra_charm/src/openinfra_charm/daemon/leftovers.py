@@ -185,17 +185,8 @@ def _occupant(machine: Machine, application: str) -> Occupant | None:
         return None
     facts = json.loads(text)
     left = facts["footprint"]
-    return Occupant(
-        unit=facts["unit"],
-        mark=facts["mark"],
-        footprint=Footprint(
-            daemon=left["daemon"],
-            does=left["does"],
-            paths=tuple(left["paths"]),
-            data=tuple(left["data"]),
-            user=left["user"],
-        ),
-    )
+    left |= {"paths": tuple(left["paths"]), "data": tuple(left["data"])}
+    return Occupant(unit=facts["unit"], mark=facts["mark"], footprint=Footprint(**left))
 
 
 def _holds_something(machine: Machine, folder: str) -> bool:

@@ -119,32 +119,17 @@ class Certificate:
         self._group = group
         self._combined = combined
         self._key_goes_last = key_goes_last
-        self._record = f"/var/lib/openinfra/{application}/tls{self._folder.replace('/', '-')}.json"
-
-    @property
-    def key_path(self) -> str:
+        self.key_path = f"{self._folder}/key.pem"
         """The private key (PKCS #8); only its owner can read it."""
-        return f"{self._folder}/key.pem"
-
-    @property
-    def certificate_path(self) -> str:
+        self.certificate_path = f"{self._folder}/certificate.pem"
         """The certificate alone."""
-        return f"{self._folder}/certificate.pem"
-
-    @property
-    def chain_path(self) -> str:
+        self.chain_path = f"{self._folder}/chain.pem"
         """What a server presents: the certificate and those between it and the root."""
-        return f"{self._folder}/chain.pem"
-
-    @property
-    def ca_path(self) -> str:
+        self.ca_path = f"{self._folder}/ca.pem"
         """The CA certificates to trust; two while a new CA is introduced."""
-        return f"{self._folder}/ca.pem"
-
-    @property
-    def combined_path(self) -> str:
+        self.combined_path = f"{self._folder}/combined.pem"
         """Chain and key in one file, which only its owner can read."""
-        return f"{self._folder}/combined.pem"
+        self._record = f"/var/lib/openinfra/{application}/tls{self._folder.replace('/', '-')}.json"
 
     # What is there
 
@@ -202,9 +187,9 @@ class Certificate:
             if refusal.csr == csr:
                 return f"{relation.app.name} does not sign the request: {refusal.message}"
         if names_fit:
-            why = f"ends {_date(self.ends)}"
+            why = f"ends {date(self.ends)}"
             if self._machine.now() < float(known["begins"]):
-                why = f"begins {_date(float(known['begins']))}: is the clock right here, and there?"
+                why = f"begins {date(float(known['begins']))}: is the clock right here, and there?"
             return f"for {relation.app.name} to renew the certificate, which {why}"
         return f"for a certificate from {relation.app.name}"
 
@@ -213,9 +198,8 @@ class Certificate:
     def update(self, relation: ops.Relation | None, unit: ops.Unit, subject: Subject) -> bool:
         """Ask for what is wanted, and take what has come; return whether a file has changed.
 
-        A new request is made when there is none, when the names have changed, and when two thirds of the
-        certificate's life are over (earlier where it is short and its provider has many to answer), or it is not valid yet. What is on the machine stays until the answer is there. Without a relation
-        nothing changes.
+        A new request is made when there is none, when the names have changed, when the certificate is to be renewed (`renew_at`), and
+        when it is not valid yet. What is on the machine stays until the answer is there. Without a relation nothing changes.
 
         Raises:
             ValueError: An address of the subject is none.
@@ -244,19 +228,13 @@ class Certificate:
         """
         leaf = self._machine.read(self.certificate_path)
         if relation is not None and leaf:
-            trusted = _split(self._machine.read(self.ca_path) or "")
+            trusted = split(self._machine.read(self.ca_path) or "")
             tls_certificates.acknowledge(relation, unit, trusts=trusted, serves=leaf)
 
     def remove(self) -> None:
         """Take the key, the certificate and all that is known of them from the machine."""
-        for path in (
-            self.key_path,
-            self.certificate_path,
-            self.chain_path,
-            self.ca_path,
-            self.combined_path,
-            self._record,
-        ):
+        paths = (self.key_path, self.certificate_path, self.chain_path, self.ca_path, self.combined_path)
+        for path in (*paths, self._record):
             self._machine.remove(path)
         if not self._machine.list_folder(self._folder):
             self._machine.remove(self._folder)
@@ -382,7 +360,8 @@ def validity(certificate: Any) -> tuple[float, float]:
     return times[0].timestamp(), times[1].timestamp()
 
 
-def _date(time: float) -> str:
+def date(time: float) -> str:
+    """Return a time in words: `2026-11-30 06:11Z`."""
     return datetime.fromtimestamp(time, UTC).isoformat(" ", "minutes").replace("+00:00", "Z")
 
 
@@ -411,5 +390,6 @@ def _join(certificates: list[str]) -> str:
     return "".join(f"{certificate}\n" for certificate in certificates)
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """Return the certificates in a text, each as PEM."""
     return [f"{part.strip()}\n{_END}" for part in text.split(_END) if part.strip()]

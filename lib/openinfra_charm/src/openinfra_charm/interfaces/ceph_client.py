@@ -142,8 +142,7 @@ def read_access(
     """As a client's unit, return how to reach the cluster once `request_id` is answered; None until then.
 
     Raises:
-        ValueError: The provider has refused the request; the message is its own.
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has refused the request, or said something that cannot be used.
     """
     key = ""
     monitors: list[str] = []
@@ -165,7 +164,7 @@ def check_access(relation: ops.Relation, key: str, monitors: Iterable[str]) -> N
     """See that a key and monitors' addresses can be written into Ceph's files.
 
     Raises:
-        NeedsOperatorError: One of them cannot.
+        RelationError: One of them cannot.
     """
     databag.check(relation, databag.KEY, {"key": key}, secret=True)
     for address in monitors:
@@ -176,7 +175,7 @@ def read_answer(relation: ops.Relation, unit: ops.Unit, request_id: str) -> bool
     """As a client's unit, return whether some unit of the provider has carried `request_id` out.
 
     Raises:
-        ValueError: It was refused; the message is the provider's own.
+        RelationError: It was refused.
     """
     answered = False
     for provider in sorted(relation.units, key=lambda unit: unit.name):
@@ -184,7 +183,8 @@ def read_answer(relation: ops.Relation, unit: ops.Unit, request_id: str) -> bool
         response = databag.load(given, dict)
         if response.get("request-id") == request_id:
             if response.get("exit-code"):
-                raise ValueError(response.get("stderr") or f"refused with exit code {response['exit-code']}")
+                why = response.get("stderr") or f"exit code {response['exit-code']}"
+                raise databag.RelationError(f"{relation.app.name} refuses: {why}")
             answered = True
     return answered
 

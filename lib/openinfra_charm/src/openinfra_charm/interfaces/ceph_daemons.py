@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from openinfra_charm.ceph.daemon import number
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import databag, secrets
-from openinfra_charm.model.status import NeedsOperatorError
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
@@ -119,15 +118,12 @@ def obtain(
     """As a unit, ask for what its daemon works with; return what it needs, once that is answered; None until then.
 
     Raises:
-        NeedsOperatorError: The provider has refused the request, or said something that cannot be used.
+        RelationError: The provider has refused the request, or said something that cannot be used.
     """
     if model.unit.is_leader():
         ceph_client.announce_secrets(relation, model.app)
     request(relation, model.unit, form, daemon, request_id=request_id, operations=operations)
-    try:
-        return read_access(model, relation, form, daemon, unit=model.unit, request_id=request_id)
-    except ValueError as error:
-        raise NeedsOperatorError(f"{relation.app.name} refuses: {error}") from error
+    return read_access(model, relation, form, daemon, unit=model.unit, request_id=request_id)
 
 
 def request(
@@ -151,8 +147,7 @@ def read_access(
     """As a unit, return what its daemon needs, once `request_id` is answered; None until then.
 
     Raises:
-        ValueError: The provider has refused the request; the message is its own.
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has refused the request, or said something that cannot be used.
     """
     content = secrets.find(model, relation.data[relation.app].get(_secret(unit.name)))
     key, fsid = content["key"] if content else "", ""

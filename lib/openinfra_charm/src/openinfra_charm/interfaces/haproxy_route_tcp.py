@@ -29,7 +29,7 @@ from openinfra_charm.model.cluster import unit_number
 from openinfra_charm.values import is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import ops
 
@@ -162,35 +162,34 @@ def publish_address(relation: ops.Relation, unit: ops.Unit, address: str) -> Non
     databag.put(relation.data[unit], "address", json.dumps(address))
 
 
-def read_endpoints(relation: ops.Relation) -> tuple[str, ...]:
-    """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does."""
+def read_endpoints(relation: ops.Relation | None) -> tuple[str, ...]:
+    """As the requirer, return where the gateway serves the route, each `host:port`; nothing until it does, or without one."""
     return _places(relation, "endpoints")
 
 
-def read_internal(relation: ops.Relation) -> tuple[str, ...]:
+def read_internal(relation: ops.Relation | None) -> tuple[str, ...]:
     """As the requirer, return where services reach the route among themselves, which may be where all do."""
     return _places(relation, "internal-endpoints") or _places(relation, "endpoints")
 
 
-def read_hosts(relation: ops.Relation) -> tuple[str, ...]:
+def read_hosts(relation: ops.Relation | None) -> tuple[str, ...]:
     """As the requirer, return the hosts of all places where the route is served: what certificates have to name."""
     return hosts((*read_endpoints(relation), *read_internal(relation)))
 
 
-def _places(relation: ops.Relation, key: str) -> tuple[str, ...]:
-    found: list[object] = databag.load(relation.data[relation.app].get(key, ""), list)
+def _places(relation: ops.Relation | None, key: str) -> tuple[str, ...]:
+    found: list[object] = databag.load(relation.data[relation.app].get(key, "") if relation else "", list)
     return tuple(one for one in found if isinstance(one, str) and databag.ENDPOINT.fits(one))
 
 
-def read_sources(relation: ops.Relation) -> tuple[str, ...]:
+def read_sources(relation: ops.Relation | None) -> tuple[str, ...]:
     """As the requirer, return from which addresses the gateway's units connect, sorted; none of a published provider's.
 
     Where Juju names another network that a unit's connections come from (`egress-subnets`), it is among them. Who connects from
     there may say for whom, with the PROXY protocol. Nobody else may.
     """
     found: set[str] = set()
-    for unit in relation.units:
-        data = relation.data[unit]
+    for data in (relation.data[unit] for unit in relation.units) if relation else ():
         own = [one for one in databag.load(data.get("sources", ""), list) if isinstance(one, str)]
         if addresses := set(filter(is_address, own)):
             # By default it is the ingress address, which may be a virtual one.
@@ -223,17 +222,19 @@ def read_routes(relations: Iterable[ops.Relation]) -> tuple[list[Asked], list[st
 
     A requirer that has not named a port yet asks for nothing.
     """
-    routes: list[Asked] = []
-    problems: list[str] = []
-    for relation in sorted(relations, key=lambda relation: relation.id):
-        data = relation.data[relation.app]
-        if not (data.get("port") or data.get("port_mapping")):
-            continue
-        try:
-            routes.append(_asked(relation, _Values(data)))
-        except InvalidRouteError as error:
-            problems.append(f"{relation.app.name} asks for a route that cannot be: {error}")
-    return routes, problems
+    found, problems = databag.read_each(sorted(relations, key=lambda relation: relation.id), _read_route)
+    return list(found.values()), problems
+
+
+def _read_route(relation: ops.Relation) -> Asked | None:
+    data = relation.data[relation.app]
+    if not (data.get("port") or data.get("port_mapping")):
+        return None
+    try:
+        return _asked(relation, _Values(data))
+    except InvalidRouteError as error:
+        why = f"{relation.app.name} asks for a route that cannot be: {error}"
+        raise databag.RelationError(why) from error
 
 
 def publish_endpoints(
@@ -273,52 +274,40 @@ class _Values:
         except json.JSONDecodeError:
             raise InvalidRouteError(f"{key}={value} is not JSON") from None
 
-    def number(self, key: str, least: int, most: int | None = None, *, default: int = 0) -> int:
+    def _take(self, key: str, default: Any, fits: Callable[[Any], object], why_not: str) -> Any:
         value = self.get(key)
         if value is None:
             return default
-        if type(value) is not int or value < least or (most is not None and value > most):
-            limits = f"{least} to {most}" if most is not None else f"at least {least}"
-            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is not a whole number, {limits}")
+        if not fits(value):
+            raise InvalidRouteError(f"{self._prefix}{key}={value!r} {why_not}")
         return value
+
+    def number(self, key: str, least: int, most: int | None = None, *, default: int = 0) -> int:
+        limits = f"{least} to {most}" if most is not None else f"at least {least}"
+
+        def fits(value: Any) -> bool:
+            return type(value) is int and value >= least and (most is None or value <= most)
+
+        return self._take(key, default, fits, f"is not a whole number, {limits}")
 
     def flag(self, key: str, *, default: bool) -> bool:
-        value = self.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is neither true nor false")
-        return value
+        return self._take(key, default, lambda one: isinstance(one, bool), "is neither true nor false")
 
     def text(self, key: str, form: re.Pattern[str]) -> str:
-        value = self.get(key)
-        if value is None or value == "":
-            return ""
-        if not isinstance(value, str) or not form.fullmatch(value):
-            raise InvalidRouteError(f"{self._prefix}{key}={value!r} has characters that it must not have")
-        return value
+        def fits(value: Any) -> bool:
+            return isinstance(value, str) and (not value or form.fullmatch(value) is not None)
+
+        return self._take(key, "", fits, "has characters that it must not have")
 
     def choice(self, key: str, allowed: tuple[str, ...], *, default: str = "") -> str:
-        value = self.get(key)
-        if value is None:
-            return default
-        if value not in allowed:
-            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is none of {', '.join(allowed)}")
-        return str(value)
+        return self._take(key, default, allowed.__contains__, f"is none of {', '.join(allowed)}")
 
     def addresses(self, key: str) -> tuple[str, ...]:
-        value = self.get(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            raise InvalidRouteError(f"{self._prefix}{key}={value!r} is not a list of addresses")
-        return tuple(_address(one, self._prefix + key) for one in cast("list[object]", value))
+        found = self._take(key, [], lambda one: isinstance(one, list), "is not a list of addresses")
+        return tuple(_address(one, self._prefix + key) for one in found)
 
     def part(self, key: str) -> _Values:
-        value = self.get(key)
-        if value is not None and not isinstance(value, dict):
-            raise InvalidRouteError(f"{key}={value!r} is not an object")
-        return _Values(cast("dict[str, Any]", value or {}), of=key)
+        return _Values(self._take(key, {}, lambda one: isinstance(one, dict), "is not an object"), of=key)
 
     def __bool__(self) -> bool:
         return bool(self._data)

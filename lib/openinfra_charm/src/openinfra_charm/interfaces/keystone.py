@@ -62,10 +62,6 @@ class Named:
     name: str
     id: str
 
-    def on_the_wire(self, key: str) -> dict[str, str]:
-        """Return the two keys that hold it."""
-        return {f"{key}-name": self.name, f"{key}-id": self.id}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
@@ -94,19 +90,21 @@ class Identity:
             **address("auth", self.admin_url),
             **address("internal", self.internal_url),
             **address("service", self.public_url),
-            **self.service_project.on_the_wire("service-project"),
-            **self.service_domain.on_the_wire("service-domain"),
-            **self.admin_project.on_the_wire("admin-project"),
-            **self.admin_domain.on_the_wire("admin-domain"),
-            **self.admin_user.on_the_wire("admin-user"),
-            "public-auth-url": self.public_url,
-            "internal-auth-url": self.internal_url,
-            "admin-auth-url": self.admin_url,
-            "service-user-id": self.service_user_id,
-            "service-credentials": self.credentials,
-            "admin-role": self.admin_role,
-            "region": self.region,
+            **written(self, _KEYS, _NAMED),
         }
+
+
+_KEYS = {
+    "public_url": "public-auth-url",
+    "internal_url": "internal-auth-url",
+    "admin_url": "admin-auth-url",
+    "region": "region",
+    "admin_role": "admin-role",
+    "service_user_id": "service-user-id",
+    "credentials": "service-credentials",
+}
+"""What the wire format calls the texts of an `Identity`."""
+_NAMED = ("service-project", "service-domain", "admin-project", "admin-domain", "admin-user")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,9 +127,20 @@ def address(prefix: str, url: str) -> dict[str, str]:
     }
 
 
-def named(data: Mapping[str, str], key: str) -> Named:
-    """Return what the two keys of a project, domain or user hold."""
-    return Named(name=data.get(f"{key}-name", ""), id=data.get(f"{key}-id", ""))
+def written(identity: object, keys: Mapping[str, str], named: Iterable[str]) -> dict[str, str]:
+    """Return what is written of an identity: texts, by the names of its fields, and what has two keys each, a name and an id."""
+    found: dict[str, str] = {key: getattr(identity, name) for name, key in keys.items()}
+    for key in named:
+        one: Named = getattr(identity, key.replace("-", "_"))
+        found |= {f"{key}-name": one.name, f"{key}-id": one.id}
+    return found
+
+
+def read(data: Mapping[str, str], keys: Mapping[str, str], named: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of an identity that `written` has written."""
+    names = {key: Named(name=data.get(f"{key}-name", ""), id=data.get(f"{key}-id", "")) for key in named}
+    texts = {name: data.get(key, "") for name, key in keys.items()}
+    return {**texts, **{key.replace("-", "_"): one for key, one in names.items()}}
 
 
 # The provider
@@ -201,7 +210,7 @@ def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = Tru
     older ones when all units use it.
 
     Raises:
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content = secrets.find(model, data.get("service-credentials"), refresh=refresh)
@@ -209,20 +218,7 @@ def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = Tru
         return None
     check_access(relation, content)
     return Access(
-        identity=Identity(
-            public_url=data.get("public-auth-url", ""),
-            internal_url=data["internal-auth-url"],
-            admin_url=data.get("admin-auth-url", ""),
-            service_project=named(data, "service-project"),
-            service_domain=named(data, "service-domain"),
-            admin_project=named(data, "admin-project"),
-            admin_domain=named(data, "admin-domain"),
-            admin_user=named(data, "admin-user"),
-            region=data.get("region", ""),
-            admin_role=data.get("admin-role", ""),
-            service_user_id=data.get("service-user-id", ""),
-            credentials=data.get("service-credentials", ""),
-        ),
+        identity=Identity(**read(data, _KEYS, _NAMED)),
         username=content["username"],
         password=content["password"],
     )
@@ -232,7 +228,7 @@ def check_access(relation: ops.Relation, content: Mapping[str, str]) -> None:
     """See that what a provider of an identity says, and the credentials that it gives, can be written into files.
 
     Raises:
-        NeedsOperatorError: One of them cannot.
+        RelationError: One of them cannot.
     """
     said = relation.data[relation.app]
     urls = {key: said[key] for key in said if key.endswith(("-url", "-endpoint"))}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openinfra_charm.interfaces.keystone import Named, address, check_access, named
+from openinfra_charm.interfaces.keystone import Named, address, check_access, read, written
 from openinfra_charm.model import databag, secrets
 
 if TYPE_CHECKING:
@@ -50,15 +50,19 @@ class Identity:
             "api-version": API_VERSION,
             **address("auth", self.public_url),
             **address("internal", self.internal_url),
-            **self.project.on_the_wire("project"),
-            **self.project_domain.on_the_wire("project-domain"),
-            **self.user_domain.on_the_wire("user-domain"),
-            "public-endpoint": self.public_url,
-            "internal-endpoint": self.internal_url,
-            "credentials": self.credentials,
-            "admin-role": self.admin_role,
-            "region": self.region,
+            **written(self, _KEYS, _NAMED),
         }
+
+
+_KEYS = {
+    "public_url": "public-endpoint",
+    "internal_url": "internal-endpoint",
+    "region": "region",
+    "admin_role": "admin-role",
+    "credentials": "credentials",
+}
+"""What the wire format calls the texts of an `Identity`."""
+_NAMED = ("project", "project-domain", "user-domain")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +97,7 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     """As the requirer, return how to reach Keystone and as whom; None until the provider has answered.
 
     Raises:
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content = secrets.find(model, data.get("credentials"))
@@ -101,16 +105,7 @@ def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
         return None
     check_access(relation, content)
     return Access(
-        identity=Identity(
-            public_url=data.get("public-endpoint", ""),
-            internal_url=data["internal-endpoint"],
-            project=named(data, "project"),
-            project_domain=named(data, "project-domain"),
-            user_domain=named(data, "user-domain"),
-            region=data.get("region", ""),
-            admin_role=data.get("admin-role", ""),
-            credentials=data.get("credentials", ""),
-        ),
+        identity=Identity(**read(data, _KEYS, _NAMED)),
         username=content["username"],
         password=content["password"],
     )

@@ -160,23 +160,19 @@ def send_request(
     databag.put(data, "database", database)
 
 
-def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = True) -> Access | None:
+def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
     """As the requirer, return how to reach the database; None until the provider has made it.
 
-    Args:
-        model: The model.
-        relation: The relation.
-        refresh: Whether this unit uses the newest credentials from now on: the provider ends older ones when all units do. Without
-            it they are only read, for a unit that has to restart first.
+    The newest credentials are only looked at: the provider ends older ones when all units `use` the newest.
 
     Raises:
         ops.SecretNotFoundError: The secret is not granted to this unit, not yet or no more.
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
     content: dict[str, str] = {key: data.get(key, "") for key in CREDENTIALS}
     if secret_id := data.get("secret-user"):
-        content = secrets.read(model, secret_id, refresh=refresh)
+        content = secrets.read(model, secret_id, refresh=False)
     tls: dict[str, str] = {key: data.get(key, "") for key in TLS}
     if secret_id := data.get("secret-tls"):
         tls = secrets.read(model, secret_id)
@@ -195,6 +191,11 @@ def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = Tru
         version=data.get("version", ""),
         ca=tls["tls-ca"],
     )
+
+
+def use(model: ops.Model, relation: ops.Relation) -> None:
+    """As the requirer, use the newest credentials from now on."""
+    secrets.find(model, relation.data[relation.app].get("secret-user"))
 
 
 def read_restored(relation: ops.Relation) -> str:

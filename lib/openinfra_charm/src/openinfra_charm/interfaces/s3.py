@@ -11,32 +11,32 @@ a secret with the id `secret-extra` instead of plain text.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from openinfra_charm.model import databag, secrets
+from openinfra_charm.model.databag import Form
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import ops
 
 KEYS = ("access-key", "secret-key")
-_ALLOWED = {
-    "bucket": (r"[A-Za-z0-9][\w.-]*", "letters, digits and . _ -"),
-    "endpoint": (r"https?://[A-Za-z0-9.:\[\]-]+(/[\w./-]*)?", "a URL such as https://s3.example.org:7480"),
-    "region": (r"[\w.-]*", "letters, digits and . _ -"),
-    "path": (r"[\w.=/-]*", "letters, digits and . _ = - between slashes"),
-    "access-key": (r"[!-~]*", "visible ASCII characters"),
-    "secret-key": (r"[!-~]*", "visible ASCII characters"),
+_FORMS = {
+    "bucket": Form(r"([A-Za-z0-9][\w.-]*)?", databag.NAME.words),
+    "endpoint": Form(
+        r"(https?://[A-Za-z0-9.:\[\]-]+(/[\w./-]*)?)?", "a URL such as https://s3.example.org:7480"
+    ),
+    "region": databag.NAME,
+    "path": Form(
+        r"(?!(.*/)?\.\.(/|$))[\w.=/-]*", "letters, digits and . _ = - between slashes, and no .. alone"
+    ),
+    **dict.fromkeys(KEYS, databag.KEY),
 }
 """What requirers can use: all of it gets into files, and `path` and `bucket` onto command lines."""
-_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
-
-
-class BadBucketError(ValueError):
-    """The provider has written what nobody can use; the message names the key, the value and what is allowed."""
+_CERTIFICATE = Form(
+    r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----",
+    "a JSON list of PEM certificates",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +63,7 @@ def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
     """As the requirer, return the bucket; None until the provider has said all that is needed.
 
     Raises:
-        BadBucketError: It has said something that cannot be used.
+        RelationError: It has said something that cannot be used.
     """
     data = relation.data[relation.app]
     keys = {key: data.get(key, "") for key in KEYS}
@@ -71,7 +71,11 @@ def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
         keys = secrets.find(model, secret_id) or keys
     # Some providers write an empty certificate where they have none.
     chain = [one for one in databag.load(data.get("tls-ca-chain", ""), list) if one]
-    _check({**data, **{key: keys.get(key, "") for key in KEYS}}, chain)
+    said = {**data, **{key: keys.get(key, "") for key in KEYS}}
+    for key, form in _FORMS.items():
+        databag.check(relation, form, {key: said.get(key, "")}, secret=key in KEYS)
+    for one in chain:
+        databag.check(relation, _CERTIFICATE, {"tls-ca-chain": str(one).strip()}, secret=True)
     bucket = Bucket(
         name=data.get("bucket", ""),
         endpoint=data.get("endpoint", ""),
@@ -83,15 +87,3 @@ def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
         ca="".join(f"{one.strip()}\n" for one in chain),
     )
     return bucket if bucket.name and bucket.endpoint and bucket.access_key and bucket.secret_key else None
-
-
-def _check(data: Mapping[str, str], chain: list[Any]) -> None:
-    for key, (pattern, allowed) in _ALLOWED.items():
-        value = data.get(key, "")
-        if value and not re.fullmatch(pattern, value, re.ASCII):
-            shown = "..." if key in KEYS else repr(value)
-            raise BadBucketError(f"{key}={shown} cannot be used: expected {allowed}")
-    if ".." in data.get("path", "").split("/"):
-        raise BadBucketError(f"path={data['path']!r} cannot be used: expected no ..")
-    if not all(isinstance(one, str) and re.fullmatch(_CERTIFICATE, one.strip()) for one in chain):
-        raise BadBucketError("tls-ca-chain cannot be used: expected a JSON list of PEM certificates")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from openinfra_charm.machine.processes import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _REEXEC_SECONDS = 3
 """How long systemd takes to start anew (systemctl daemon-reexec), and more."""
@@ -13,31 +18,46 @@ _REEXEC_SECONDS = 3
 class Units(Processes):
     """The machine's services."""
 
+    _processes: Mapping[str, str] = MappingProxyType({})
+    """The number of each unit's main process as it was seen last."""
+
     def reload_systemd(self) -> None:
         """Make systemd read its unit files again."""
         self.run("systemctl", "daemon-reload")
 
     def service_states(self, *units: str) -> dict[str, str]:
         """Return each unit's ActiveState (active, activating, inactive, failed, ...)."""
+        return {unit: shown["ActiveState"] for unit, shown in self._show(*units).items()}
+
+    def _show(self, *units: str) -> dict[str, dict[str, str]]:
+        """Return how units are. systemd answers nobody for a moment when it starts anew, as for a newer libc."""
         if not units:
             return {}
-        return dict(zip(units, self._show("ActiveState", *units), strict=True))
-
-    def _show(self, name: str, *units: str) -> list[str]:
-        """Return a property of each unit. systemd answers nobody for a moment when it starts anew, as for a newer libc."""
-        argv = ("systemctl", "show", f"--property={name}", "--value", *units)
-        shown = self.run(*argv, check=False)
-        if shown.code:
+        argv = ("systemctl", "show", "--property=ActiveState,MainPID", *units)
+        asked = self.run(*argv, check=False)
+        if asked.code:
             self.sleep(_REEXEC_SECONDS)
-            shown = self.run(*argv)
-        return [line for line in shown.stdout.splitlines() if line]
+            asked = self.run(*argv)
+        # A socket has no main process.
+        blocks = [
+            dict(line.split("=", 1) for line in block.splitlines())
+            for block in asked.stdout.strip().split("\n\n")
+        ]
+        shown = dict(zip(units, blocks, strict=True))
+        self._processes = {
+            **self._processes,
+            **{unit: one.get("MainPID", "0") for unit, one in shown.items()},
+        }
+        return shown
 
     def outdated_programs(self, *units: str) -> set[str]:
-        """Return those units that run a program whose file a newer package has replaced since they started."""
-        if not units:
-            return set()
-        numbers = zip(units, self._show("MainPID", *units), strict=True)
-        return {unit for unit, number in numbers if self._is_replaced(number)}
+        """Return those units that run a program whose file a newer package has replaced since they started.
+
+        A process that was found with the unit's state is not asked for again: where another has its place, that runs the newer file.
+        """
+        if not set(units) <= self._processes.keys():
+            self._show(*units)
+        return {unit for unit in units if self._is_replaced(self._processes[unit])}
 
     @staticmethod
     def _is_replaced(process: str) -> bool:

@@ -1,9 +1,7 @@
-"""Actions: what `add-disk` does is in the charm's package `actions`, in one of two forms.
+"""Actions: `create-pool` is the function `create_pool(charm, *, name: str, replicas: int = 0)` in a charm's package `actions`.
 
-Small actions are functions, several in a module: `actions/pools.py` has `create_pool(charm, *, name: str, replicas: int = 0)`,
-whose arguments are the action's parameters. One that needs room has a module of its own, `actions/add_disk.py`, with a frozen
-dataclass `Params` (the parameters, dashes as underscores) and a function `run(charm, params)`. Both return an `Outcome` or raise
-`ActionError` before they have changed anything.
+Its arguments after the charm are the action's parameters. It returns an `Outcome`, or raises `ActionError` before it has changed
+anything.
 """
 
 from __future__ import annotations
@@ -12,15 +10,19 @@ import importlib
 import inspect
 import json
 import pkgutil
-from dataclasses import dataclass, field, fields, make_dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+import ops
+
+from openinfra_charm.model.status import NeedsOperatorError
 from openinfra_charm.values import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import ops
+    from collections.abc import Callable, Generator, Mapping
 
 
 class ActionError(Exception):
@@ -37,35 +39,48 @@ class Outcome:
     """Each is a result of its own, as it is: under a name of `[a-z0-9-]`."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoParams:
-    """The parameters of an action that takes none."""
+class Actions(ops.Object):
+    """Runs the actions that a charm declares, and reports their outcomes.
+
+    Args:
+        charm: The charm.
+        shared: Functions that are no part of its package, by the names of the actions; all their arguments are parameters.
+    """
+
+    def __init__(
+        self, charm: ops.CharmBase, shared: Mapping[str, Callable[..., Outcome]] = MappingProxyType({})
+    ) -> None:
+        super().__init__(charm, "actions")
+        self._charm = charm
+        self._shared = shared
+        for name in charm.meta.actions:
+            self.framework.observe(charm.on[name].action, self._on_action)
+
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        name = event.handle.kind.removesuffix("_action")
+        run = self._shared.get(name.replace("_", "-")) or partial(find(name), self._charm)
+        given = {key.replace("-", "_"): value for key, value in event.params.items()}
+        for parameter in inspect.signature(run).parameters.values():
+            if parameter.annotation in {"str", str} and parameter.name in given:
+                # Juju reads osd-ids=6 as a number where the schema lets it (`type: [string, integer]`).
+                given[parameter.name] = str(given[parameter.name])
+        try:
+            outcome = run(**given)
+        except (ActionError, NeedsOperatorError) as error:
+            event.fail(str(error))
+            return
+        results = {"summary": outcome.summary, **outcome.texts}
+        if outcome.result is not None:
+            results["result"] = json.dumps(outcome.result, sort_keys=True)
+        event.set_results(results)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Action:
-    """An action of a charm: a dataclass of its parameters, and what it does with them."""
-
-    params: type[Any]
-    run: Callable[[Any, Any], Outcome]
-
-
-def find(name: str) -> Action:
+def find(name: str) -> Callable[..., Outcome]:
     """Return an action of the charm by its name, with underscores.
 
     Raises:
         LookupError: The charm has none of that name.
     """
-    try:
-        own = importlib.import_module(f"actions.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"actions.{name}":
-            raise
-        return _of_function(_function(name))
-    return Action(params=own.Params, run=own.run)
-
-
-def _function(name: str) -> Callable[..., Outcome]:
     package = importlib.import_module("actions")
     for found in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"actions.{found.name}")
@@ -76,39 +91,17 @@ def _function(name: str) -> Callable[..., Outcome]:
     raise LookupError(f"there is no action {name} in {list(package.__path__)}")
 
 
-def _of_function(function: Callable[..., Outcome]) -> Action:
-    """Return the action that is a function: its arguments after the charm are the parameters."""
-    _, *arguments = inspect.signature(function).parameters.values()
-    given = [
-        (one.name, one.annotation, field() if one.default is one.empty else field(default=one.default))
-        for one in arguments
-    ]
-    params = make_dataclass("Params", given, frozen=True, kw_only=True)
-    return Action(params=params, run=lambda charm, values: function(charm, **vars(values)))
+@contextmanager
+def failing_on(*errors: type[Exception], words: str = "{}") -> Generator[None]:
+    """Turn errors into the action's failure; in `words` the error stands in the place of the braces.
 
-
-def perform(charm: ops.CharmBase, event: ops.ActionEvent) -> None:
-    """Run an action of the charm's own and report its outcome."""
-    carry_out(find(event.handle.kind.removesuffix("_action")), charm, event)
-
-
-def carry_out(action: Action, whose: object, event: ops.ActionEvent) -> None:
-    """Run an action on whose it is, the charm or a component of it, and report its outcome."""
-    texts = {field.name for field in fields(action.params) if field.type in {"str", str}}
-    for key, value in event.params.items():
-        if isinstance(value, int) and key.replace("-", "_") in texts:
-            # Juju reads osd-ids=6 as a number where the schema lets it (`type: [string, integer]`).
-            event.params[key] = str(value)
-    params = event.load_params(action.params, errors="fail")
+    Raises:
+        ActionError: There was one of them.
+    """
     try:
-        outcome = action.run(whose, params)
-    except ActionError as error:
-        event.fail(str(error))
-        return
-    results = {"summary": outcome.summary, **outcome.texts}
-    if outcome.result is not None:
-        results["result"] = json.dumps(outcome.result, sort_keys=True)
-    event.set_results(results)
+        yield
+    except errors as error:
+        raise ActionError(words.replace("{}", str(error))) from error
 
 
 def size(option: str, text: str) -> int:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import ops
 
+from openinfra_charm.model.status import NeedsOperatorError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -88,6 +90,17 @@ class Addresses:
         text = json.dumps(known | {binding: asdict(place)}, indent=1, sort_keys=True)
         self._machine.write(self._record, f"{text}\n")
         return self.seen_from(relation, place)
+
+    def require(self, binding: str, *, relation: ops.Relation | None = None) -> Place:
+        """Return where this unit is, as `find` does.
+
+        Raises:
+            NeedsOperatorError: Juju has no address for it.
+        """
+        place = self.find(binding, relation=relation)
+        if place is None:
+            raise NeedsOperatorError(f"the binding {binding} has no address: see juju bind")
+        return place
 
     def seen_from(self, relation: ops.Relation | None, place: Place) -> Place:
         """Return the place with the ingress that Juju has for this relation, which it writes into the unit's data.

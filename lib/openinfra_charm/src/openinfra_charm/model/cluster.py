@@ -15,6 +15,7 @@ import ops
 import ops.hookcmds
 
 from openinfra_charm.model import databag
+from openinfra_charm.model.status import RetriedStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -170,7 +171,7 @@ class Cluster:
             service.restart()
         if self.lock_reason:
             if not wait_until_ready():
-                return [ops.WaitingStatus(f"for {what} after its restart")]
+                return [RetriedStatus(f"for {what} after its restart")]
             self.release_lock()
         return []
 

@@ -1,7 +1,7 @@
 """What all interfaces do with relation data: a value is written only when it is another one, and read with care.
 
 What others say gets into files that daemons and root's programs read, where a line more is another setting. So each value
-that does is of a form, and one that is not blocks the unit that would use it, with a sentence that names it.
+that does is of a form. What one relation says wrong is a `RelationError`, and `read_each` goes on with the others.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import contextlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import ops
 
 from openinfra_charm.model.status import NeedsOperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+FoundT = TypeVar("FoundT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,40 @@ URL = Form(r"(https?://[!#-&(-;=?-~]+)?", "a URL such as https://10.0.0.7:5000/v
 KEY = Form(r"[!-~]*", "visible ASCII characters")
 
 
+class RelationError(NeedsOperatorError):
+    """What the other side of a relation says cannot be used; the message names who, what, and what is expected."""
+
+
+def read_each(
+    relations: Iterable[ops.Relation], read: Callable[[ops.Relation], FoundT | None]
+) -> tuple[dict[ops.Relation, FoundT], list[str]]:
+    """Return what `read` finds in relations, and for the status why others cannot be used.
+
+    Where it returns None, the other side has not said all yet.
+    """
+    found: dict[ops.Relation, FoundT] = {}
+    problems: list[str] = []
+    for relation in relations:
+        try:
+            one = read(relation)
+        except RelationError as error:
+            problems.append(str(error))
+            continue
+        if one is not None:
+            found[relation] = one
+    return found, problems
+
+
 def check(relation: ops.Relation, form: Form, said: Mapping[str, str], *, secret: bool = False) -> None:
     """See that values of the other side, by the names of their keys, are of a form; `secret` ones are not shown.
 
     Raises:
-        NeedsOperatorError: One is not.
+        RelationError: One is not.
     """
     for key, value in said.items():
         if not form.fits(value):
             shown = "..." if secret else repr(value)
-            raise NeedsOperatorError(
+            raise RelationError(
                 f"{relation.app.name} says {key}={shown} in {relation.name}, which cannot be used: expected {form.words}"
             )
 

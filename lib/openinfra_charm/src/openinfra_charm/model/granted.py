@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ops
 import ops.hookcmds
 
+from openinfra_charm.model.actions import ActionError
 from openinfra_charm.model.secrets import Own
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from openinfra_charm.model.cluster import Cluster
 
 
-class RotationError(Exception):
+class RotationError(ActionError):
     """A credential cannot be rotated now; the message says why, and what can be done. Nothing was changed."""
 
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING
 
 import ops
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+PEERS = ("created", "changed", "departed")
+"""What a charm usually hears of a relation whose units it counts."""
+OTHERS = ("created", "changed", "broken")
+"""And of one in which the other application speaks."""
 _log = logging.getLogger(__name__)
 
 
@@ -25,6 +33,34 @@ def main(charm_type: type[ops.CharmBase]) -> None:
         # What the hook would have done comes with the next one. One that failed would be tried until Juju gives the unit up, and
         # nobody stops what it runs.
         _log.warning("a relation went while this hook was about its end: %s", "; ".join(error.__notes__))
+
+
+def is_action() -> bool:
+    """Return whether Juju runs an action here, not a hook."""
+    return os.environ.get("JUJU_DISPATCH_PATH", "").startswith("actions/")
+
+
+def changes(
+    on: ops.CharmEvents, relations: Mapping[str, Sequence[str]], *more: ops.BoundEvent
+) -> Iterator[ops.BoundEvent]:
+    """Yield the events with which something may have changed: those of the unit itself, of relations, and more.
+
+    Args:
+        on: The charm's events.
+        relations: The kinds of relations' events, by endpoint.
+        more: What else a charm has to do with.
+    """
+    yield from (
+        on.install,
+        on.leader_elected,
+        on.config_changed,
+        on.start,
+        on.upgrade_charm,
+        on.update_status,
+    )
+    yield from more
+    for endpoint, kinds in relations.items():
+        yield from (getattr(on[endpoint], f"relation_{kind}") for kind in kinds)
 
 
 def ends_a_relation(path: str) -> bool:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import ops
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 LEAVING = ops.MaintenanceStatus("leaving")
 """What a unit says that is on its way out."""
@@ -29,13 +23,13 @@ class ConfigError(NeedsOperatorError):
         super().__init__(f"config {option}={value!r} cannot be used: expected {expected}")
 
 
+class RetriedStatus(ops.WaitingStatus):
+    """What a unit waits for in its machine's software, of which no event of the model tells: it looks again soon.
+
+    See `openinfra_charm.model.retry`.
+    """
+
+
 def paused(unit: str) -> ops.StatusBase:
     """Return what a unit says whose daemon an operator has paused."""
     return ops.MaintenanceStatus(f"paused; start it again: juju run {unit} resume")
-
-
-def add_all(event: ops.CollectStatusEvent, statuses: Iterable[ops.StatusBase]) -> None:
-    """Give Juju every reason there is; it shows the worst."""
-    for status in statuses:
-        event.add_status(status)
-    event.add_status(ops.ActiveStatus())

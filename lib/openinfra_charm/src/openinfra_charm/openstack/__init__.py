@@ -5,5 +5,5 @@
 - `service`: events, the recipe, status; `actions`: those that all have.
 - `founding`: what the leader does once for a database; `upgrade`: the phases of an upgrade; `release`: its trees.
 - `workload`: what is on the machine: `api` (uWSGI), `processes`, `programs`, configuration (`oslo`).
-- `schema`, `build_release`, `check`: what runs beside the hooks, without Juju.
+- `jobs`, `check`: what runs beside the hooks, without Juju.
 """

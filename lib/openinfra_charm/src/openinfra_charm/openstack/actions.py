@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from openinfra_charm.daemon import show_job
-from openinfra_charm.model.actions import Action, ActionError, InModel, NoParams, Outcome, require_leader
+from openinfra_charm.daemon.show_job import show
+from openinfra_charm.model.actions import ActionError, InModel, Outcome, require_leader
 
 if TYPE_CHECKING:
     from openinfra_charm.openstack.service import Service
@@ -23,36 +22,24 @@ class WithUpgrade(InModel, Protocol):
     upgrade: Upgrade
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UpgradeRelease:
-    """The release to come, which Juju takes for a number, and how the operator calls the backup of the database."""
-
-    release: float
-    backup: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FinishUpgrade:
-    """Whether only to say if it could be done."""
-
-    dry_run: bool = False
-
-
-def upgrade_release(service: WithUpgrade, params: UpgradeRelease) -> Outcome:
+def upgrade_release(service: WithUpgrade, *, release: float, backup: str = "") -> Outcome:
     """Begin an upgrade, or try again what has failed, and do what is due at once.
+
+    Args:
+        service: The service.
+        release: The release to come, which Juju takes for a number.
+        backup: How the operator calls the backup of the database.
 
     Raises:
         ActionError: This is not the leader, or the upgrade cannot begin.
     """
-    require_leader(service, f"upgrade-release release={params.release} backup={params.backup}")
-    release = str(params.release)
-    service.upgrade.begin(release, params.backup)
+    require_leader(service, f"upgrade-release release={release} backup={backup}")
+    service.upgrade.begin(str(release), backup)
     service.upgrade.go_on()
-    words = service.upgrade.progress() or f"{release} is tried again where it failed"
-    return Outcome(summary=words, result=service.upgrade.report())
+    return _outcome(service.upgrade, f"{release} is tried again where it failed")
 
 
-def rollback_release(service: WithUpgrade, _: NoParams) -> Outcome:
+def rollback_release(service: WithUpgrade) -> Outcome:
     """Begin to take all units back to the release before, and do what is due at once.
 
     Raises:
@@ -61,28 +48,25 @@ def rollback_release(service: WithUpgrade, _: NoParams) -> Outcome:
     require_leader(service, "rollback-release")
     service.upgrade.roll_back()
     service.upgrade.go_on()
-    return Outcome(
-        summary=service.upgrade.progress() or "all units are back", result=service.upgrade.report()
-    )
+    return _outcome(service.upgrade, "all units are back")
 
 
-def finish_upgrade(service: WithUpgrade, params: FinishUpgrade) -> Outcome:
+def finish_upgrade(service: WithUpgrade, *, dry_run: bool = False) -> Outcome:
     """Remove from the schema what only the old release needs: from then on a backup is the only way back.
 
     Raises:
         ActionError: This is not the leader, or not all units run the new release.
     """
     require_leader(service, "finish-upgrade")
-    service.upgrade.finish(dry_run=params.dry_run)
-    if params.dry_run:
+    service.upgrade.finish(dry_run=dry_run)
+    if dry_run:
         words = "all units run the new release: it can be finished, and then only a backup leads back"
         return Outcome(summary=words, result=service.upgrade.report())
     service.upgrade.go_on()
-    words = service.upgrade.progress() or "the upgrade is finished"
-    return Outcome(summary=words, result=service.upgrade.report())
+    return _outcome(service.upgrade, "the upgrade is finished")
 
 
-def pause(service: Service, _: NoParams) -> Outcome:
+def pause(service: Service) -> Outcome:
     """Fail this unit's health so that the gateway sends it nothing more, then stop it until `resume`."""
     api = service.workload.api
     if not api.paused:
@@ -93,7 +77,7 @@ def pause(service: Service, _: NoParams) -> Outcome:
     return Outcome(summary=f"paused; start it again with: juju run {service.unit.name} resume")
 
 
-def resume(service: Service, _: NoParams) -> Outcome:
+def resume(service: Service) -> Outcome:
     """Start this unit, and have it take requests again.
 
     Raises:
@@ -108,11 +92,21 @@ def resume(service: Service, _: NoParams) -> Outcome:
     return Outcome(summary=f"{service.unit.name} serves again")
 
 
+def show_job(service: Service, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(service.jobs, job_id)
+
+
+def _outcome(upgrade: Upgrade, words: str) -> Outcome:
+    """Return how far it is, or with these words that it is through."""
+    return Outcome(summary=upgrade.progress() or words, result=upgrade.report())
+
+
 STANDARD = {
-    "finish-upgrade": Action(params=FinishUpgrade, run=finish_upgrade),
-    "pause": Action(params=NoParams, run=pause),
-    "resume": Action(params=NoParams, run=resume),
-    "rollback-release": Action(params=NoParams, run=rollback_release),
-    "show-job": Action(params=show_job.Params, run=show_job.run),
-    "upgrade-release": Action(params=UpgradeRelease, run=upgrade_release),
+    "finish-upgrade": finish_upgrade,
+    "pause": pause,
+    "resume": resume,
+    "rollback-release": rollback_release,
+    "show-job": show_job,
+    "upgrade-release": upgrade_release,
 }

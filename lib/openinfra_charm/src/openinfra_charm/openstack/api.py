@@ -33,15 +33,27 @@ HEALTH = "/openinfra/health"
 
 
 class Api:
-    """The API process of one application on this machine; `environment` is what the service wants in its own."""
+    """The API process of one application on this machine.
+
+    Args:
+        machine: The machine.
+        application: The application's name.
+        environment: What the service wants in the process's environment.
+        services: The services of the application, where others have to do with them too.
+    """
 
     def __init__(
-        self, machine: Machine, application: str, environment: Mapping[str, str] = MappingProxyType({})
+        self,
+        machine: Machine,
+        application: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        *,
+        services: Services | None = None,
     ) -> None:
         self._machine = machine
         self._application = application
         self._environment = environment
-        self._services = Services(machine, application)
+        self._services = services or Services(machine, application)
         self.user = application
         self.etc = f"/etc/{application}"
         self.lib = f"/var/lib/{application}"

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon.services import Services
 from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.openstack.api import Api
 from openinfra_charm.values import bracketed
-
-if TYPE_CHECKING:
-    from openinfra_charm.machine import Machine
 
 
 def main(kind: str, application: str, port: str, *others: str) -> int:
@@ -30,15 +26,10 @@ def main(kind: str, application: str, port: str, *others: str) -> int:
         places = [f"https://{bracketed(other)}:{port}" for other in others]
         why = api.why_not_to_stop(places, ca_path=Certificate(machine, application).ca_path)
     else:
-        why = "" if api.paused else api.problem() or _down(machine, application)
+        down = (f"{unit} does not run" for unit in Services(machine, application).failed())
+        why = "" if api.paused else api.problem() or next(down, "")
     sys.stdout.write(f"{why}\n" if why else "")
     return 1 if why else 0
-
-
-def _down(machine: Machine, application: str) -> str:
-    """Return which process that was started does not run."""
-    states = machine.service_states(*Services(machine, application).units)
-    return next((f"{unit} does not run" for unit, state in states.items() if state != "active"), "")
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ class Entrance:
     @property
     def sources(self) -> tuple[str, ...]:
         """The addresses from which a gateway connects, for its clients."""
-        return haproxy_route_tcp.read_sources(self._gateway) if self._gateway else ()
+        return haproxy_route_tcp.read_sources(self._gateway)
 
     @property
     def served(self) -> tuple[str, ...]:
         """Where the gateway serves the API, as `host:port`; nothing without one."""
-        return haproxy_route_tcp.read_endpoints(self._active) if self._active else ()
+        return haproxy_route_tcp.read_endpoints(self._active)
 
     @property
     def url(self) -> str:
@@ -72,8 +72,8 @@ class Entrance:
     @property
     def internal_url(self) -> str:
         """Where services reach it: at the gateway's address in their network, if it has one there."""
-        inner = haproxy_route_tcp.read_internal(self._active) if self._active else ()
-        return f"https://{inner[0]}" if inner and inner != self.served else self.url
+        inner = haproxy_route_tcp.read_internal(self._active)
+        return f"https://{inner[0]}" if inner else self.url
 
     @property
     def _active(self) -> ops.Relation | None:
@@ -108,5 +108,5 @@ class Entrance:
 
     def _subject(self, place: Place) -> Subject:
         """Return all names under which clients reach this unit, directly and through the gateway."""
-        served = haproxy_route_tcp.read_hosts(self._active) if self._active else ()
+        served = haproxy_route_tcp.read_hosts(self._active)
         return Subject.of(self._machine.hostname(), (*place.hosts, *served))

@@ -8,6 +8,7 @@ The leader's records, in the peer relation: `bootstrapped`, the relations whose 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.interfaces import mysql_client
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 CHARACTERS = "utf8mb4"
 """What the database's tables are made for, whatever they were made for before: any character."""
+
+_ERROR = re.compile(r"\b(\w+\.)*\w+(Error|Exception): .+")
+"""As Python names what it raises."""
 
 
 class Founding:
@@ -129,5 +133,7 @@ class Founding:
 
 
 def last_line(error: Exception) -> str:
-    """Return what a program said last: before that are the lines of its traceback."""
-    return str(error).strip().splitlines()[-1].strip()
+    """Return what a program said last: before that are the lines of its traceback, and behind it those of SQLAlchemy's statement."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [found[0] for line in lines if (found := _ERROR.search(line))]
+    return named[-1] if named else lines[-1]

@@ -67,7 +67,7 @@ class Need:
         Credentials are only looked at: see `use`.
 
         Raises:
-            NeedsOperatorError: It has said something that cannot be used.
+            RelationError: It has said something that cannot be used.
         """
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
@@ -97,23 +97,19 @@ class Database(Need):
 
     def read(self, relation: ops.Relation, requirer: Requirer) -> mysql_client.Access | None:
         """Return how to reach it."""
-        return _database(requirer.model, relation, refresh=False)
+        try:
+            return mysql_client.read_access(requirer.model, relation)
+        except ops.SecretNotFoundError:
+            return None
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
-        _database(requirer.model, relation, refresh=True)
+        mysql_client.use(requirer.model, relation)
 
     def sections(self, found: Any, trust: Trust) -> Sections:
         """Return the section of oslo.db, called like the need."""
         parts = oslo.database(found, ca_path=trust.keep(self.name.replace("_", "-"), [found.ca]))
         return {self.name: parts["database"]}
-
-
-def _database(model: ops.Model, relation: ops.Relation, *, refresh: bool) -> mysql_client.Access | None:
-    try:
-        return mysql_client.read_access(model, relation, refresh=refresh)
-    except ops.SecretNotFoundError:
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,16 +24,22 @@ class Processes:
         application: The application, whose user they run as.
         processes: What there is.
         places: What stands for the braces in their commands and environments.
+        services: The services of the application.
     """
 
     def __init__(
-        self, machine: Machine, application: str, processes: Iterable[Process], places: Mapping[str, str]
+        self,
+        machine: Machine,
+        application: str,
+        processes: Iterable[Process],
+        places: Mapping[str, str],
+        services: Services,
     ) -> None:
         self._machine = machine
         self._application = application
         self._processes = {f"{application}-{process.name}.service": process for process in processes}
         self._places = places
-        self._services = Services(machine, application)
+        self._services = services
 
     def render(self) -> None:
         """Write their units."""
@@ -60,8 +66,7 @@ class Processes:
 
     def problem(self) -> str:
         """Return why one of them does not do its work; empty if all run."""
-        states = self._machine.service_states(*self._processes) if self._processes else {}
-        down = [unit for unit, state in states.items() if state != "active"]
+        down = self._services.stopped(*self._processes) if self._processes else []
         return f"{', '.join(down)} does not run; see journalctl -u {down[0]}" if down else ""
 
     def stop(self) -> None:

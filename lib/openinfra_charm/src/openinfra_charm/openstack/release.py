@@ -13,27 +13,13 @@ The hash is over all that decides what is in a tree: the lock, the Python, the d
 under a name that does not count, made durable, and only then gets its own. It is root's, and nobody else may write it;
 it can be moved nowhere, but runs under whatever name leads to it.
 
-What a charm has to bring
+A charm brings `src/releases/<release>/python<X.Y>.txt` for each release (`2026.1`) and each Python of its bases: all packages with
+all their dependencies, each with `==` and `--hash`, as `uv pip compile --generate-hashes` writes it. What is not named there is not
+installed; each has to have a wheel for each platform of the charm, or for any. `PACKAGES`, and those of its bindings
+(`python3-rados`), are installed before. A build takes longer than a hook may: it is a job, `jobs.build_release`.
 
-- `src/releases/<release>/python<X.Y>.txt` for each release (`2026.1`) and each Python of its bases: all packages with
-  all their dependencies, each with `==` and `--hash`, as `uv pip compile --generate-hashes` writes it. What is not named
-  there is not installed; each has to have a wheel for each platform of the charm, or for any.
-- `release.PACKAGES`, and the packages of its bindings (`python3-rados`), among those that its `install` installs.
-- A job, since a build takes longer than a hook may, and what follows from it in `_reconcile`:
-
-      wanted = release.find(self.machine, HERE / "releases", "2026.1", bindings=("python3-rados",))
-      if not releases.is_built(wanted):
-          # Not `once`: whether it has been done is what `is_built` says. After a failure the next hook tries again.
-          job = self.jobs.start("openinfra_charm.openstack.build_release", **wanted.arguments)    # progress: show-job, status
-          return
-      releases.switch(wanted.tree)     # when this unit has the lock; services restart afterwards
-      releases.prune()                 # while no job builds
-
-  `releases.current.name` belongs among the inputs of the `Service`s that run it. The programs of packages, started as
-  `/opt/<application>/current/bin/...`, stay in the tree in which they were started; `current/bin/python` itself, and what is
-  given `current` as a path, find in the new tree what they import after a switch. `switch` back to
-  `releases.previous` is the way back.
-- `releases.remove()` in its `remove`.
+The programs of packages, started as `/opt/<application>/current/bin/...`, stay in the tree in which they were started;
+`current/bin/python` itself, and what is given `current` as a path, find in the new tree what they import after a switch.
 
 Registries are reached as /etc/environment says (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`, `HTTPS_PROXY`, `SSL_CERT_FILE`, ...),
 since a job does not have a hook's environment, and Juju's own proxies (/etc/juju-proxy.conf) where that says nothing;
@@ -136,7 +122,7 @@ class Wanted:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """The arguments of the job `openinfra_charm.openstack.build_release`."""
+        """The arguments of the job `openinfra_charm.openstack.jobs.build_release`."""
         folder = str(Path(self.lock).parents[1])
         return {"folder": folder, "release": self.release, "bindings": ",".join(sorted(self.bindings))}
 
@@ -204,21 +190,6 @@ class Releases:
         """The tree to go back to: of those that are not in use the one that was built last."""
         current = self.current
         return next((tree for tree in self.all() if tree != current), None)
-
-    def why_stale(self, tree: Tree) -> str:
-        """Return what has changed under a tree since it was built, and that it has to be built anew; empty: nothing.
-
-        What runs goes on; what starts may fail, as the tree has the Python and the bindings only by their names.
-        """
-        reasons: list[str] = []
-        now = self._machine.resolve(_PYTHON)
-        if now != tree.python:
-            reasons.append(f"{_PYTHON} is {Path(now).name}, it was {Path(tree.python).name}")
-        versions = self._machine.package_versions(tree.bindings) if tree.bindings else {}
-        for package, version in tree.bindings.items():
-            if versions.get(package) != version:
-                reasons.append(f"{package} is {versions.get(package, 'not installed')}, it was {version}")
-        return f"{tree.name} has to be built anew: {'; '.join(reasons)}" if reasons else ""
 
     # What changes it
 
@@ -344,24 +315,12 @@ class Releases:
     def _fill(self, uv: str, beside: str, wanted: Wanted, report: Callable[[str], None]) -> None:
         lock = Path(wanted.lock).read_text(encoding="utf-8")
         count = len(re.findall(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[.*\])?==", lock, re.MULTILINE))
-        env = {
-            **environment(self._machine),
-            "UV_NO_CONFIG": "1",
-            "UV_PYTHON_DOWNLOADS": "never",
-        }
+        env = {**environment(self._machine), "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never"}
         # Relocatable: its programs find the tree that they are in, whatever its name will be.
         self._machine.run(
-            uv,
-            "venv",
-            "--quiet",
-            "--no-project",
-            "--relocatable",
-            "--no-cache",
-            "--python",
-            wanted.python,
-            beside,
+            uv, "venv", "--quiet", "--no-project", "--relocatable", "--no-cache", "--python", wanted.python, beside,
             env=env,
-        )
+        )  # fmt: skip
         self._machine.write(f"{beside}/requirements.txt", lock)
         report(f"installing {count} packages")
         # Sync installs what the lock names and nothing else. Services cannot write to the tree, so what they import has

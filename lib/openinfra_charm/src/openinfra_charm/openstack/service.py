@@ -16,7 +16,7 @@ the actions of `openinfra_charm.openstack.actions`. See docs/openstack-service.m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -25,9 +25,10 @@ from openinfra_charm import machine as machines
 from openinfra_charm.daemon import leftovers
 from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.interfaces.keystone import Endpoint
-from openinfra_charm.model import actions, secrets, status
+from openinfra_charm.model import actions, databag, hook, secrets, status
 from openinfra_charm.model.cluster import Cluster
-from openinfra_charm.openstack import schema
+from openinfra_charm.model.retry import Retry
+from openinfra_charm.openstack import jobs
 from openinfra_charm.openstack.actions import STANDARD
 from openinfra_charm.openstack.entrance import Entrance
 from openinfra_charm.openstack.founding import Founding
@@ -103,7 +104,7 @@ class Service(ops.Object):
             releases=self.workload.releases, locks=spec.source / "releases", first=str(charm.config["release"]),
             bindings=spec.bindings,
             operations=Operations(
-                schema=schema.__name__, commands=self.workload.upgrade_commands,
+                schema=jobs.SCHEMA, commands=self.workload.upgrade_commands,
                 restart=self.workload.restart, health=self._why_not_healthy,
             ),
         )  # fmt: skip
@@ -115,26 +116,21 @@ class Service(ops.Object):
         self._secrets = secrets.Owner(charm, self._hooks.obsolete)
         self._limit = self.machine.now() + HOOK_SECONDS
         self._observe(charm.on)
+        self._actions = actions.Actions(
+            charm, {name: partial(action, self) for name, action in STANDARD.items()}
+        )
 
     def _observe(self, on: ops.CharmEvents) -> None:
-        names = ("cluster", "certificates", "gateway", *(need.endpoint for need in self._needs))
-        for event in (
-            on.install, on.leader_elected, on.config_changed, on.start, on.upgrade_charm, on.update_status,
-            on.secret_changed, on.secret_remove,
-            *(
-                getattr(on[endpoint], f"relation_{kind}")
-                for endpoint in (*names, *self._hooks.endpoints)
-                for kind in ("created", "changed", "departed", "broken")
-            ),
-        ):  # fmt: skip
+        needs = (need.endpoint for need in self._needs)
+        names = ("cluster", "certificates", "gateway", *needs, *self._hooks.endpoints)
+        relations = dict.fromkeys(names, (*hook.PEERS, "broken"))
+        for event in hook.changes(on, relations, on.secret_changed, on.secret_remove):
             self.framework.observe(event, self.reconcile)
-        self.framework.observe(on.start, self._set_version)
-        self.framework.observe(on.update_status, self._set_version)
+        for event in (on.start, on.update_status):
+            self.framework.observe(event, self._set_version)
         self.framework.observe(on.stop, self._on_stop)
         self.framework.observe(on.remove, self._on_remove)
         self.framework.observe(on.collect_unit_status, self._on_collect_unit_status)
-        for name in self._charm.meta.actions:
-            self.framework.observe(on[name].action, self._on_action)
 
     # The recipe
 
@@ -145,20 +141,20 @@ class Service(ops.Object):
         except status.NeedsOperatorError as error:
             self.missing.append(ops.BlockedStatus(str(error)))
         except status.NotYetError as error:
-            self.missing.append(ops.WaitingStatus(str(error)))
+            self.missing.append(status.RetriedStatus(str(error)))
 
     def _reconcile(self) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
-        settings, options = self.settings, self.options
+        _ = self.settings, self.options
         leftovers.occupy(self.machine, self.unit.name, self.workload.footprint)
         self.workload.install()
         if not self.cluster.formed:
             return
-        self._ask(options)
+        self._ask()
         has_tree = self.upgrade.prepare()
-        state = self._gather(settings, options)
+        state = self._gather()
         if state is None or not has_tree:
             return
         self._hooks.render()
@@ -178,29 +174,28 @@ class Service(ops.Object):
         why = "" if self.upgrade.switching else self.workload.problem(seconds)
         self.upgrade.advance()  # also where it does not serve: the way back is for that
         if why:
-            self.missing.append(ops.WaitingStatus(f"for {self._title}: {why}"))
+            self.missing.append(status.RetriedStatus(f"for {self._title}: {why}"))
             return
         if not self.workload.outdated():
-            self._publish(options)
+            self._publish()
         if restored:
             self._founding.follow_restored()
         self._hooks.serve()
 
-    def _ask(self, options: Options) -> None:
+    def _ask(self) -> None:
         """Ask other applications for what the service needs of them."""
         self.entrance.ask(self.workload.front, self.workload.tls)
         if self.unit.is_leader():
-            requirer = self._requirer(options)
             for need, relation in self._related():
                 if relation and relation.active:
-                    need.ask(relation, requirer)
+                    need.ask(relation, self._requirer)
 
-    def _gather(self, settings: Any, options: Options) -> State | None:
+    def _gather(self) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
         certificates, place, tls = self.entrance.certificates, self.entrance.place, self.workload.tls
         if place is None:
             self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
-        found = {need.name: self._read(need, relation, options) for need, relation in self._related()}
+        found = {need.name: self._read(need, relation) for need, relation in self._related()}
         if certificates is None:
             self.missing.append(ops.BlockedStatus(f"no TLS: juju integrate {self.app.name} certificates"))
         elif not tls.ready:
@@ -214,8 +209,8 @@ class Service(ops.Object):
         if lacking or own is None or place is None or not tls.ready:
             return None
         return State(
-            options=options,
-            settings=settings,
+            options=self.options,
+            settings=self.settings,
             address=place.address,
             others=self.entrance.others,
             sources=self.entrance.sources,
@@ -223,22 +218,27 @@ class Service(ops.Object):
             own=own,
         )
 
-    def _read(self, need: Need, relation: ops.Relation | None, options: Options) -> Any:
+    def _read(self, need: Need, relation: ops.Relation | None) -> Any:
         """Return what a need has been given; None, with the reason in the status, where it is required and has not been."""
         if relation is None:
             if need.required:
                 self.missing.append(ops.BlockedStatus(self._advice(need)))
             return None
-        found = need.read(relation, self._requirer(options)) if relation.active else None
-        if found is None and need.required:
+        found, problems = databag.read_each(
+            [relation] if relation.active else [], lambda one: need.read(one, self._requirer)
+        )
+        self.missing += map(ops.BlockedStatus, problems)
+        if need.required and not (found or problems):
             self.missing.append(ops.WaitingStatus(f"for {relation.app.name} {need.awaits}"))
-        return found
+        return found.get(relation)
 
     def _related(self) -> Iterator[tuple[Need, ops.Relation | None]]:
         for need in self._needs:
             yield need, self.model.get_relation(need.endpoint)
 
-    def _requirer(self, options: Options) -> Requirer:
+    @cached_property
+    def _requirer(self) -> Requirer:
+        """Who asks; where this unit is has been published before."""
         url, internal = self.entrance.url, self.entrance.internal_url
         endpoints = [
             Endpoint(
@@ -248,7 +248,7 @@ class Service(ops.Object):
             for one in self._spec.catalogue
         ]  # fmt: skip
         return Requirer(
-            model=self.model, application=self.app, region=options.region, endpoints=tuple(endpoints),
+            model=self.model, application=self.app, region=self.options.region, endpoints=tuple(endpoints),
             roles=self._spec.roles, enough=self._spec.enough,
         )  # fmt: skip
 
@@ -283,26 +283,19 @@ class Service(ops.Object):
         self.workload.restart()
         return True
 
-    def _publish(self, options: Options) -> None:
+    def _publish(self) -> None:
         """Publish that what runs is the newest: for the gateway, the units that wait, and who has given new credentials."""
         self.entrance.offer()
         if self.cluster.lock_reason == RESTART:
             self.cluster.release_lock()
         for need, relation in self._related():
             if relation and relation.active:
-                need.use(relation, self._requirer(options))
+                need.use(relation, self._requirer)
 
     # The other events
 
     def _set_version(self, _: ops.EventBase) -> None:
         self.unit.set_workload_version(self.workload.version())
-
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        name = event.handle.kind.removesuffix("_action").replace("_", "-")
-        if name in STANDARD:
-            actions.carry_out(STANDARD[name], self, event)
-        else:
-            actions.perform(self._charm, event)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
         if leftovers.has_place(self.machine, self.unit.name):
@@ -319,7 +312,7 @@ class Service(ops.Object):
         if not self.missing and not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
         missing = [*self.missing, *self.upgrade.statuses()]
-        status.add_all(event, missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(event, missing or self._statuses())
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
         """Yield every reason that the status has when nothing is missing, from the machine and the model as they are now."""
@@ -332,7 +325,7 @@ class Service(ops.Object):
             yield status.paused(self.unit.name)
             return
         if why := self.workload.problem():
-            yield ops.WaitingStatus(f"for {self._title}: {why}")
+            yield status.RetriedStatus(f"for {self._title}: {why}")
             return
         yield from map(ops.BlockedStatus, self._hooks.problems())
         if self.unit.is_leader() and (notes := [*self._hooks.notes(), *self._notes()]):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.status import ConfigError
+from openinfra_charm.model.options import check, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,13 +136,11 @@ class Options:
         Raises:
             ConfigError: One has a value that cannot be used.
         """
-        if not _REGION.fullmatch(options["region"]):
-            raise ConfigError("region", options["region"], "letters, digits, dots, dashes and underscores")
-        if not 1 <= options["workers"] <= _MOST_WORKERS:
-            raise ConfigError("workers", options["workers"], f"a whole number, 1 to {_MOST_WORKERS}")
+        region = options["region"]
+        check(options, "region", _REGION.fullmatch(region), "letters, digits, dots, dashes and underscores")
         return cls(
-            region=options["region"],
-            workers=options["workers"],
+            region=region,
+            workers=whole(options, "workers", 1, _MOST_WORKERS),
             debug=options["debug"],
             extra=options.get("extra-config", ""),
         )

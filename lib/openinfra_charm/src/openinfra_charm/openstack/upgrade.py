@@ -16,22 +16,9 @@ An upgrade has these phases; the service stays up, as units interrupt it one by 
 Another tree of the same release comes without the operator: a refreshed charm brings another lock, or the system another
 Python. It is built and switched to in the same way, without the phases.
 
-What it needs, besides what `openinfra_charm.openstack.release` says (`openinfra_charm.openstack.service.Service` has all of it):
-
-- a peer relation, and the actions of `openinfra_charm.openstack.actions`;
-- `Operations`: a job that changes the schema, how the service is restarted, and why it is not healthy;
-- in the reconcile:
-
-      if not upgrade.prepare():      # builds; on a new unit the first tree becomes `current`
-          return                     # `statuses` says what it waits for
-      ...                            # render, start what does not run
-      upgrade.advance()              # when the service is started, also where it does not serve: that is what the
-                                     # way back is for. Switches, changes the schema, leads
-
-  and `upgrade.statuses()` among the statuses. While `upgrade.switching`, nothing else restarts the service. The lock that is
-  taken for `release` is not the charm's to give back: it looks at `cluster.lock_reason`.
-
-The first schema is made by the charm itself, with the tree in `current`.
+`openinfra_charm.openstack.service.Service` calls `prepare` before anything is rendered and `advance` when the service is started, also
+where it does not serve: the way back is for that. While `switching`, nothing else restarts the service; the lock that is taken for
+`release` is not the charm's to give back. The first schema is made by the charm itself, with the tree in `current`.
 """
 
 from __future__ import annotations
@@ -45,7 +32,8 @@ import ops
 
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model.actions import ActionError
-from openinfra_charm.openstack import build_release
+from openinfra_charm.model.status import RetriedStatus
+from openinfra_charm.openstack import jobs as openstack_jobs
 from openinfra_charm.openstack import release as release_trees
 from openinfra_charm.openstack.release import ReleaseError
 
@@ -85,7 +73,7 @@ _MAX_STEPS = 12
 class Operations:
     """What an upgrade does to a service.
 
-    `schema` is the module of a job, `run(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
+    `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
     `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `commands` has
     something for the step, it is given that too. `restart` restarts the service with the tree that `current` leads to; `health`
     returns within a few seconds why an authenticated request to this unit is not answered, empty when it is.
@@ -250,7 +238,7 @@ class Upgrade:
             return False
         if self._releases.is_built(wanted):
             return True
-        record = self._run_job(build_release.__name__, **wanted.arguments)
+        record = self._run_job(openstack_jobs.BUILD, **wanted.arguments)
         return record.state == "done" and self._releases.is_built(wanted)
 
     def _tree(self, name: str) -> str | None:
@@ -261,18 +249,16 @@ class Upgrade:
             return next((tree.name for tree in self._releases.all() if tree.release == name), None)
         return wanted.tree if self._releases.is_built(wanted) else None
 
-    def _run_job(self, module: str, **arguments: str) -> Record:
+    def _run_job(self, function: str, **arguments: str) -> Record:
         """Start a job unless this hook has already, and wait for its end for a while."""
-        key = json.dumps([module, arguments], sort_keys=True)
-        known = [
-            record for record in self._jobs.all() if (record.module, record.arguments) == (module, arguments)
-        ]
+        key = json.dumps([function, arguments], sort_keys=True)
+        known = [one for one in self._jobs.all() if (one.module, one.arguments) == (function, arguments)]
         if key in self._tried and known:
             record = known[-1]
         else:
             # A step of the schema is done once in an attempt; whether a tree is there is not for a job to say.
-            start = self._jobs.once if module == self._operations.schema else self._jobs.start
-            record = start(module, **arguments)
+            start = self._jobs.once if function == self._operations.schema else self._jobs.start
+            record = start(function, **arguments)
         self._tried.add(key)
         self._jobs.wait(record.id, min(JOB_SECONDS, self._limit - self._machine.now()))
         record = self._jobs.find(record.id) or record
@@ -353,7 +339,7 @@ class Upgrade:
             self._confirm(current.release)
             self._machine.remove(self._record)
         elif may_come:
-            self._waits.append(ops.WaitingStatus(f"for {switch.tree} to serve: {why}"))
+            self._waits.append(RetriedStatus(f"for {switch.tree} to serve: {why}"))
         elif switch.old and plan:
             back = _Switch(
                 tree=switch.old,
@@ -395,7 +381,7 @@ class Upgrade:
         if self.standing(self._me).runs == name:
             return
         if why := self._operations.health():
-            self._waits.append(ops.WaitingStatus(f"for the service to answer: {why}"))
+            self._waits.append(RetriedStatus(f"for the service to answer: {why}"))
             return
         self._publish(runs=name)
 

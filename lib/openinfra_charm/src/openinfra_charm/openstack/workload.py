@@ -11,6 +11,7 @@ from openinfra_charm.daemon import front, registry, render, tls
 from openinfra_charm.daemon.front import Front
 from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.daemon.render import File
+from openinfra_charm.daemon.services import Services
 from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import program
 from openinfra_charm.openstack import check, oslo, release
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from openinfra_charm.openstack.spec import Command, Spec, State
 
 _FILES = Path(__file__).parent / "files"
-_FORGET, _TABLES = "forget_caches.py", "openinfra_tables.py"
+_FORGET, _TABLES, _FIRST = "forget_caches.py", "openinfra_tables.py", "openinfra_first.py"
 """Programs for the tree's Python, beside the modules that the API's process imports."""
 
 
@@ -52,10 +53,11 @@ class Workload:
             "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
         }  # fmt: skip
-        self.api = Api(machine, application, environment)
+        services = Services(machine, application)
+        self.api = Api(machine, application, environment, services=services)
         self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
-        self.front = Front(machine, application, user=self.api.user, tls=self.tls)
-        self.processes = Processes(machine, application, spec.processes, self.places)
+        self.front = Front(machine, application, user=self.api.user, tls=self.tls, services=services)
+        self.processes = Processes(machine, application, spec.processes, self.places, services)
         self.releases = Releases(machine, application)
         self.programs = Programs(machine, application)
         self._templates = render.Templates(machine, application, spec.source / "templates")
@@ -137,8 +139,6 @@ class Workload:
         self.front.apply()
         return started
 
-    start = apply
-
     def outdated(self) -> bool:
         """Return whether a process runs with something older and has to be restarted, in turn."""
         inputs = self._inputs
@@ -151,10 +151,6 @@ class Workload:
             self.api.restart(*inputs)
         self.processes.restart(*inputs)
         self.processes.apply(*inputs)
-
-    def is_ready(self) -> bool:
-        """Return whether the service can do its work."""
-        return not self.problem()
 
     def problem(self, patience: float = 0) -> str:
         """Return why the service cannot do its work, in its own words; empty if it can.
@@ -191,7 +187,7 @@ class Workload:
         modules = [
             f"{self.api.modules}/{name}"
             for name in self._machine.list_folder(self.api.modules)
-            if name.endswith(".py") and name not in {_FORGET, _TABLES}
+            if name.endswith(".py") and name not in {_FORGET, _TABLES, _FIRST}
         ]
         paths = (*self._configs.values(), *modules, f"{self.etc}/cache-ca.pem")
         texts = (self._machine.read(path) or "" for path in paths)
@@ -202,16 +198,25 @@ class Workload:
     def sync_database(self) -> None:
         """Bring the database's schema to this release, and its tables to all characters; what is so is left as it is.
 
+        The first time it begins anew wherever it was interrupted.
+
         Raises:
             CommandError: It cannot be done.
             TimeoutError: It takes too long.
         """
+        databases = [need.name for need in self._spec.needs if isinstance(need, Database)]
+        for section in databases:
+            self._on_database(_FIRST, section, "begin")
         if self._spec.schema:
             for command in self.commands(self._spec.schema.sync):
                 self.programs.run(*command, env=oslo.PATIENT)
-        for need in self._spec.needs:
-            if isinstance(need, Database):
-                self.programs.run("python", f"{self.api.modules}/{_TABLES}", self.config_path, need.name)
+        for section in databases:
+            self._on_database(_TABLES, section)
+            self._on_database(_FIRST, section, "end")
+
+    def _on_database(self, program: str, *arguments: str) -> None:
+        """Run one of our programs; its first argument is the section of the configuration that leads to the database."""
+        self.programs.run("python", f"{self.api.modules}/{program}", self.config_path, *arguments)
 
     def forget_caches(self) -> None:
         """Empty the caches: what is in them may be of another database.

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.daemon.next_hook import JUJU_EXEC
 from openinfra_charm.machine import (
     Answer,
     CommandError,
@@ -102,6 +103,8 @@ class MemoryMachine(Machine):
     each start gives the disks each other's names. `drift` is by how many seconds its clock is wrong. `network` maps
     `https://address:port` to the twin that answers there.
 
+    `timers` are the hooks that were asked for: of the systemd unit that does, when it does, and of which unit.
+
     `held` are the addresses of its interfaces (`hold`), `taken` the ports that a program listens on of which nothing here
     knows.
 
@@ -140,6 +143,7 @@ class MemoryMachine(Machine):
         self.scrapped = False
         self.boots = 1
         self.log: list[str] = []
+        self.timers: dict[str, tuple[float, str]] = {}
         self.starts: dict[str, int] = {}
         self.start_seconds = 0.0
         self.renames_disks = False
@@ -237,6 +241,7 @@ class MemoryMachine(Machine):
         """Cut the power: what was not synced is lost."""
         self.powered = False
         self.services = {}
+        self.timers = {}
         self._restarted = set()
         kept = {
             path: node
@@ -353,14 +358,26 @@ class MemoryMachine(Machine):
         self.log.append(f"{verb} {unit}")
         if verb == "start":
             self._start(unit)
+        elif unit.endswith(".timer"):
+            self.timers.pop(unit.removesuffix(".timer"), None)
         else:
             self.services[unit] = "inactive"
             self._services_changed()
 
     def _systemd_run(self, argv: tuple[str, ...], _stdin: str | None) -> None:
-        unit = next(word for word in argv if word.startswith("--unit=")).removeprefix("--unit=")
-        self.services[unit] = "active"
-        self.log.append(f"run {unit}")
+        words = dict(word.split("=", 1) for word in argv if word.startswith("--") and "=" in word)
+        name = words["--unit"]
+        self.log.append(f"run {name}")
+        if JUJU_EXEC in argv:
+            self.timers[name] = (self.time.now + float(words.get("--on-active", 0)), argv[-2])
+        else:
+            self.services[name] = "active"
+
+    def take_hooks(self) -> list[str]:
+        """Return the units that somebody on the machine has asked Juju to run a hook of by now."""
+        due = {name: unit for name, (time, unit) in self.timers.items() if time <= self.time.now}
+        self.timers = {name: timer for name, timer in self.timers.items() if name not in due}
+        return list(due.values())
 
     def jobs(self) -> list[tuple[str, str]]:
         """Return the jobs (`openinfra_charm.daemon.job`) that systemd has started and that wait for being run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -73,10 +74,13 @@ def _refusals() -> Generator[None]:
 )
 def up(client: Client, arguments: argparse.Namespace) -> int:
     """Bring up the cloud on this machine: packages, charms, LXD, and the bundle in model `openinfra`."""
+    stages = _Stages()
     with _refusals():
         host.require_root()
         _install_packages()
+        stages.end("this machine's packages")
         _prepare(client.paths)
+        stages.end("LXD, the machine image and the charms")
     client = Client(client.model or _MODEL, client.paths)
     if client.model not in _model_names(client):
         client.call("add_model", name=client.model, config={}, switch=True)
@@ -86,8 +90,10 @@ def up(client: Client, arguments: argparse.Namespace) -> int:
         overlays = [str(_TRIAL)]
     deploy_bundle(client, bundle, overlays)
     settled = show_until_settled(client, arguments.wait)
+    stages.end("the model")
     for text in welcome(client, bundles.load(bundle, [Path(overlay) for overlay in overlays])):
         print(f"\n{text}", flush=True)
+    tell(f"\n{stages}")
     tell(_NEXT.format(application=next(iter(client.call("status")["applications"]), "APPLICATION")))
     return 0 if settled else 1
 
@@ -113,6 +119,25 @@ def down(client: Client, arguments: argparse.Namespace) -> int:
         tell(f"left over: {item}")
     tell(f"Checked: {CHECKED}." + ("" if left else " Nothing is left."))
     return 1 if left else 0
+
+
+class _Stages:
+    """How long each stage of `up` takes, the one after the other."""
+
+    def __init__(self) -> None:
+        self._times = [time.monotonic()]
+        self._names: list[str] = []
+
+    def end(self, name: str) -> None:
+        """Say what has taken all time since the stage before."""
+        self._times.append(time.monotonic())
+        self._names.append(name)
+
+    def __str__(self) -> str:
+        """Return all of them in words."""
+        seconds = (later - earlier for earlier, later in itertools.pairwise(self._times))
+        stages = ", ".join(f"{name} {took:.0f} s" for name, took in zip(self._names, seconds, strict=True))
+        return f"Took {self._times[-1] - self._times[0]:.0f} s: {stages}"
 
 
 def _install_packages() -> None:

@@ -24,6 +24,10 @@ class Invariant:
 
 CONVERGES = Invariant("converges", "all units become active within a bounded number of hooks")
 SILENT = Invariant("silent", "one more config-changed and update-status change nothing")
+PROMPT = Invariant(
+    "prompt",
+    "while nothing goes wrong, no unit waits until Juju's next update-status for what is there already",
+)
 PATIENT = Invariant("patient", "no hook and no action holds for longer than a minute")
 NO_TRACEBACK = Invariant("no-traceback", "no hook fails by an error that nobody expected")
 DONE = Invariant("done", "what the operator asks for is done")
@@ -52,7 +56,7 @@ ROTATED = Invariant(
 SERVED = Invariant("served", "nobody who was served before is unserved at rest without a status that says so")
 
 ALL = (
-    CONVERGES, SILENT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
+    CONVERGES, SILENT, PROMPT, PATIENT, NO_TRACEBACK, DONE, NEEDED_RESTARTS, ONE_AT_A_TIME, SAYS_WHY, SECRET, LEAVES_NOTHING,
     REFUSED, ROOTS_OWN, WHOLE_FILES, SAME_FILES, SOFTWARE, CERTIFICATES, ROTATED, SERVED,
 )  # fmt: skip
 

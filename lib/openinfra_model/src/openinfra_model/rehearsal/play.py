@@ -269,6 +269,7 @@ class Play:
 
     def _hook(self, run: HookRun, fault: Fault | None = None) -> None:
         before = invariants.relation_data(self.world) if run.kind == "action" else None
+        waited = self._waits_for_update_status(run)
         # Whether Juju has dropped the relation by then is a matter of moments, and it may be so at any time: no fault.
         gone = relations.may_be_gone(self.world.state, run) and self._pick(2) == 1
         ran = self.world.play(run, fault, relation_gone=gone)
@@ -284,6 +285,15 @@ class Play:
             raise Violation(invariants.NO_TRACEBACK, f"{ran.unit} {ran.what}: {_short(ran.error)}")
         if before is not None and ran.message and not fault:
             invariants.check_refused(self.world, ran, before)
+        if waited and self.world.statuses().get(ran.unit, ("waiting", ""))[0] == "active":
+            raise Violation(invariants.PROMPT, f"{ran.unit} was waiting {waited}, until its update-status")
+
+    def _waits_for_update_status(self, run: HookRun) -> str:
+        """Return what a unit waits for that now has its regular update-status, where nothing has gone wrong yet."""
+        if run.name != "update-status" or run.unit in self.world.asked or self.disturbances > 1:
+            return ""
+        status, message = self.world.statuses()[run.unit]
+        return message if status == "waiting" else ""
 
     def _job(self, machine: str, application: str, job_id: str, fault: Fault | None = None) -> None:
         lost = self._is_record_lost and not fault

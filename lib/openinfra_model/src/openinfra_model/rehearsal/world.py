@@ -7,7 +7,7 @@ import importlib
 import io
 import random
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -15,6 +15,7 @@ from unittest import mock
 import openinfra_charm
 from openinfra_charm.daemon import job as jobs
 from openinfra_charm.daemon import leftovers
+from openinfra_charm.daemon.next_hook import JUJU_EXEC
 from openinfra_charm.machine import Result, use
 from openinfra_charm.testing import Clock, Disk, Fuse, Killed, MemoryMachine, StillWaiting
 from openinfra_model.controller import deployment
@@ -116,6 +117,8 @@ class World:
         """The machines on which Juju has a folder of a unit, by unit."""
         self.given_up: dict[str, str] = {}
         """Units that were removed by force, which runs none of their hooks, and the machine of each."""
+        self.asked: set[str] = set()
+        """The units whose next update-status comes since their machine has asked for a hook."""
         self._waiting: dict[tuple[str, str, str], float] = {}
         """Until when jobs wait that could not go on."""
         self._free_names: list[str] = []
@@ -152,6 +155,7 @@ class World:
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
             here.start_seconds = self.start_seconds
             here.renames_disks = True
+            here.have(JUJU_EXEC, "")
             here.hold(f"{_address(number)}/8")
             self._tell_addresses(machine.id, here)
             machines.started(self.state, machine.id, here.boot_id(), self.now)
@@ -160,9 +164,20 @@ class World:
                 self._tell_addresses(name, there)
         for item in storage.wanted(self.state):
             storage.provisioned(self.state, item.id, now=self.now)
+        self._take_hooks()
         for machine in self.core.machines_to_reboot():
             self.machines[machine.id].power_off()
             self.power_on(machine.id)
+
+    def _take_hooks(self) -> None:
+        """Have those units run a hook soon whose machines have asked for one."""
+        asked = [unit for machine in self.machines.values() for unit in machine.take_hooks()]
+        for unit in asked:
+            if unit not in self.state.units:
+                continue
+            agent = self.state.agents[unit]
+            self.state.agents.put(replace(agent, update_status_at=min(agent.update_status_at, self.now)))
+            self.asked.add(unit)
 
     def _tell_addresses(self, machine: str, here: MemoryMachine) -> None:
         """Have the model know all addresses that a machine has, virtual ones too, where they are others than before."""
@@ -327,6 +342,8 @@ class World:
         if not (run.kind == "action" and twin and run.name in twin.reveals):
             self.told += told
         self.clock.now += 1
+        if run.name == "update-status":
+            self.asked.discard(run.unit)
         if killed and fault and fault.power:
             self.core.abandon(context.id, self.now)
             self.power_off(run.machine)
@@ -432,9 +449,11 @@ class World:
     # Time
 
     def wait(self) -> bool:
-        """Go on to the next timer of the model or the end of a job's pause; return whether there is one."""
+        """Go on to the next timer of the model or a machine, or the end of a job's pause; return whether there is one."""
         wake = timers.next_time(self.state, self.now)
-        ends = [*([] if wake is None else [wake]), *(self._waiting[job] for job in self.waiting_jobs())]
+        asked = (time for machine in self.machines.values() for time, _ in machine.timers.values())
+        waits = (self._waiting[job] for job in self.waiting_jobs())
+        ends = [*([] if wake is None else [wake]), *waits, *asked]
         if ends:
             self.pass_time(max(min(ends) - self.now, 0))
         return bool(ends)

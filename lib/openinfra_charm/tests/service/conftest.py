@@ -9,14 +9,13 @@ import pytest
 from ops import testing
 
 HERE = Path(__file__).parent
-CHARM = HERE.parents[1]
-LIBRARY = CHARM.parents[2] / "lib/openinfra_charm"
-sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
+CHARM = HERE.parents[3] / "tests/probes/notes"
+sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(HERE.parent)]
 
 import authority  # noqa: E402  found on the path of the line above
-import machines  # noqa: E402
 import model  # noqa: E402
-from machines import CERTIFICATES, DATABASE_SECRET, GATEWAY, IDENTITY_SECRET, RELATIONS  # noqa: E402
+import notes_machines as machines  # noqa: E402
+from notes_machines import CERTIFICATES, DATABASE_SECRET, GATEWAY, IDENTITY_SECRET, RELATIONS  # noqa: E402
 
 from charm import NotesCharm  # noqa: E402
 from openinfra_charm.testing import Clock  # noqa: E402
@@ -34,7 +33,7 @@ class Model(model.Model):
         super().__init__(units, config, RELATIONS, [DATABASE_SECRET, IDENTITY_SECRET])
 
     def make_machine(self, number):
-        return machines.make(number, self.time, self.schema)
+        return machines.make(number, self.time, self.schema, self.machines.values())
 
     def add_unit(self):
         machine = super().add_unit()

@@ -1,21 +1,37 @@
-"""The job that changes the database's schema in an upgrade; it begins again wherever it was interrupted."""
+"""Jobs of an OpenStack service. They begin again wherever they were interrupted."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm.daemon.job import JobError
 from openinfra_charm.machine import CommandError
 from openinfra_charm.openstack import oslo
+from openinfra_charm.openstack import release as releases
 from openinfra_charm.openstack.programs import Programs
 
 if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
 
+BUILD, SCHEMA = f"{__name__}.build_release", f"{__name__}.schema"
 
-def run(job: Job, step: str, tree: str, number: str, commands: str) -> str:
-    """Expand or contract the schema with the programs of a tree.
+
+def build_release(job: Job, folder: str, release: str, bindings: str) -> str:
+    """Build the tree of a release that the charm's locks in `folder` describe; it is switched to by the charm.
+
+    Raises:
+        ReleaseError: It could not be built.
+    """
+    names = tuple(filter(None, bindings.split(",")))
+    wanted = releases.find(job.machine, Path(folder), release, bindings=names)
+    tree = releases.Releases(job.machine, job.application).build(wanted, job.report)
+    return f"{tree.name} is built"
+
+
+def schema(job: Job, step: str, tree: str, number: str, commands: str) -> str:
+    """Expand or contract the database's schema in an upgrade, with the programs of a tree.
 
     Args:
         job: The job.

@@ -1,4 +1,4 @@
-"""Delete a user with all that it keeps."""
+"""Work on what users keep, which takes longer than a hook may."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
 
 
-def run(job: Job, user: str) -> str:
+def delete_user(job: Job, user: str) -> str:
     """Delete a suspended user's buckets, one after the other, and then the user.
 
     Raises:

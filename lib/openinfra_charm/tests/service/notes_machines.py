@@ -2,11 +2,10 @@
 
 from model import PEERS
 from ops import testing
+from running import Jobs
 from twin import Notes
 
-from openinfra_charm.daemon.job import main
-from openinfra_charm.machine import use
-from openinfra_charm.testing import Cryptography, MemoryMachine, Software
+from openinfra_charm.testing import Cryptography, MemoryMachine
 from openinfra_charm.testing.packaging import Packaging
 
 DATABASE, CERTIFICATES, CACHE, IDENTITY, GATEWAY = range(PEERS + 1, PEERS + 6)
@@ -35,32 +34,41 @@ RELATIONS = (
 )  # fmt: skip
 
 
+PORT = 18900
+
+
 class NotesMachine(MemoryMachine):
-    """A machine with the service's twin; jobs run as time passes."""
+    """A machine with the service's twin."""
 
     address: str
     notes: Notes
+    packaging: Packaging
+    running: Jobs
+
+    @property
+    def place(self):
+        """Where its front listens."""
+        return f"https://{self.address}:{PORT}"
+
+    def answer_at_the_front(self, request):
+        """Answer a request from another machine."""
+        if not (self.powered and self.serves("notes-front.service")):
+            raise ConnectionRefusedError(self.place)
+        return self.notes.answer(request)
 
 
-class Jobs(Software):
-    """The machine's systemd, which runs the jobs of a hook that waits for them."""
-
-    def __init__(self, machine):
-        super().__init__()
-        self.machine = machine
-
-    def time_passed(self):
-        for application, job_id in self.machine.jobs():
-            with use(self.machine):
-                main(application, job_id)
-            self.machine.job_ended(application, job_id)
-
-
-def make(number, time, schema):
-    """Return the machine of a unit."""
+def make(number, time, schema, others):
+    """Return the machine of a unit; its front is reached from the others, and theirs from it."""
     machine = NotesMachine(f"machine-{number}", time)
     machine.address = f"10.0.0.{10 + number}"
-    machine.notes = Notes(machine, schema)
-    for software in (Packaging(machine), Cryptography(), machine.notes, Jobs(machine)):
+    machine.notes, machine.packaging, machine.running = (
+        Notes(machine, schema),
+        Packaging(machine),
+        Jobs(machine),
+    )
+    for software in (machine.packaging, Cryptography(), machine.notes, machine.running):
         machine.bring(software)
+    for one in others:
+        one.network[machine.place] = machine.answer_at_the_front
+        machine.network[one.place] = one.answer_at_the_front
     return machine

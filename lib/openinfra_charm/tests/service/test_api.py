@@ -7,13 +7,15 @@ import re
 import shutil
 from pathlib import Path
 
+import authority
 import ops
 import pytest
-from machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
+from notes_machines import CACHE, CERTIFICATES, DATABASE, DATABASE_SECRET, GATEWAY, IDENTITY
 
 from openinfra_charm.machine import use
 from openinfra_charm.openstack import check
 
+CHARM = Path(__file__).parents[4] / "tests/probes/notes/src"
 API, FILER, FRONT = "notes-api.service", "notes-filer.service", "notes-front.service"
 CONFIG = "/etc/notes/notes.conf"
 
@@ -28,6 +30,13 @@ def starts(model, unit):
     return [machine.starts[unit] for machine in model.machines.values()]
 
 
+def begun(model):
+    """Return the machine of a first unit, none of whose hooks has run."""
+    machine = model.machines[0] = model.make_machine(0)
+    model.unit_data[0] = {}
+    return machine
+
+
 # The first deploy
 
 
@@ -36,6 +45,19 @@ def test_it_serves_with_a_schema_that_was_made_once(three):
     assert three.schema == ["sync", "openinfra_tables.py"]
     for unit in (API, FILER, FRONT):
         assert starts(three, unit) == [1, 1, 1], unit
+
+
+def test_a_first_migration_that_was_interrupted_begins_anew(one):
+    notes = one.machines[0].notes
+    one.schema.clear()
+    del one.app_data["bootstrapped"]
+    notes.lost = True
+    one.update_status()
+    assert "Lost connection" in one.statuses[0].message
+    notes.lost = False
+    one.update_status()
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert one.schema == ["sync", "openinfra_tables.py"]
 
 
 def test_a_hook_with_nothing_new_changes_nothing(three):
@@ -99,6 +121,18 @@ def test_keystone_is_asked_for_a_user_and_a_place_in_the_catalogue(three):
     assert urls() == ["https://cloud.example:8900/v1", *["https://10.1.0.100:8900/v1"] * 2]
 
 
+def test_the_database_is_named_after_the_application(one):
+    assert one.local[DATABASE, "app"]["database"] == "notes"
+
+
+def test_the_packaged_haproxy_does_not_start_with_the_machine(deploy):
+    model = deploy(0)
+    machine = begun(model)
+    machine.enabled.add("haproxy.service")
+    model.run(0, model.on.install(), formed=False)
+    assert "haproxy.service" not in machine.enabled
+
+
 def test_what_is_open_is_neither_asked_for_nor_missed(one):
     assert one.statuses[0] == ops.ActiveStatus()
     assert "messaging" not in one.machines[0].read(CONFIG)
@@ -145,9 +179,8 @@ def test_what_would_be_good_to_have_is_noted(three):
 
 def test_a_schema_that_cannot_be_made_is_told_and_tried_again(deploy):
     model = deploy(0)
-    machine = model.make_machine(0)
+    machine = begun(model)
     machine.notes.refused = "Traceback\n  File\nLost connection"
-    model.machines[0], model.unit_data[0] = machine, {}
     model.run(0, model.on.config_changed())
     model.update_status()
     assert model.statuses[0] == ops.WaitingStatus(
@@ -168,13 +201,85 @@ def test_a_process_that_does_not_run_is_named(one):
     assert one.statuses[0] == ops.ActiveStatus()
 
 
-def test_an_operators_lines_follow_the_charms_and_replace_none_of_them(one):
-    one.configure(extra_config="[cors]\nallowed_origin = https://dashboard")
-    assert configuration(one.machines[0])["cors"]["allowed_origin"] == "https://dashboard"
-    one.configure(extra_config="[database]\nconnection = sqlite://")
+def test_what_one_relation_says_wrong_is_told_beside_what_others_lack(deploy):
+    model = deploy(0)
+    database, identity = model.relations[DATABASE], model.relations[IDENTITY]
+    wrong = {**database.remote_app_data, "endpoints": "10.0.0.5:3306\nx = 1"}
+    model.relations[DATABASE] = dataclasses.replace(database, remote_app_data=wrong)
+    model.relations[IDENTITY] = dataclasses.replace(identity, remote_app_data={})
+    model.add_unit()
+    assert model.statuses[0].message.startswith("mysql says endpoints='10.0.0.5:3306\\nx = 1' in database")
+    model.relate(database)
+    model.update_status()
+    assert model.statuses[0] == ops.WaitingStatus("for keystone to make a user")
+
+
+@pytest.mark.parametrize("option", [{"region": "a b"}, {"workers": 0}])
+def test_an_option_that_cannot_be_used_blocks_and_stops_nothing(one, option):
+    one.configure(**option)
     assert one.statuses[0].name == "blocked"
-    assert "what the charm leaves open; [database] connection it sets itself" in one.statuses[0].message
-    assert "sqlite" not in one.machines[0].read(CONFIG)
+    assert one.statuses[0].message.startswith(f"config {next(iter(option))}=")
+    assert one.machines[0].notes.serves
+
+
+def test_a_tree_that_takes_long_is_waited_for_by_later_hooks(deploy):
+    model = deploy(0)
+    machine = begun(model)
+    machine.running.slow = True
+    model.run(0, model.on.config_changed())
+    assert model.statuses[0] == ops.MaintenanceStatus("build-release-1: has begun")
+    machine.running.slow = False
+    machine.sleep(1)
+    model.update_status()
+    model.update_status()
+    assert model.statuses[0].name == "active"
+
+
+def test_a_tree_that_cannot_be_built_blocks_and_is_tried_again(deploy):
+    model = deploy(0)
+    machine = begun(model)
+    machine.packaging.offline = True
+    model.run(0, model.on.config_changed())
+    assert model.statuses[0].name == "blocked"
+    assert "is the package index reachable" in model.statuses[0].message
+    machine.packaging.offline = False
+    model.update_status()
+    model.update_status()
+    assert model.statuses[0].name == "active"
+
+
+def test_an_operators_lines_follow_the_charms(one):
+    one.configure(
+        extra_config="[cors]\nallowed_origin = https://dashboard\n[DEFAULT]\nlog_config_append = /x\n"
+    )
+    found = configuration(one.machines[0])
+    assert (found["cors"]["allowed_origin"], found["DEFAULT"]["log_config_append"]) == (
+        "https://dashboard",
+        "/x",
+    )
+    assert one.statuses[0] == ops.ActiveStatus()
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (
+            "[database]\nconnection = sqlite://",
+            "what the charm leaves open; [database] connection it sets itself",
+        ),
+        ("[DEFAULT]\nDebug = true", "[DEFAULT] debug"),
+        ("x = 1", "sections and options"),
+        ("[a]\nno option", "sections and options"),
+    ],
+)
+def test_lines_that_cannot_be_used_are_refused(one, lines, why):
+    before = one.machines[0].read(CONFIG)
+    one.configure(extra_config=lines)
+    assert one.statuses[0].name == "blocked"
+    assert one.statuses[0].message.startswith("config extra-config=")
+    assert why in one.statuses[0].message
+    assert one.machines[0].read(CONFIG) == before
+    assert one.machines[0].notes.serves
 
 
 # Restarts
@@ -237,6 +342,37 @@ def test_a_new_password_is_used_before_it_is_said(three):
     assert starts(three, API) == [2, 2, 2]
 
 
+def test_a_new_certificate_is_taken_by_a_reload(one):
+    one.log()
+    one.relate_gateway("10.0.0.100:8900", "cloud.example:8900")
+    assert authority.names(one.machines[0].read("/etc/notes/tls/certificate.pem")) == {
+        "machine-0", "10.0.0.10", "10.0.0.100", "cloud.example",
+    }  # fmt: skip
+    changes = one.log()
+    assert f"machine-0: reload {FRONT}" in changes
+    assert not [line for line in changes if "restart" in line]
+
+
+def test_the_gateway_is_asked_for_a_route_to_all_units(three):
+    three.relate_gateway("10.0.0.100:8900")
+    three.update_status()
+    asked = three.local[GATEWAY, "app"]
+    assert (asked["port"], asked["backend_port"]) == ("8900", "18900")
+    assert json.loads(asked["openinfra"])["health"]["path"] == "/openinfra/health"
+    assert json.loads(three.local[GATEWAY, 1]["address"]) == "10.0.0.11"
+
+
+def test_the_gateway_begins_connections_with_the_clients_address(three):
+    three.relate_gateway("10.0.0.100:8900")
+    three.tell(GATEWAY, unit={"sources": '["10.0.0.7"]', "egress-subnets": "10.0.0.7/32"})
+    three.update_status()
+    front = three.machines[2].read("/etc/notes/front.cfg")
+    assert "tcp-request connection reject if { dst_port 28900 } !{ src 10.0.0.7 }" in front
+    three.update_status()
+    asked = three.local[GATEWAY, "app"]
+    assert (asked["port"], asked["backend_port"], asked["proxy_protocol"]) == ("8900", "28900", "true")
+
+
 def test_power_loss_needs_no_hook(three):
     for machine in three.machines.values():
         machine.power_off()
@@ -255,6 +391,36 @@ def test_a_restored_database_is_brought_to_this_release(one):
     assert one.schema == ["forget_caches.py", "sync", "openinfra_tables.py"]
     one.every()
     assert len(one.schema) == 3
+
+
+def test_a_schema_that_this_release_cannot_use_is_told_and_tried_again(one):
+    machine = one.machines[0]
+    machine.notes.refused = "Can't locate revision"
+    one.tell(DATABASE, {"restored": "1"})
+    one.every()
+    assert one.statuses[0].name == "waiting"
+    machine.notes.refused = ""
+    one.every()
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert one.shared["restored"].endswith(":1")
+
+
+def test_a_restore_waits_for_the_end_of_an_upgrade(one):
+    one.schema.clear()
+    shared = one.shared["release"]
+    one.app_data["release"] = json.dumps(shared | {"phase": "switched", "to": shared["release"], "number": 1})
+    one.tell(DATABASE, {"restored": "1"})
+    one.every()
+    assert one.schema == []
+    assert "finish-upgrade or rollback-release" in one.statuses[0].message
+
+
+def test_tables_of_an_earlier_revision_of_the_charm_are_converted(one):
+    one.schema.clear()
+    one.app_data["bootstrapped"] = "true"
+    one.update_status()
+    assert one.schema == ["sync", "openinfra_tables.py"]
+    assert one.statuses[0] == ops.ActiveStatus()
 
 
 def test_another_database_is_filled(one):
@@ -361,6 +527,34 @@ def ask(capsys):
     return ask
 
 
+def test_the_last_unit_that_serves_is_not_safe_to_stop(three, ask):
+    assert [ask(machine, "safe-to-stop") for machine in three.machines.values()] == [""] * 3
+    three.machines[0].power_off()
+    assert ask(three.machines[1], "safe-to-stop") == ""
+    three.action(2, "pause")
+    assert ask(three.machines[1], "safe-to-stop") == "no other unit of notes serves: see its status"
+    assert ask(three.machines[2], "safe-to-stop") == ""
+    three.action(2, "resume")
+    assert ask(three.machines[1], "safe-to-stop") == ""
+
+
+def test_a_unit_that_others_do_not_reach_is_none_that_serves(three, ask):
+    three.machines[0].power_off()
+    three.machines[2].services[FRONT] = "failed"
+    assert ask(three.machines[1], "safe-to-stop") == "no other unit of notes serves: see its status"
+
+
+def test_what_does_not_serve_may_stop(three, ask):
+    for machine in three.machines.values():
+        machine.notes.broken = "database: OperationalError"
+    assert ask(three.machines[0], "safe-to-stop") == ""
+    assert ask(three.machines[0], "after-start") == "database: OperationalError"
+
+
+def test_a_unit_alone_may_stop(one, ask):
+    assert ask(one.machines[0], "safe-to-stop") == ""
+
+
 def test_a_machine_is_back_when_all_processes_are(one, ask):
     machine = one.machines[0]
     assert ask(machine, "after-start") == ""
@@ -378,11 +572,35 @@ def test_nothing_is_left_on_the_machine(one):
     assert machine.enabled == set()
 
 
-def test_the_documents_show_this_very_charm():
+def test_a_unit_leaves_nothing_though_its_relations_went_before_it(one):
+    machine = one.machines[0]
+    for relation in list(one.relations):
+        one.run(0, one.on.relation_broken, relation=relation)
+    one.remove_unit(0)
+    assert {unit: state for unit, state in machine.services.items() if state != "inactive"} == {}
+    assert machine.enabled == set()
+    assert [path for path in machine.nodes if "notes" in path] == []
 
-    charm = Path(__file__).parents[2] / "src"
-    text = (Path(__file__).parents[5] / "docs/openstack-service.md").read_text()
-    for kind, path in (("python", charm / "charm.py"), ("ini", charm / "templates/notes.conf.j2")):
+
+def test_what_a_unit_left_that_went_without_a_word_is_replaced(one):
+    machine = one.machines[0]
+    agents = "/var/lib/juju/agents/unit-notes-0"
+    machine.have(f"{agents}/charm/dispatch", "program")
+    one.update_status()
+    machine.write("/etc/notes/own.conf", "of the first unit")
+    machine.lose(agents)
+    machine.have(f"{agents}/charm/dispatch", "program")
+    starts = machine.starts[API]
+    one.update_status()
+    assert machine.read("/etc/notes/own.conf") is None
+    one.update_status()
+    assert machine.starts[API] == starts + 1
+    assert one.statuses[0].name == "active"
+
+
+def test_the_documents_show_this_very_charm():
+    text = (CHARM.parents[3] / "docs/openstack-service.md").read_text()
+    for kind, path in (("python", CHARM / "charm.py"), ("ini", CHARM / "templates/notes.conf.j2")):
         shown = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)[0].splitlines()
         written = path.read_text().splitlines()
         assert [line for line in shown if line not in written] == []

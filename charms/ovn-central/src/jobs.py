@@ -1,4 +1,4 @@
-"""Make a backup."""
+"""Work that may take longer than a hook: a function each, which can begin again at any point."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
 
 
-def run(job: Job, folder: str, retention: str) -> str:
+def create_backup(job: Job, folder: str, retention: str) -> str:
     """Make a backup, and delete those that are too many then.
 
     Raises:

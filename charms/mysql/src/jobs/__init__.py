@@ -1,1 +1,0 @@
-"""Work on backups that takes longer than a hook may."""
