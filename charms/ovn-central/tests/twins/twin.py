@@ -110,8 +110,21 @@ class Ovn:
                 donor = members[0].store
                 store.joined, store.writes = True, list(donor.writes if donor else [])
                 server.save(store)
+        for cluster in self.configs:
+            self._even_out(cluster)
         if not getattr(self.lock, "is_connected", False):
             self.lock = next((one for one in self.northds if getattr(one, "is_connected", False)), None)
+
+    def _even_out(self, cluster: str) -> None:
+        """Give the members of a quorum what they missed: one of them was in the last quorum, and has all that was acknowledged."""
+        stores = [(one, store) for one in self.present(cluster) if (store := one.store)]
+        if not self.has_quorum(cluster) or len({len(store.writes) for _, store in stores}) < 2:
+            return
+        _, newest = max(stores, key=lambda pair: len(pair[1].writes))
+        for one, store in stores:
+            if store.writes != newest.writes:
+                store.writes = list(newest.writes)
+                one.save(store)
 
     def remove(self, cluster: str, server: str) -> bool:
         """Have a quorum remove a member; return whether there is one. A server that runs closes its database."""
