@@ -3,8 +3,8 @@
 #
 #     plain.sh IMAGE PROFILE LOCK NAME NAME NAME
 #
-# makes a container of each name, each with a monitor, a manager, two OSDs and memcached; on the first MariaDB and the gateway, on
-# the second Keystone (LOCK is the lock of its release) and a metadata server, on the third an object gateway and another metadata
+# makes a container of each name, each with a monitor, a manager, two OSDs, memcached and a chassis of OVN; on the first MariaDB and the
+# gateway, on the second Keystone (LOCK is the lock of its release), OVN's databases and a metadata server, on the third an object gateway and another metadata
 # server. It ends when all of them answer. LXD_DIR names the LXD daemon. Nothing but Ceph is encrypted, and nobody manages any of
 # it afterwards: no growth, no changes, no repair.
 set -eu
@@ -14,6 +14,7 @@ shift 3
 fsid=$(cat /proc/sys/kernel/random/uuid)
 ceph_packages='ceph-common ceph-mgr ceph-mon ceph-osd fdisk python3-rados'
 host_packages='logrotate needrestart unattended-upgrades'
+network_packages='openvswitch-switch ovn-host'
 password=$(cat /proc/sys/kernel/random/uuid)
 
 inside() {
@@ -33,7 +34,7 @@ make_machine() {
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
         chmod 755 /usr/sbin/policy-rc.d
         apt-get update -qq
-        apt-get install -qqy --no-install-recommends $ceph_packages $host_packages memcached $*
+        apt-get install -qqy --no-install-recommends $ceph_packages $host_packages $network_packages memcached $*
         rm /usr/sbin/policy-rc.d
         systemctl -q mask nvmf-autoconnect.service
         systemctl -q enable --now memcached
@@ -218,9 +219,28 @@ start_objects() {
     "
 }
 
+start_chassis() {
+    inside "$1" "
+        printf '%s\n' $1 >/etc/openvswitch/system-id.conf
+        systemctl -q enable --now openvswitch-switch
+        ovs-vsctl set Open_vSwitch . external_ids:ovn-remote=tcp:$(address "$2"):6642 external_ids:ovn-encap-type=geneve \
+            external_ids:ovn-encap-ip=$(address "$1") external_ids:ovn-bridge-datapath-type=netdev
+        systemctl -q enable --now ovn-host
+        until ovn-appctl -t ovn-controller connection-status 2>/dev/null | grep -qx connected; do sleep 0.5; done
+    "
+}
+
+start_networks() {
+    inside "$1" "
+        systemctl -q enable --now ovn-central
+        until ovn-sbctl set-connection ptcp:6642 2>/dev/null; do sleep 0.5; done
+    "
+    for machine in "$first" "$second" "$third"; do start_chassis "$machine" "$1"; done
+}
+
 first=$1 second=$2 third=$3
 make_machine "$first" haproxy keepalived mariadb-server &
-make_machine "$second" ceph-mds python3-pip &
+make_machine "$second" ceph-mds ovn-central python3-pip &
 make_machine "$third" ceph-mds radosgw &
 wait
 hosts=
@@ -235,6 +255,8 @@ wait "$database"
 start_gateway "$first" "$second" "$third"
 start_keystone "$second" "$first" &
 keystone=$!
+start_networks "$second" &
+networks=$!
 join "$second"
 join "$third"
 until inside "$first" ceph mgr stat | grep -q '"available": true'; do sleep 0.5; done
@@ -250,6 +272,7 @@ start_metadata_server "$second"
 start_metadata_server "$third"
 start_objects "$third"
 wait "$keystone"
+wait "$networks"
 until inside "$first" ceph fs status files 2>/dev/null | grep -q active; do sleep 0.5; done
 for port in 5000/v3 7480; do
     until curl --silent --fail --output /dev/null "http://$(address "$first"):$port"; do sleep 0.5; done

@@ -11,6 +11,7 @@ TLS_PORTS = {
     "placement": [(18778, "")],
     "ceph-rgw": [(17480, "")],
     "memcached": [(11211, "")],
+    "ovn-central": [(port, "") for port in (6641, 6642, 6643, 6644, 16642, 16643, 16644)],
     "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
 }
 """Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""

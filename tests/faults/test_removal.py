@@ -7,7 +7,18 @@ import pytest
 from tests.integration.removal import LEFT
 from tests.integration.site import load
 
-ORDER = ("ceph-fs", "ceph-rgw", "placement", "keystone", "memcached", "gateway", "mysql", "certificates")
+ORDER = (
+    "ceph-fs",
+    "ceph-rgw",
+    "placement",
+    "keystone",
+    "memcached",
+    "gateway",
+    "mysql",
+    "ovn-chassis",
+    "ovn-central",
+    "certificates",
+)
 """Each before those that it needs."""
 FOLDERS = {
     "ceph": ("/etc/ceph", "/var/lib/openinfra/ceph"),
@@ -18,6 +29,8 @@ FOLDERS = {
     "placement": ("/etc/placement", "/var/lib/openinfra/placement"),
     "gateway": ("/etc/haproxy", "/etc/keepalived"),
     "mysql": ("/etc/mysql", "/var/lib/openinfra/mysql"),
+    "ovn-chassis": ("/etc/ovn-chassis", "/var/lib/openinfra/ovn-chassis"),
+    "ovn-central": ("/etc/ovn-central", "/var/lib/openinfra/ovn-central"),
 }
 OWN = {
     "ceph-fs": ("ceph-mds",),
@@ -27,12 +40,24 @@ OWN = {
     "memcached": ("memcached",),
     "gateway": ("haproxy", "keepalived"),
     "mysql": ("mariadb",),
+    "ovn-chassis": ("openvswitch", "ovn-chassis", "ovn-controller", "ovn-host", "ovs"),
+    "ovn-central": ("ovn-",),
     "certificates": (),
 }
 """How the daemons are named that go with an application; all others go on undisturbed."""
 DAEMONS = [
     f"{name}.service"
-    for name in ("ceph-*", "placement*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived")
+    for name in (
+        "ceph-*",
+        "placement*",
+        "keystone*",
+        "mariadb*",
+        "memcached",
+        "haproxy",
+        "keepalived",
+        "ovn-*",
+        "ovs-*",
+    )  # fmt: skip
 ]
 UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""

@@ -6,6 +6,8 @@ LEFT = {
     "memcached": "/etc/memcached.conf /etc/memcached",
     "placement": "/etc/placement /opt/placement /var/lib/placement /etc/systemd/system/placement-*",
     "gateway": "/etc/haproxy/haproxy.cfg /etc/gateway",
+    "ovn-chassis": "/etc/ovn-chassis /etc/systemd/system/ovn-controller.service.d",
+    "ovn-central": "/var/lib/ovn/ovnnb_db.db /etc/ovn-central /etc/systemd/system/ovn-northd.service.d",
     "mysql": "/var/lib/mysql/ibdata1 /etc/mysql/mariadb.conf.d/99-openinfra.cnf",
 }
 """What must not be there any more when an application is gone."""

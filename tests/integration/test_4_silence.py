@@ -18,6 +18,8 @@ APPLICATIONS = [
     "keystone",
     "memcached",
     "mysql",
+    "ovn-central",
+    "ovn-chassis",
     "placement",
 ]
 PUBLIC = {"username", "tls", "tls-ca", "generation"}
@@ -34,6 +36,8 @@ DAEMONS = (
     "mariadb",
     "memcached",
     "mysql",
+    "ovn",
+    "ovs",
     "placement",
     "ssh",
     "unattended",
@@ -45,6 +49,8 @@ LOOKS = [
     r"storage-(list|get)|opened-ports|unit-get|resource-get|juju-log|state-get",
     r"dpkg-query|systemctl (show|is-enabled|is-active)|systemd-detect-virt|apt-config|sysctl -n|chronyc|sshd -T",
     r"mariadb: +(SHOW|SELECT) ",
+    r"ovn-appctl .*(cluster/)?status|ovsdb-client needs-conversion|ovn-nbctl .* get ",
+    r"ovs-vsctl .* list |ip -json |ping |modprobe openvswitch",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]

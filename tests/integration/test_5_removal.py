@@ -10,11 +10,11 @@ APPLICATIONS = (
     "memcached",
     "gateway",
     "mysql",
+    "ovn-chassis",
+    "ovn-central",
     "certificates",
 )
-SERVICES = (
-    "ceph-mds@* ceph-radosgw@* ceph-rgw-* placement-* keystone-* mariadb* memcached* haproxy* keepalived*"
-)
+SERVICES = "ceph-mds@* ceph-radosgw@* ceph-rgw-* placement-* keystone-* mariadb* memcached* haproxy* keepalived* ovn-* ovs-*"
 
 
 def test_applications_that_go_together_leave_nothing_behind(cloud):

@@ -11,6 +11,7 @@ CEPH = "charms/ceph/src"
 HOST = "charms/host/src"
 MEMCACHED = "charms/memcached/src"
 GATEWAY = "charms/gateway/src"
+OVN = "charms/ovn-central/src"
 KEYSTONE = "charms/keystone/src"
 LIB = "lib/openinfra_charm/src/openinfra_charm"
 
@@ -179,6 +180,18 @@ PLANTED = (
         "a certificate that is not valid yet", f"{LIB}/daemon/tls.py",
         "return now >= self.renew_at or not self._is_valid", "return now >= self.renew_at", "certificates converges",
         faults="clock", do="add-unit memcached",
+    ),
+    _in_bundle(
+        "a renewed certificate that Open vSwitch does not read", f"{OVN}/ovn_central.py",
+        "key_goes_last=True", "key_goes_last=False",
+        "certificates", "run certificates/leader reissue", bundle=f"{PARTS}/ovn.yaml", charms=("certificates", "ovn-central"),
+        faults="age", usual=False,
+    ),
+    _in_bundle(
+        "members that are gone and linger", f"{OVN}/membership.py",
+        "            for server in sorted(self._still_there(wanted, raft)):\n                raft.kick(server)\n", "",
+        "software converges done", "remove-machine 1 --force; add-unit ovn-central", bundle=f"{PARTS}/ovn.yaml",
+        charms=("certificates", "ovn-central"), faults="delay", usual=False,
     ),
     # Whom nobody serves any more
     _in_bundle(

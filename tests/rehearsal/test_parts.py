@@ -230,6 +230,30 @@ PARTS = {
         },
         schedules=8,
     ),
+    "ovn": Part(
+        charms=("certificates", "ovn-central", "ovn-chassis"),
+        bundle=ROOT / "tests/rehearsal/bundles/ovn.yaml",
+        undertakings={
+            "deployed": (),
+            "options are changed": (
+                "config ovn-central ovsdb-server-election-timer=16", "config ovn-central northd-inactivity-probe=10",
+            ),
+            "to one and back": (
+                "remove-unit ovn-central/2", "remove-unit ovn-central/1", "add-unit ovn-central", "add-unit ovn-central",
+            ),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit ovn-central",),
+            "a member is kicked": ("run ovn-central/leader kick-member unit=ovn-central/1 dry-run=false",),
+            "a unit is paused and goes": ("run ovn-central/1 pause", "remove-unit ovn-central/1", "add-unit ovn-central"),
+            "a new CA": ("run certificates/leader renew-ca",),
+            "a provider network comes and goes": (
+                "config ovn-chassis bridge-interface-mappings=br-ex:eth1", "config ovn-chassis bridge-interface-mappings=br-ex:eth0",
+                "config ovn-chassis bridge-interface-mappings=",
+            ),
+            "the chassis go": ("remove-application ovn-chassis",),
+        },
+        usual=False,
+        schedules=4,
+    ),
     "objects and files": Part(
         charms=("ceph", "ceph-fs", "ceph-rgw", "certificates"),
         bundle=ROOT / "charms/ceph-rgw/tests/bundle.yaml",

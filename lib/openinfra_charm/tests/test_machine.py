@@ -95,6 +95,24 @@ def test_whatever_differs_is_put_right(real, tmp_path, change):
     assert not real.write(path, **wanted | change)
 
 
+def test_a_file_is_written_anew_as_it_is(real, tmp_path):
+    path = str(tmp_path / "file")
+    real.write(path, "content\n", mode=0o600, user="nobody")
+    before = Path(path).stat()
+    real.renew(path)
+    after = Path(path).stat()
+    assert after.st_ino != before.st_ino
+    assert after.st_mtime_ns > before.st_mtime_ns
+    assert real.read(path) == "content\n"
+    assert owner_and_mode(path) == ("nobody", 0o600)
+    assert real.list_folder(str(tmp_path)) == ["file"]
+
+
+def test_a_file_that_is_not_there_is_not_written_anew(real, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        real.renew(str(tmp_path / "file"))
+
+
 def test_a_reader_of_the_old_file_keeps_it_whole(real, tmp_path):
     path = str(tmp_path / "file")
     real.write(path, "old")

@@ -327,6 +327,49 @@ def test_chain_and_key_in_one_file(site):
     assert not site.tls.ready
 
 
+def test_the_key_is_written_anew_after_each_certificate_for_who_looks_at_its_time(site):
+    site.options["key_goes_last"] = True
+    site.update()
+    site.answer()
+    site.update()
+    key = site.machine.read(KEY)
+    for _ in range(2):
+        site.machine.clock += 20 * DAY
+        site.update()
+        site.answer()
+        site.machine.log.clear()
+        assert site.update()
+        written = [line for line in site.machine.log if line.endswith((LEAF, CHAIN, KEY))]
+        assert written == [f"write {LEAF}", f"write {CHAIN}", f"renew {KEY}"]
+        site.machine.log.clear()
+        site.update()
+        assert site.machine.log == []
+    assert site.machine.read(KEY) == key
+
+
+@pytest.mark.parametrize("changes", range(30))
+def test_a_hook_that_dies_before_the_key_is_written_anew_is_made_up_for(site, changes):
+    from openinfra_charm.testing import Fuse, Killed
+
+    site.options["key_goes_last"] = True
+    site.update()
+    site.answer()
+    site.update()
+    site.machine.clock += 20 * DAY
+    site.update()
+    leaf = site.answer()
+    site.machine.log.clear()
+    try:
+        with site.machine.fused(Fuse(changes)):
+            site.update()
+    except Killed:
+        pass
+    site.update()
+    assert site.machine.read(LEAF) == f"{leaf}\n"
+    written = [line for line in site.machine.log if line.endswith((LEAF, CHAIN, KEY))]
+    assert written[-1] == f"renew {KEY}"
+
+
 def test_a_common_name_is_as_long_as_it_may_be(site):
     name = f"{'a' * 60}.example"
     site.update(Subject(common_name=name, dns=(name,)))

@@ -99,6 +99,7 @@ class Certificate:
         user: str = "root",
         group: str = "root",
         combined: bool = False,
+        key_goes_last: bool = False,
     ) -> None:
         """Name where the files are and whose they are.
 
@@ -109,12 +110,15 @@ class Certificate:
             user: Who may read the key.
             group: The files' group; it may not read the key.
             combined: Whether there is a file of chain and key in one, too, as HAProxy takes it.
+            key_goes_last: Whether the key's file is written anew after each new certificate: daemons of Open vSwitch and OVN read both
+                again when the key's file has another time than before, and not when the certificate's has (stream-ssl.c).
         """
         self._machine = machine
         self._folder = folder or f"/etc/{application}/tls"
         self._user = user
         self._group = group
         self._combined = combined
+        self._key_goes_last = key_goes_last
         self.key_path = f"{self._folder}/key.pem"
         """The private key (PKCS #8); only its owner can read it."""
         self.certificate_path = f"{self._folder}/certificate.pem"
@@ -212,7 +216,10 @@ class Certificate:
         answers = [
             one for one in tls_certificates.read_issued(relation) if one.csr == csr and not one.revoked
         ]
-        return self._take(answers[-1], tls_certificates.read_bundle(relation)) if answers else False
+        changed = self._take(answers[-1], tls_certificates.read_bundle(relation)) if answers else False
+        if self._key_goes_last and self.ready:
+            self._renew_key()
+        return changed
 
     def acknowledge(self, relation: ops.Relation | None, unit: ops.Unit) -> None:
         """Say that the daemons run with what is on the machine now: the CA waits for that before it goes on.
@@ -281,6 +288,13 @@ class Certificate:
         changed = self._write(*files)
         self._remember(**known)
         return changed
+
+    def _renew_key(self) -> None:
+        """Write the key's file anew unless that was done for this certificate; a hook that dies before is made up for."""
+        digest = hashlib.sha256((self._machine.read(self.chain_path) or "").encode()).hexdigest()
+        if self._known.get("key_beside") != digest:
+            self._machine.renew(self.key_path)
+            self._remember(key_beside=digest)
 
     def _write(self, *files: File) -> bool:
         owned = (

@@ -68,6 +68,23 @@ class Files(Processes):
         self._sync(folder)
         return True
 
+    def renew(self, path: str) -> None:
+        """Write a file that is there once more as it is: who goes by its time, or by which file it is, reads it again.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        found = self._attributes(path)
+        if found is None:
+            raise FileNotFoundError(path)
+        mode, user, group, _ = found
+        folder, beside = folder_of(path), name_beside(path)
+        self._unlink(beside)
+        self._make_file(beside, self._content(path), mode=mode, user=user, group=group)
+        self._sync(beside)
+        self._rename(beside, path)
+        self._sync(folder)
+
     def remove(self, path: str) -> bool:
         """Remove a file, a link or a whole folder; return whether there was one."""
         if not self._remove_tree(path):

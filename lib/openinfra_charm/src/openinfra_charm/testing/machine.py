@@ -531,6 +531,11 @@ class MemoryMachine(Machine):
             self.log.append(f"write {path}")
         return changed
 
+    def renew(self, path: str) -> None:
+        """Write a file once more, with the steps of a real machine."""
+        super().renew(path)
+        self.log.append(f"renew {path}")
+
     def remove(self, path: str) -> bool:
         """Remove a file or folder."""
         gone = super().remove(path)
