@@ -15,7 +15,7 @@ from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import program
 from openinfra_charm.openstack import check, oslo, release
 from openinfra_charm.openstack.api import HEALTH, Api
-from openinfra_charm.openstack.needs import Database
+from openinfra_charm.openstack.needs import Database, Messaging
 from openinfra_charm.openstack.processes import Processes
 from openinfra_charm.openstack.programs import Programs
 from openinfra_charm.openstack.release import Releases
@@ -50,6 +50,7 @@ class Workload:
         }
         environment = {
             "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
+            **({oslo.PROCESS_NAME: f"{application}-api"} if any(isinstance(need, Messaging) for need in spec.needs) else {}),
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
         }  # fmt: skip
         self.api = Api(machine, application, environment)

@@ -1,0 +1,87 @@
+"""How a unit leaves without taking the last copy of a message, or the majority of a queue, with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from control import UnreachableError
+from openinfra_charm.values import bracketed
+from rabbitmq import METRICS
+
+if TYPE_CHECKING:
+    from openinfra_charm.model.cluster import Cluster
+    from rabbitmq import RabbitMq
+    from state import Members
+
+STOP_SECONDS = 40
+"""How long a hook waits for the cluster to be able to do without this unit, before it fails for Juju to try again."""
+ASK_SECONDS = 3
+
+
+class UnsafeToRemoveError(Exception):
+    """A unit that is removed would take messages with it."""
+
+
+@dataclass(kw_only=True)
+class Departure:
+    """Whether this unit may leave, and its orderly stop."""
+
+    cluster: Cluster
+    members: Members
+    rabbitmq: RabbitMq
+
+    def remember(self) -> None:
+        """Note where the brokers of all units are, for when this one leaves: the relation lists nobody then."""
+        addresses = {unit: member.client_address for unit, member in self.members.items()}
+        self.rabbitmq.note("addresses.json", json.dumps(addresses, sort_keys=True))
+
+    def why_not(self) -> str:
+        """Return why this unit must not leave the application now; empty if it can.
+
+        Where nobody stays the messages go with the application.
+        """
+        unit, rabbitmq = self.members.unit, self.rabbitmq
+        others = [one for one in self.cluster.staying if one != unit]
+        if not others or rabbitmq.is_empty or not self.cluster.facts(unit).get("joined"):
+            return ""
+        if rabbitmq.node() is None:
+            if any(self._serves(one) for one in others):
+                return ""
+            return f"messages would be lost: none of the units that stay ({', '.join(others)}) serves"
+        try:
+            return rabbitmq.control.why_critical()
+        except UnreachableError as error:
+            return str(error)
+
+    def leave(self) -> None:
+        """Stop the broker as soon as the cluster can do without this unit; those that stay make the cluster forget it.
+
+        Raises:
+            UnsafeToRemoveError: Messages would be lost with it; Juju tries the hook again.
+        """
+        machine = self.rabbitmq.machine
+        limit = machine.now() + STOP_SECONDS
+        while why := self.why_not():
+            if machine.now() + 5 > limit:
+                unit = self.members.unit
+                raise UnsafeToRemoveError(
+                    f"{why}. The hook is tried again; to give the messages up: juju remove-unit --force {unit}"
+                )
+            machine.sleep(5)
+        self.rabbitmq.stop()
+
+    def _serves(self, unit: str) -> bool:
+        """Ask another unit's broker whether it serves; its relation may list nobody any more."""
+        known: dict[str, str] = json.loads(self.rabbitmq.noted("addresses.json") or "{}")
+        address = self.cluster.recall(unit).get("client_address") or known.get(unit)
+        if not address:
+            return False
+        url = f"https://{bracketed(address)}:{METRICS}/metrics"
+        try:
+            answer = self.rabbitmq.machine.fetch(url, ca_path=self.rabbitmq.tls.ca_path, timeout=ASK_SECONDS)
+        except OSError:
+            return False
+        return answer.status == HTTPStatus.OK
