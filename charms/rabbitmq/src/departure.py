@@ -36,7 +36,7 @@ class Departure:
     def remember(self) -> None:
         """Note where the brokers of all units are, for when this one leaves: the relation lists nobody then."""
         addresses = {unit: member.client_address for unit, member in self.members.items()}
-        self.rabbitmq.note("addresses.json", json.dumps(addresses, sort_keys=True))
+        self.rabbitmq.note("brokers.json", json.dumps(addresses, sort_keys=True))
 
     def why_not(self) -> str:
         """Return why this unit must not leave the application now; empty if it can.
@@ -75,7 +75,7 @@ class Departure:
 
     def _serves(self, unit: str) -> bool:
         """Ask another unit's broker whether it serves; its relation may list nobody any more."""
-        known: dict[str, str] = json.loads(self.rabbitmq.noted("addresses.json") or "{}")
+        known: dict[str, str] = json.loads(self.rabbitmq.noted("brokers.json") or "{}")
         address = self.cluster.recall(unit).get("client_address") or known.get(unit)
         if not address:
             return False

@@ -183,9 +183,9 @@ class Membership:
         if not me.joined:
             return ops.WaitingStatus("for RabbitMQ to start")
         lost, saw = members.lost, self.rabbitmq.saw
-        if lost and down >= FORM_SECONDS:
+        if lost:
             number = members.recovery.number
-            if me.stopped is None or me.stopped.after < number:
+            if down >= FORM_SECONDS and (me.stopped is None or me.stopped.after < number):
                 self.rabbitmq.up()
                 self.cluster.publish(stopped={"saw": list(saw), "after": number})
             return ops.WaitingStatus(f"for the cluster to go on without {', '.join(lost)}")

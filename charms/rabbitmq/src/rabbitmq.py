@@ -115,7 +115,8 @@ class RabbitMq:
         me, settings = state.member, state.settings
         is_ipv6 = ":" in me.cluster_address
         values = {
-            "application": self.application, "node": node_name(self.unit), "tls": self.tls, "settings": settings,
+            "application": self.application, "node": node_name(self.unit), "settings": settings,
+            "chain": self.tls.chain_path, "key": self.tls.key_path, "ca": self.tls.ca_path,
             "traits": self.traits, "copies": COPIES, "hosts": state.hosts, "client_address": me.client_address,
             "client_host": bracketed(me.client_address), "cluster_address": me.cluster_address, "cluster_host": bracketed(me.cluster_address),
             "interface": _erlang_address(me.cluster_address), "family": "inet6" if is_ipv6 else "inet",
