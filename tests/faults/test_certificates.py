@@ -11,6 +11,7 @@ TLS_PORTS = {
     "ceph-rgw": [(17480, "")],
     "memcached": [(11211, "")],
     "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
+    "rabbitmq": [(5671, ""), (15691, ""), (25672, "")],
 }
 """Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""
 

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.removal import LEFT
 from tests.integration.site import load
 
-ORDER = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "certificates")
+ORDER = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "rabbitmq", "certificates")
 """Each before those that it needs."""
 FOLDERS = {
     "ceph": ("/etc/ceph", "/var/lib/openinfra/ceph"),
@@ -17,6 +17,7 @@ FOLDERS = {
     "memcached": ("/etc/memcached.conf",),
     "gateway": ("/etc/haproxy", "/etc/keepalived"),
     "mysql": ("/etc/mysql", "/var/lib/openinfra/mysql"),
+    "rabbitmq": ("/etc/rabbitmq", "/var/lib/openinfra/rabbitmq"),
 }
 OWN = {
     "ceph-fs": ("ceph-mds",),
@@ -25,11 +26,13 @@ OWN = {
     "memcached": ("memcached",),
     "gateway": ("haproxy", "keepalived"),
     "mysql": ("mariadb",),
+    "rabbitmq": ("rabbitmq", "epmd"),
     "certificates": (),
 }
 """How the daemons are named that go with an application; all others go on undisturbed."""
 DAEMONS = [
-    f"{name}.service" for name in ("ceph-*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived")
+    f"{name}.service"
+    for name in ("ceph-*", "keystone*", "mariadb*", "memcached", "haproxy", "keepalived", "rabbitmq*")
 ]
 UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""

@@ -9,7 +9,16 @@ def test_every_unit_becomes_active(site):
     # Each look takes time from the hooks.
     status = site.settle(DEPLOY_SECONDS, pause=4)
     assert {name: len(status.get_units(name)) for name in status.apps} == dict.fromkeys(status.apps, 3)
-    assert {"ceph", "ceph-fs", "ceph-rgw", "gateway", "host", "keystone", "mysql"} <= status.apps.keys()
+    assert {
+        "ceph",
+        "ceph-fs",
+        "ceph-rgw",
+        "gateway",
+        "host",
+        "keystone",
+        "mysql",
+        "rabbitmq",
+    } <= status.apps.keys()
 
 
 def test_three_monitors_are_in_quorum(site):

@@ -2,8 +2,19 @@
 
 from .removal import LEFT
 
-APPLICATIONS = ("ceph-fs", "ceph-rgw", "keystone", "memcached", "gateway", "mysql", "certificates")
-SERVICES = "ceph-mds@* ceph-radosgw@* ceph-rgw-* keystone-* mariadb* memcached* haproxy* keepalived*"
+APPLICATIONS = (
+    "ceph-fs",
+    "ceph-rgw",
+    "keystone",
+    "memcached",
+    "gateway",
+    "mysql",
+    "rabbitmq",
+    "certificates",
+)
+SERVICES = (
+    "ceph-mds@* ceph-radosgw@* ceph-rgw-* keystone-* mariadb* memcached* haproxy* keepalived* rabbitmq* epmd*"
+)
 
 
 def test_applications_that_go_together_leave_nothing_behind(cloud):

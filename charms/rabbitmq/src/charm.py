@@ -180,10 +180,10 @@ class RabbitMqCharm(ops.CharmBase):
 
     def _stay_paused(self) -> None:
         self.rabbitmq.stop()
-        self._publish(True)  # noqa: FBT003
+        self._publish(True)
         self.cluster.release_lock()
 
-    def _publish(self, leaves: bool) -> None:  # noqa: FBT001
+    def _publish(self, leaves: bool) -> None:
         """Publish where clients and who collects metrics find this unit; nobody is sent to one that leaves."""
         me = self.members.me
         for relation in self._related("amqp"):

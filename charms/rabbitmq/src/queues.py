@@ -43,9 +43,8 @@ class Queues:
         nodes = {node_name(one.unit) for one in self.members.kept}
         wanted = min(COPIES, len(nodes))
         # One of two is no better off with a second member: a majority of two is both.
-        short = [
-            queue for queue, on in membership.items() if len(set(on) & nodes) < wanted and len(nodes) != 2
-        ]  # noqa: PLR2004
+        odd = len(nodes) != 2
+        short = [queue for queue, on in membership.items() if odd and len(set(on) & nodes) < wanted]
         rabbitmq.note(FOUND, json.dumps({"short": len(short), "leaderless": leaderless}, sort_keys=True))
         if short and not rabbitmq.traits.reconciles:
             self.jobs.start(GROW, unit=self.members.unit, nodes=",".join(sorted(nodes)))

@@ -328,9 +328,9 @@ def has_majority(node: Node, unit: str, members: Iterable[str]) -> bool:
 
 def _erlang_address(address: str) -> str:
     """Return an address as a term of Erlang: `{10,0,0,7}`."""
-    import ipaddress  # noqa: PLC0415  a hook with nothing new does without
+    import ipaddress
 
     parsed = ipaddress.ip_address(address)
-    if parsed.version == 4:  # noqa: PLR2004
+    if parsed.version == 4:
         return "{" + address.replace(".", ",") + "}"
     return "{" + ",".join(f"16#{group}" for group in parsed.exploded.split(":")) + "}"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import ops
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -48,7 +47,7 @@ def statuses(
         yield ops.ActiveStatus(
             f"only {len(running)} of {len(recorded)} members run: not {', '.join(missing)}"
         )
-    elif len(recorded) == 2:  # noqa: PLR2004  a majority of two is both
+    elif len(recorded) == 2:
         yield ops.ActiveStatus("two members have quorum only together: juju add-unit")
     if (me := members.get(unit)) and me.leaving:
         yield ops.ActiveStatus(f"on its way out; to keep it: juju run {unit} prepare-removal cancel=true")

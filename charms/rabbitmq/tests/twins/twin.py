@@ -272,10 +272,13 @@ class Brokers:
             assert store
             if queue not in store.queues:
                 names = [one.name for one in self.serving(store.members)][:COPIES]
-                self.change(node, lambda known: known.queues.update({queue: names}))
+                self._place_new(node, queue, names)
                 for name in names:
                     self._hold(name, queue, [])
                 self.acknowledged.setdefault(queue, [])
+
+    def _place_new(self, node: RabbitMq, queue: str, names: list[str]) -> None:
+        self.change(node, lambda known: known.queues.update({queue: names}))
 
     def publish(self) -> None:
         """Have clients publish a message into each queue; those that most of a queue's members have are acknowledged."""

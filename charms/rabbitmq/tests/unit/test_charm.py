@@ -714,7 +714,6 @@ def check(machine, kind):
 def checks(three):
     """A cluster of three whose checks can be run; they are Python programs of the charm's."""
     import check as program
-
     from openinfra_charm.machine import use
 
     def answer(machine, argv, _stdin):

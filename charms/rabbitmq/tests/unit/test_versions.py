@@ -1,9 +1,9 @@
 """Each row of the table of versions: what is rendered, and how a cluster comes back."""
 
 import pytest
+import twin
 from machines import BrokerMachine
 
-import twin
 import versions
 from openinfra_charm.model.status import NeedsOperatorError
 from openinfra_charm.testing import MemoryMachine
