@@ -45,7 +45,7 @@ LOOKS = [
     r"storage-(list|get)|opened-ports|unit-get|resource-get|juju-log|state-get",
     r"dpkg-query|systemctl (show|is-enabled|is-active)|systemd-detect-virt|apt-config|sysctl -n|chronyc|sshd -T",
     r"mariadb: +(SHOW|SELECT) ",
-    r"rabbitmqctl --silent eval base64:encode|rabbitmq-diagnostics --silent check_for_",
+    r"(timeout --kill-after=5 \d+ )?(rabbitmqctl --silent eval base64:encode|rabbitmq-diagnostics --silent check_for_)",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]

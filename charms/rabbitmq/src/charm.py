@@ -101,9 +101,6 @@ class RabbitMqCharm(ops.CharmBase):
             return
         self._prepare(event)
         self.membership.found(is_leader=self.unit.is_leader())
-        if self.pause:
-            self._stay_paused()
-            return
         serves = self._run(settings)
         if serves:
             self._follow(event)
@@ -129,7 +126,12 @@ class RabbitMqCharm(ops.CharmBase):
         self.departure.remember()
 
     def _run(self, settings: Settings) -> bool:
-        """Have the broker of a member run; return whether it serves."""
+        """Have the broker of a member run, unless it is paused; return whether it serves."""
+        if self.pause:
+            self.rabbitmq.stop()
+            self._publish(leaves=True)
+            self.cluster.release_lock()
+            return False
         tls = self.rabbitmq.tls
         if not tls.ready:
             if self._authority is None:
@@ -169,7 +171,7 @@ class RabbitMqCharm(ops.CharmBase):
         self.membership.settle()
         self.membership.forget(is_leader=self.unit.is_leader())
         if _is_about(event, "amqp", "certificates", "metrics-endpoint", "cluster"):
-            self._publish(self.members.me.leaving)
+            self._publish(leaves=self.members.me.leaving)
 
     def _lead_serving(self, event: ops.EventBase, settings: Settings) -> None:
         """As the leader of a cluster that serves, give related applications what they ask for, and look after the cluster."""
@@ -178,12 +180,7 @@ class RabbitMqCharm(ops.CharmBase):
         if isinstance(event, ops.UpdateStatusEvent):
             self.queues.look()
 
-    def _stay_paused(self) -> None:
-        self.rabbitmq.stop()
-        self._publish(True)
-        self.cluster.release_lock()
-
-    def _publish(self, leaves: bool) -> None:
+    def _publish(self, *, leaves: bool) -> None:
         """Publish where clients and who collects metrics find this unit; nobody is sent to one that leaves."""
         me = self.members.me
         for relation in self._related("amqp"):
@@ -202,8 +199,7 @@ class RabbitMqCharm(ops.CharmBase):
         seen = (self._seen_from(relation) for relation in self._related("amqp"))
         me = self.members.me
         hosts = (*public.hosts, me.cluster_address, host_name(self.unit.name), *seen)
-        if self.rabbitmq.version():
-            self.rabbitmq.tls.update(self._authority, self.unit, Subject.of(self.machine.hostname(), hosts))
+        self.rabbitmq.tls.update(self._authority, self.unit, Subject.of(self.machine.hostname(), hosts))
 
     def _seen_from(self, relation: ops.Relation) -> str:
         place = self._addresses.find("amqp", relation=relation)

@@ -26,6 +26,8 @@ UNAVAILABLE = (
     "nodedown",
 )
 """What is said where no node answers, or its broker does not run. Exit codes do not tell: 69 is a refusal too."""
+TIMED_OUT = (124, 137)
+"""Exit codes of what was ended because it took too long (timeout(1))."""
 DEFINITIONS = "/run/openinfra/rabbitmq-definitions.json"
 """What a user and a virtual host are made from: without a terminal `rabbitmqctl` reads nothing from its standard input."""
 OWNER = "rabbitmq"
@@ -318,12 +320,13 @@ class Control:
         return json.loads(self._run(program, *words, "--formatter", "json"))
 
     def _run(self, program: str, *words: str, seconds: float = SECONDS) -> str:
-        try:
-            done = self._machine.run(
-                program, "--silent", *words, timeout=seconds, check=False, env={"LANG": "C.UTF-8"}
-            )
-        except TimeoutError as error:
-            raise UnreachableError(f"{program} {words[0]} did not end within {seconds:g} s") from error
+        # Ended by itself, the program would leave those running that it has started as another user.
+        limit = ("timeout", "--kill-after=5", f"{seconds:g}")
+        done = self._machine.run(
+            *limit, program, "--silent", *words, timeout=seconds + 10, check=False, env={"LANG": "C.UTF-8"}
+        )
+        if done.code in TIMED_OUT:
+            raise UnreachableError(f"{program} {words[0]} did not end within {seconds:g} s")
         if done.code:
             said = f"{done.stderr}\n{done.stdout}"
             if any(sign in said for sign in UNAVAILABLE):

@@ -140,6 +140,7 @@ class Membership:
             return waits
         rabbitmq.up()
         rabbitmq.let_start_empty(allowed=False)
+        rabbitmq.keep_guard(state)
         self.cluster.publish(joined=True, stopped=None, version=self.node.version)
         return None
 

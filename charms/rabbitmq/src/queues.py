@@ -43,7 +43,7 @@ class Queues:
         nodes = {node_name(one.unit) for one in self.members.kept}
         wanted = min(COPIES, len(nodes))
         # One of two is no better off with a second member: a majority of two is both.
-        odd = len(nodes) != 2
+        odd = len(nodes) != 2  # noqa: PLR2004
         short = [queue for queue, on in membership.items() if odd and len(set(on) & nodes) < wanted]
         rabbitmq.note(FOUND, json.dumps({"short": len(short), "leaderless": leaderless}, sort_keys=True))
         if short and not rabbitmq.traits.reconciles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 import uuid
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import versions
 from control import COPIES, DEFINITIONS, Control, RefusedError, UnreachableError
+from guard import Guard
 from openinfra_charm.daemon import registry, render, tls
 from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.daemon.render import File
@@ -46,6 +48,8 @@ START = "/usr/lib/openinfra/rabbitmq-may-start"
 METRICS, OWN_METRICS = 15691, 15692
 """Where metrics are: over TLS for who collects them, and on the loopback address for the charm."""
 NODE_SECONDS = 5
+DRAINED = "drained"
+"""What a unit notes whose broker was asked to take no clients."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +80,7 @@ class RabbitMq:
         """How brokers speak TLS to each other; where they are; and that Erlang finds that out from the file before it."""
         self._permission, self._identity = f"{self._folder}/may-start", f"{self._folder}/incarnation"
         self._taken = f"{self._folder}/certificate"
+        self._guard = Guard(machine, application, self.services, self._templates)
 
     @property
     def footprint(self) -> Footprint:
@@ -85,7 +90,7 @@ class RabbitMq:
             does="runs RabbitMQ on this machine",
             paths=(
                 CONFIG, ENVIRONMENT, PLUGINS, self._peers, self._hosts, self._resolver, START, COOKIE, DEFINITIONS,
-                str(Path(DROP_IN).parent), str(Path(EPMD_DROP_IN).parent), f"/etc/{self.application}",
+                *self._guard.paths, str(Path(DROP_IN).parent), str(Path(EPMD_DROP_IN).parent), f"/etc/{self.application}",
             ),
             data=(DATA,),
         )  # fmt: skip
@@ -151,6 +156,12 @@ class RabbitMq:
             self.machine.stop_services(UNIT)
         if self.services.ensure_running([self._service]):
             self._note_certificate()
+
+    def keep_guard(self, state: State) -> None:
+        """Have clients kept off a broker without a majority, where it does not see to that itself."""
+        if self.traits.guards:
+            address = _erlang_address(state.member.client_address)
+            self._guard.apply(unit=self.unit, members=f"{self._folder}/members", address=address)
 
     start = apply
 
@@ -234,7 +245,7 @@ class RabbitMq:
         try:
             answer = self.machine.fetch(f"http://127.0.0.1:{OWN_METRICS}/metrics", timeout=NODE_SECONDS)
         except OSError:
-            return None
+            return self._drained_node() if self.noted(DRAINED) else None
         found = re.search(r'^rabbitmq_build_info\{.*rabbitmq_version="([^"]+)"', answer.body, re.MULTILINE)
         if not found:
             return None
@@ -248,6 +259,14 @@ class RabbitMq:
             if re.search(rf"^rabbitmq_alarms_{name}_watermark 1$", answer.body, re.MULTILINE)
         ]
         return Node(version=found[1], connected=frozenset(map(unit_of, peers)), alarms=tuple(alarms))
+
+    def _drained_node(self) -> Node | None:
+        """Return what a broker says of itself that takes no clients, not even those of its metrics."""
+        try:
+            running = map(unit_of, self.control.cluster_status().running)
+        except (RefusedError, UnreachableError):
+            return None
+        return Node(version=self.version(), connected=frozenset(running) - {self.unit}, alarms=())
 
     def wait_until_ready(self, seconds: float) -> Node | None:
         """Wait up to `seconds` for the broker to serve; return what it says of itself."""
@@ -328,9 +347,6 @@ def has_majority(node: Node, unit: str, members: Iterable[str]) -> bool:
 
 def _erlang_address(address: str) -> str:
     """Return an address as a term of Erlang: `{10,0,0,7}`."""
-    import ipaddress
-
     parsed = ipaddress.ip_address(address)
-    if parsed.version == 4:
-        return "{" + address.replace(".", ",") + "}"
-    return "{" + ",".join(f"16#{group}" for group in parsed.exploded.split(":")) + "}"
+    groups = address.split(".") if "." in address else [f"16#{group}" for group in parsed.exploded.split(":")]
+    return "{" + ",".join(groups) + "}"

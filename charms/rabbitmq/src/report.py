@@ -47,7 +47,7 @@ def statuses(
         yield ops.ActiveStatus(
             f"only {len(running)} of {len(recorded)} members run: not {', '.join(missing)}"
         )
-    elif len(recorded) == 2:
+    elif len(recorded) == 2:  # noqa: PLR2004
         yield ops.ActiveStatus("two members have quorum only together: juju add-unit")
     if (me := members.get(unit)) and me.leaving:
         yield ops.ActiveStatus(f"on its way out; to keep it: juju run {unit} prepare-removal cancel=true")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from actions import ask
 from openinfra_charm.model.actions import ActionError, Outcome
+from rabbitmq import DRAINED
 from state import unit_of
 
 if TYPE_CHECKING:
@@ -79,5 +80,6 @@ def _keep(charm: RabbitMqCharm, *, dry_run: bool) -> Outcome:
             if record.module == JOB:
                 charm.jobs.cancel(record, "cancelled")
         ask(charm, charm.rabbitmq.control.revive)
+        charm.rabbitmq.note(DRAINED, "")
         charm.cluster.publish(leaving=None)
     return Outcome(summary=f"{charm.unit.name} stays")

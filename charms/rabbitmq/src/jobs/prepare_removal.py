@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from control import RefusedError, UnreachableError
 from openinfra_charm.daemon.job import JobError, NotNowError
-from rabbitmq import RabbitMq
+from rabbitmq import DRAINED, RabbitMq
 from state import node_name
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def run(job: Job, *, unit: str, others: str) -> str:
         JobError: Queues would stand still without this unit.
         NotNowError: The broker does not answer.
     """
-    control = RabbitMq(job.machine, job.application, unit).control
+    rabbitmq = RabbitMq(job.machine, job.application, unit)
+    control = rabbitmq.control
     try:
         for other in others.split(","):
             job.report(f"adding members of queues on {other}")
@@ -30,6 +31,7 @@ def run(job: Job, *, unit: str, others: str) -> str:
         if why := control.why_critical():
             raise JobError(f"{why}: nothing has changed but for members of queues on other units")
         job.report("sending clients to other units")
+        rabbitmq.note(DRAINED, "yes")
         control.drain()
         job.report("removing members of queues here")
         control.shrink(node_name(unit), seconds=SECONDS)

@@ -197,7 +197,8 @@ class RabbitMq(Cryptography):
 
     def _answer_metrics(self, request: Request) -> Answer:
         self.services_changed()
-        if not (self.machine.powered and self.serves):
+        store = self.load()
+        if not (self.machine.powered and self.serves) or (store and self.name in store.draining):
             raise ConnectionRefusedError(request.path)
         lines = [
             f'rabbitmq_build_info{{rabbitmq_version="{self.version.partition("-")[0]}",erlang_version="27"}} 1'

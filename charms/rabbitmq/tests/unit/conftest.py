@@ -17,16 +17,16 @@ CHARM = HERE.parents[1]
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE)]
 sys.path.append(str(CHARM.parents[1] / "lib/openinfra_charm/tests"))
 
-import authority
-import model
-import twin
-from machines import CERTIFICATES, CLIENT, BrokerMachine
-from model import PEERS
+import authority  # noqa: E402
+import model  # noqa: E402
+import twin  # noqa: E402
+from machines import CERTIFICATES, CLIENT, BrokerMachine  # noqa: E402
+from model import PEERS  # noqa: E402
 
-from charm import RabbitMqCharm
-from openinfra_charm.daemon import job
-from openinfra_charm.machine import use
-from openinfra_charm.testing import MemoryMachine
+from charm import RabbitMqCharm  # noqa: E402
+from openinfra_charm.daemon import job  # noqa: E402
+from openinfra_charm.machine import use  # noqa: E402
+from openinfra_charm.testing import MemoryMachine  # noqa: E402
 
 JOB_SECONDS = 3600
 

@@ -64,13 +64,11 @@ def test_what_is_forgotten_already_is_forgotten():
 
 
 def test_what_takes_too_long_does_not_answer():
-    def never(*_, **__):
-        raise TimeoutError
-
     machine = MemoryMachine()
-    machine.run = never
+    machine.handlers["timeout"] = lambda *_: failed(124, "")
     with pytest.raises(UnreachableError, match="rabbitmqctl list_vhosts did not end within 40 s"):
         Control(machine).vhosts()
+    assert machine.argv[0].startswith("timeout --kill-after=5 40 rabbitmqctl --silent list_vhosts")
 
 
 def test_the_clusters_status_is_read():

@@ -63,7 +63,8 @@ def test_every_row_can_begin_without_those_that_are_gone(row):
     for program in ("rabbitmqctl", "systemctl"):
         machine.handlers[program] = lambda *_: None
     RabbitMq(machine, "rabbitmq", "rabbitmq/0").begin()
-    ran = [line.split()[-1] if "ctl --silent" in line else line for line in machine.argv]
+    lines = [line for line in machine.argv if not line.startswith("timeout")]
+    ran = [line.split()[-1] if "ctl --silent" in line else line for line in lines]
     if row.khepri:
         assert ran == ["force_standalone_khepri_boot"]
     else:
