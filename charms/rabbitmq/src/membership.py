@@ -229,7 +229,7 @@ class Membership:
             return
         if [one.unit for one in self.members.kept] == [self.members.unit]:
             self.rabbitmq.control.keep_own_copies()
-        self.rabbitmq.note(BEGUN, "")
+        self.rabbitmq.note(BEGUN, None)
 
     # As the leader
 

@@ -45,13 +45,10 @@ class Queues:
         # One of two is no better off with a second member: a majority of two is both.
         odd = len(nodes) != 2  # noqa: PLR2004
         short = [queue for queue, on in membership.items() if odd and len(set(on) & nodes) < wanted]
-        rabbitmq.note(FOUND, json.dumps({"short": len(short), "leaderless": leaderless}, sort_keys=True))
+        found = {"short": len(short), "leaderless": leaderless} if short or leaderless else None
+        rabbitmq.note(FOUND, json.dumps(found, sort_keys=True) if found else None)
         if short and not rabbitmq.traits.reconciles:
             self.jobs.start(GROW, unit=self.members.unit, nodes=",".join(sorted(nodes)))
-
-    def forget(self) -> None:
-        """Forget what was found: another unit leads."""
-        self.rabbitmq.note(FOUND, "")
 
     def problems(self) -> Iterator[str]:
         """Yield what was the matter."""

@@ -310,9 +310,10 @@ class RabbitMq:
         """Note that the broker serves, or has its whole time again."""
         self.machine.remove(f"{self._folder}/down-since")
 
-    def note(self, name: str, text: str) -> bool:
-        """Keep a fact of this machine's; return whether it was another one."""
-        return self.machine.write(f"{self._folder}/{name}", text)
+    def note(self, name: str, text: str | None) -> bool:
+        """Keep a fact of this machine's, or with None forget it; return whether it was another one."""
+        path = f"{self._folder}/{name}"
+        return self.machine.remove(path) if text is None else self.machine.write(path, text)
 
     def noted(self, name: str) -> str:
         """Return what `note` has kept; empty where nothing was."""

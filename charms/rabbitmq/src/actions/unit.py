@@ -80,6 +80,6 @@ def _keep(charm: RabbitMqCharm, *, dry_run: bool) -> Outcome:
             if record.module == JOB:
                 charm.jobs.cancel(record, "cancelled")
         ask(charm, charm.rabbitmq.control.revive)
-        charm.rabbitmq.note(DRAINED, "")
+        charm.rabbitmq.note(DRAINED, None)
         charm.cluster.publish(leaving=None)
     return Outcome(summary=f"{charm.unit.name} stays")

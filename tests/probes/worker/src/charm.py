@@ -7,6 +7,7 @@ from pathlib import Path
 import ops
 
 from openinfra_charm import machine as machines
+from openinfra_charm.daemon import registry
 from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.interfaces import rabbitmq
 
@@ -56,8 +57,7 @@ class WorkerCharm(ops.CharmBase):
             return
         if access is None:
             return
-        if not self.machine.package_versions(["python3-pika"]):
-            self.machine.install_packages(["python3-pika"])
+        registry.install(self.machine, self.app.name, ["python3-pika"])
         told = {
             "hosts": access.hosts, "port": access.port, "vhost": access.vhost, "username": access.username,
             "password": access.password, "ca": access.ca, "queue": self.unit.name.replace("/", "-"),
@@ -68,10 +68,8 @@ class WorkerCharm(ops.CharmBase):
         self.machine.write(self.program, (HERE / "files/work.py").read_text(encoding="utf-8"))
         if self.machine.write(self.path, UNIT.format(program=self.program, folder=self.folder)):
             self.machine.reload_systemd()
-        service = Service(unit=f"{self.app.name}.service", inputs=(text,))
-        self.services.ensure_running([service])
-        for outdated in self.services.outdated([service]):
-            self.services.restart(outdated)
+        # It reads the file anew for each connection.
+        self.services.ensure_running([Service(unit=f"{self.app.name}.service")])
 
     def _clear(self) -> None:
         self.services.stop(*self.services.units)
@@ -80,6 +78,7 @@ class WorkerCharm(ops.CharmBase):
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self._clear()
+        registry.uninstall(self.machine, self.app.name)
 
     def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
         known = bool(self.services.units)

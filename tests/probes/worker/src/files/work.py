@@ -20,17 +20,16 @@ PAUSE, SECONDS = 0.1, 5
 
 def main(path, folder):
     """Work for ever."""
-    access = json.loads(Path(path).read_text(encoding="utf-8"))
     begun = int(time.time() * 1000)
     numbers = itertools.count(begun)
     last, longest = time.monotonic(), 0.0
-    hosts = list(access["hosts"])
-    random.shuffle(hosts)
     with (
         Path(folder, "acknowledged").open("a", buffering=1, encoding="ascii") as acknowledged,
         Path(folder, "received").open("a", buffering=1, encoding="ascii") as received,
     ):
-        for host in itertools.cycle(hosts):
+        while True:
+            access = json.loads(Path(path).read_text(encoding="utf-8"))
+            host = random.choice(access["hosts"])
             try:
                 with connect(access, host) as connection:
                     channel = connection.channel()
