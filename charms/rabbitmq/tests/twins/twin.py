@@ -336,6 +336,7 @@ class Brokers:
         for queue, on in list(store.queues.items()):
             if not self._leads(queue, node):
                 continue
+            self._catch_up(queue, on)
             kept = [name for name in on if name in store.members]
             new = sorted(running - set(kept))
             grows = len(kept) < COPIES and new and (len(kept) % 2 == 0 or len(new) > 1)
@@ -343,6 +344,14 @@ class Brokers:
                 kept = [*kept, new[0]]
             if kept != on and kept:
                 self._place(node, queue, kept)
+
+    def _catch_up(self, queue: str, on: list[str]) -> None:
+        """Have members that were away get what they missed: most of them have it, or it was never acknowledged."""
+        serving = self.serving(on)
+        full = sorted({number for one in serving for number in self._held(one.name, queue)})
+        for one in serving:
+            if self._held(one.name, queue) != full:
+                self._hold(one.name, queue, full)
 
     def _place(self, node: RabbitMq, queue: str, on: list[str]) -> None:
         """Have a queue's members be on these nodes; new ones get what it holds."""
