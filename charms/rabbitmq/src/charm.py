@@ -50,7 +50,9 @@ class RabbitMqCharm(ops.CharmBase):
         self.members = members = Members(cluster, self.unit.name)
         self.cookie = secrets.Own(self.model, self.app, COOKIE)
         self.membership = Membership(cluster=cluster, members=members, rabbitmq=rabbitmq, cookie=self.cookie)
-        self.clients = Clients(model=self.model, cluster=cluster, control=rabbitmq.control)
+        self.clients = Clients(
+            model=self.model, cluster=cluster, control=rabbitmq.control, now=self.machine.now
+        )
         self.queues = Queues(rabbitmq=rabbitmq, members=members, jobs=self.jobs)
         self.departure = Departure(cluster=cluster, members=members, rabbitmq=rabbitmq)
         self.secrets = secrets.Owner(self, self.clients.retire)

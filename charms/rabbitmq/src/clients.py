@@ -16,7 +16,7 @@ from openinfra_charm.interfaces import rabbitmq
 from openinfra_charm.model.granted import Grants, Records, RotationError, wants_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import ops
 
@@ -31,6 +31,8 @@ GENERATION = "generation"
 CLEARED = "cleared"
 VHOSTS = "vhosts"
 LONGEST = 128
+SERVE_SECONDS = 30
+"""How long a hook may make users; the next one makes those that are left."""
 
 
 @dataclass(kw_only=True)
@@ -40,6 +42,7 @@ class Clients:
     model: ops.Model
     cluster: Cluster
     control: Control
+    now: Callable[[], float]
 
     @cached_property
     def _grants(self) -> Grants:
@@ -67,8 +70,9 @@ class Clients:
         if self.cluster.shared.get(CLEARED) != generation:
             self.control.drop_users([NEW])
             self.cluster.publish_shared(**{CLEARED: generation})
+        limit = self.now() + SERVE_SECONDS
         for relation, request in self._requests():
-            if objection(request, settings, self._owners, self._taken(relation.id)):
+            if objection(request, settings, self._owners, self._taken(relation.id)) or self.now() > limit:
                 continue
             digest = self._digest(request)
             if not self._grants.is_settled(relation.id, digest):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from openinfra_charm.machine import Machine
 
-SECONDS = 40
-"""How long a program may take."""
+SECONDS = 30
+"""How long a program may take; most take one or two seconds."""
 UNAVAILABLE = (
     "unable to perform an operation on node",
     "requires the 'rabbit' app to be running",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 40
 """How long a hook waits for the broker; the next hook goes on where this one gives up."""
+JOIN_SECONDS = 20
+"""How much of that has to be left for a broker to join."""
 FORM_SECONDS = 120
 """How long a broker waits for others before it reports, where some of them never come back."""
 BEGUN = "begun"
@@ -122,6 +124,7 @@ class Membership:
     def run(self, state: State) -> ops.StatusBase | None:
         """Have the broker of a member run; return what is to be waited for: None where it serves."""
         rabbitmq, me = self.rabbitmq, state.member
+        limit = rabbitmq.machine.now() + READY_SECONDS
         if rabbitmq.is_empty:
             rabbitmq.let_start_empty(allowed=True)
         rabbitmq.apply()
@@ -136,7 +139,7 @@ class Membership:
         self.node = rabbitmq.wait_until_ready(0 if known_down else READY_SECONDS)
         if self.node is None or not self._has_majority(self.node):
             return self._wait()
-        if not me.joined and not state.founds and (waits := self._join()):
+        if not me.joined and not state.founds and (waits := self._join(limit)):
             return waits
         rabbitmq.up()
         rabbitmq.let_start_empty(allowed=False)
@@ -146,13 +149,19 @@ class Membership:
 
     def _has_majority(self, node: Node) -> bool:
         """Return whether the broker can change what all have to know; one that has not joined is a cluster of its own."""
-        if not self.rabbitmq.traits.khepri or not self.members.me.joined:
+        if not self.rabbitmq.traits.khepri or not self.members.me.joined or self.rabbitmq.noted(BEGUN):
             return True
         return has_majority(node, self.members.unit, (one.unit for one in self.members.recorded.values()))
 
-    def _join(self) -> ops.StatusBase | None:
-        """Have a broker that is a cluster of its own join; return what is to be waited for."""
-        control, me = self.rabbitmq.control, self.members.unit
+    def _join(self, limit: float) -> ops.StatusBase | None:
+        """Have a broker that is a cluster of its own join; return what is to be waited for.
+
+        Args:
+            limit: Until when the hook may wait, in seconds since the epoch.
+        """
+        control, me, now = self.rabbitmq.control, self.members.unit, self.rabbitmq.machine.now
+        if now() + JOIN_SECONDS > limit:
+            return ops.WaitingStatus("to join the cluster, with the next hook")
         joined = [one.unit for one in self.members.kept if one.unit != me and self._is_joined(one)]
         if not joined:
             return ops.WaitingStatus("for a member of the cluster to serve")
@@ -161,7 +170,7 @@ class Membership:
                 control.join(node_name(joined[0]))
         except (RefusedError, UnreachableError) as error:
             return ops.WaitingStatus(f"to join the cluster at {joined[0]}: {error}")
-        self.node = self.rabbitmq.wait_until_ready(READY_SECONDS)
+        self.node = self.rabbitmq.wait_until_ready(max(limit - now(), 1))
         return None if self.node else ops.WaitingStatus("for RabbitMQ to start as a member of the cluster")
 
     def _is_joined(self, recorded: Recorded) -> bool:
