@@ -72,7 +72,6 @@ def test_what_others_do_not_reach_listens_on_the_loopback_address(rows):
     assert 'LOOPBACK = f"127.0.0.1:{DAEMON_PORT}"' in (ROOT / "charms/ceph-rgw/src/ceph_rgw.py").read_text()
     broker = ROOT / "charms/rabbitmq/src"
     assert "prometheus.tcp.ip = 127.0.0.1\n" in (broker / "templates/rabbitmq.conf.j2").read_text()
-    assert "inet_dist_use_interface {{ loopback }}" in (broker / "templates/rabbitmq-env.conf.j2").read_text()
 
 
 def test_none_of_ours_is_one_that_outgoing_connections_get(rows):

@@ -31,8 +31,8 @@ TIMED_OUT = (124, 137)
 DEFINITIONS = "/run/openinfra/rabbitmq-definitions.json"
 """What a user and a virtual host are made from: without a terminal `rabbitmqctl` reads nothing from its standard input."""
 OWNER = "rabbitmq"
-NOT_A_MEMBER = ("not_a_cluster_node", "not a member of the cluster")
-"""What is said of a node that is forgotten already."""
+FORGOTTEN = ("not_a_cluster_node", "not a member of the cluster", "failed to shrink")
+"""What is said of a node that is forgotten already, or is now though queues without a majority keep their member there."""
 COPIES = 3
 """How many members a quorum queue is to have, where there are so many nodes."""
 _MEMBERSHIP = """\
@@ -98,11 +98,7 @@ class Control:
             alarms=tuple(_alarm(one) for one in found["alarms"]),
             partitions={node: tuple(others) for node, others in dict(found["partitions"]).items()},
             draining=tuple(
-                sorted(
-                    node
-                    for node, state in maintenance.items()
-                    if "maintenance" in state and "not" not in state
-                )
+                sorted(node for node, state in maintenance.items() if not state.startswith("not "))
             ),
         )
 
@@ -129,7 +125,7 @@ class Control:
         try:
             self._run("rabbitmqctl", "forget_cluster_node", node)
         except RefusedError as error:
-            if not any(words in str(error) for words in NOT_A_MEMBER):
+            if not any(words in str(error) for words in FORGOTTEN):
                 raise
 
     def force_boot(self) -> None:

@@ -125,7 +125,6 @@ class RabbitMq:
             "traits": self.traits, "copies": COPIES, "hosts": state.hosts, "client_address": me.client_address,
             "client_host": bracketed(me.client_address), "cluster_address": me.cluster_address, "cluster_host": bracketed(me.cluster_address),
             "interface": _erlang_address(me.cluster_address), "family": "inet6" if is_ipv6 else "inet",
-            "loopback": _erlang_address("::1" if is_ipv6 else "127.0.0.1"),
             "metrics": METRICS, "own_metrics": OWN_METRICS, "user": USER, "data": f"{DATA}/{node_name(self.unit)}",
             "permission": self._permission, "peers": self._peers, "resolver": self._resolver, "hosts_path": self._hosts, "start": START,
         }  # fmt: skip

@@ -265,7 +265,7 @@ class RabbitMq(Cryptography):
             "disk_nodes": store.members, "running_nodes": running, "partitions": {},
             "alarms": [{"resource": name, "node": self.name, "type": "resource_limit"} for name in sorted(self.alarms)],
             "maintenance_status": {
-                name: "under maintenance" if name in store.draining else "not under maintenance" for name in store.members
+                name: "marked for maintenance" if name in store.draining else "not under maintenance" for name in store.members
             },
         }  # fmt: skip
         return _said(json.dumps(status))

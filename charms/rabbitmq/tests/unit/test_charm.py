@@ -117,6 +117,8 @@ def test_clients_and_nodes_speak_tls_only(one):
         assert f"\n{line}\n" in f"\n{config}"
     assert "-proto_dist inet_tls" in environment
     assert "-kernel inet_dist_use_interface {10,0,0,10}" in environment
+    # Other members send their part of an answer to the program that asks, such as list_queues: it is reached like a member.
+    assert "127.0.0.1" not in environment
     peers = one.machines[0].read("/etc/rabbitmq/peers.config")
     assert peers.count("{verify, verify_peer}") == 2
     assert "{fail_if_no_peer_cert, true}" in peers

@@ -34,6 +34,11 @@ Error:
 {:not_a_cluster_node, ~c"The node selected is not in the cluster."}
 """
 
+SHRINKS = """\
+Error:
+RabbitMQ failed to shrink some entities on node rabbit@rabbitmq-1 : Quorum queues
+"""
+
 
 def control(answer, program="rabbitmqctl"):
     machine = MemoryMachine()
@@ -59,8 +64,9 @@ def test_a_refusal_is_told_in_one_line():
     assert "\n" not in str(error.value)
 
 
-def test_what_is_forgotten_already_is_forgotten():
-    control(failed(69, UNKNOWN))[0].forget("rabbit@rabbitmq-1")
+@pytest.mark.parametrize("said", [UNKNOWN, SHRINKS])
+def test_what_is_forgotten_is_forgotten(said):
+    control(failed(69, said))[0].forget("rabbit@rabbitmq-1")
 
 
 def test_what_takes_too_long_does_not_answer():
@@ -75,7 +81,7 @@ def test_the_clusters_status_is_read():
     answer = {
         "disk_nodes": ["rabbit@rabbitmq-1", "rabbit@rabbitmq-0"], "running_nodes": ["rabbit@rabbitmq-0"], "partitions": {},
         "alarms": [{"node": "rabbit@rabbitmq-0", "resource": "memory", "type": "resource_limit"}],
-        "maintenance_status": {"rabbit@rabbitmq-0": "not under maintenance", "rabbit@rabbitmq-1": "under maintenance"},
+        "maintenance_status": {"rabbit@rabbitmq-0": "not under maintenance", "rabbit@rabbitmq-1": "marked for maintenance"},
     }  # fmt: skip
     status = control(json.dumps(answer))[0].cluster_status()
     assert status.members == ("rabbit@rabbitmq-0", "rabbit@rabbitmq-1")
