@@ -1,6 +1,7 @@
 """A message broker as OpenStack's services use it: what is asked for, and what their libraries read."""
 
 import configparser
+from typing import Any
 
 import ops
 import pytest
@@ -76,7 +77,7 @@ def test_all_queues_outlast_a_broker():
 
 
 def test_a_broker_whose_machine_was_cut_off_is_left_within_15_seconds():
-    section = MESSAGING.sections(ACCESS, Trust())["oslo_messaging_rabbit"]
+    section: Any = MESSAGING.sections(ACCESS, Trust())["oslo_messaging_rabbit"]
     # A client looks `rate` times in the time after which nothing heard counts as an end.
     assert section["heartbeat_timeout_threshold"] * (1 + 1 / section["heartbeat_rate"]) < 15
 

@@ -1,6 +1,7 @@
 """Both sides of `rabbitmq`, and its words on the wire as the charms on Charmhub write them."""
 
 import base64
+from typing import Any
 
 import ops
 import pytest
@@ -55,11 +56,11 @@ def answers(app=None, units=None):
     )
 
 
-def read_request(relation):
+def read_request(relation) -> Any:
     return play(Provider, relation, lambda _, seen: rabbitmq.read_request(seen))[0]
 
 
-def read_access(relation, *, refresh=True):
+def read_access(relation, *, refresh=True) -> Any:
     def step(charm, seen):
         return rabbitmq.read_access(charm.model, seen, username="nova", vhost="nova", refresh=refresh)
 

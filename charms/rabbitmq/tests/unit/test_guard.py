@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ PATH = Path(__file__).parents[2] / "src/files/rabbitmq-guard.py"
 
 @pytest.fixture(scope="module")
 def guard():
-    spec = importlib.util.spec_from_file_location("rabbitmq_guard", PATH)
+    spec: Any = importlib.util.spec_from_file_location("rabbitmq_guard", PATH)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

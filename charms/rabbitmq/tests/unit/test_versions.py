@@ -26,7 +26,7 @@ def config(version, defaults):
     settings = Settings.parse(defaults)
     hosts = {"rabbitmq-0": "10.0.0.10"}
     rabbitmq.render(State(settings=settings, member=ME, hosts=hosts, cookie="x", joins=True, founds=True))
-    return machine.read(CONFIG)
+    return machine.read(CONFIG) or ""
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,10 @@ class WorkerCharm(ops.CharmBase):
         if relation is None or not relation.active:
             self._clear()
             return
-        wanted = {"username": self.app.name, "vhost": self.app.name}
         if self.unit.is_leader():
-            rabbitmq.send_request(relation, self.app, **wanted)
+            rabbitmq.send_request(relation, self.app, username=self.app.name, vhost=self.app.name)
         try:
-            access = rabbitmq.read_access(self.model, relation, **wanted)
+            access = rabbitmq.read_access(self.model, relation, username=self.app.name, vhost=self.app.name)
         except ops.SecretNotFoundError:
             return
         if access is None:
