@@ -8,8 +8,8 @@ import pytest
 from machines import CERTIFICATES, CLIENT
 from ops import testing
 
-from openinfra_charm import testing as testing_machine
 from openinfra_charm.daemon import registry
+from openinfra_charm.machine import Result
 from rabbitmq import CONFIG, COOKIE, DROP_IN, ENVIRONMENT, START, UNIT
 
 ALL = ["rabbit@rabbitmq-0", "rabbit@rabbitmq-1", "rabbit@rabbitmq-2"]
@@ -725,7 +725,7 @@ def checks(three):
         said = io.StringIO()
         with use(machine), contextlib.redirect_stdout(said):
             code = program.main(*argv[2:])
-        return testing_machine.machine.Result(code=code, stdout=said.getvalue(), stderr="")
+        return Result(code=code, stdout=said.getvalue(), stderr="")
 
     for machine in three.machines.values():
         machine.handlers["python3"] = lambda argv, stdin, machine=machine: answer(machine, argv, stdin)

@@ -113,7 +113,12 @@ def test_a_user_is_made_from_a_file_that_is_the_brokers_alone_and_has_no_passwor
     def handler(argv, _):
         path = argv[-1]
         seen.append(
-            (argv[2], machine.nodes[path].mode, machine.nodes[path].owner, json.loads(machine.read(path)))
+            (
+                argv[2],
+                machine.nodes[path].mode,
+                machine.nodes[path].owner,
+                json.loads(machine.read(path) or ""),
+            )
         )
 
     machine.handlers["rabbitmqctl"] = handler
