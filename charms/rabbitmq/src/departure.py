@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from control import UnreachableError
+from control import RefusedError, UnreachableError
 from openinfra_charm.values import bracketed
-from rabbitmq import METRICS
+from rabbitmq import DRAINED, METRICS
+from state import node_name, unit_of
 
 if TYPE_CHECKING:
     from openinfra_charm.model.cluster import Cluster
@@ -64,6 +65,8 @@ class Departure:
         """
         machine = self.rabbitmq.machine
         limit = machine.now() + STOP_SECONDS
+        if self.why_not():
+            self._hand_over()
         while why := self.why_not():
             if machine.now() + 5 > limit:
                 unit = self.members.unit
@@ -72,6 +75,29 @@ class Departure:
                 )
             machine.sleep(5)
         self.rabbitmq.stop()
+
+    def _hand_over(self) -> None:
+        """Have queues go on with members on units that stay, as nobody has prepared the removal.
+
+        Only where all other members run: a queue that loses one of two whose other one is down would stand still. Nobody else can do
+        it where this unit leads: as long as its hook fails there is no other leader.
+        """
+        control, me = self.rabbitmq.control, node_name(self.members.unit)
+        try:
+            for unit in self.members.lost:
+                control.forget(node_name(unit))
+            found = control.cluster_status()
+            if set(found.members) != set(found.running):
+                return
+            for node in found.running:
+                if node != me and unit_of(node) in self.cluster.staying:
+                    control.grow(node)
+            self.rabbitmq.note(DRAINED, "yes")
+            control.drain()
+            control.shrink(me)
+        except (RefusedError, UnreachableError):
+            # What could not be done now is tried again with the hook.
+            return
 
     def _serves(self, unit: str) -> bool:
         """Ask another unit's broker whether it serves; its relation may list nobody any more."""

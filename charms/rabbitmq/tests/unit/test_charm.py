@@ -682,6 +682,33 @@ def test_a_unit_does_not_leave_while_queues_need_it(three):
     assert "juju remove-unit --force rabbitmq/2" in str(refused.value.__cause__)
 
 
+def test_units_leave_one_after_another_down_to_one_though_nobody_has_prepared_it(three):
+    three.brokers.declare("compute")
+    three.brokers.publish()
+    three.leader = 1
+    three.remove_unit(2)
+    three.update_status()
+    three.remove_unit(1)
+    three.update_status()
+    form_or_ask(three)
+    assert three.brokers.clusters() == [ALL[:1]]
+    assert store(three).queues["compute"] == ALL[:1]
+    assert three.brokers.lost() == []
+
+
+def test_a_unit_that_leads_forgets_who_has_gone_before_it_as_it_leaves(three):
+    """Its hooks but the one that stops it do not run any more."""
+    three.brokers.declare("compute")
+    three.brokers.publish()
+    three.leader = 1
+    three.held = {0, 1}
+    three.remove_unit(2)
+    three.held = {0}
+    three.remove_unit(1)
+    assert store(three).queues["compute"] == ALL[:1]
+    assert three.brokers.lost() == []
+
+
 def test_a_unit_that_does_not_serve_leaves_where_another_one_does(three):
     three.machines[2].services[UNIT] = "failed"
     broker(three, 2).services_changed()
