@@ -3,8 +3,9 @@
 #
 #     plain.sh IMAGE PROFILE LOCK NAME NAME NAME
 #
-# makes a container of each name, each with a monitor, a manager, two OSDs, memcached and a chassis of OVN; on the first MariaDB and the
-# gateway, on the second Keystone (LOCK is the lock of its release), OVN's databases and a metadata server, on the third an object gateway and another metadata
+# makes a container of each name, each with a monitor, a manager, two OSDs, memcached and a chassis of OVN; on the first MariaDB, RabbitMQ
+# and the gateway, on the second Keystone (LOCK is the lock of its release), OVN's databases and a metadata server, on the third an object
+# gateway and another metadata
 # server. It ends when all of them answer. LXD_DIR names the LXD daemon. Nothing but Ceph is encrypted, and nobody manages any of
 # it afterwards: no growth, no changes, no repair.
 set -eu
@@ -134,6 +135,13 @@ start_database() {
     "
 }
 
+start_broker() {
+    inside "$1" "
+        systemctl -q enable --now rabbitmq-server
+        until rabbitmq-diagnostics --silent check_running; do sleep 0.5; done
+    " >/dev/null 2>&1
+}
+
 start_gateway() {
     inside "$1" "
         cat >/etc/haproxy/haproxy.cfg <<END
@@ -239,7 +247,7 @@ start_networks() {
 }
 
 first=$1 second=$2 third=$3
-make_machine "$first" haproxy keepalived mariadb-server &
+make_machine "$first" haproxy keepalived mariadb-server rabbitmq-server &
 make_machine "$second" ceph-mds ovn-central python3-pip &
 make_machine "$third" ceph-mds radosgw &
 wait
@@ -250,8 +258,10 @@ for name; do configure "$name"; done
 
 start_database "$first" &
 database=$!
+start_broker "$first" &
+broker=$!
 found "$first"
-wait "$database"
+wait "$database" "$broker"
 start_gateway "$first" "$second" "$third"
 start_keystone "$second" "$first" &
 keystone=$!

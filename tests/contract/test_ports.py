@@ -63,11 +63,15 @@ def test_applications_and_bindings_exist(rows, charms):
 
 
 def test_what_others_do_not_reach_listens_on_the_loopback_address(rows):
-    """Who listens there believes what it is told of clients."""
-    (port,) = (row.ports.start for row in rows if row.bindings == ["loopback"])
+    """Who listens there believes what it is told of clients, or asks nobody who he is."""
+    inside = {row.application: row.ports.start for row in rows if row.bindings == ["loopback"]}
+    assert inside.keys() == {"ceph-rgw", "rabbitmq"}
+    port = inside["ceph-rgw"]
     source = (ROOT / "charms/ceph-rgw/src/state.py").read_text()
     assert f"DAEMON_PORT = {port}\n" in source
     assert 'LOOPBACK = f"127.0.0.1:{DAEMON_PORT}"' in (ROOT / "charms/ceph-rgw/src/ceph_rgw.py").read_text()
+    broker = ROOT / "charms/rabbitmq/src"
+    assert "prometheus.tcp.ip = 127.0.0.1\n" in (broker / "templates/rabbitmq.conf.j2").read_text()
 
 
 def test_none_of_ours_is_one_that_outgoing_connections_get(rows):

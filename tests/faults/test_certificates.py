@@ -13,6 +13,7 @@ TLS_PORTS = {
     "memcached": [(11211, "")],
     "ovn-central": [(port, "") for port in (6641, 6642, 6643, 6644, 16642, 16643, 16644)],
     "mysql": [(3306, "-starttls mysql"), (4567, ""), (13307, "")],
+    "rabbitmq": [(5671, ""), (15691, ""), (25672, "")],
 }
 """Where each application's units speak TLS, and how openssl's s_client is told to begin with it."""
 

@@ -15,6 +15,7 @@ ORDER = (
     "memcached",
     "gateway",
     "mysql",
+    "rabbitmq",
     "ovn-chassis",
     "ovn-central",
     "certificates",
@@ -31,6 +32,7 @@ FOLDERS = {
     "mysql": ("/etc/mysql", "/var/lib/openinfra/mysql"),
     "ovn-chassis": ("/etc/ovn-chassis", "/var/lib/openinfra/ovn-chassis"),
     "ovn-central": ("/etc/ovn-central", "/var/lib/openinfra/ovn-central"),
+    "rabbitmq": ("/etc/rabbitmq", "/var/lib/openinfra/rabbitmq"),
 }
 OWN = {
     "ceph-fs": ("ceph-mds",),
@@ -42,6 +44,7 @@ OWN = {
     "mysql": ("mariadb",),
     "ovn-chassis": ("openvswitch", "ovn-chassis", "ovn-controller", "ovn-host", "ovs"),
     "ovn-central": ("ovn-",),
+    "rabbitmq": ("rabbitmq", "epmd"),
     "certificates": (),
 }
 """How the daemons are named that go with an application; all others go on undisturbed."""
@@ -55,9 +58,10 @@ DAEMONS = [
         "memcached",
         "haproxy",
         "keepalived",
+        "rabbitmq*",
         "ovn-*",
         "ovs-*",
-    )  # fmt: skip
+    )
 ]
 UNSERVED = {"FS_DEGRADED", "FS_WITH_FAILED_MDS", "MDS_INSUFFICIENT_STANDBY"}
 """What Ceph warns of when nobody serves a file system."""

@@ -9,5 +9,6 @@ LEFT = {
     "ovn-chassis": "/etc/ovn-chassis /etc/systemd/system/ovn-controller.service.d",
     "ovn-central": "/var/lib/ovn/ovnnb_db.db /etc/ovn-central /etc/systemd/system/ovn-northd.service.d",
     "mysql": "/var/lib/mysql/ibdata1 /etc/mysql/mariadb.conf.d/99-openinfra.cnf",
+    "rabbitmq": "/etc/rabbitmq /var/lib/rabbitmq/mnesia/* /etc/systemd/system/epmd.socket.d",
 }
 """What must not be there any more when an application is gone."""

@@ -18,6 +18,7 @@ def test_every_unit_becomes_active(site):
         "keystone",
         "mysql",
         "placement",
+        "rabbitmq",
     } <= status.apps.keys()
 
 

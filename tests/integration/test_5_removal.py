@@ -10,11 +10,15 @@ APPLICATIONS = (
     "memcached",
     "gateway",
     "mysql",
+    "rabbitmq",
     "ovn-chassis",
     "ovn-central",
     "certificates",
 )
-SERVICES = "ceph-mds@* ceph-radosgw@* ceph-rgw-* placement-* keystone-* mariadb* memcached* haproxy* keepalived* ovn-* ovs-*"
+SERVICES = (
+    "ceph-mds@* ceph-radosgw@* ceph-rgw-* placement-* keystone-* mariadb* memcached* haproxy* keepalived* "
+    "rabbitmq* epmd* ovn-* ovs-*"
+)
 
 
 def test_applications_that_go_together_leave_nothing_behind(cloud):

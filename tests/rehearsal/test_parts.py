@@ -152,6 +152,28 @@ PARTS = {
             "the database is taken back": ("run mysql/leader restore backup=newest confirm=mysql",),
         },
     ),
+    "rabbitmq": Part(
+        charms=("certificates", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/rabbitmq.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted unit by unit": ("config rabbitmq memory-limit=512M",),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit rabbitmq",),
+            "to one and back": (
+                "remove-unit rabbitmq/2", "remove-unit rabbitmq/1", "add-unit rabbitmq", "add-unit rabbitmq",
+            ),
+            "passwords are replaced, and once more": (
+                "run rabbitmq/leader rotate-password relation-id=relation:amqp",
+                "run rabbitmq/leader rotate-password relation-id=relation:amqp",
+            ),
+            "a unit is prepared and goes": ("run rabbitmq/2 prepare-removal", "remove-unit rabbitmq/2"),
+            "a client goes, and comes back": (
+                "remove-relation rabbitmq:amqp worker:amqp", "integrate rabbitmq:amqp worker:amqp",
+            ),
+            "a new CA": ("run certificates/leader renew-ca",),
+        },
+        schedules=4,
+    ),
     "ceph, a new unit leads": Part(
         charms=("ceph",),
         bundle=ROOT / "tests/rehearsal/bundles/ceph.yaml",

@@ -289,6 +289,22 @@ def test_who_waits_for_the_leader_says_so(model):
     assert waits == [ops.MaintenanceStatus("waiting to restart: one unit at a time, the leader is first")]
 
 
+def test_what_must_not_stop_keeps_running_and_is_asked_with_the_lock_in_hand(model):
+    first, second, asked = Service(), Service(), []
+
+    def restart_unless(service, why):
+        return lambda cluster: cluster.rolling_restart(
+            service, lambda: service.serves, "it to answer", why_not=lambda: asked.append(why) or why
+        )
+
+    waits = [ops.WaitingStatus("to restart for a new configuration: a member is missing")]
+    assert model.run(0, restart_unless(first, "a member is missing")) == waits
+    assert model.run(1, restart_unless(second, "")) != []
+    assert (first.restarts, second.restarts, asked) == (0, 0, ["a member is missing"])
+    assert model.run(0, restart_unless(first, "")) == []
+    assert first.restarts == 1
+
+
 def test_what_is_not_outdated_is_left_alone(model):
     service = Service()
     service.new = service.serves = False

@@ -98,3 +98,9 @@ def test_a_service_with_another_key_needs_its_restart(machine):
     machine.have("/var/lib/ceph/mgr/ceph-a/keyring", "new")
     machine.restart_services("ceph-mgr@a.service")
     assert machine.needless == ["ceph-mgr@a.service"]
+
+
+def test_a_program_that_may_take_only_so_long_is_run(machine):
+    machine.handlers["ask"] = lambda argv, stdin: f"{argv[1]} {stdin}"
+    assert machine.run("timeout", "--kill-after=5", "40", "ask", "him", stdin="now").stdout == "him now"
+    assert machine.run("timeout", "40", "nobody", check=False).code == 127

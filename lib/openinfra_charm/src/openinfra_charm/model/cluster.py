@@ -156,7 +156,12 @@ class Cluster:
         return self._holds_lock(self._unit.name)
 
     def rolling_restart(
-        self, service: Restartable, wait_until_ready: Callable[[], bool], what: str
+        self,
+        service: Restartable,
+        wait_until_ready: Callable[[], bool],
+        what: str,
+        *,
+        why_not: Callable[[], str] = str,
     ) -> list[ops.StatusBase]:
         """Restart what runs with an older configuration when no other unit is at it; return what is to be waited for.
 
@@ -164,10 +169,13 @@ class Cluster:
             service: What is restarted.
             wait_until_ready: What waits until it serves again, for as long as a hook may; the next one goes on from there.
             what: What is waited for, in words: `memcached to answer`.
+            why_not: What says why it must not stop now, in words; empty if it may. It is asked with the lock in hand.
         """
         if service.outdated():
             if not self.acquire_lock("restart"):
                 return [self.waits_for_lock("restart")]
+            if why := why_not():
+                return [ops.WaitingStatus(f"to restart for a new configuration: {why}")]
             service.restart()
         if self.lock_reason:
             if not wait_until_ready():

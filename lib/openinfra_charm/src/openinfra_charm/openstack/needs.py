@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 
-from openinfra_charm.interfaces import keystone, memcache, mysql_client
+from openinfra_charm.interfaces import keystone, memcache, mysql_client, rabbitmq
 from openinfra_charm.openstack import oslo
 
 if TYPE_CHECKING:
@@ -165,13 +165,40 @@ class Cache(Need):
 
 @dataclass(frozen=True, kw_only=True)
 class Messaging(Need):
-    """A virtual host of a message broker; open, as there is no broker here yet."""
+    """A virtual host of a message broker, called like the application where `vhost` does not name another one."""
 
     name: str = "messaging"
     endpoint: str = "amqp"
     provider: str = "rabbitmq"
     lacks: str = "no messaging"
     awaits: str = "to make a user"
+    vhost: str = ""
+
+    def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Ask for it."""
+        rabbitmq.send_request(relation, requirer.application, **self._wanted(requirer))
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> rabbitmq.Access | None:
+        """Return how to reach it."""
+        return self._read(relation, requirer, refresh=False)
+
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Use the newest user from now on."""
+        self._read(relation, requirer, refresh=True)
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return the sections of oslo.messaging."""
+        return oslo.messaging(found, ca_path=trust.keep(self.name, [found.ca])) if found else {}
+
+    def _wanted(self, requirer: Requirer) -> dict[str, str]:
+        name = requirer.application.name
+        return {"username": name, "vhost": self.vhost or name}
+
+    def _read(self, relation: ops.Relation, requirer: Requirer, *, refresh: bool) -> rabbitmq.Access | None:
+        try:
+            return rabbitmq.read_access(requirer.model, relation, **self._wanted(requirer), refresh=refresh)
+        except ops.SecretNotFoundError:
+            return None
 
 
 DATABASE = Database()

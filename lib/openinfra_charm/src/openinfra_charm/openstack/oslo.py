@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from openinfra_charm.interfaces import keystone
     from openinfra_charm.interfaces.memcache import Server
     from openinfra_charm.interfaces.mysql_client import Access
+    from openinfra_charm.interfaces.rabbitmq import Access as Broker
 
 RECYCLE_SECONDS = 300
 """How old a connection to the database may get: less than the idle timeout of whatever is between."""
@@ -22,6 +23,11 @@ CONNECT_SECONDS = 5
 ANSWER_SECONDS = 5
 """How long an API waits for the database's answer. A virtual address that moves to another machine takes an answer that was
 under way with it, and without this the process would wait for ever."""
+HEARTBEAT_SECONDS = 10
+"""After how long without a word a broker's machine counts as gone, and another one is tried; the broker is asked for a word thrice in it."""
+PROCESS_NAME = "OS_OSLO_MESSAGING_RABBIT__PROCESSNAME"
+"""In the environment of a process it names its queues of answers. Processes of one machine that are called the same take each other's,
+and to oslo.messaging all that uWSGI runs is called the same."""
 
 
 def database_url(access: Access, *, ca_path: str = "") -> str:
@@ -79,6 +85,28 @@ def cache(servers: Iterable[Server], *, ca_path: str = "") -> dict[str, dict[str
             "memcache_servers": ring,
             **tls,
         }
+    }
+
+
+def messaging(access: Broker, *, ca_path: str) -> dict[str, dict[str, object]]:
+    """Return the sections of oslo.messaging: all queues outlast the loss of a broker, and clients go on at another one.
+
+    Names of queues of answers come from a counter (`use_queue_manager`): at each start of a process the same ones, so that none are left
+    behind. Messages to all (fanout) have queues too, not streams: a stream's copies do not come back by themselves.
+    """
+    user, password = quote(access.username, safe=""), quote(access.password, safe="")
+    hosts = ",".join(f"{user}:{password}@{endpoint}" for endpoint in access.endpoints)
+    return {
+        "DEFAULT": {"transport_url": f"rabbit://{hosts}/{quote(access.vhost, safe='')}"},
+        "oslo_messaging_rabbit": {
+            "ssl": True,
+            "ssl_ca_file": ca_path,
+            "rabbit_quorum_queue": True,
+            "rabbit_transient_quorum_queue": True,
+            "use_queue_manager": True,
+            "heartbeat_timeout_threshold": HEARTBEAT_SECONDS,
+            "heartbeat_rate": 3,
+        },
     }
 
 

@@ -16,7 +16,7 @@ from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import CommandError, program
 from openinfra_charm.openstack import check, oslo, release
 from openinfra_charm.openstack.api import HEALTH, Api
-from openinfra_charm.openstack.needs import Cache, Database
+from openinfra_charm.openstack.needs import Cache, Database, Messaging
 from openinfra_charm.openstack.processes import Processes
 from openinfra_charm.openstack.programs import Programs, last_line
 from openinfra_charm.openstack.release import Releases
@@ -61,6 +61,7 @@ class Workload:
         environment = {
             "OPENINFRA_WSGI": spec.wsgi, "OPENINFRA_CONFIG": self.config_path,
             "OPENINFRA_DATABASES": ",".join(self._databases),
+            **({oslo.PROCESS_NAME: f"{application}-api"} if any(isinstance(need, Messaging) for need in spec.needs) else {}),
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
         }  # fmt: skip
         caches = any(isinstance(need, Cache) for need in spec.needs)

@@ -164,7 +164,12 @@ class MemoryMachine(Machine):
         self.programs: dict[str, str] = {}
         self.exchanged: set[str] = set()
         self.installing_from = ""
-        self.handlers |= {"systemctl": self._systemctl, "systemd-run": self._systemd_run, "env": self._env}
+        self.handlers |= {
+            "systemctl": self._systemctl,
+            "systemd-run": self._systemd_run,
+            "env": self._env,
+            "timeout": self._limited,
+        }
 
     @property
     def clock(self) -> float:
@@ -351,6 +356,11 @@ class MemoryMachine(Machine):
 
     def _env(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
         return self.run(*itertools.dropwhile(lambda word: "=" in word, argv[1:]), check=False)
+
+    def _limited(self, argv: tuple[str, ...], stdin: str | None) -> Result:
+        """Run a program that ends in time, as timeout(1) does: after its options and the seconds."""
+        _, *words = itertools.dropwhile(lambda word: word.startswith("-"), argv[1:])
+        return self.run(*words, stdin=stdin, check=False)
 
     def _systemctl(self, argv: tuple[str, ...], _stdin: str | None) -> None:
         """Start or stop a unit without a word on whether it starts with the machine."""
