@@ -22,6 +22,7 @@ from openinfra_charm.interfaces import prometheus_scrape
 from openinfra_charm.model import actions, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
+from openinfra_charm.model.retry import Retry
 from queues import Queues
 from rabbitmq import METRICS, RabbitMq
 from state import Members, Settings, addresses, host_name
@@ -57,23 +58,16 @@ class RabbitMqCharm(ops.CharmBase):
         self.departure = Departure(cluster=cluster, members=members, rabbitmq=rabbitmq)
         self.secrets = secrets.Owner(self, self.clients.retire)
         self._missing: list[ops.StatusBase] = []
-        for event in (
-            self.on.install, self.on.leader_elected, self.on.config_changed, self.on.start, self.on.upgrade_charm,
-            self.on.update_status, self.on.secret_changed, self.on.secret_remove,
-            *(
-                getattr(self.on[name], f"relation_{kind}")
-                for name in ("cluster", "amqp", "certificates", "metrics-endpoint")
-                for kind in ("created", "changed", "departed" if name == "cluster" else "broken")
-            ),
-        ):  # fmt: skip
+        others = ("amqp", "certificates", "metrics-endpoint")
+        relations = {"cluster": hook.PEERS, **dict.fromkeys(others, hook.OTHERS)}
+        for event in hook.changes(self.on, relations, self.on.secret_changed, self.on.secret_remove):
             framework.observe(event, self._on_change)
-        framework.observe(self.on.start, self._set_version)
-        framework.observe(self.on.update_status, self._set_version)
+        for event in (self.on.start, self.on.update_status):
+            framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        for name in self.meta.actions:
-            framework.observe(self.on[name].action, self._on_action)
+        self.actions = actions.Actions(self)
 
     # The recipe
 
@@ -89,7 +83,7 @@ class RabbitMqCharm(ops.CharmBase):
         except status.NotYetError as error:
             self._missing.append(ops.WaitingStatus(str(error)))
         except (RefusedError, UnreachableError) as error:
-            self._missing.append(ops.WaitingStatus(f"for RabbitMQ: {error}"))
+            self._missing.append(status.RetriedStatus(f"for RabbitMQ: {error}"))
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring this machine to what the model says; with nothing new it changes nothing."""
@@ -230,9 +224,6 @@ class RabbitMqCharm(ops.CharmBase):
         """Publish the version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.rabbitmq.version())
 
-    def _on_action(self, event: ops.ActionEvent) -> None:
-        actions.perform(self, event)
-
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
         if self.owned.is_mine:
@@ -251,7 +242,7 @@ class RabbitMqCharm(ops.CharmBase):
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         if not self._missing and "cluster-id" not in self.cluster.shared:
             self._missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        status.add_all(event, self._missing or self._reasons())
+        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._reasons())
 
     def _reasons(self) -> Iterator[ops.StatusBase]:
         """Yield what a unit says that waits for nothing."""

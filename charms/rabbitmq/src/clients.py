@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from control import RefusedError
 from openinfra_charm.interfaces import rabbitmq
+from openinfra_charm.model import databag
+from openinfra_charm.model.databag import RelationError
 from openinfra_charm.model.granted import Grants, Records, RotationError, wants_plain
 
 if TYPE_CHECKING:
@@ -65,15 +67,16 @@ class Clients:
 
         Raises:
             UnreachableError: The broker does not answer.
+            RefusedError: It refuses to drop a user.
         """
         generation = self.cluster.shared[GENERATION]
         if self.cluster.shared.get(CLEARED) != generation:
             self.control.drop_users([NEW])
             self.cluster.publish_shared(**{CLEARED: generation})
         limit = self.now() + SERVE_SECONDS
-        for relation, request in self._requests():
-            if objection(request, settings, self._owners, self._taken(relation.id)) or self.now() > limit:
-                continue
+        for relation, request in self._read(settings)[0].items():
+            if self.now() > limit:
+                break
             digest = self._digest(request)
             if not self._grants.is_settled(relation.id, digest):
                 self._make(relation, request, settings, digest)
@@ -115,18 +118,28 @@ class Clients:
 
     def problems(self, settings: Settings) -> Iterator[str]:
         """As the leader, yield what related applications ask for and do not get, and why."""
-        for relation, request in self._requests():
-            refusal = self._grants.refusal(relation.id, partial(self._digest, request))
-            if why := objection(request, settings, self._owners, self._taken(relation.id)):
-                yield why
-            elif refusal:
+        served, problems = self._read(settings)
+        yield from problems
+        for relation, request in served.items():
+            if refusal := self._grants.refusal(relation.id, partial(self._digest, request)):
                 yield f"{request.application}, relation {relation.id}: RabbitMQ refuses what it asks for: {refusal}"
 
-    def _requests(self) -> Iterator[tuple[ops.Relation, Request]]:
-        """As the leader, yield all relations of which the other side has said what it wants."""
-        for relation in self._grants.relations.values():
+    def _read(self, settings: Settings) -> tuple[dict[ops.Relation, Request], list[str]]:
+        """As the leader, return what relations ask for that can be served, and why others cannot.
+
+        Of those that ask for the same at once, the first one has it.
+        """
+        owners, named = dict(self._owners), set[str]()
+
+        def read(relation: ops.Relation) -> Request | None:
             if request := rabbitmq.read_request(relation):
-                yield relation, request
+                check(request, settings, owners, self._taken(relation.id) | named)
+                if not _shares(request, settings):
+                    owners.setdefault(request.vhost, request.application)
+                named.update([] if request.takes_secret else [request.username])
+            return request
+
+        return databag.read_each(self._grants.relations.values(), read)
 
     @property
     def _owners(self) -> Mapping[str, str]:
@@ -199,31 +212,35 @@ class _PlainData:
         return ""
 
 
-def objection(
-    request: Request, settings: Settings, owners: Mapping[str, str], taken: frozenset[str]
-) -> str | None:
-    """Return why a client cannot be served, and what can be done about it.
+def check(request: Request, settings: Settings, owners: Mapping[str, str], taken: frozenset[str]) -> None:
+    """See that a client can be served as it asks.
 
     Args:
         request: What it asks for.
         settings: The charm's options.
         owners: To which application each virtual host was given first.
         taken: The users of all other clients.
+
+    Raises:
+        RelationError: It cannot; the message says what can be done about it.
     """
     application, vhost = request.application, request.vhost
     if not request.takes_secret and not settings.allow_plain_credentials:
-        return wants_plain(application, "password")
+        raise RelationError(wants_plain(application, "password"))
     if len(vhost) > LONGEST or not vhost.isprintable():
-        return f"{application} asks for the virtual host {vhost!r}: expected a name of at most {LONGEST} characters"
+        raise RelationError(
+            f"{application} asks for the virtual host {vhost!r}: expected a name of at most {LONGEST} characters"
+        )
     owner = owners.get(vhost, application)
     if owner != application and not _shares(request, settings):
-        return (
+        raise RelationError(
             f"{application} asks for the virtual host {vhost}, which is {owner}'s: if the two are to share it, add "
             f"{application}:{vhost} to the option shared-vhosts"
         )
     if not request.takes_secret and (request.username in taken or request.username.startswith("relation-")):
-        return f"{application} asks for the user {request.username}, which is another client's: change its configuration"
-    return None
+        raise RelationError(
+            f"{application} asks for the user {request.username}, which is another client's: change its configuration"
+        )
 
 
 def _shares(request: Request, settings: Settings) -> bool:

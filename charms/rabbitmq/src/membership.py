@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import ops
 
 from control import RefusedError, UnreachableError
-from openinfra_charm.model.status import NotYetError
+from openinfra_charm.model.status import NotYetError, RetriedStatus
 from rabbitmq import has_majority
 from state import Recorded, State, decide, host_name, may_join, next_member, node_name
 
@@ -134,7 +134,7 @@ class Membership:
             try:
                 rabbitmq.begin()
             except (RefusedError, UnreachableError) as error:
-                return ops.WaitingStatus(f"for RabbitMQ to start without the members that are gone: {error}")
+                return RetriedStatus(f"for RabbitMQ to start without the members that are gone: {error}")
         known_down = bool(rabbitmq.noted("down-since"))
         self.node = rabbitmq.wait_until_ready(0 if known_down else READY_SECONDS)
         if self.node is None or not self._has_majority(self.node):
@@ -161,7 +161,7 @@ class Membership:
         """
         control, me, now = self.rabbitmq.control, self.members.unit, self.rabbitmq.machine.now
         if now() + JOIN_SECONDS > limit:
-            return ops.WaitingStatus("to join the cluster, with the next hook")
+            return RetriedStatus("to join the cluster, with the next hook")
         joined = [one.unit for one in self.members.kept if one.unit != me and self._is_joined(one)]
         if not joined:
             return ops.WaitingStatus("for a member of the cluster to serve")
@@ -169,9 +169,9 @@ class Membership:
             if node_name(joined[0]) not in control.cluster_status().members:
                 control.join(node_name(joined[0]))
         except (RefusedError, UnreachableError) as error:
-            return ops.WaitingStatus(f"to join the cluster at {joined[0]}: {error}")
+            return RetriedStatus(f"to join the cluster at {joined[0]}: {error}")
         self.node = self.rabbitmq.wait_until_ready(max(limit - now(), 1))
-        return None if self.node else ops.WaitingStatus("for RabbitMQ to start as a member of the cluster")
+        return None if self.node else RetriedStatus("for RabbitMQ to start as a member of the cluster")
 
     def _is_joined(self, recorded: Recorded) -> bool:
         member = self.members.get(recorded.unit)
@@ -191,18 +191,18 @@ class Membership:
         members, me = self.members, self.members.me
         down = self.rabbitmq.down_for()
         if not me.joined:
-            return ops.WaitingStatus("for RabbitMQ to start")
+            return RetriedStatus("for RabbitMQ to start")
         lost, saw = members.lost, self.rabbitmq.saw
         if lost:
             number = members.recovery.number
             if down >= FORM_SECONDS and (me.stopped is None or me.stopped.after < number):
                 self.rabbitmq.up()
                 self.cluster.publish(stopped={"saw": list(saw), "after": number})
-            return ops.WaitingStatus(f"for the cluster to go on without {', '.join(lost)}")
+            return RetriedStatus(f"for the cluster to go on without {', '.join(lost)}")
         others = [one.unit for one in members.kept if one.unit != me.unit]
         if not others:
-            return ops.WaitingStatus("for RabbitMQ to start")
-        return ops.WaitingStatus(
+            return RetriedStatus("for RabbitMQ to start")
+        return RetriedStatus(
             f"for RabbitMQ to form its cluster with {', '.join(others)}; a unit that never comes back: "
             f"juju remove-machine --force, or juju run {self.rabbitmq.application}/leader forget-node"
         )

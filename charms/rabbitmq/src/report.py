@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import ops
 
+from openinfra_charm.model.status import RetriedStatus
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -33,7 +35,7 @@ def statuses(
     """
     unit, recorded = members.unit, set(members.recorded)
     if node is None:
-        yield ops.WaitingStatus(f"for RabbitMQ to serve; see juju ssh {unit} journalctl -u rabbitmq-server")
+        yield RetriedStatus(f"for RabbitMQ to serve; see juju ssh {unit} journalctl -u rabbitmq-server")
         return
     for alarm in node.alarms:
         yield ops.BlockedStatus(

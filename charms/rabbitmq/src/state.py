@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.model.cluster import Published, unit_number
-from openinfra_charm.model.status import ConfigError
-from openinfra_charm.values import parse_size, split
+from openinfra_charm.model.options import check, size
+from openinfra_charm.values import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from openinfra_charm.model.addresses import Place
     from openinfra_charm.model.cluster import Cluster
-
-LEAST_MEMORY = 128 << 20
-LEAST_DISK = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,28 +37,19 @@ class Settings:
             ConfigError: An option has a value that cannot be used.
         """
         return cls(
-            memory_limit=_size(options, "memory-limit", LEAST_MEMORY, "a size of 128M or more, such as 4G"),
-            disk_free_limit=_size(
-                options, "disk-free-limit", LEAST_DISK, "a size of 64M or more, such as 1G"
-            ),
+            memory_limit=size(options, "memory-limit", least="128M", example="4G"),
+            disk_free_limit=size(options, "disk-free-limit", least="64M", example="1G"),
             allow_plain_credentials=options["allow-plain-credentials"],
-            shared=_shared(options["shared-vhosts"]),
+            shared=_shared(options, "shared-vhosts"),
         )
 
 
-def _size(options: Mapping[str, Any], option: str, least: int, expected: str) -> int:
-    size = parse_size(options[option]) or 0
-    if size < least:
-        raise ConfigError(option, options[option], expected)
-    return size
-
-
-def _shared(text: str) -> dict[str, frozenset[str]]:
+def _shared(options: Mapping[str, Any], option: str) -> dict[str, frozenset[str]]:
     shared: dict[str, frozenset[str]] = {}
-    for pair in split(text):
+    for pair in split(options[option]):
         application, _, vhost = pair.partition(":")
-        if not (re.fullmatch(r"[a-z][a-z0-9-]*", application) and vhost):
-            raise ConfigError("shared-vhosts", text, "application:vhost for each, such as nova-compute:nova")
+        is_usable = re.fullmatch(r"[a-z][a-z0-9-]*", application) and vhost
+        check(options, option, is_usable, "application:vhost for each, such as nova-compute:nova")
         shared[application] = shared.get(application, frozenset()) | {vhost}
     return shared
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ops import testing
 
 from openinfra_charm.model.cluster import Cluster, unit_number
+from openinfra_charm.model.status import RetriedStatus
 
 META = {"name": "probe", "peers": {"cluster": {"interface": "probe-peers"}}}
 
@@ -297,7 +298,7 @@ def test_what_must_not_stop_keeps_running_and_is_asked_with_the_lock_in_hand(mod
             service, lambda: service.serves, "it to answer", why_not=lambda: asked.append(why) or why
         )
 
-    waits = [ops.WaitingStatus("to restart for a new configuration: a member is missing")]
+    waits = [RetriedStatus("to restart for a new configuration: a member is missing")]
     assert model.run(0, restart_unless(first, "a member is missing")) == waits
     assert model.run(1, restart_unless(second, "")) != []
     assert (first.restarts, second.restarts, asked) == (0, 0, ["a member is missing"])

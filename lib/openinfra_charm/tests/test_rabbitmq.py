@@ -9,7 +9,7 @@ from ops import testing
 
 from openinfra_charm.interfaces import rabbitmq
 from openinfra_charm.interfaces.rabbitmq import Access, Request
-from openinfra_charm.model.status import NeedsOperatorError
+from openinfra_charm.model.databag import RelationError
 
 CA = "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"
 ENCODED = base64.b64encode(CA.encode()).decode()
@@ -192,7 +192,7 @@ def test_what_is_not_complete_is_waited_for(app, unit):
     "said", [{**ANSWERED_BY_A_UNIT, "hostname": "a b"}, {**ANSWERED_BY_A_UNIT, "password": "a\nssl=false"}]
 )
 def test_what_would_be_another_line_of_a_file_is_refused(said):
-    with pytest.raises(NeedsOperatorError) as refused:
+    with pytest.raises(RelationError) as refused:
         read_access(answers(units={0: said}))
     assert "rabbitmq says" in str(refused.value)
     assert "ssl=false" not in str(refused.value)

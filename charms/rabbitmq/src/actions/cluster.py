@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actions import ask
-from openinfra_charm.model.actions import ActionError, Outcome, require_leader
-from openinfra_charm.model.granted import RotationError
+from control import RefusedError, UnreachableError
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on, require_leader
 from state import unit_of
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from charm import RabbitMqCharm
 
 ASK_SECONDS = 45
@@ -25,7 +26,8 @@ def cluster_status(charm: RabbitMqCharm) -> Outcome:
     shared = charm.cluster.shared
     if "cluster-id" not in shared:
         raise ActionError("the cluster is not named yet: wait for the leader")
-    found = ask(charm, charm.rabbitmq.control.cluster_status)
+    with _failing(charm):
+        found = charm.rabbitmq.control.cluster_status()
     running = sorted(map(unit_of, found.running))
     result = {
         "cluster": shared["cluster-id"],
@@ -53,7 +55,8 @@ def list_queues(charm: RabbitMqCharm, *, vhost: str = "") -> Outcome:
         ActionError: The broker does not answer, there is no such virtual host, or there are too many to be asked about.
     """
     control, limit = charm.rabbitmq.control, charm.machine.now() + ASK_SECONDS
-    known = ask(charm, control.vhosts)
+    with _failing(charm):
+        known = control.vhosts()
     if vhost and vhost not in known:
         raise ActionError(f"vhost={vhost}: there is no such virtual host; there are: {', '.join(known)}")
     found: list[dict[str, object]] = []
@@ -62,7 +65,9 @@ def list_queues(charm: RabbitMqCharm, *, vhost: str = "") -> Outcome:
             raise ActionError(
                 f"there are too many virtual hosts to be asked about at once: name one with vhost={name}"
             )
-        for queue in ask(charm, lambda name=name: control.queues(name)):
+        with _failing(charm):
+            queues = control.queues(name)
+        for queue in queues:
             members = [unit_of(str(one)) for one in queue.get("members") or ()]
             online = [unit_of(str(one)) for one in queue.get("online") or ()]
             leader = unit_of(str(queue.get("leader") or ""))
@@ -108,7 +113,10 @@ def rotate_password(charm: RabbitMqCharm, *, relation_id: int) -> Outcome:
         ActionError: This is not the leader, there is no such client, its last rotation is not over, or the broker does not answer.
     """
     require_leader(charm, f"rotate-password relation-id={relation_id}")
-    try:
-        return Outcome(summary=ask(charm, lambda: charm.clients.rotate(relation_id)))
-    except RotationError as error:
-        raise ActionError(str(error)) from error
+    with _failing(charm):
+        return Outcome(summary=charm.clients.rotate(relation_id))
+
+
+def _failing(charm: RabbitMqCharm) -> AbstractContextManager[None]:
+    """Turn it into the action's failure where the broker does not answer, or refuses."""
+    return failing_on(RefusedError, UnreachableError, words=f"{{}}; see the status of {charm.unit.name}")

@@ -1,15 +1,18 @@
-"""One unit: stopped for a while, or about to be removed."""
+"""This unit: stopped for a while, or about to be removed; and its jobs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actions import ask
-from openinfra_charm.model.actions import ActionError, Outcome
+from control import RefusedError, UnreachableError
+from openinfra_charm.daemon.show_job import show
+from openinfra_charm.model.actions import ActionError, Outcome, failing_on
 from rabbitmq import DRAINED
 from state import unit_of
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from charm import RabbitMqCharm
 
 JOB = "jobs.prepare_removal"
@@ -49,12 +52,14 @@ def prepare_removal(charm: RabbitMqCharm, *, dry_run: bool = False, cancel: bool
     others = [one for one in charm.cluster.staying if one != unit and one in charm.members.recorded]
     if not others:
         raise ActionError(f"{unit} is the last unit: all messages go with it")
-    running = set(_running(charm))
+    with _failing(charm):
+        running = set(map(unit_of, control.cluster_status().running))
     if missing := sorted(set(others) - running):
         raise ActionError(
             f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not run: the others have to be complete first"
         )
-    critical = ask(charm, control.why_critical)
+    with _failing(charm):
+        critical = control.why_critical()
     words = "clients go to the other units and queues get members there" + (
         f"; now: {critical}" if critical else ""
     )
@@ -65,21 +70,23 @@ def prepare_removal(charm: RabbitMqCharm, *, dry_run: bool = False, cancel: bool
     return Outcome(summary=f"{record.id}: {words}; see show-job", result={"job-id": record.id})
 
 
-def _running(charm: RabbitMqCharm) -> list[str]:
-    """Return the units whose brokers run.
-
-    Raises:
-        ActionError: This one's does not.
-    """
-    return [unit_of(node) for node in ask(charm, charm.rabbitmq.control.cluster_status).running]
-
-
 def _keep(charm: RabbitMqCharm, *, dry_run: bool) -> Outcome:
     if not dry_run:
         for record in charm.jobs.unfinished():
             if record.module == JOB:
                 charm.jobs.cancel(record, "cancelled")
-        ask(charm, charm.rabbitmq.control.revive)
+        with _failing(charm):
+            charm.rabbitmq.control.revive()
         charm.rabbitmq.note(DRAINED, None)
         charm.cluster.publish(leaving=None)
     return Outcome(summary=f"{charm.unit.name} stays")
+
+
+def show_job(charm: RabbitMqCharm, *, job_id: str = "") -> Outcome:
+    """Show how one job of this unit stands, or all."""
+    return show(charm.jobs, job_id)
+
+
+def _failing(charm: RabbitMqCharm) -> AbstractContextManager[None]:
+    """Turn it into the action's failure where the broker does not answer, or refuses."""
+    return failing_on(RefusedError, UnreachableError, words=f"{{}}; see the status of {charm.unit.name}")

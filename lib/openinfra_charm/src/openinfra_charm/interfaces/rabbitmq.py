@@ -155,7 +155,7 @@ def read_access(
 
     Raises:
         ops.SecretNotFoundError: The secret is not granted to this unit, not yet or no more.
-        NeedsOperatorError: The provider has said something that cannot be used.
+        RelationError: The provider has said something that cannot be used.
     """
     application = relation.data[relation.app]
     units = [relation.data[unit] for unit in sorted(relation.units, key=lambda unit: unit_number(unit.name))]

@@ -175,7 +175,7 @@ class Cluster:
             if not self.acquire_lock("restart"):
                 return [self.waits_for_lock("restart")]
             if why := why_not():
-                return [ops.WaitingStatus(f"to restart for a new configuration: {why}")]
+                return [RetriedStatus(f"to restart for a new configuration: {why}")]
             service.restart()
         if self.lock_reason:
             if not wait_until_ready():

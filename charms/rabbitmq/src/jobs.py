@@ -1,4 +1,4 @@
-"""Move clients and queues away from this unit, so that its removal interrupts nobody."""
+"""Work on queues that takes longer than a hook may: a function each, which can begin again at any point."""
 
 from __future__ import annotations
 
@@ -13,10 +13,27 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
 
 SECONDS = 1800
+"""How long a program may take that adds or removes members of queues."""
 
 
-def run(job: Job, *, unit: str, others: str) -> str:
-    """Have each queue's members on other units, give them the lead, and send clients there.
+def grow_queues(job: Job, unit: str, nodes: str) -> str:
+    """Have quorum queues get members on these nodes, one after another, for versions in which they do not by themselves.
+
+    Raises:
+        NotNowError: The broker does not answer, or a node refuses.
+    """
+    control = RabbitMq(job.machine, job.application, unit).control
+    for node in nodes.split(","):
+        job.report(f"adding members of queues on {node}")
+        try:
+            control.grow(node, seconds=SECONDS)
+        except (RefusedError, UnreachableError) as error:
+            raise NotNowError(f"members of queues on {node} are not added yet: {error}") from error
+    return "all queues have members on all units"
+
+
+def prepare_removal(job: Job, unit: str, others: str) -> str:
+    """Have each queue's members on the units `others`, give them the lead, and send clients there: nobody notices the removal then.
 
     Raises:
         JobError: Queues would stand still without this unit.

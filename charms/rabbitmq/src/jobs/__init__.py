@@ -1,1 +1,0 @@
-"""What takes longer than a hook may."""
