@@ -115,7 +115,7 @@ class MySqlCharm(ops.CharmBase):
             if serves:
                 self._serve_clients(settings)
         if serves:
-            self._waits_for(self.membership.restart_outdated())
+            self._missing += self.membership.restart_outdated()
             self.transport.publish()
         self.cluster.grant_lock()
 

@@ -195,20 +195,15 @@ class Membership:
             mysql.kill()
         return RetriedStatus("for the database to join the cluster")
 
-    def restart_outdated(self) -> ops.StatusBase | None:
+    def restart_outdated(self) -> list[ops.StatusBase]:
         """Restart a server that runs with an older configuration, one unit of the application at a time."""
-        if outdated := self.mysql.outdated():
-            if not self.cluster.acquire_lock("restart"):
-                return self.cluster.waits_for_lock("restart")
-            if why := self.mysql.why_not_to_stop():
-                return RetriedStatus(f"to restart for a new configuration: {why}")
-            for service in outdated:
-                self.mysql.services.restart(service)
-        if self.cluster.lock_reason:
-            self.node = self.mysql.wait_until_ready(READY_SECONDS)
-            if self._is_ready:
-                self.cluster.release_lock()
-        return None
+        return self.cluster.rolling_restart(
+            self.mysql, self._wait_after_restart, "the database to serve", why_not=self.mysql.why_not_to_stop
+        )
+
+    def _wait_after_restart(self) -> bool:
+        self.node = self.mysql.wait_until_ready(READY_SECONDS)
+        return self._is_ready
 
     def publish_survived(self) -> None:
         """As a member that serves, publish which members are gone from the model: the cluster goes on without them."""

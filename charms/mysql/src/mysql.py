@@ -178,9 +178,13 @@ class MySql:
         self.machine.write(BEGIN, "")
         self.apply()
 
-    def outdated(self) -> list[Service]:
-        """Return the services that run with an older configuration and have to be restarted."""
-        return self.services.outdated([self._service])
+    def outdated(self) -> bool:
+        """Return whether the server runs with an older configuration and has to be restarted."""
+        return bool(self.services.outdated([self._service]))
+
+    def restart(self) -> None:
+        """Restart the server with the present configuration."""
+        self.services.restart(self._service)
 
     def stop(self) -> None:
         """Stop the server, and keep it stopped."""
@@ -292,19 +296,19 @@ class MySql:
         )
         return len(found[1].split(",")) if found else 0
 
-    def why_not_to_stop(self) -> str | None:
-        """Return why the server must not stop now; None if the cluster can do without it.
+    def why_not_to_stop(self) -> str:
+        """Return why the server must not stop now; empty if the cluster can do without it.
 
         A cluster of one member has no other to serve meanwhile: then it is for whoever stops it to know.
         """
         if self.member_count < 2:  # noqa: PLR2004  one is no cluster
-            return None
+            return ""
         node = self.node()
         if node is None or not node.serves:
             return "the database does not serve here: the cluster must be complete first, see cluster-status"
         if node.size < self.member_count:
             return f"only {node.size} of {self.member_count} members are in the cluster, see cluster-status"
-        return None
+        return ""
 
     # The certificate that the running server has
 

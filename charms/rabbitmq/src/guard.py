@@ -53,6 +53,6 @@ class Guard:
         if path in changed:
             self._machine.reload_systemd()
         service = Service(unit=self.unit, inputs=(service_file.content, text))
-        self._services.ensure_running([service], fresh=False)
+        self._services.ensure_running([service])
         for outdated in self._services.outdated([service]):
             self._services.restart(outdated)

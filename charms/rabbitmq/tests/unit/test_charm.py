@@ -16,6 +16,7 @@ ALL = ["rabbit@rabbitmq-0", "rabbit@rabbitmq-1", "rabbit@rabbitmq-2"]
 SECRETS = '["username", "password"]'
 NOVA = {"username": "nova", "vhost": "nova", "requested_secrets": SECRETS}
 FORM_SECONDS = 130
+RETRY = "/run/openinfra/openinfra-retry-rabbitmq-0.json"
 
 
 def units(model):
@@ -261,10 +262,13 @@ def test_brokers_that_wait_are_left_alone_and_say_for_whom(three):
     assert three.statuses[0].message.startswith(
         "for RabbitMQ to form its cluster with rabbitmq/1, rabbitmq/2"
     )
+    # No event of the model tells when they have: they look again soon.
+    assert three.machines[0].exists(RETRY)
     three.give_power(2)
     three.update_status()
     assert three.brokers.clusters() == [ALL]
     assert "stopped" not in three.unit_data[0]
+    assert not three.machines[0].exists(RETRY)
 
 
 def test_the_others_go_on_without_one_that_is_gone_for_good(three):
@@ -414,6 +418,23 @@ def test_forget_node_refuses_what_runs_and_what_is_none(three):
     assert "only the leader can do this" in three.refuse(1, "forget-node", unit="rabbitmq/2")
 
 
+# Versions
+
+
+def test_clients_are_kept_off_a_side_without_a_majority_where_it_does_not_pause_itself(deploy):
+    model = deploy(0)
+    machine = model.make_machine(0)
+    machine.broker.version = "4.2.1-1"
+    model.make_machine = lambda _: machine
+    model.add_unit()
+    assert model.statuses[0] == ops.ActiveStatus()
+    assert machine.services["rabbitmq-guard.service"] == "active"
+    assert "rabbitmq/0" in machine.read("/etc/systemd/system/rabbitmq-guard.service")
+    starts = machine.starts["rabbitmq-guard.service"]
+    model.update_status()
+    assert machine.starts["rabbitmq-guard.service"] == starts
+
+
 # Clients
 
 
@@ -449,6 +470,17 @@ def test_two_clients_do_not_share_a_virtual_host_by_chance(three):
     three.configure(shared_vhosts="neutron:nova")
     assert store(three).rights[three.credentials(CLIENT + 1)["username"]] == "nova"
     assert three.statuses[0] == ops.ActiveStatus()
+
+
+def test_of_two_clients_that_ask_for_one_virtual_host_at_once_the_first_has_it(three):
+    three.held = {0}
+    three.relate_client(**NOVA)
+    three.relate_client("neutron", CLIENT + 1, username="neutron", vhost="nova", requested_secrets=SECRETS)
+    three.held = set()
+    three.every()
+    assert three.shared["vhosts"] == {"nova": "nova"}
+    assert set(store(three).rights) == {f"relation-{CLIENT}-1"}
+    assert "secret-user" not in three.told(CLIENT + 1)
 
 
 def test_who_shares_a_virtual_host_is_not_its_owner_even_if_it_is_first(deploy):
