@@ -17,6 +17,8 @@ def test_every_unit_becomes_active(site):
         "host",
         "keystone",
         "mysql",
+        "ovn-central",
+        "ovn-chassis",
         "placement",
         "rabbitmq",
     } <= status.apps.keys()

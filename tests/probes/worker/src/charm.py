@@ -50,10 +50,7 @@ class WorkerCharm(ops.CharmBase):
             return
         if self.unit.is_leader():
             rabbitmq.send_request(relation, self.app, username=self.app.name, vhost=self.app.name)
-        try:
-            access = rabbitmq.read_access(self.model, relation, username=self.app.name, vhost=self.app.name)
-        except ops.SecretNotFoundError:
-            return
+        access = rabbitmq.read_access(self.model, relation, username=self.app.name, vhost=self.app.name)
         if access is None:
             return
         registry.install(self.machine, self.app.name, ["python3-pika"])

@@ -154,18 +154,18 @@ def read_access(
             it they are only read, for a unit that has to restart first.
 
     Raises:
-        ops.SecretNotFoundError: The secret is not granted to this unit, not yet or no more.
         RelationError: The provider has said something that cannot be used.
     """
     application = relation.data[relation.app]
     units = [relation.data[unit] for unit in sorted(relation.units, key=lambda unit: unit_number(unit.name))]
     said = [data for data in units if data.get("hostname")] or [application]
-    content = {
-        "username": username,
-        "password": next(filter(None, (d.get("password") for d in (application, *units))), ""),
-    }
     if secret_id := application.get("secret-user"):
-        content = secrets.read(model, secret_id, refresh=refresh)
+        content = secrets.find(model, secret_id, refresh=refresh)
+    else:
+        password = next(filter(None, (data.get("password") for data in (application, *units))), "")
+        content = {"username": username, "password": password}
+    if content is None:
+        return None
     served = [data for data in said if data.get("hostname") and data.get("ssl_port", "").isdecimal()]
     for data in served:
         databag.check(relation, databag.HOST, {"hostname": data["hostname"]})

@@ -180,11 +180,11 @@ class Messaging(Need):
 
     def read(self, relation: ops.Relation, requirer: Requirer) -> rabbitmq.Access | None:
         """Return how to reach it."""
-        return self._read(relation, requirer, refresh=False)
+        return rabbitmq.read_access(requirer.model, relation, **self._wanted(requirer), refresh=False)
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
-        self._read(relation, requirer, refresh=True)
+        rabbitmq.read_access(requirer.model, relation, **self._wanted(requirer))
 
     def sections(self, found: Any, trust: Trust) -> Sections:
         """Return the sections of oslo.messaging."""
@@ -193,12 +193,6 @@ class Messaging(Need):
     def _wanted(self, requirer: Requirer) -> dict[str, str]:
         name = requirer.application.name
         return {"username": name, "vhost": self.vhost or name}
-
-    def _read(self, relation: ops.Relation, requirer: Requirer, *, refresh: bool) -> rabbitmq.Access | None:
-        try:
-            return rabbitmq.read_access(requirer.model, relation, **self._wanted(requirer), refresh=refresh)
-        except ops.SecretNotFoundError:
-            return None
 
 
 DATABASE = Database()
