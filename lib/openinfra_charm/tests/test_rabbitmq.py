@@ -182,7 +182,9 @@ def test_a_published_provider_is_understood(told):
         pytest.param({"secret-user": SECRET.id}, {}, id="no unit serves"),
         pytest.param({}, {"hostname": "10.1.0.5", "ssl_port": "5671", "ssl_ca": ENCODED}, id="no user yet"),
         pytest.param({}, {"hostname": "10.1.0.5", "password": "plain"}, id="no TLS"),
-        pytest.param({"secret-user": "secret:x00000000000000000x0"}, ANSWERED_BY_A_UNIT, id="not granted yet"),
+        pytest.param(
+            {"secret-user": "secret:x00000000000000000x0"}, ANSWERED_BY_A_UNIT, id="not granted yet"
+        ),
     ],
 )
 def test_what_is_not_complete_is_waited_for(app, unit):
