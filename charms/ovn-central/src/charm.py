@@ -112,15 +112,10 @@ class OvnCentralCharm(ops.CharmBase):
         if self._waits_for(self.membership.run(settings, in_full=in_full)):
             return
         self.ovn.tls.acknowledge(self._authority, self.unit)
-        self._restart_outdated()
-
-    def _restart_outdated(self) -> None:
-        if not self.cluster.lock_reason and self.ovn.outdated() and (why := self.ovn.why_not_to_stop()):
-            self._missing.append(status.RetriedStatus(f"to restart: {why}"))
-            return
         self._missing += self.cluster.rolling_restart(
-            self.ovn, lambda: self.ovn.wait_until_ready(RESTART_SECONDS), "the databases to serve"
-        )
+            self.ovn, lambda: self.ovn.wait_until_ready(RESTART_SECONDS), "the databases to serve",
+            why_not=self.ovn.why_not_to_stop,
+        )  # fmt: skip
 
     def _publish_places(self, *, in_full: bool) -> Places | None:
         """Publish to the peers where this unit is, and return it, as far as Juju has addresses for it."""

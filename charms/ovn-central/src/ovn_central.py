@@ -246,25 +246,21 @@ class OvnCentral:
             raise DatabaseError(f"the northbound database: {' '.join(answer.stderr.split())}")
         return answer.stdout.strip()
 
-    def why_not_to_stop(self, *, for_good: bool = False) -> str | None:
-        """Return why the databases must not do without this machine's servers now; None if they can.
-
-        Args:
-            for_good: Whether the servers leave the cluster before, so that the others need a quorum among themselves only.
-        """
+    def why_not_to_stop(self) -> str:
+        """Return why the databases must not do without this machine's servers now; empty if they can."""
         for raft in self.rafts:
             title, status = raft.database.title, raft.status()
             if status is None or not status.serves:
                 return f"the {title} database does not serve here: it must have a quorum first, see cluster-status"
             count, others = len(status.servers), status.reachable - 1
             # One is no cluster, and two cannot do without either: then it is for whoever stops one to know.
-            needed = majority(count - 1) if for_good else min(majority(count), count - 1)
+            needed = min(majority(count), count - 1)
             if count > 1 and others < needed:
                 return (
                     f"the {title} database would lose its quorum: only {status.reachable} of {count} members are connected, "
                     "see cluster-status"
                 )
-        return None
+        return ""
 
     # Files
 

@@ -353,12 +353,34 @@ def test_a_newer_program_is_taken_by_one_unit_at_a_time(three):
 
 
 def test_nothing_restarts_while_the_quorum_needs_it(three):
-    three.power_off(0)
+    three.power_off(2)
+    three.machines[1].ovn.version = "25.09.0-1"
+    three.log()
+    three.update_status()
+    three.update_status()
+    assert three.statuses[1].message.startswith(
+        "to restart for a new configuration: the northbound database would lose its quorum"
+    )
+    assert restarts(three)[1] == []
+
+
+def test_who_has_waited_for_the_others_asks_the_databases_when_it_is_his_turn(three):
+    three.held.add(0)
     three.machines[1].ovn.version = "25.09.0-1"
     three.log()
     three.run(1, three.on.update_status())
-    assert three.statuses[1].message.startswith("to restart: the northbound database would lose its quorum")
+    assert three.statuses[1].message == "waiting to restart: one unit at a time, the leader is first"
+    three.power_off(2)
+    three.held.discard(0)
+    three.update_status()
+    three.update_status()
+    assert three.statuses[1].message.startswith(
+        "to restart for a new configuration: the northbound database would lose its quorum"
+    )
     assert restarts(three)[1] == []
+    three.power_on(2)
+    three.update_status()
+    assert len(restarts(three)[1]) == 3
 
 
 def test_certificates_are_renewed_without_a_restart(three):
