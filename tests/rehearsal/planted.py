@@ -69,7 +69,7 @@ PLANTED = (
     _planted(
         "who founds the cluster is who leads now", f"{CEPH}/quorum.py",
         'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
-        "founds_cluster=self._unit.is_leader()", "software converges",
+        "founds_cluster=self.unit.is_leader()", "software converges",
     ),
     _planted(
         "a restart in every hook", f"{CEPH}/ceph.py",
@@ -259,7 +259,7 @@ PLANTED = (
         "an OSD of a unit that was given up comes up again", f"{CEPH}/removal.py",
         """        admin.command("osd set-group", flags="noup", who=[f"osd.{number}"])
 """, "",
-        "converges", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",
+        "converges silent", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",
     ),
     # What must not go now. Without disks: data that are not safe hold a unit that goes as well.
     _in_bundle(
