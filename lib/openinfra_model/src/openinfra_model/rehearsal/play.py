@@ -198,7 +198,8 @@ class Play:
             elif self._is_settled():
                 return
             elif waits < (most_waits or PATIENCE) and self.world.wait():
-                waits += 1
+                # Looking again is over by itself after a while.
+                waits += not self.world.looks_again
             elif most_waits:
                 raise Violation(invariants.CONVERGES, self._unsettled())
             else:
