@@ -136,7 +136,7 @@ PLANTED = (
     ),
     _in_bundle(
         "nobody looks again whether the software serves", f"{LIB}/model/retry.py",
-        "        next_hook.ask(self._machine, self._unit, self._timer(text), after=pause)", "        pass", "prompt",
+        "        next_hook.ask(self._machine, self._unit, self._timer(now + pause), after=pause)", "        pass", "prompt",
         deployed_only=True,
     ),
     _planted(
@@ -259,7 +259,7 @@ PLANTED = (
         "an OSD of a unit that was given up comes up again", f"{CEPH}/removal.py",
         """        admin.command("osd set-group", flags="noup", who=[f"osd.{number}"])
 """, "",
-        "converges silent", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",
+        "converges", "remove-unit ceph/1 --force", bundle=f"{PARTS}/shared.yaml", charms=(), faults="leader,delay",
     ),
     # What must not go now. Without disks: data that are not safe hold a unit that goes as well.
     _in_bundle(
