@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.integration.clients import SECONDS, Writer, writing
+from tests.integration.clients import SECONDS
 from tests.integration.conftest import ROOT
 from tests.integration.removal import LEFT
 
+from .api import GAP_SECONDS, credentials_of, kill_on_each_unit, rotate, used
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.integration.clients import Writer
 
 PROCESSES = ("placement-api.service", "placement-front.service")
 RELATIONS = {
@@ -24,9 +28,6 @@ RELATIONS = {
     "certificates": "certificates:certificates",
     "gateway": "gateway:haproxy-route-tcp",
 }
-BACK_SECONDS = 60
-GAP_SECONDS = 10
-"""How long clients may be without it while a unit goes."""
 RETIRED_SECONDS = 180
 
 
@@ -60,11 +61,8 @@ class Placement:
     @contextmanager
     def in_use(self) -> Iterator[Writer]:
         """Have somebody make resource providers while the block runs; all that were acknowledged are kept."""
-        writer = Writer(self.add, pause=0.2)
-        with writing(writer):
-            writer.wait_for(3, BACK_SECONDS)
+        with used(self.add) as writer:
             yield writer
-            writer.wait_for(3, BACK_SECONDS)
         kept = self.providers()
         assert {f"{self._run}-{number}" for number in writer.acknowledged} <= kept.keys()
         for identifier in kept.values():
@@ -85,27 +83,17 @@ def test_who_has_a_token_uses_it_at_the_gateway(cloud, placement):
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_killed_process_comes_back_by_itself(cloud, placement, process):
     with placement.in_use() as writer:
-        for unit in cloud.units("placement"):
-            cloud.shell(unit, f"systemctl kill --signal=KILL {process}")
-            writer.wait_for(3, BACK_SECONDS)
-            cloud.shell(
-                unit, f"timeout 60 sh -c 'until systemctl is-active --quiet {process}; do sleep 1; done'"
-            )
+        kill_on_each_unit(cloud, "placement", process, writer)
     assert writer.longest_gap < GAP_SECONDS
     cloud.settle()
 
 
 def test_passwords_are_replaced_twice_while_it_is_used(cloud, placement):
-    relations = cloud.run("mysql/0", "cluster-status")["relations"]
-    (database,) = (number for number, client in relations.items() if client["application"] == "placement")
-    services = cloud.run("keystone/0", "list-services")
-    (identity,) = (number for number, client in services.items() if client["application"] == "placement")
+    database, identity = credentials_of(cloud, "placement")
     users: list[str] = []
     with placement.in_use() as writer:
         for _ in range(2):
-            cloud.run(cloud.leader("mysql"), "rotate-password", relation_id=int(database))
-            cloud.run(cloud.leader("keystone"), "rotate-service-password", relation_id=int(identity))
-            cloud.settle()
+            rotate(cloud, database, identity)
             limit = time.monotonic() + RETIRED_SECONDS
             while len(users := cloud.run("keystone/0", "list-services")[identity]["users"]) > 1 or (
                 len(cloud.run("mysql/0", "cluster-status")["relations"][database]["users"]) > 1

@@ -12,18 +12,19 @@ import pytest
 import requests
 
 from openinfra_model.devtools import pack
-from tests.integration.clients import SECONDS, Writer, writing
+from tests.integration.clients import SECONDS
 from tests.probes import ROOT, lay_out
+
+from .api import BACK_SECONDS, GAP_SECONDS, credentials_of, kill_on_each_unit, rotate, used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.integration.clients import Writer
+
 PROVIDERS = ("mysql:database", "keystone:identity-service", "certificates:certificates", "memcached:cache")
 PROCESSES = ("notes-api.service", "notes-filer.service", "notes-front.service")
-BACK_SECONDS = 60
-GAP_SECONDS = 10
-"""How long people may be without it while a unit goes."""
 
 
 def archive(folder: Path, change: str = "") -> Path:
@@ -65,11 +66,8 @@ class Service:
     @contextmanager
     def in_use(self) -> Iterator[Writer]:
         """Have somebody write notes while the block runs; all that were acknowledged are kept."""
-        writer = Writer(self.add, pause=0.2)
-        with writing(writer):
-            writer.wait_for(3, BACK_SECONDS)
+        with used(self.add) as writer:
             yield writer
-            writer.wait_for(3, BACK_SECONDS)
         assert {f"{number}" for number in writer.acknowledged} <= self.notes().keys()
 
 
@@ -119,12 +117,7 @@ def test_each_unit_says_whether_it_can_work(cloud, clients, service):
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_killed_process_comes_back_by_itself(cloud, service, process):
     with service.in_use() as writer:
-        for unit in cloud.units("notes"):
-            cloud.shell(unit, f"systemctl kill --signal=KILL {process}")
-            writer.wait_for(3, BACK_SECONDS)
-            cloud.shell(
-                unit, f"timeout 60 sh -c 'until systemctl is-active --quiet {process}; do sleep 1; done'"
-            )
+        kill_on_each_unit(cloud, "notes", process, writer)
     assert writer.longest_gap < GAP_SECONDS
     cloud.settle()
 
@@ -143,14 +136,9 @@ def test_a_paused_unit_is_not_missed(cloud, service):
 
 
 def test_passwords_are_replaced_while_it_is_used(cloud, service):
-    relations = cloud.run("mysql/0", "cluster-status")["relations"]
-    (database,) = (number for number, client in relations.items() if client["application"] == "notes")
-    services = cloud.run("keystone/0", "list-services")
-    (identity,) = (number for number, client in services.items() if client["application"] == "notes")
+    database, identity = credentials_of(cloud, "notes")
     with service.in_use():
-        cloud.run(cloud.leader("mysql"), "rotate-password", relation_id=int(database))
-        cloud.run(cloud.leader("keystone"), "rotate-service-password", relation_id=int(identity))
-        cloud.settle()
+        rotate(cloud, database, identity)
         limit = time.monotonic() + 180
         while len(users := cloud.run("keystone/0", "list-services")[identity]["users"]) > 1:
             assert time.monotonic() < limit, users

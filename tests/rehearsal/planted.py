@@ -70,7 +70,7 @@ PLANTED = (
     _planted(
         "who founds the cluster is who leads now", f"{CEPH}/quorum.py",
         'founds_cluster=shared["founder"] == self.unit.name and "founded" not in shared',
-        "founds_cluster=self._unit.is_leader()", "software converges",
+        "founds_cluster=self.unit.is_leader()", "software converges",
     ),
     _planted(
         "a restart in every hook", f"{CEPH}/ceph.py",
@@ -137,7 +137,7 @@ PLANTED = (
     ),
     _in_bundle(
         "nobody looks again whether the software serves", f"{LIB}/model/retry.py",
-        "        next_hook.ask(self._machine, self._unit, self._timer(text), after=pause)", "        pass", "prompt",
+        "        next_hook.ask(self._machine, self._unit, self._timer(now + pause), after=pause)", "        pass", "prompt",
         deployed_only=True,
     ),
     _planted(

@@ -62,6 +62,12 @@ class Report:
             )
             return
         yield from map(ops.BlockedStatus, problems)
+        failures = [f"{job.id} failed: {job.progress}" for job in self._jobs.failed(FAILURE_SECONDS)]
+        for unit in self._cluster.shared.get("draining", {}) if self._unit.is_leader() else ():
+            why = "".join(f"; {failure}" for failure in failures)
+            yield ops.WaitingStatus(
+                f"{unit} is gone, its OSDs are not out of the cluster yet{why}; it is tried again"
+            )
         reasons = "; ".join(health.reasons(status))
         if health.errors(status):
             yield ops.BlockedStatus(f"HEALTH_ERR: {reasons}; see get-health")
@@ -74,7 +80,7 @@ class Report:
             f"{name} waits for as many OSDs as osd-pool-default-min-size says, see add-disk"
             for name in waiting
         ]
-        notes += [f"{job.id} failed: {job.progress}" for job in self._jobs.failed(FAILURE_SECONDS)]
+        notes += failures
         if nowhere := self._on_no_unit():
             notes.append(f"osd-devices: no unit has {', '.join(nowhere)}")
         yield ops.ActiveStatus("; ".join(notes))

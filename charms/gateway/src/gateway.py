@@ -160,7 +160,7 @@ class Gateway:
         if not (may_join or KEEPALIVED in self.services.units):
             return False
         service = Service(unit=KEEPALIVED, inputs=(self.machine.read(KEEPALIVED_CONFIG) or "",))
-        if not self.services.ensure_running([service]) and self.services.outdated([service]):
+        if not self.services.ensure_running([service], fresh=False) and self.services.outdated([service]):
             self.services.reload(service)
         return True
 

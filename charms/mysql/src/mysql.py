@@ -345,6 +345,7 @@ class MySql:
             return
         if taken:
             self.kill()
+            self.services.note_start(self._service)
         # Where nothing is on record, the server has just been started for the first time.
         self.machine.write(f"{self._folder}/certificate", f"{fingerprint} {required}")
 

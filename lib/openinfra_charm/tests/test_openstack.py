@@ -20,7 +20,7 @@ from openinfra_charm.daemon.front import Front
 from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.interfaces.memcache import Server
 from openinfra_charm.interfaces.mysql_client import Access
-from openinfra_charm.machine import Answer
+from openinfra_charm.machine import Answer, CommandError, Result
 from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.api import Api
 from openinfra_charm.openstack.files import openinfra_ask, openinfra_cache, openinfra_errors
@@ -498,3 +498,9 @@ runuser ended with exit code 1: 2026-11-30 07:37:43 CRITICAL keystone [-] Unhand
 )
 def test_what_a_program_has_failed_of_is_told_in_a_line(said, told):
     assert last_line(TimeoutError(said)).endswith(told)
+
+
+def test_what_a_program_says_of_its_failure_may_be_in_its_output(machine):
+    machine.handlers["runuser"] = lambda _argv, _stdin: Result(code=4, stdout="no such luck\n", stderr="")
+    with pytest.raises(CommandError, match="runuser ended with exit code 4: no such luck"):
+        Programs(machine, "notes").run("notes.py")

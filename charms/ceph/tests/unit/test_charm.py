@@ -1,14 +1,16 @@
 """The charm's hooks, on one machine and on three that share a cluster."""
 
+import errno
 import itertools
 
 import ops
 import pytest
+import twin
 from ops import testing
 from twin import LABEL
 
 import osd
-from openinfra_charm.daemon import registry
+from openinfra_charm.daemon import job, registry
 from openinfra_charm.machine import use
 
 
@@ -758,6 +760,26 @@ def test_the_osds_of_a_unit_that_was_given_up_go_though_they_run(four):
     assert left.services["ceph-osd@3.service"] == "active"
     assert four.ceph.lost == four.ceph.hasty == four.ceph.careless == []
     assert four.shared.get("draining") is None
+    assert four.statuses[0] == ops.ActiveStatus()
+
+
+def test_osds_that_cannot_be_taken_out_after_their_unit_are_told_of(four, monkeypatch):
+    def refuse(**_arguments):
+        raise twin.Refused(errno.EBUSY, "osd.3 is not `down`.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(four.ceph, "_do_osd_purge", refuse)
+        four.destroy_machine(3)
+        four.update_status()
+        four.machines[0].run_jobs()
+        four.update_status()
+    status = four.statuses[0]
+    assert isinstance(status, ops.WaitingStatus)
+    assert "ceph/3 is gone, its OSDs are not out of the cluster yet" in status.message
+    assert "osd.3 is not `down`" in status.message
+    four.machines[0].sleep(job.FIRST_PAUSE)
+    four.settle()
+    assert 3 not in four.ceph.osds
     assert four.statuses[0] == ops.ActiveStatus()
 
 

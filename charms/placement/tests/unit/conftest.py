@@ -1,7 +1,6 @@
 """The units of Placement on machines in memory, with what they need."""
 
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,28 +31,10 @@ class East(Model):
         return twin.Placement(machine, done, "placement-east")
 
 
-@pytest.fixture
-def deploy():
-    """Return a function that deploys the charm."""
-    return lambda units=1, **options: Model(units, options)
+deploy, one, three = api_model.fixtures(Model)
 
 
 @pytest.fixture
 def east():
     """The application under another name."""
     return East()
-
-
-@cache
-def _deployed(units):
-    return Model(units)
-
-
-@pytest.fixture
-def one():
-    return _deployed(1).copy()
-
-
-@pytest.fixture
-def three():
-    return _deployed(3).copy()

@@ -1,10 +1,7 @@
 """The units of a service of the tests' own, on machines in memory with what they need."""
 
 import sys
-from functools import cache
 from pathlib import Path
-
-import pytest
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[3] / "tests/probes/notes"
@@ -22,22 +19,4 @@ class Model(api_model.ApiModel):
     charm, application, software = NotesCharm, "notes", twin.Notes
 
 
-@pytest.fixture
-def deploy():
-    """Return a function that deploys the charm."""
-    return lambda units=1, **options: Model(units, options)
-
-
-@cache
-def _deployed(units):
-    return Model(units)
-
-
-@pytest.fixture
-def one():
-    return _deployed(1).copy()
-
-
-@pytest.fixture
-def three():
-    return _deployed(3).copy()
+deploy, one, three = api_model.fixtures(Model)

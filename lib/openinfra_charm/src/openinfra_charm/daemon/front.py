@@ -159,7 +159,7 @@ class Front:
     def apply(self) -> None:
         """Have it run with the present configuration and certificate; it serves on while it takes new ones up."""
         service = self._service
-        if not self._services.ensure_running([service]) and self._services.outdated([service]):
+        if not self._services.ensure_running([service], fresh=False) and self._services.outdated([service]):
             self._services.reload(service)
 
     def stop(self) -> None:

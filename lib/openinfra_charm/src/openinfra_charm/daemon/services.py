@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from openinfra_charm.machine import Machine
 
-_MOMENT = 1
-"""Seconds for which the state of a service counts: less than any wait for it."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
@@ -43,7 +40,7 @@ class Services:
         self._records = f"/var/lib/openinfra/{application}/services"
         self._pause_mark = f"/var/lib/openinfra/{application}/paused"
         self._seen: dict[str, str] = {}
-        self._seen_at = 0.0
+        """The states of services that this hook has found, and has not changed since."""
 
     @property
     def units(self) -> list[str]:
@@ -56,13 +53,17 @@ class Services:
             service for service in services if self._started_with(service) not in {None, service.fingerprint}
         ]
 
-    def ensure_running(self, services: Iterable[Service]) -> list[str]:
+    def ensure_running(self, services: Iterable[Service], *, fresh: bool = True) -> list[str]:
         """Enable and start what does not run yet; return the units that were started.
 
         A service that runs with something outdated is left alone: see `restart`.
+
+        Args:
+            services: What shall run.
+            fresh: Whether systemd is asked, also where this hook has asked it about these and has changed nothing since.
         """
         wanted = tuple(services)
-        states = self._states([service.unit for service in wanted])
+        states = self._states([service.unit for service in wanted], fresh=fresh)
         started = [
             unit for unit, state in states.items() if state not in {"active", "activating", "reloading"}
         ]
@@ -90,6 +91,11 @@ class Services:
         self._machine.reload_services(service.unit)
         self._record(service)
 
+    def note_start(self, service: Service) -> None:
+        """Remember what a service runs with that systemd starts again by itself, since it was killed."""
+        self._seen.clear()
+        self._record(service)
+
     def stop(self, *units: str) -> None:
         """Stop services for good."""
         for unit in sorted(set(units) & set(self.units)):
@@ -110,23 +116,21 @@ class Services:
             self._machine.remove(self._pause_mark)
 
     def failed(self) -> list[str]:
-        """Return the units that this application has started here and that do not run, sorted."""
+        """Return the units that this application has started here and that do not run, sorted.
+
+        What `ensure_running` has found in this hook is not asked again.
+        """
         return self.stopped(*self.units)
 
-    def stopped(self, *units: str) -> list[str]:
-        """Return those of some units that do not run."""
-        states = self._states(units)
+    def stopped(self, *units: str, fresh: bool = False) -> list[str]:
+        """Return those of some units that do not run, as `failed` does; with `fresh`, asked of systemd in any case."""
+        states = self._states(units, fresh=fresh)
         return [unit for unit, state in states.items() if state not in {"active", "reloading"}]
 
-    def _states(self, units: Sequence[str]) -> dict[str, str]:
-        """Return how some units are; the others of the application are asked about with them.
-
-        What was seen a moment ago, and was not changed from here since, is not asked again: a hook looks several times.
-        """
-        now = self._machine.now()
-        if now >= self._seen_at + _MOMENT or not set(units) <= self._seen.keys():
+    def _states(self, units: Sequence[str], *, fresh: bool) -> dict[str, str]:
+        """Return how some units are; the others of the application are asked about with them."""
+        if fresh or not set(units) <= self._seen.keys():
             self._seen = self._machine.service_states(*dict.fromkeys((*units, *self.units)))
-            self._seen_at = now
         return {unit: self._seen[unit] for unit in units}
 
     def _started_with(self, service: Service) -> str | None:

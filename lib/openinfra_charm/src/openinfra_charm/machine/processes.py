@@ -90,8 +90,7 @@ class Processes:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"{argv[0]} did not end within {timeout:g} s") from error
         if check and done.returncode:
-            # Some say there what went wrong (oslo.log's programs).
-            raise CommandError(argv, done.returncode, done.stderr.strip() or done.stdout)
+            raise CommandError(argv, done.returncode, done.stderr)
         return Result(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def ask(

@@ -45,29 +45,27 @@ class Retry:
         if hook.is_action():
             # It changes nothing but what it was asked for; the last hook has asked.
             return
-        record = self._machine.read(self._path)
+        record: dict[str, float] = json.loads(self._machine.read(self._path) or "{}")
         if any(isinstance(one, RetriedStatus) for one in found):
-            self._ask(json.loads(record or "{}"))
+            self._ask(record)
         elif record:
-            self.stop()
-
-    def stop(self) -> None:
-        """Ask for no more hooks."""
-        if record := self._machine.read(self._path):
-            if self._machine.now() < json.loads(record)["next"]:
-                self._machine.run("systemctl", "stop", f"{self._timer(record)}.timer", check=False)
-            self._machine.remove(self._path)
+            self._stop(record)
 
     def _ask(self, record: dict[str, float]) -> None:
         now = self._machine.now()
-        since, due = record.get("since", now), record.get("next", 0)
-        if now < due or now > since + GIVE_UP:
+        since = record.get("since", now)
+        if now < record.get("next", 0) or now > since + GIVE_UP:
             return
         pause = min(max(now - since, FIRST_PAUSE), LONGEST_PAUSE)
-        text = json.dumps({"since": since, "next": now + pause})
-        self._machine.write(self._path, text)
-        next_hook.ask(self._machine, self._unit, self._timer(text), after=pause)
+        self._machine.write(self._path, json.dumps({"since": since, "next": now + pause}))
+        next_hook.ask(self._machine, self._unit, self._timer(now + pause), after=pause)
 
-    def _timer(self, record: str) -> str:
+    def _stop(self, record: dict[str, float]) -> None:
+        """Ask for no more hooks."""
+        if self._machine.now() < record["next"]:
+            self._machine.run("systemctl", "stop", f"{self._timer(record['next'])}.timer", check=False)
+        self._machine.remove(self._path)
+
+    def _timer(self, due: float) -> str:
         """Return the systemd unit's name. The one before may be what runs this hook: it has not ended yet."""
-        return f"{self._name}-{json.loads(record)['next']:.0f}"
+        return f"{self._name}-{due:.0f}"

@@ -51,7 +51,7 @@ class Processes:
 
     def apply(self, *inputs: str) -> None:
         """Have them run, and those restart that need no lock and run with something else than `inputs`."""
-        self._services.ensure_running([self._service(unit, inputs) for unit in self._processes])
+        self._services.ensure_running([self._service(unit, inputs) for unit in self._processes], fresh=False)
         for service in self._outdated(inputs, in_turn=False):
             self._services.restart(service)
 
@@ -66,7 +66,7 @@ class Processes:
 
     def problem(self) -> str:
         """Return why one of them does not do its work; empty if all run."""
-        down = self._services.stopped(*self._processes) if self._processes else []
+        down = self._services.stopped(*self._processes, fresh=True) if self._processes else []
         return f"{', '.join(down)} does not run; see journalctl -u {down[0]}" if down else ""
 
     def stop(self) -> None:

@@ -53,7 +53,10 @@ class Programs:
         # What the charm finds its own modules by must not lead the tree's Python to them.
         variables = {**(env or {}), "PYTHONPATH": ""}
         command = ("runuser", "-u", self._application, "--", self.path(program, tree), *arguments)
-        self._machine.run(*command, env=variables, timeout=seconds)
+        ran = self._machine.run(*command, env=variables, timeout=seconds, check=False)
+        if ran.code:
+            # With oslo.log a program says in its output what went wrong.
+            raise CommandError(command, ran.code, ran.stderr.strip() or ran.stdout)
 
 
 def last_line(error: CommandError | TimeoutError) -> str:

@@ -28,12 +28,7 @@ if TYPE_CHECKING:
     from openinfra_charm.openstack.spec import Command, Spec, State
 
 _FILES = Path(__file__).parent / "files"
-_FORGET, _TABLES, _FIRST, _ASK = (
-    "forget_caches.py",
-    "openinfra_tables.py",
-    "openinfra_first.py",
-    "openinfra_ask.py",
-)
+_FORGET, _TABLES, _ASK = "forget_caches.py", "openinfra_tables.py", "openinfra_ask.py"
 """Programs for the tree's Python, beside the modules that the API's process imports."""
 _ASK_SECONDS = 8
 """How long a request with a token may take, the token's included."""
@@ -212,7 +207,7 @@ class Workload:
         modules = [
             f"{self.api.modules}/{name}"
             for name in self._machine.list_folder(self.api.modules)
-            if name.endswith(".py") and name not in {_FORGET, _TABLES, _FIRST, _ASK}
+            if name.endswith(".py") and name not in {_FORGET, _TABLES, _ASK}
         ]
         paths = (*self._configs.values(), *modules, f"{self.etc}/cache-ca.pem")
         texts = (self._machine.read(path) or "" for path in paths)
@@ -229,18 +224,15 @@ class Workload:
             CommandError: It cannot be done.
             TimeoutError: It takes too long.
         """
-        for section in self._databases:
-            self._on_database(_FIRST, section, "begin")
+        self._see_to_tables("begin")
         if self._spec.schema:
             for command in self._spec.schema.sync:
                 self.run(*command)
-        for section in self._databases:
-            self._on_database(_TABLES, section)
-            self._on_database(_FIRST, section, "end")
+        self._see_to_tables("end")
 
-    def _on_database(self, program: str, *arguments: str) -> None:
-        """Run one of our programs; its first argument is the section of the configuration that leads to the database."""
-        self.programs.run("python", f"{self.api.modules}/{program}", self.config_path, *arguments)
+    def _see_to_tables(self, verb: str) -> None:
+        for section in self._databases:
+            self.programs.run("python", f"{self.api.modules}/{_TABLES}", self.config_path, section, verb)
 
     def forget_caches(self) -> None:
         """Empty the caches: what is in them may be of another database.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openinfra_charm.testing import MemoryMachine, Request
 
 _OK, _UNAVAILABLE = 200, 503
-OURS = {"forget_caches.py", "openinfra_tables.py", "openinfra_first.py", "openinfra_ask.py"}
+OURS = {"forget_caches.py", "openinfra_tables.py", "openinfra_ask.py"}
 """Programs that are no service's own; their first argument is the configuration."""
 HALF = "half of a first migration"
 
@@ -118,16 +118,16 @@ class Api(testing.Software):
         if name == "forget_caches.py":
             self.emptied += 1
         elif name == "openinfra_tables.py":
-            self.converted(*arguments[1:])
-        elif name == "openinfra_first.py":
-            self._mark(*arguments[1:])
+            self._see_to_tables(*arguments[1:])
         else:
             return self._migrate(name, *arguments)
         return None
 
-    def _mark(self, _section: str, verb: str) -> None:
-        """Play that the tables of a first migration are removed which was interrupted."""
-        if verb == "begin" and HALF in self.done:
+    def _see_to_tables(self, section: str, verb: str) -> None:
+        """Play that the tables of a first migration are removed which was interrupted, and that all are converted."""
+        if verb == "end":
+            self.converted(section)
+        elif HALF in self.done:
             self.done.remove(HALF)
 
     def _migrate(self, program: str, *arguments: str) -> Result | None:

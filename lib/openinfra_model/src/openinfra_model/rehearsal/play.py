@@ -189,7 +189,7 @@ class Play:
         Raises:
             Violation: They do not become active, or hooks come without end.
         """
-        waits = 0
+        waits, counted = 0, self.world.now
         while True:
             self.world.make()
             moves = self._moves()
@@ -198,7 +198,9 @@ class Play:
             elif self._is_settled():
                 return
             elif waits < (most_waits or PATIENCE) and self.world.wait():
-                waits += 1
+                # A unit that looks again and again does so between two of the others' timers.
+                if not self.world.looks_again or self.world.now > counted + UPDATE_STATUS:
+                    waits, counted = waits + 1, self.world.now
             elif most_waits:
                 raise Violation(invariants.CONVERGES, self._unsettled())
             else:

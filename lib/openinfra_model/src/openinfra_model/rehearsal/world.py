@@ -117,6 +117,8 @@ class World:
         """The machines on which Juju has a folder of a unit, by unit."""
         self.given_up: dict[str, str] = {}
         """Units that were removed by force, which runs none of their hooks, and the machine of each."""
+        self.looks_again = False
+        """Whether the last wait was for a hook that a machine had asked for, since a unit there waits for its software."""
         self.asked: set[str] = set()
         """The units whose next update-status comes since their machine has asked for a hook."""
         self._waiting: dict[tuple[str, str, str], float] = {}
@@ -451,9 +453,10 @@ class World:
     def wait(self) -> bool:
         """Go on to the next timer of the model or a machine, or the end of a job's pause; return whether there is one."""
         wake = timers.next_time(self.state, self.now)
-        asked = (time for machine in self.machines.values() for time, _ in machine.timers.values())
+        asked = [time for machine in self.machines.values() for time, _ in machine.timers.values()]
         waits = (self._waiting[job] for job in self.waiting_jobs())
         ends = [*([] if wake is None else [wake]), *waits, *asked]
+        self.looks_again = bool(asked) and min(ends) in asked
         if ends:
             self.pass_time(max(min(ends) - self.now, 0))
         return bool(ends)

@@ -1,7 +1,14 @@
-"""Let a database hold any character: `python openinfra_tables.py /etc/keystone/keystone.conf database`, with a release tree's Python.
+"""What a service's migrations leave to do in its database: `python openinfra_tables.py /etc/keystone/keystone.conf database begin`.
 
-The second word is the section of the configuration that says where the database is.
+A release tree's Python runs it, before the migrations, and with `end` after them. The second word is the section of the configuration
+that says where the database is.
 
+`begin`: a first migration that was interrupted begins anew. A connection that is lost, or a machine, takes it with it, but MariaDB keeps
+the tables that it has made: tried again, it fails of them for ever. So an empty database is marked, until its migrations have ended.
+Where the mark is, nothing but an interrupted one has ever written: its tables are removed. Where there are tables and no mark, they are
+left alone.
+
+`end`: the database can hold any character, and the mark goes.
 Migrations of OpenStack's services make tables of `utf8`, which in MariaDB has long been three bytes a character: a name
 with an emoji is an error. Tables of another character set or collation than the database's are converted, since what is made later
 takes these, and foreign keys lead only to columns of the same kind.
@@ -36,6 +43,10 @@ SELECT table_name, GROUP_CONCAT(CONCAT('`', column_name, '`') ORDER BY seq_in_in
 FROM information_schema.statistics WHERE table_schema = DATABASE() AND non_unique = 1
 GROUP BY table_name, index_name
 """
+MARK = "openinfra_first_migration"
+TABLES = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'
+"""
 DEFAULT_RULES = ("NO ACTION", "RESTRICT")
 OTHERS = """
 SELECT t.table_name FROM information_schema.tables t
@@ -59,6 +70,22 @@ class Database:
         """Run a statement that may have any characters in it."""
         self._connection.exec_driver_sql(statement)
         self._connection.commit()
+
+    def begin(self):
+        """Mark an empty database, and empty a marked one."""
+        tables = {name for (name,) in self.rows(TABLES)}
+        if not tables:
+            self.do(f"CREATE TABLE {MARK} (id INTEGER PRIMARY KEY) ENGINE = InnoDB")
+        elif MARK in tables:
+            self.do("SET SESSION foreign_key_checks = 0")
+            for table in sorted(tables - {MARK}):
+                self.do(f"DROP TABLE `{table}`")
+
+    def end(self):
+        """Let it hold any character where it is MariaDB's, and take the mark away: from now on there are data."""
+        if "MariaDB" in self.rows("SELECT VERSION()")[0][0]:
+            self.convert()
+        self.do(f"DROP TABLE IF EXISTS {MARK}")
 
     def convert(self):
         """Let it hold any character; one that was interrupted at this goes on."""
@@ -116,11 +143,10 @@ def how_to_make(key, index):
 
 
 if __name__ == "__main__":
+    _, path, section, verb = sys.argv
     config = configparser.RawConfigParser(strict=False)
-    config.read(sys.argv[1])
+    config.read(path)
     # oslo.config would read a single dollar as a reference.
-    engine = sqlalchemy.create_engine(config[sys.argv[2]]["connection"].replace("$$", "$"))
+    engine = sqlalchemy.create_engine(config[section]["connection"].replace("$$", "$"))
     with engine.connect() as connection:
-        database = Database(connection)
-        if "MariaDB" in database.rows("SELECT VERSION()")[0][0]:
-            database.convert()
+        {"begin": Database.begin, "end": Database.end}[verb](Database(connection))
