@@ -81,11 +81,16 @@ class Ovn:
         return [one for one in self.servers if one.runs and (store := one.store) and store.cluster == cluster]
 
     def present(self, cluster: str) -> list[OvsdbServer]:
-        """Return the members of a cluster that run and that others let in."""
+        """Return the members of a cluster that run and that let each other in: without the one that fewest do, until all do."""
         found = [
             one for one in self.running(cluster) if one.store and one.store.server in self.configs[cluster]
         ]
-        return [one for one in found if all(one.talks_to(other) for other in found)]
+        while found:
+            alone = min(found, key=lambda one: sum(map(one.talks_to, found)))
+            if all(map(alone.talks_to, found)):
+                break
+            found.remove(alone)
+        return found
 
     def has_quorum(self, cluster: str) -> bool:
         """Return whether a majority of a cluster's members runs."""
