@@ -1,11 +1,18 @@
 """Certificates end within minutes while people work."""
 
+from __future__ import annotations
+
 import re
 import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tests.integration.clients import writing
 
-VALIDITY = "3m"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VALIDITY, REPLACED_SECONDS = "5m", 420
 TLS_PORTS = {
     "keystone": [(15000, "")],
     "placement": [(18778, "")],
@@ -30,34 +37,46 @@ def serial(cloud, unit: str, port: int, begin: str) -> str:
     return found[1] if found else ""
 
 
+@contextmanager
+def lasting(cloud, validity: str) -> Iterator[None]:
+    """Have all certificates last so long while the block runs, and as long as before afterwards, whatever comes of it."""
+    before = cloud.juju.config("certificates")["certificate-validity"]
+    issue(cloud, validity)
+    try:
+        yield
+    finally:
+        issue(cloud, before)
+
+
+def issue(cloud, validity: str) -> None:
+    """Have all certificates issued anew, to last so long."""
+    cloud.juju.config("certificates", {"certificate-validity": validity})
+    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
+    cloud.settle()
+
+
 def test_certificates_that_last_minutes_are_replaced_on_every_port(cloud, users):
     """Within one life of them each port has shown two others, and each machine that starts then is let in again."""
-    before = cloud.juju.config("certificates")["certificate-validity"]
-    cloud.juju.config("certificates", {"certificate-validity": VALIDITY})
-    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
-    cloud.settle()
-    ports = [
-        (unit, port, begin)
-        for app, listed in TLS_PORTS.items()
-        for unit in cloud.units(app)
-        for port, begin in listed
-    ]
-    first = {port: serial(cloud, *port) for port in ports}
-    assert all(first.values()), f"no certificate at {[port for port in ports if not first[port]]}"
-    with writing(*users.all()):
-        limit = time.monotonic() + 300
-        while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
-            assert time.monotonic() < limit, f"still the same certificates: {same}"
-            time.sleep(5)
-        for unit in cloud.units("ceph"):
-            cloud.power_off(unit)
-            cloud.power_on(unit)
-            for writer in users.all():
-                writer.wait_for(3, 90)
-            cloud.wait_for_database()
-            cloud.wait_for_health()
-    cloud.juju.config("certificates", {"certificate-validity": before})
-    cloud.juju.run(cloud.leader("certificates"), "reissue", wait=120)
-    cloud.settle()
+    with lasting(cloud, VALIDITY):
+        ports = [
+            (unit, port, begin)
+            for app, listed in TLS_PORTS.items()
+            for unit in cloud.units(app)
+            for port, begin in listed
+        ]
+        first = {port: serial(cloud, *port) for port in ports}
+        assert all(first.values()), f"no certificate at {[port for port in ports if not first[port]]}"
+        with writing(*users.all()):
+            limit = time.monotonic() + REPLACED_SECONDS
+            while same := [port for port in ports if serial(cloud, *port) in {first[port], ""}]:
+                assert time.monotonic() < limit, f"still the same certificates: {same}"
+                time.sleep(5)
+            for unit in cloud.units("ceph"):
+                cloud.power_off(unit)
+                cloud.power_on(unit)
+                for writer in users.all():
+                    writer.wait_for(3, 90)
+                cloud.wait_for_database()
+                cloud.wait_for_health()
     users.verify()
     cloud.wait_for_database()
