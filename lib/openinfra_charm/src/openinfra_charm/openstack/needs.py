@@ -184,7 +184,7 @@ class Messaging(Need):
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Use the newest user from now on."""
-        rabbitmq.read_access(requirer.model, relation, **self._wanted(requirer))
+        rabbitmq.read_access(requirer.model, relation, **self._wanted(requirer), refresh=True)
 
     def sections(self, found: Any, trust: Trust) -> Sections:
         """Return the sections of oslo.messaging."""
