@@ -50,15 +50,26 @@ class Secret:
         del self._model.secrets[self.label]
 
 
+@pytest.fixture
+def dying():
+    """The units that are on their way out."""
+    return set()
+
+
 @pytest.fixture(autouse=True)
-def planned(monkeypatch):
+def planned(monkeypatch, dying):
     """What the model has on each endpoint: applications and units."""
     names = {}
 
+    def goal_of(name):
+        return ops.hookcmds.Goal(status="dying" if name in dying else "active", since=datetime.now(tz=UTC))
+
     def goal_state():
-        goal = ops.hookcmds.Goal(status="joined", since=datetime.now(tz=UTC))
         return ops.hookcmds.GoalState(
-            units={}, relations={endpoint: dict.fromkeys(known, goal) for endpoint, known in names.items()}
+            units={name: goal_of(name) for name in ("mysql/0", "mysql/1")},
+            relations={
+                endpoint: {name: goal_of(name) for name in known} for endpoint, known in names.items()
+            },
         )
 
     monkeypatch.setattr(ops.hookcmds, "goal_state", goal_state)
@@ -84,6 +95,7 @@ class Model:
 
     def __init__(self):
         self.shared, self.secrets, self.app = {}, {}, self
+        self.unit = type("Unit", (), {"name": "mysql/0"})
         self.relations = {"database": [Relation(7, "glance")], "credentials": []}
 
     def publish_shared(self, **facts):
@@ -242,6 +254,16 @@ def test_a_relation_that_was_not_met_yet_is_not_gone(planned):
     world.model.relations["database"] = []
     assert world.grants.departed == []
     del planned["database"]
+    assert world.grants.departed == [7]
+
+
+def test_a_unit_that_leaves_withdraws_nothing(world, dying):
+    """Juju ends its relations one by one, also those that the application keeps; who leads then knows which have gone."""
+    world.publish()
+    world.relation.active = False
+    dying.add("mysql/0")
+    assert world.grants.departed == []
+    dying.clear()
     assert world.grants.departed == [7]
 
 

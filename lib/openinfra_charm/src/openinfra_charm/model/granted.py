@@ -202,15 +202,19 @@ class Grants:
         """The relations of which something is recorded and that are gone: what they were granted is to be withdrawn.
 
         Juju shows a new unit no relation before its `relation-created`, and it may lead by then. As long as the model has an application
-        on these endpoints that this unit has not met, none counts as gone.
+        on these endpoints that this unit has not met, none counts as gone. From a unit that leaves Juju takes one relation after the
+        other, whether they go or not: that is for who leads then.
         """
         present = self.relations
         gone = [relation_id for relation_id in self.records if relation_id not in present]
-        return gone if gone and not self._unmet() else []
+        if not gone:
+            return []
+        goals = ops.hookcmds.goal_state()
+        leaves = (goal := goals.units.get(self._model.unit.name)) is not None and goal.status == "dying"
+        return [] if leaves or self._unmet(goals.relations) else gone
 
-    def _unmet(self) -> set[str]:
+    def _unmet(self, planned: Mapping[str, Mapping[str, ops.hookcmds.Goal]]) -> set[str]:
         """Return the applications on these endpoints that the model has and that this unit has not met."""
-        planned = ops.hookcmds.goal_state().relations
         names = {
             name for endpoint in self._endpoints for name in planned.get(endpoint, {}) if "/" not in name
         }
