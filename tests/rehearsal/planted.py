@@ -183,8 +183,9 @@ PLANTED = (
     ),
     _in_bundle(
         "a renewed certificate that Open vSwitch does not read", f"{OVN}/ovn_central.py",
+        # Who is to join is let in by no member whose certificate has ended.
         "key_goes_last=True", "key_goes_last=False",
-        "certificates", "run certificates/leader reissue", bundle=f"{PARTS}/ovn.yaml", charms=("certificates", "ovn-central"),
+        "certificates converges", "run certificates/leader reissue", bundle=f"{PARTS}/ovn.yaml", charms=("certificates", "ovn-central"),
         faults="age", usual=False,
     ),
     _in_bundle(

@@ -112,8 +112,9 @@ class Ovn:
                 for member in members
             ):
                 self.configs[store.cluster][store.server] = store.address
-                donor = members[0].store
-                store.joined, store.writes = True, list(donor.writes if donor else [])
+                # The one that leads has all that was acknowledged, whoever has missed some of it.
+                stores = [one for member in members if (one := member.store)]
+                store.joined, store.writes = True, list(max(stores, key=lambda one: len(one.writes)).writes)
                 server.save(store)
         for cluster in self.configs:
             self._even_out(cluster)
