@@ -167,12 +167,10 @@ class Ovn:
     # What must not be
 
     def lost(self, key: str) -> list[int]:
-        """Return the acknowledged writes that a cluster with a quorum does not have."""
-        stores = [
-            one.store
+        """Return the acknowledged writes that no member of a quorum has: who was away gets them from the others."""
+        kept = [
+            {number for one in self.present(cluster) if (store := one.store) for number in store.writes}
             for cluster in self.clusters(key)
             if self.has_quorum(cluster)
-            for one in self.present(cluster)
         ]
-        kept = [set(store.writes) for store in stores if store]
         return [number for number in self.acknowledged[key] if any(number not in writes for writes in kept)]
