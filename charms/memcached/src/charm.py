@@ -12,7 +12,7 @@ from openinfra_charm import machine as machines
 from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import memcache
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
@@ -112,8 +112,7 @@ class MemcachedCharm(ops.CharmBase):
     @property
     def _authority(self) -> ops.Relation | None:
         """The relation to who signs certificates, unless it is about to end."""
-        relation = self.model.get_relation("certificates")
-        return relation if relation and relation.active else None
+        return databag.active_relation(self.model, "certificates")
 
     @property
     def _clients(self) -> list[ops.Relation]:

@@ -96,7 +96,7 @@ class MySqlCharm(ops.CharmBase):
         """Bring this machine to what the model says; with nothing new it changes nothing."""
         settings = self.settings
         leftovers.occupy(self.machine, self.unit.name, self.mysql.footprint)
-        if _is_about(event) or not self.mysql.is_managed:
+        if hook.is_about(event) or not self.mysql.is_managed:
             self.mysql.install()
         if not self.cluster.formed:
             return
@@ -121,17 +121,17 @@ class MySqlCharm(ops.CharmBase):
 
     def _prepare(self, event: ops.EventBase, settings: Settings) -> None:
         """Publish where this unit is, and take what others say; what the event cannot have changed is not read."""
-        if _is_about(event, "gateway") or self.unit.name not in self.members:
+        if hook.is_about(event, "gateway") or self.unit.name not in self.members:
             found = Addresses(self.model, self.machine, self.app.name)
             public = found.find("database", relation=self.endpoint.relation)
             internal = found.find("cluster")
             if public and internal:
                 self.cluster.publish(**addresses(public, internal))
         self.departure.remember()
-        if _is_about(event, "certificates", "gateway"):
+        if hook.is_about(event, "certificates", "gateway"):
             self.transport.update()
             self.endpoint.publish_address()
-        if _is_about(event, "s3-parameters") or settings.backup_schedule:
+        if hook.is_about(event, "s3-parameters") or settings.backup_schedule:
             self.schedule.apply(settings)
 
     def _run(self, event: ops.EventBase, state: State) -> bool:
@@ -141,7 +141,7 @@ class MySqlCharm(ops.CharmBase):
         self.mysql.render(state)
         self.jobs.resume()
         serves = not self._waits_for(self.restoration.follow(state) or self.membership.run(state))
-        self.health_service.apply(state, may_have_died=_is_about(event))
+        self.health_service.apply(state, may_have_died=hook.is_about(event))
         return serves
 
     def _serve_clients(self, settings: Settings) -> None:
@@ -220,11 +220,6 @@ class MySqlCharm(ops.CharmBase):
             ConfigError: One of them cannot be used.
         """
         return Settings.parse(self.config)
-
-
-def _is_about(event: ops.EventBase, *endpoints: str) -> bool:
-    """Return whether an event may be about one of these endpoints, or about more than a relation."""
-    return not isinstance(event, ops.RelationEvent) or event.relation.name in endpoints
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ class Schedule:
 
     @property
     def _relation(self) -> ops.Relation | None:
-        relation = self.model.get_relation("s3-parameters")
-        return relation if relation and relation.active else None
+        return databag.active_relation(self.model, "s3-parameters")
 
     @cached_property
     def _found(self) -> tuple[Bucket | None, list[str]]:

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from openinfra_charm.daemon.tls import Certificate, Subject
+from openinfra_charm.model import databag
 from state import Tls
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class Transport:
 
     @property
     def _relation(self) -> ops.Relation | None:
-        relation = self.model.get_relation("certificates")
-        return relation if relation and relation.active else None
+        return databag.active_relation(self.model, "certificates")
 
     @property
     def _phase(self) -> str | None:

@@ -17,7 +17,7 @@ from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import ovsdb, ovsdb_cms
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
@@ -152,8 +152,7 @@ class OvnCentralCharm(ops.CharmBase):
     @property
     def _authority(self) -> ops.Relation | None:
         """The relation to who signs certificates, unless it is about to end."""
-        relation = self.model.get_relation("certificates")
-        return relation if relation and relation.active else None
+        return databag.active_relation(self.model, "certificates")
 
     def _publish(self, places: Places) -> None:
         """Publish to clients where the databases are, once this unit is on record as a member."""

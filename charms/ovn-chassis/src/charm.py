@@ -13,7 +13,7 @@ from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import ovsdb
-from openinfra_charm.model import actions, hook, status
+from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
@@ -124,8 +124,7 @@ class OvnChassisCharm(ops.CharmBase):
     @property
     def _authority(self) -> ops.Relation | None:
         """The relation to who signs certificates, unless it is about to end."""
-        relation = self.model.get_relation("certificates")
-        return relation if relation and relation.active else None
+        return databag.active_relation(self.model, "certificates")
 
     def _look(self, state: State) -> None:
         """See whether the chassis is connected, and whether packets of full size reach others, a few at a time."""

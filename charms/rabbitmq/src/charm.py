@@ -19,7 +19,7 @@ from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.daemon.tls import Subject
 from openinfra_charm.interfaces import prometheus_scrape
-from openinfra_charm.model import actions, hook, secrets, status
+from openinfra_charm.model import actions, databag, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
@@ -91,7 +91,7 @@ class RabbitMqCharm(ops.CharmBase):
         self.cluster.grant_lock()
         settings = self.settings
         self.owned.claim()
-        if _is_about(event) or not self.rabbitmq.was_started:
+        if hook.is_about(event) or not self.rabbitmq.was_started:
             self.rabbitmq.install()
         if not self.cluster.formed:
             return
@@ -112,7 +112,7 @@ class RabbitMqCharm(ops.CharmBase):
             NotYetError: Juju has no address for it yet.
             NeedsOperatorError: There is no way to a certificate.
         """
-        if _is_about(event, "amqp", "certificates") or self.unit.name not in self.members:
+        if hook.is_about(event, "amqp", "certificates") or self.unit.name not in self.members:
             public, internal = self._addresses.find("amqp"), self._addresses.find("cluster")
             if not (public and internal):
                 raise status.NotYetError("for Juju to give the bindings amqp and cluster an address")
@@ -166,7 +166,7 @@ class RabbitMqCharm(ops.CharmBase):
             rabbitmq.tls.acknowledge(self._authority, self.unit)
         self.membership.settle()
         self.membership.forget(is_leader=self.unit.is_leader())
-        if _is_about(event, "amqp", "certificates", "metrics-endpoint", "cluster"):
+        if hook.is_about(event, "amqp", "certificates", "metrics-endpoint", "cluster"):
             self._publish(leaves=self.members.me.leaving)
 
     def _lead_serving(self, event: ops.EventBase, settings: Settings) -> None:
@@ -208,8 +208,7 @@ class RabbitMqCharm(ops.CharmBase):
     @property
     def _authority(self) -> ops.Relation | None:
         """The relation to who signs certificates, unless it is about to end."""
-        relation = self.model.get_relation("certificates")
-        return relation if relation and relation.active else None
+        return databag.active_relation(self.model, "certificates")
 
     @property
     def _ca(self) -> str:
@@ -271,11 +270,6 @@ class RabbitMqCharm(ops.CharmBase):
             ConfigError: One of them cannot be used.
         """
         return Settings.parse(self.config)
-
-
-def _is_about(event: ops.EventBase, *endpoints: str) -> bool:
-    """Return whether an event may be about one of these endpoints, or about more than a relation."""
-    return not isinstance(event, ops.RelationEvent) or event.relation.name in endpoints
 
 
 if __name__ == "__main__":

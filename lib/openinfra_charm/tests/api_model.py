@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import TYPE_CHECKING
 
 import authority
 import model
-import pytest
 from model import PEERS
 from ops import testing
 from running import Jobs
@@ -105,25 +103,3 @@ class ApiModel(model.Model):
         super()._keep(number, after, relations)
         if CERTIFICATES in self.relations and self.sign(CERTIFICATES, self.authority, YEARS):
             self.wake(CERTIFICATES)
-
-
-def fixtures(model: type[ApiModel]):
-    """Return the fixtures `deploy`, which deploys the charm with so many units and options, `one` and `three`: so many units of it."""
-
-    @cache
-    def deployed(units):
-        return model(units)
-
-    @pytest.fixture
-    def deploy():
-        return lambda units=1, **options: model(units, options)
-
-    @pytest.fixture
-    def one():
-        return deployed(1).copy()
-
-    @pytest.fixture
-    def three():
-        return deployed(3).copy()
-
-    return deploy, one, three

@@ -6,6 +6,8 @@ import json
 import sys
 from collections import deque
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import ops
@@ -336,3 +338,39 @@ class Model:
         for machine in self.machines.values():
             machine.log.clear()
         return changes
+
+
+def fixtures(model: type[Model]):
+    """Return the fixtures `deploy`, which deploys the charm with so many units and options, `one` and `three`: so many units of it.
+
+    What many tests begin with is deployed once, and copied for each.
+    """
+
+    @cache
+    def deployed(units):
+        return model(units)
+
+    @pytest.fixture
+    def deploy():
+        return lambda units=1, **options: model(units, options)
+
+    @pytest.fixture
+    def one():
+        return deployed(1).copy()
+
+    @pytest.fixture
+    def three():
+        return deployed(3).copy()
+
+    return deploy, one, three
+
+
+def defaults(charm: Path):
+    """Return the fixture of the options as Juju gives them to the charm in a folder, which nobody has configured."""
+
+    @pytest.fixture(scope="session")
+    def given():
+        options = yaml.safe_load((charm / "charmcraft.yaml").read_text())["config"]["options"]
+        return {name: option["default"] for name, option in options.items()}
+
+    return given

@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
 LIBRARY = CHARM.parents[1] / "lib/openinfra_charm"
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
 
-import programs  # noqa: E402  found on the path of the line above
+import model  # noqa: E402  found on the path of the line above
+import programs  # noqa: E402
 from play import MdsMachine, Model  # noqa: E402
 
 from openinfra_charm.machine import use  # noqa: E402
@@ -24,11 +24,7 @@ def machine():
         yield machine
 
 
-@pytest.fixture(scope="session")
-def defaults():
-    """The options as Juju gives them to a charm that nobody has configured."""
-    options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
-    return {name: option["default"] for name, option in options.items()}
+defaults = model.defaults(CHARM)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from ops import testing
 
 HERE = Path(__file__).parent
@@ -12,7 +11,8 @@ CHARM = HERE.parents[1]
 LIBRARY = CHARM.parents[1] / "lib/openinfra_charm"
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
 
-import programs  # noqa: E402  found on the path of the line above
+import model  # noqa: E402  found on the path of the line above
+import programs  # noqa: E402
 from play import CEPH, CERTIFICATES, Model, RgwMachine  # noqa: E402
 
 from openinfra_charm.machine import use  # noqa: E402
@@ -25,11 +25,7 @@ def machine():
         yield machine
 
 
-@pytest.fixture(scope="session")
-def defaults():
-    """The options as Juju gives them to a charm that nobody has configured."""
-    options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
-    return {name: option["default"] for name, option in options.items()}
+defaults = model.defaults(CHARM)
 
 
 KEYSTONE = {

@@ -5,14 +5,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 HERE = Path(__file__).parent
 CHARM = HERE.parents[1]
 LIBRARY = CHARM.parents[1] / "lib/openinfra_charm"
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
 
-from play import TRIAL, Model  # noqa: E402  found on the path of the line above
+import model  # noqa: E402  found on the path of the line above
+from play import TRIAL, Model  # noqa: E402
 
 
 @pytest.fixture
@@ -81,8 +81,4 @@ def four():
     return _four().copy()
 
 
-@pytest.fixture(scope="session")
-def defaults():
-    """The options as Juju gives them to a charm that nobody has configured."""
-    options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
-    return {name: option["default"] for name, option in options.items()}
+defaults = model.defaults(CHARM)

@@ -2,11 +2,9 @@
 
 import json
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 from ops import testing
 
 HERE = Path(__file__).parent
@@ -85,21 +83,10 @@ def machine():
         yield machine
 
 
-@pytest.fixture(scope="session")
-def defaults():
-    """The options as Juju gives them to a charm that nobody has configured."""
-    options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
-    return {name: option["default"] for name, option in options.items()}
+defaults = model.defaults(CHARM)
 
 
-@pytest.fixture
-def deploy():
-    """Return a function that deploys the charm."""
-
-    def deploy(units=1, **options):
-        return Model(units, options)
-
-    return deploy
+deploy, one, three = model.fixtures(Model)
 
 
 @pytest.fixture
@@ -111,23 +98,3 @@ def deploy_with_keys():
         return Model(1, {"keys_secret": KEYS_SECRET}, [secret] if secret else [])
 
     return deploy
-
-
-@cache
-def _one():
-    return Model(1, {})
-
-
-@cache
-def _three():
-    return Model(3, {})
-
-
-@pytest.fixture
-def one():
-    return _one().copy()
-
-
-@pytest.fixture
-def three():
-    return _three().copy()

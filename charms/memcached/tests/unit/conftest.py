@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from ops import testing
 
 CHARM = Path(__file__).parents[2]
@@ -40,11 +39,7 @@ def machine():
         yield machine
 
 
-@pytest.fixture(scope="session")
-def defaults():
-    """The options as Juju gives them to a charm that nobody has configured."""
-    options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
-    return {name: option["default"] for name, option in options.items()}
+defaults = model.defaults(CHARM)
 
 
 class Model(model.Model):

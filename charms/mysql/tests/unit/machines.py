@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import programs
-from model import PEERS
+from cluster_model import CERTIFICATES
 
 from openinfra_charm.testing import MemoryMachine
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import twin
 
 
-CERTIFICATES, GATEWAY = PEERS + 1, PEERS + 2
+GATEWAY = CERTIFICATES + 1
 """Ids of relations."""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import programs
-from model import PEERS
+from cluster_model import CERTIFICATES
 
 from openinfra_charm.testing import MemoryMachine
 
 if TYPE_CHECKING:
     import twin
 
-CERTIFICATES, CHASSIS, CMS = PEERS + 1, PEERS + 2, PEERS + 3
+CHASSIS, CMS = CERTIFICATES + 1, CERTIFICATES + 2
 """Ids of relations."""
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import ops.hookcmds
 import pytest
-import yaml
 from ops import testing
 
 HERE = Path(__file__).parent
@@ -80,8 +79,4 @@ def deploy():
     return deploy
 
 
-@pytest.fixture(scope="session")
-def defaults():
-    """The options as Juju gives them to a charm that nobody has configured."""
-    options = yaml.safe_load((CHARM / "charmcraft.yaml").read_text())["config"]["options"]
-    return {name: option["default"] for name, option in options.items()}
+defaults = model.defaults(CHARM)

@@ -10,6 +10,7 @@ LIBRARY = CHARM.parents[1] / "lib/openinfra_charm"
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(LIBRARY / "tests")]
 
 import api_model  # noqa: E402  found on the path of the line above
+import model  # noqa: E402
 import twin  # noqa: E402
 
 from charm import PlacementCharm  # noqa: E402
@@ -31,7 +32,7 @@ class East(Model):
         return twin.Placement(machine, done, "placement-east")
 
 
-deploy, one, three = api_model.fixtures(Model)
+deploy, one, three = model.fixtures(Model)
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import programs
-from model import PEERS
+from cluster_model import CERTIFICATES
 
 from openinfra_charm.testing import MemoryMachine
 
 if TYPE_CHECKING:
     import twin
 
-CERTIFICATES, CLIENT = PEERS + 1, PEERS + 2
+CLIENT = CERTIFICATES + 1
 
 
 class BrokerMachine(MemoryMachine):

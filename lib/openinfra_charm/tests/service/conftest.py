@@ -8,6 +8,7 @@ CHARM = HERE.parents[3] / "tests/probes/notes"
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(HERE.parent)]
 
 import api_model  # noqa: E402  found on the path of the line above
+import model  # noqa: E402
 import twin  # noqa: E402
 
 from charm import NotesCharm  # noqa: E402
@@ -19,4 +20,4 @@ class Model(api_model.ApiModel):
     charm, application, software = NotesCharm, "notes", twin.Notes
 
 
-deploy, one, three = api_model.fixtures(Model)
+deploy, one, three = model.fixtures(Model)

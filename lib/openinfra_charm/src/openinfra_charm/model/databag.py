@@ -46,6 +46,12 @@ class RelationError(NeedsOperatorError):
     """What the other side of a relation says cannot be used; the message names who, what, and what is expected."""
 
 
+def active_relation(model: ops.Model, endpoint: str) -> ops.Relation | None:
+    """Return the relation of an endpoint that has one at most; None where there is none, or it is about to end."""
+    relation = model.get_relation(endpoint)
+    return relation if relation and relation.active else None
+
+
 def read_each(
     relations: Iterable[ops.Relation], read: Callable[[ops.Relation], FoundT | None]
 ) -> tuple[dict[ops.Relation, FoundT], list[str]]:

@@ -40,6 +40,11 @@ def is_action() -> bool:
     return os.environ.get("JUJU_DISPATCH_PATH", "").startswith("actions/")
 
 
+def is_about(event: ops.EventBase, *endpoints: str) -> bool:
+    """Return whether an event may be about one of these endpoints, or about more than a relation."""
+    return not isinstance(event, ops.RelationEvent) or event.relation.name in endpoints
+
+
 def changes(
     on: ops.CharmEvents, relations: Mapping[str, Sequence[str]], *more: ops.BoundEvent
 ) -> Iterator[ops.BoundEvent]:
