@@ -425,46 +425,96 @@ def test_why_it_does_not_answer_its_own_user_is_told(asked, place, path, passwor
     assert said.startswith(why)
 
 
+class SqlError(Exception):
+    """What SQLAlchemy raises."""
+
+
+class Engine:
+    """A database's, as SQLAlchemy has it. `fails` is what a query raises, or a new connection where `refuses` is set."""
+
+    def __init__(self, url):
+        self.url = url
+        self.fails = self.refuses = False
+        self.open = []
+
+    def connect(self):
+        if self.refuses:
+            raise SqlError
+        self.open.append(connection := Connection(self))
+        return connection
+
+
+class Connection:
+    def __init__(self, engine):
+        self.engine, self.cut, self.invalid = engine, False, False
+
+    def execute(self, _):
+        if self.engine.fails or self.cut:
+            raise SqlError
+        return SimpleNamespace(first=lambda: None)
+
+    def invalidate(self):
+        self.invalid = True
+
+    def close(self):
+        # It would roll back otherwise, which fails where queries do, and the connection would be lost.
+        assert self.invalid
+        self.engine.open.remove(self)
+
+
 @pytest.fixture
-def problem(monkeypatch, tmp_path):
-    """Return a function that says what the health module says, with databases of which these fail."""
+def health(monkeypatch, tmp_path):
+    """Return a function that loads the module, for databases in such sections; and their engines."""
 
-    def problem(sections, *failing):
-        class Error(Exception):
-            pass
-
-        @contextlib.contextmanager
-        def connect(url):
-            looked.append(url)
-            if any(name in url for name in failing):
-                raise Error
-            yield SimpleNamespace(execute=lambda _: SimpleNamespace(first=lambda: None))
-
-        looked = []
-        engine = lambda url, **_: SimpleNamespace(connect=lambda: connect(url))  # noqa: E731
-        module = SimpleNamespace(create_engine=engine, text=str, exc=SimpleNamespace(SQLAlchemyError=Error))
+    def load(*sections):
+        engines = []
+        create = lambda url, **_: engines.append(Engine(url)) or engines[-1]  # noqa: E731
+        exc, pool = SimpleNamespace(SQLAlchemyError=SqlError), SimpleNamespace(NullPool=None)
+        module = SimpleNamespace(create_engine=create, text=str, exc=exc, pool=pool)
         monkeypatch.setitem(sys.modules, "sqlalchemy", module)
-        names = filter(None, sections.split(","))
-        (tmp_path / "nova.conf").write_text(
-            "\n".join(
-                f"[{name}]\nconnection = mysql://host/{name}?p=$$x\nconnection_parameters = read_timeout=5"
-                for name in names
-            )
+        lines = (
+            f"[{name}]\nconnection = mysql://host/{name}?p=$$x\nconnection_parameters = read_timeout=5"
+            for name in sections
         )
+        (tmp_path / "nova.conf").write_text("\n".join(lines))
         monkeypatch.setenv("OPENINFRA_CONFIG", str(tmp_path / "nova.conf"))
-        monkeypatch.setenv("OPENINFRA_DATABASES", sections)
+        monkeypatch.setenv("OPENINFRA_DATABASES", ",".join(sections))
         name = f"{openinfra_errors.__package__}.openinfra_health"
         monkeypatch.delitem(sys.modules, name, raising=False)
-        return importlib.import_module(name).problem(), looked
+        return importlib.import_module(name).problem, engines
 
-    return problem
+    return load
 
 
-def test_a_service_can_work_when_all_its_databases_can(problem):
-    both = ["mysql://host/api_database?p=$x&read_timeout=5", "mysql://host/database?p=$x&read_timeout=5"]
-    assert problem("api_database,database") == ("", both)
-    assert problem("api_database,database", "host/database") == ("database: Error", both)
-    assert problem("") == ("", [])
+def test_a_service_can_work_when_all_its_databases_can(health):
+    problem, engines = health("api_database", "database")
+    assert [engine.url for engine in engines] == [
+        "mysql://host/api_database?p=$x&read_timeout=5", "mysql://host/database?p=$x&read_timeout=5",
+    ]  # fmt: skip
+    assert problem() == ""
+    engines[1].refuses = engines[1].fails = True
+    assert problem() == "database: SqlError"
+    assert health()[0]() == ""
+
+
+def test_the_health_keeps_its_connection_and_takes_another_one_when_it_was_cut(health):
+    problem, (engine,) = health("database")
+    assert (problem(), problem()) == ("", "")
+    (kept,) = engine.open
+    kept.cut = True
+    assert problem() == ""
+    assert kept not in engine.open
+    assert len(engine.open) == 1
+
+
+def test_a_member_without_quorum_costs_no_connection(health):
+    problem, (engine,) = health("database")
+    problem()
+    engine.fails = True
+    assert {problem() for _ in range(3)} == {"database: SqlError"}
+    assert engine.open == []
+    engine.fails = False
+    assert problem() == ""
 
 
 def test_an_operators_lines_come_once():
