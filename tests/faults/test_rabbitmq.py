@@ -107,6 +107,18 @@ def test_a_killed_broker_comes_back_by_itself(cloud, worker):
     assert worker.longest_gap() < GAP_SECONDS
 
 
+def test_a_partition_that_ends_as_it_is_noticed_is_healed(cloud, worker):
+    """Brokers that are lost and found in the same moment pause on no side: Mnesia has two, each of which believes that it is all."""
+    unit, *others = cloud.units("rabbitmq")
+    with worker.at_work():
+        cloud.shell(unit, "rabbitmqctl eval '[erlang:disconnect_node(Node) || Node <- nodes()].'")
+        assert cloud.run(others[0], "cluster-status")["partitions"]
+        wait_for_all(cloud)
+        assert not cloud.run(others[0], "cluster-status")["partitions"]
+    told = cloud.shell(unit, "journalctl --no-pager --unit rabbitmq-guard")
+    assert "was left over from a partition, and is restarted" in told
+
+
 def test_epmd_may_die(cloud, worker):
     with worker.at_work():
         for unit in cloud.units("rabbitmq"):

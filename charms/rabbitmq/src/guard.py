@@ -1,4 +1,7 @@
-"""The guard of this machine: it keeps clients off a broker that is on the smaller side of a partition and does not pause itself."""
+"""The guard of this machine: what a broker does not see to itself in a partition.
+
+Where metadata are in Khepri it keeps clients off a broker without a majority; where they are in Mnesia it restarts one that a partition has left over.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,16 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.services import Services
     from openinfra_charm.machine import Machine
 
-HERE = Path(__file__).parent
+FILES = Path(__file__).parent / "files"
+KEEP_OFF, REJOIN = "rabbitmq-guard.py", "rabbitmq-rejoin.py"
+_DOES = {
+    KEEP_OFF: "Keeps clients off a broker without a majority",
+    REJOIN: "Restarts a broker that a partition has left over",
+}
 
 
 class Guard:
-    """A small service of this application's own; see files/rabbitmq-guard.py."""
+    """A small service of this application's own, which runs one of two programs; see files."""
 
     def __init__(self, machine: Machine, application: str, services: Services, templates: Templates) -> None:
         self._machine = machine
@@ -33,20 +41,19 @@ class Guard:
         """What is written for it."""
         return (self._program, f"/etc/systemd/system/{self.unit}")
 
-    def apply(self, *, unit: str, members: str, address: str) -> None:
+    def apply(self, does: str, *arguments: str) -> None:
         """Have it run.
 
         Args:
-            unit: This unit.
-            members: The file with the units of the cluster, a line each.
-            address: Where clients reach the broker, as a term of Erlang.
+            does: Which program: `KEEP_OFF` or `REJOIN`.
+            arguments: What that is given.
         """
         path = f"/etc/systemd/system/{self.unit}"
         service_file = self._templates.fill(
-            "guard.service.j2", path, application=self._application, guard=self._program, members=members, unit=unit,
-            client_term=address,
+            "guard.service.j2", path, application=self._application, description=_DOES[does],
+            command=" ".join((self._program, *arguments)),
         )  # fmt: skip
-        text = (HERE / "files/rabbitmq-guard.py").read_text(encoding="utf-8")
+        text = (FILES / does).read_text(encoding="utf-8")
         changed = render.write(
             self._machine, service_file, File(path=self._program, content=text, mode=0o755)
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import versions
 from control import COPIES, DEFINITIONS, Control, RefusedError, UnreachableError
-from guard import Guard
+from guard import KEEP_OFF, REJOIN, Guard
 from openinfra_charm.daemon import registry, render, tls
 from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.daemon.render import File
@@ -157,10 +157,12 @@ class RabbitMq:
             self._note_certificate()
 
     def keep_guard(self, state: State) -> None:
-        """Have clients kept off a broker without a majority, where it does not see to that itself."""
-        if self.traits.guards:
+        """Have what the broker does not see to itself in a partition."""
+        if self.traits.pauses:
+            self._guard.apply(REJOIN, self.unit)
+        else:
             address = _erlang_address(state.member.client_address)
-            self._guard.apply(unit=self.unit, members=f"{self._folder}/members", address=address)
+            self._guard.apply(KEEP_OFF, f"{self._folder}/members", self.unit, address)
 
     start = apply
 

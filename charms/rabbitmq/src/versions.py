@@ -4,9 +4,9 @@ How a cluster comes back, and what it does in a partition, depends on where it k
 
 - Mnesia. After a total loss each node waits for those that it last saw run, for as long as it takes; the one that stopped last, or all
   together, go first. If one of these never comes back, a node has to be told to start without it (`force_boot`). In a
-  partition the smaller side pauses itself (`pause_minority`).
+  partition the smaller side pauses itself (`pause_minority`); where it ends before that, a node of it has to be restarted.
 - Khepri, a Raft log. A majority suffices, in any order. `pause_minority` has no effect: the smaller side goes on to take clients, whose
-  changes wait; so they are moved off it (`guards`). Without a majority for ever, a node has to be told to go on alone.
+  changes wait; so they are moved off it. Without a majority for ever, a node has to be told to go on alone.
 
 A cluster of Mnesia that is upgraded to 4.2 goes over to Khepri when all of its feature flags are enabled, after the last unit.
 """
@@ -34,11 +34,6 @@ class Version:
     reconciles: bool
     finds_leaderless: bool
     delivery_limit: int
-
-    @property
-    def guards(self) -> bool:
-        """Whether clients are to be moved off the smaller side of a partition, as it does not pause itself."""
-        return not self.pauses
 
 
 VERSIONS = (

@@ -54,6 +54,8 @@ class RabbitMq(Cryptography):
         self.app = True
         self.chain = self.ca = ""
         self.alarms: set[str] = set()
+        self.partitions: dict[str, list[str]] = {}
+        """What is told of partitions; that they do anything is not played."""
         self.flags = ""
         self._start = 0
         self._known = ""
@@ -262,7 +264,7 @@ class RabbitMq(Cryptography):
         assert store
         running = [one.name for one in self.brokers.serving(store.members)]
         status = {
-            "disk_nodes": store.members, "running_nodes": running, "partitions": {},
+            "disk_nodes": store.members, "running_nodes": running, "partitions": self.partitions,
             "alarms": [{"resource": name, "node": self.name, "type": "resource_limit"} for name in sorted(self.alarms)],
             "maintenance_status": {
                 name: "marked for maintenance" if name in store.draining else "not under maintenance" for name in store.members

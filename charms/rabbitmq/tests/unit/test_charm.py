@@ -429,10 +429,33 @@ def test_clients_are_kept_off_a_side_without_a_majority_where_it_does_not_pause_
     model.add_unit()
     assert model.statuses[0] == ops.ActiveStatus()
     assert machine.services["rabbitmq-guard.service"] == "active"
-    assert "rabbitmq/0" in machine.read("/etc/systemd/system/rabbitmq-guard.service")
+    unit = machine.read("/etc/systemd/system/rabbitmq-guard.service")
+    assert "/rabbitmq-guard /var/lib/openinfra/rabbitmq/members rabbitmq/0 {10,0,0,10}\n" in unit
+    assert "SUSPEND" in machine.read("/usr/lib/openinfra/rabbitmq-guard")
     starts = machine.starts["rabbitmq-guard.service"]
     model.update_status()
     assert machine.starts["rabbitmq-guard.service"] == starts
+
+
+def test_a_broker_that_a_partition_has_left_over_is_restarted_where_it_would_pause_itself(one):
+    machine = one.machines[0]
+    assert machine.services["rabbitmq-guard.service"] == "active"
+    unit = machine.read("/etc/systemd/system/rabbitmq-guard.service")
+    assert "/rabbitmq-guard rabbitmq/0\n" in unit
+    assert "inconsistent_database" in machine.read("/usr/lib/openinfra/rabbitmq-guard")
+
+
+def test_a_partition_that_is_left_is_told_until_it_is_over(three):
+    node = three.machines[0].broker
+    node.partitions = {"rabbit@rabbitmq-0": ["rabbit@rabbitmq-2"], "rabbit@rabbitmq-1": []}
+    three.update_status()
+    told = three.statuses[0]
+    assert told == ops.ActiveStatus(
+        "a partition is left, as rabbitmq/0 report; see cluster-status, and journalctl -u rabbitmq-guard"
+    )
+    node.partitions = {}
+    three.update_status()
+    assert three.statuses[0] == ops.ActiveStatus()
 
 
 # Clients

@@ -53,7 +53,6 @@ def test_every_row_is_rendered(row, defaults):
     assert ("cluster_partition_handling = pause_minority\n" in text) is row.pauses
     assert ("mnesia_table_loading_retry_limit" in text) is not row.khepri
     assert ("continuous_membership_reconciliation.enabled = true\n" in text) is row.reconciles
-    assert row.guards is not row.pauses
 
 
 @pytest.mark.parametrize("row", versions.VERSIONS, ids=lambda row: ".".join(map(str, row.since)))

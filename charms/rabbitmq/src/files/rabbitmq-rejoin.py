@@ -1,0 +1,89 @@
+#!/usr/bin/python3
+"""Restart this machine's broker when a partition has left it over: rabbitmq-rejoin UNIT.
+
+With its metadata in Mnesia the smaller side of a partition pauses itself (`pause_minority`), once it has noticed that it is alone. A cut that ends
+just then is noticed by nobody in time: nodes are lost and found in the same moment, and each side goes on without the other for ever.
+Mnesia logs that (`inconsistent_database`); RabbitMQ's documentation says to restart the nodes of all sides but one.
+Here and in the charm, `rabbitmq-0` is the host of rabbitmq/0.
+"""
+
+import json
+import re
+import selectors
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+METRICS = "http://127.0.0.1:15692/metrics"
+BROKER = "rabbitmq-server.service"
+WORDS = "inconsistent_database"
+FOLLOW = ("journalctl", "--follow", "--lines=0", "--output=cat", f"--unit={BROKER}", f"--grep={WORDS}")
+SETTLE = 10
+"""Seconds until a partition counts, and between two looks that have to be the same: most end by themselves."""
+AT_LEAST = 600
+"""Seconds after which it is looked without a word in the log."""
+
+
+def connected(metrics):
+    """Return the nodes that the broker's machine is connected to, whether it runs together with them or not."""
+    return set(re.findall(r'^erlang_vm_dist_node_state\{peer="(rabbit@[^"]+)"\} 3$', metrics, re.MULTILINE))
+
+
+def is_left_over(status, alive, node):
+    """Return whether a node has to be restarted: it is partitioned, and not on the side that stays.
+
+    That is the larger one of those that are alive; of two halves, the one with the first name.
+    """
+    if not status["partitions"].get(node):
+        return False
+    members = (alive | {node}) & set(status["disk_nodes"])
+    side = members & set(status["running_nodes"])
+    if 2 * len(side) == len(members):
+        return min(members) not in side
+    return 2 * len(side) < len(members)
+
+
+def look(node):
+    """Return whether this machine's broker is left over now; one that does not answer is not."""
+    ran = subprocess.run(
+        ["rabbitmqctl", "--silent", "--formatter=json", "cluster_status"],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    if ran.returncode:
+        return False
+    try:
+        with urllib.request.urlopen(METRICS, timeout=SETTLE) as answer:
+            alive = connected(answer.read().decode())
+    except (OSError, urllib.error.URLError):
+        return False
+    return is_left_over(json.loads(ran.stdout), alive, node)
+
+
+def heal(node):
+    """Restart the broker if it is left over, and is so a while later."""
+    if not look(node):
+        return
+    time.sleep(SETTLE)
+    if look(node):
+        sys.stdout.write(f"{node} was left over from a partition, and is restarted\n")
+        sys.stdout.flush()
+        subprocess.run(["systemctl", "restart", BROKER], check=False)
+
+
+def main(unit):
+    """Look when this program starts, when Mnesia has logged a partition, and now and then; for ever."""
+    node = f"rabbit@{unit.replace('/', '-')}"
+    with subprocess.Popen(FOLLOW, stdout=subprocess.PIPE) as log, selectors.DefaultSelector() as ready:
+        ready.register(log.stdout, selectors.EVENT_READ)
+        while log.poll() is None:
+            heal(node)
+            if ready.select(AT_LEAST):
+                time.sleep(SETTLE)
+                # All that was said meanwhile is looked at together.
+                log.stdout.read1()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
