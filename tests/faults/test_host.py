@@ -13,16 +13,21 @@ def test_a_rolling_reboot_stops_before_the_second_machine_when_an_osd_stays_down
     boots = {unit: booted(cloud, unit) for unit in units}
     for unit, path in disks.items():
         cloud.shell(unit, f"mv {path} {path}.away")
-    cloud.run(cloud.leader("host"), "reboot", all_units=True)
-    held = "waiting until all applications of the machine are healthy"
-    cloud.juju.wait(lambda status: any(held in told for told in messages(status, "host")), timeout=300)
-    time.sleep(45)
-    (first,) = [unit for unit in units if booted(cloud, unit) != boots[unit]]
-    status = cloud.juju.status()
-    assert "does not run" in status.get_units("ceph")[first].workload_status.message
-    assert sum("reboot waits for host/" in message for message in messages(status, "host")) == len(units) - 1
-    for unit, path in disks.items():
-        cloud.shell(unit, f"mv {path}.away {path}")
+    try:
+        cloud.run(cloud.leader("host"), "reboot", all_units=True)
+        held = "waiting until all applications of the machine are healthy"
+        cloud.juju.wait(lambda status: any(held in told for told in messages(status, "host")), timeout=300)
+        time.sleep(45)
+        (first,) = [unit for unit in units if booted(cloud, unit) != boots[unit]]
+        status = cloud.juju.status()
+        assert "does not run" in status.get_units("ceph")[first].workload_status.message
+        assert (
+            sum("reboot waits for host/" in message for message in messages(status, "host")) == len(units) - 1
+        )
+    finally:
+        # Whatever comes after this has all disks.
+        for unit, path in disks.items():
+            cloud.shell(unit, f"mv {path}.away {path}")
     cloud.poke(first)
     cloud.wait_for_health()
     limit = time.monotonic() + 600
