@@ -124,6 +124,9 @@ def test_the_older_type_goes_when_nobody_has_it_any_more(site, versions):
     site.run(site.leader("ceph"), "rotate-key", **{"entity": "client.admin", "key-type": "aes256k"})
     site.settle()
     _wait(lambda: "client.admin" not in old_keys(site), "the administrator's new key to be used")
+    for unit in site.units("ceph"):
+        # Each has the new key with its next hook.
+        site.poke(unit)
     site.run("ceph/1", "set-allowed-ciphers", ciphers="aes256k")
     for unit in site.units("ceph"):
         site.poke(unit)

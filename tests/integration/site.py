@@ -86,13 +86,13 @@ class Site:
     def hostname_of(self, unit: str) -> str:
         return self.juju.status().machines[self.machine_of(unit)].hostname
 
-    def run(self, unit: str, action: str, **params) -> Any:
+    def run(self, unit: str, action: str, /, **params) -> Any:
         """Run an action; return its `result` (JSON), or its results where it has none."""
         wanted = {key.replace("_", "-"): value for key, value in params.items()}
         task = self.juju.run(unit, action, wanted, wait=180)
         return json.loads(task.results["result"]) if "result" in task.results else task.results
 
-    def refused(self, unit: str, action: str, **params) -> str:
+    def refused(self, unit: str, action: str, /, **params) -> str:
         """Run an action that must fail; return its message."""
         wanted = {key.replace("_", "-"): value for key, value in params.items()}
         try:

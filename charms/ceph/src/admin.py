@@ -75,6 +75,9 @@ class Admin:
             code, output, message = send(request, data, timeout=self._timeout)
         except rados.Error as error:
             self.close()
+            if getattr(error, "errno", 0) == errno.EACCES:
+                why = "the monitors do not take this unit's key: where rotate-key has replaced it, the next hook brings the new one"
+                raise UnreachableError(why) from error
             raise UnreachableError(f"no monitor answers: {error}") from error
         if code == -errno.ETIMEDOUT:
             self.close()

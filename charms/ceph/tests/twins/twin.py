@@ -46,7 +46,11 @@ MANAGERS = PASSED_ON | {"osd purge"}
 
 
 class RadosError(Exception):
-    """As `rados.Error`."""
+    """As those of `rados` that have a number."""
+
+    def __init__(self, message: str, errno: int) -> None:
+        super().__init__(f"[errno {errno}] {message}")
+        self.errno = errno
 
 
 def knows_aes256k(version: str) -> bool:
@@ -434,7 +438,7 @@ class Cluster:
         del arguments["format"]
         self.tick()
         if not self.quorum or ((to_manager or prefix in PASSED_ON) and not self.has_manager):
-            raise RadosError("[errno 110] timed out")
+            raise RadosError("timed out", errno.ETIMEDOUT)
         handler = getattr(self, f"_do_{prefix.replace(' ', '_').replace('-', '_')}", None)
         is_known = prefix in MANAGERS if to_manager else prefix not in MANAGERS - PASSED_ON
         if handler is None or not is_known:
@@ -1161,11 +1165,11 @@ class Client:
         assert timeout > 0
         self._cluster.tick()
         if self._key and kind_of(self._key) == AES256K and not self._reads_aes256k:
-            raise RadosError("[errno 22] error connecting to the cluster")
+            raise RadosError("error connecting to the cluster", errno.EINVAL)
         if not self._hosts & {self._cluster.monitors[name] for name in self._cluster.quorum}:
-            raise RadosError("[errno 110] error connecting to the cluster")
+            raise RadosError("error connecting to the cluster", errno.ETIMEDOUT)
         if not self._cluster.admits(self._name, self._key):
-            raise RadosError("[errno 13] error connecting to the cluster")
+            raise RadosError("error connecting to the cluster", errno.EACCES)
 
     def mon_command(self, request: str, data: bytes, timeout: float) -> tuple[int, bytes, str]:
         """Send a command to the monitors."""
