@@ -3,7 +3,8 @@
 
 With its metadata in Mnesia the smaller side of a partition pauses itself (`pause_minority`), once it has noticed that it is alone. A cut that ends
 just then is noticed by nobody in time: nodes are lost and found in the same moment, and each side goes on without the other for ever.
-Mnesia logs that (`inconsistent_database`); RabbitMQ's documentation says to restart the nodes of all sides but one.
+RabbitMQ's documentation says to restart the nodes of all sides but one. Not every node logs that there is a partition (seen: the larger side
+alone), so those that this one does not run with are asked themselves.
 Here and in the charm, `rabbitmq-0` is the host of rabbitmq/0.
 """
 
@@ -18,7 +19,8 @@ import urllib.request
 
 METRICS = "http://127.0.0.1:15692/metrics"
 BROKER = "rabbitmq-server.service"
-WORDS = "inconsistent_database"
+WORDS = "inconsistent_database|rabbit on node .* down"
+"""What a node logs that loses another one."""
 FOLLOW = ("journalctl", "--follow", "--lines=0", "--output=cat", f"--unit={BROKER}", f"--grep={WORDS}")
 SETTLE = 10
 """Seconds until a partition counts, and between two looks that have to be the same: most end by themselves."""
@@ -31,34 +33,48 @@ def connected(metrics):
     return set(re.findall(r'^erlang_vm_dist_node_state\{peer="(rabbit@[^"]+)"\} 3$', metrics, re.MULTILINE))
 
 
-def is_left_over(status, alive, node):
-    """Return whether a node has to be restarted: it is partitioned, and not on the side that stays.
+def is_left_over(views, node):
+    """Return whether a node has to be restarted: others run without it, and it is not on the side that stays.
 
-    That is the larger one of those that are alive; of two halves, the one with the first name.
+    That is the larger one of those that answer; of two halves, the one with the first name.
+
+    Args:
+        views: Of each node that answers, those that it runs with, itself among them.
+        node: The node.
     """
-    if not status["partitions"].get(node):
+    side = views[node] & views.keys()
+    if not any(other in view and node not in view for other, view in views.items() if other not in side):
         return False
-    members = (alive | {node}) & set(status["disk_nodes"])
-    side = members & set(status["running_nodes"])
-    if 2 * len(side) == len(members):
-        return min(members) not in side
-    return 2 * len(side) < len(members)
+    if 2 * len(side) == len(views):
+        return min(views) not in side
+    return 2 * len(side) < len(views)
+
+
+def running(node):
+    """Return the nodes that a node runs with; None where it does not answer."""
+    ran = subprocess.run(
+        ["rabbitmqctl", "--silent", f"--node={node}", "--formatter=json", "cluster_status"],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return set(json.loads(ran.stdout)["running_nodes"]) if ran.returncode == 0 else None
 
 
 def look(node):
     """Return whether this machine's broker is left over now; one that does not answer is not."""
-    ran = subprocess.run(
-        ["rabbitmqctl", "--silent", "--formatter=json", "cluster_status"],
-        check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    if ran.returncode:
+    own = running(node)
+    if own is None:
         return False
     try:
         with urllib.request.urlopen(METRICS, timeout=SETTLE) as answer:
             alive = connected(answer.read().decode())
     except (OSError, urllib.error.URLError):
         return False
-    return is_left_over(json.loads(ran.stdout), alive, node)
+    # Those that it runs with see the same, as far as it matters here.
+    views = {node: own, **dict.fromkeys(own, own)}
+    for other in sorted(alive - own):
+        if (view := running(other)) is not None:
+            views[other] = view
+    return is_left_over(views, node)
 
 
 def heal(node):
@@ -73,7 +89,7 @@ def heal(node):
 
 
 def main(unit):
-    """Look when this program starts, when Mnesia has logged a partition, and now and then; for ever."""
+    """Look when this program starts, when a node was lost, and now and then; for ever."""
     node = f"rabbit@{unit.replace('/', '-')}"
     with subprocess.Popen(FOLLOW, stdout=subprocess.PIPE) as log, selectors.DefaultSelector() as ready:
         ready.register(log.stdout, selectors.EVENT_READ)

@@ -1,5 +1,6 @@
 """The program that restarts a broker which a partition has left over."""
 
+import contextlib
 import importlib.util
 import json
 from pathlib import Path
@@ -20,31 +21,25 @@ def rejoin():
     return module
 
 
-def status(running, partitions, members=(ZERO, ONE, TWO)):
-    return {"disk_nodes": list(members), "running_nodes": list(running), "partitions": partitions}
-
-
 @pytest.mark.parametrize(
-    ("said", "alive", "node", "left"),
+    ("views", "node", "left"),
     [
-        # As three nodes of RabbitMQ 4.0.5 said it for an hour.
-        (status([ZERO], {ZERO: [TWO]}), {ONE, TWO}, ZERO, True),
-        (status([ONE, TWO], {ONE: [ZERO], TWO: [ZERO]}), {ZERO, TWO}, ONE, False),
-        # Nobody is partitioned: the others have not started yet.
-        (status([ZERO], {}), {ONE, TWO}, ZERO, False),
-        (status([ZERO], {ZERO: []}), {ONE, TWO}, ZERO, False),
-        # Two halves.
-        (status([ZERO], {ZERO: [ONE]}, (ZERO, ONE)), {ONE}, ZERO, False),
-        (status([ONE], {ONE: [ZERO]}, (ZERO, ONE)), {ZERO}, ONE, True),
-        # The third one is dead: two halves of those that are alive.
-        (status([ZERO], {ZERO: [ONE]}), {ONE}, ZERO, False),
-        (status([ONE], {ONE: [ZERO]}), {ZERO}, ONE, True),
-        # The cut has come back: the other side is not there to be joined.
-        (status([ZERO], {ZERO: [TWO]}), set(), ZERO, False),
+        # As three nodes of RabbitMQ 4.0.5 were for an hour.
+        ({ZERO: {ZERO}, ONE: {ONE, TWO}, TWO: {ONE, TWO}}, ZERO, True),
+        ({ZERO: {ZERO}, ONE: {ONE, TWO}, TWO: {ONE, TWO}}, ONE, False),
+        # All run together, or the others do not answer yet, or have not started.
+        ({ZERO: {ZERO, ONE, TWO}, ONE: {ZERO, ONE, TWO}, TWO: {ZERO, ONE, TWO}}, ZERO, False),
+        ({ZERO: {ZERO}}, ZERO, False),
+        ({ZERO: {ZERO}, ONE: set(), TWO: set()}, ZERO, False),
+        # One sees the other and is not seen yet: it has just come.
+        ({ZERO: {ZERO}, ONE: {ZERO, ONE}}, ZERO, False),
+        # Two halves, of two members or of those that are alive.
+        ({ZERO: {ZERO}, ONE: {ONE}}, ZERO, False),
+        ({ZERO: {ZERO}, ONE: {ONE}}, ONE, True),
     ],
 )
-def test_the_smaller_side_of_those_that_are_alive_is_restarted(rejoin, said, alive, node, left):
-    assert rejoin.is_left_over(said, alive, node) is left
+def test_the_smaller_side_of_those_that_answer_is_restarted(rejoin, views, node, left):
+    assert rejoin.is_left_over(views, node) is left
 
 
 def test_who_is_connected_is_in_the_metrics(rejoin):
@@ -63,14 +58,41 @@ def test_what_ends_by_itself_is_left_alone(rejoin, monkeypatch, looks, restarts)
     assert looks == []
 
 
-def test_a_broker_that_does_not_answer_is_left_alone(rejoin, monkeypatch):
-    monkeypatch.setattr(rejoin.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=69, stdout=""))
+@pytest.fixture
+def brokers(rejoin, monkeypatch):
+    """Those that answer, by what each runs with, and who the first one is connected to; what was asked of which is kept."""
+    known = SimpleNamespace(views={}, alive="", asked=[])
+
+    def run(argv, **_):
+        node = argv[2].removeprefix("--node=")
+        known.asked.append(node)
+        view = known.views.get(node)
+        said = json.dumps({"running_nodes": view})
+        return SimpleNamespace(returncode=69 if view is None else 0, stdout=said)
+
+    def answer(*_, **__):
+        if not known.alive:
+            raise ConnectionRefusedError
+        return contextlib.nullcontext(SimpleNamespace(read=known.alive.encode))
+
+    monkeypatch.setattr(rejoin.subprocess, "run", run)
+    monkeypatch.setattr(rejoin.urllib.request, "urlopen", answer)
+    return known
+
+
+def test_those_that_a_broker_does_not_run_with_are_asked(rejoin, brokers):
+    brokers.alive = "".join(f'erlang_vm_dist_node_state{{peer="{one}"}} 3\n' for one in (ONE, TWO))
+    brokers.views = {ZERO: [ZERO], ONE: [ONE, TWO], TWO: [ONE, TWO]}
+    assert rejoin.look(ZERO) is True
+    brokers.views = {ZERO: [ZERO]}
     assert rejoin.look(ZERO) is False
-    said = json.dumps(status([ZERO], {ZERO: [TWO]}))
-    monkeypatch.setattr(rejoin.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout=said))
+    brokers.asked.clear()
+    brokers.views = {ZERO: [ZERO, ONE, TWO]}
+    assert rejoin.look(ZERO) is False
+    assert brokers.asked == [ZERO]
 
-    def refuse(*_, **__):
-        raise ConnectionRefusedError
 
-    monkeypatch.setattr(rejoin.urllib.request, "urlopen", refuse)
+def test_a_broker_that_does_not_answer_is_left_alone(rejoin, brokers):
+    assert rejoin.look(ZERO) is False
+    brokers.views = {ZERO: [ZERO]}
     assert rejoin.look(ZERO) is False
