@@ -9,6 +9,7 @@ Here and in the charm, `rabbitmq-0` is the host of rabbitmq/0.
 """
 
 import json
+import os
 import re
 import selectors
 import subprocess
@@ -26,6 +27,7 @@ SETTLE = 10
 """Seconds until a partition counts, and between two looks that have to be the same: most end by themselves."""
 AT_LEAST = 600
 """Seconds after which it is looked without a word in the log."""
+MOST = 1 << 20
 
 
 def connected(metrics):
@@ -91,14 +93,16 @@ def heal(node):
 def main(unit):
     """Look when this program starts, when a node was lost, and now and then; for ever."""
     node = f"rabbit@{unit.replace('/', '-')}"
-    with subprocess.Popen(FOLLOW, stdout=subprocess.PIPE) as log, selectors.DefaultSelector() as ready:
-        ready.register(log.stdout, selectors.EVENT_READ)
+    said, end = os.pipe()
+    with subprocess.Popen(FOLLOW, stdout=end) as log, selectors.DefaultSelector() as ready:
+        os.close(end)
+        ready.register(said, selectors.EVENT_READ)
         while log.poll() is None:
             heal(node)
             if ready.select(AT_LEAST):
                 time.sleep(SETTLE)
                 # All that was said meanwhile is looked at together.
-                log.stdout.read1()
+                os.read(said, MOST)
 
 
 if __name__ == "__main__":

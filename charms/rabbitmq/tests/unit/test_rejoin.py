@@ -96,3 +96,13 @@ def test_a_broker_that_does_not_answer_is_left_alone(rejoin, brokers):
     assert rejoin.look(ZERO) is False
     brokers.views = {ZERO: [ZERO]}
     assert rejoin.look(ZERO) is False
+
+
+def test_it_looks_when_it_starts_and_when_a_node_was_lost(rejoin, monkeypatch):
+    looked = []
+    monkeypatch.setattr(rejoin, "SETTLE", 0)
+    monkeypatch.setattr(rejoin, "FOLLOW", ("sh", "-c", "sleep 0.2; echo down; sleep 0.2"))
+    monkeypatch.setattr(rejoin, "heal", looked.append)
+    rejoin.main("rabbitmq/0")
+    # Who follows the log has ended here, which is said as well.
+    assert looked[:2] == [ZERO, ZERO]
