@@ -70,6 +70,14 @@ fi
 printf '%s\n' "$(printf '%s ' "${0##*/}" "$@" | tr '\n' ' ')" >> /tmp/recorder/log
 exec "${0##*/}" "$@"
 """
+LINKER = r"""
+import os, re, sys
+names = {name for folder in sys.argv[1:] for name in os.listdir(folder)}
+for name in names:
+    if not re.fullmatch("sh|sed|dash|env|python3.*", name):
+        os.symlink("../recorder", f"/tmp/recorder/bin/{name}")
+"""
+"""One program that links all names: one for each would take seconds for each unit."""
 
 
 def snapshot(site, unit) -> set[str]:
@@ -140,9 +148,8 @@ def recorded(site, unit: str) -> list[str]:
         unit,
         "rm -rf /tmp/recorder; mkdir -p /tmp/recorder/bin; "
         f"cat > /tmp/recorder/recorder <<'END'\n{RECORDER.lstrip()}END\nchmod +x /tmp/recorder/recorder; "
-        f"for d in /var/lib/juju/tools/unit-{unit.replace('/', '-')} /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do "
-        "for p in $d/*; do n=${p##*/}; case $n in sh|sed|dash|env|python3*) ;; *) ln -sf ../recorder /tmp/recorder/bin/$n;; esac; "
-        "done; done",
+        f"python3 - /var/lib/juju/tools/unit-{unit.replace('/', '-')} /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin "
+        f"<<'END'\n{LINKER.lstrip()}END",
     )
     for hook in HOOKS:
         run_hook(site, unit, hook, "/tmp/recorder/bin:$PATH")
@@ -191,15 +198,18 @@ def secret_values(site) -> dict[str, str]:
 
 def machine_wide(site, unit) -> dict[str, str]:
     """Where everybody on a machine may look: logs, arguments of processes, world-readable files."""
-    # As nobody: a file in a folder that is closed to others is not in the open, whatever its mode.
+    # As nobody: a file in a folder that is closed to others is not in the open, whatever its mode. From a folder that nobody may
+    # enter, such as root's, find runs no program.
     readable = (
-        "setpriv --reuid nobody --regid nogroup --clear-groups "
-        "find /etc /usr/lib/openinfra /var/lib/openinfra /var/lib/ceph /var/log /tmp /run -xdev -type f -readable"
+        "cd / && setpriv --reuid nobody --regid nogroup --clear-groups find /etc /usr/lib/openinfra /var/lib /var/log /tmp /run -xdev "
+        # What packages and charms have brought.
+        "\\( -path /var/lib/apt -o -path /var/lib/dpkg -o -path '/var/lib/juju/agents/*/charm' \\) -prune -o "
+        "-type f -readable -size -2M -exec cat {} + 2>/dev/null"
     )
+    files = site.shell(unit, readable, check=False)
+    assert "root:x:0:0:" in files, "/etc/passwd is for everybody and was not read"
     return {
         "processes": site.shell(unit, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"),
         "the journal": site.shell(unit, "journalctl --no-pager -o cat"),
-        "world-readable files": site.shell(
-            unit, f"{readable} -size -2M -exec cat {{}} + 2>/dev/null", check=False
-        ),
+        "world-readable files": files,
     }
