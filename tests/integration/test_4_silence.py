@@ -53,7 +53,7 @@ LOOKS = [
     r"mariadb: +(SHOW|SELECT) ",
     r"ovn-appctl .*(cluster/)?status|ovsdb-client needs-conversion|ovn-nbctl .* get ",
     r"ovs-vsctl .* list |ip -json |ping |modprobe openvswitch",
-    r"(timeout --kill-after=5 \d+ )?(rabbitmqctl --silent eval base64:encode|rabbitmq-diagnostics --silent check_for_)",
+    r"(timeout --kill-after=5 \d+ )?(rabbitmqctl --silent (eval base64:encode|cluster_status)|rabbitmq-diagnostics --silent check_for_)",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",
 ]
