@@ -102,6 +102,15 @@ def test_the_configuration_has_what_others_gave(one):
     assert found["DEFAULT"]["longest"] == "100"
 
 
+def test_the_service_asks_others_as_its_own_user_and_says_so(one):
+    found = configuration(one.machines[0])
+    asks, token = found["service_user"], found["keystone_authtoken"]
+    assert asks["send_service_user_token"] == "true"
+    assert asks["valid_interfaces"] == "internal"
+    login = ("auth_url", "auth_type", "username", "password", "project_name", "region_name", "cafile")
+    assert {key: asks[key] for key in login} == {key: token[key] for key in login}
+
+
 def test_credentials_are_in_files_that_others_cannot_read(one):
     machine = one.machines[0]
     held = [path for path, node in machine.nodes.items() if node.content and "token-password" in node.content]

@@ -4,7 +4,7 @@
 import ops
 
 from openinfra_charm.model import hook
-from openinfra_charm.openstack.needs import CACHE, DATABASE, IDENTITY, MESSAGING
+from openinfra_charm.openstack.needs import CACHE, DATABASE, MESSAGING, Identity
 from openinfra_charm.openstack.service import Service
 from openinfra_charm.openstack.spec import Catalogued, Ports, Process, Schema, Spec
 
@@ -15,7 +15,7 @@ SPEC = Spec(
     wsgi="notes:application",
     environment={"NOTES_CONFIG": "{config}"},
     templates=("notes.conf.j2",),
-    needs=(DATABASE, IDENTITY, CACHE, MESSAGING),
+    needs=(DATABASE, Identity(clients=("service_user",)), CACHE, MESSAGING),
     schema=Schema(sync=((*PROGRAM, "sync"),), expand=((*PROGRAM, "sync"),)),
     check="/v1",
     processes=(Process(name="filer", command=(*PROGRAM, "file")),),

@@ -114,13 +114,17 @@ class Database(Need):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity(Need):
-    """A user in Keystone, who checks the tokens of others, and places in the catalogue."""
+    """A user in Keystone, who checks the tokens of others, and places in the catalogue.
+
+    `clients` are the sections by which the service asks others as this user: `Identity(clients=("placement", "service_user"))`.
+    """
 
     name: str = "identity"
     endpoint: str = "identity-service"
     provider: str = "keystone"
     lacks: str = "no identity"
     awaits: str = "to make a user"
+    clients: tuple[str, ...] = ()
 
     def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Ask for the user and the places."""
@@ -138,8 +142,11 @@ class Identity(Need):
         keystone.read_access(requirer.model, relation)
 
     def sections(self, found: Any, trust: Trust) -> Sections:
-        """Return the section of keystonemiddleware."""
-        return oslo.authtoken(found, ca_path=trust.site)
+        """Return the section of keystonemiddleware, and those of the service's own requests."""
+        return {
+            **oslo.authtoken(found, ca_path=trust.site),
+            **oslo.clients(found, self.clients, ca_path=trust.site),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

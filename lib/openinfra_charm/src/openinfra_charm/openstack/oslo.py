@@ -115,23 +115,41 @@ def authtoken(access: keystone.Access, *, ca_path: str) -> dict[str, dict[str, o
 
     Each process keeps what it has checked for itself: where services share a cache, who can write it could make tokens valid.
     """
-    identity = access.identity
     return {
         "keystone_authtoken": {
-            "www_authenticate_uri": identity.public_url,
-            "auth_url": identity.internal_url,
-            "auth_type": "password",
-            "username": access.username,
-            "password": access.password,
-            "user_domain_name": identity.service_domain.name,
-            "project_name": identity.service_project.name,
-            "project_domain_name": identity.service_domain.name,
-            "region_name": identity.region,
+            "www_authenticate_uri": access.identity.public_url,
+            **_login(access, ca_path),
             "interface": "internal",
-            "cafile": ca_path,
             "service_token_roles": "service",
             "service_token_roles_required": True,
         }
+    }
+
+
+def clients(access: keystone.Access, names: Iterable[str], *, ca_path: str) -> dict[str, dict[str, object]]:
+    """Return sections of keystoneauth, by which a service asks others as its own user: `placement`, `neutron`, ...
+
+    In `service_user` it says so beside the token of the one it asks for.
+    """
+    login = {**_login(access, ca_path), "valid_interfaces": "internal"}
+    return {
+        name: {**login, "send_service_user_token": True} if name == "service_user" else login
+        for name in names
+    }
+
+
+def _login(access: keystone.Access, ca_path: str) -> dict[str, object]:
+    identity = access.identity
+    return {
+        "auth_url": identity.internal_url,
+        "auth_type": "password",
+        "username": access.username,
+        "password": access.password,
+        "user_domain_name": identity.service_domain.name,
+        "project_name": identity.service_project.name,
+        "project_domain_name": identity.service_domain.name,
+        "region_name": identity.region,
+        "cafile": ca_path,
     }
 
 
