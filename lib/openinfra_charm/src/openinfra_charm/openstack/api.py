@@ -40,6 +40,7 @@ class Api:
         application: The application's name.
         environment: What the service wants in the process's environment.
         imports: Modules that the process imports before the service's own.
+        user: `root`, or else it is a user of its own.
         services: The services of the application, where others have to do with them too.
     """
 
@@ -51,13 +52,16 @@ class Api:
         imports: Iterable[str] = (),
         *,
         services: Services | None = None,
+        user: str = "",
     ) -> None:
         self._machine = machine
         self._application = application
         self._environment = environment
         self._imports = tuple(imports)
         self._services = services or Services(machine, application)
-        self.user = application
+        self.user = user or application
+        self.has_user = self.user == application
+        """Whether the user is its own, and goes with it."""
         self.etc = f"/etc/{application}"
         self.lib = f"/var/lib/{application}"
         self.modules = f"/usr/lib/openinfra/{application}"
@@ -71,9 +75,12 @@ class Api:
 
     def install(self) -> None:
         """Make the user, and the folders that it may enter. What it logs goes to the journal."""
-        self._machine.make_user(self.user, self.lib)
+        if self.has_user:
+            self._machine.make_user(self.user, self.lib)
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
-        self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
+        # What root keeps for others, who have users of their own, is reached through its folder.
+        mode = 0o750 if self.has_user else 0o711
+        self._machine.make_folder(self.lib, mode=mode, user=self.user, group=self.user)
 
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
@@ -167,7 +174,8 @@ class Api:
         for path in self.paths:
             self._machine.remove(path)
         self._machine.reload_systemd()
-        self._machine.remove_user(self.user)
+        if self.has_user:
+            self._machine.remove_user(self.user)
 
     @property
     def paths(self) -> tuple[str, ...]:
