@@ -217,9 +217,10 @@ class Service(ops.Object):
         """Ask other applications for what the service needs of them."""
         if self._part is None:
             self.entrance.ask(self.workload.front, self.workload.tls)
-        if self.unit.is_leader():
-            for need, relation in self._related():
-                if relation and relation.active:
+        for need, relation in self._related():
+            if relation and relation.active:
+                need.ask_as_unit(relation, self._requirer)
+                if self.unit.is_leader():
                     need.ask(relation, self._requirer)
 
     def _gather(self) -> State | None:
@@ -289,7 +290,7 @@ class Service(ops.Object):
         ]  # fmt: skip
         return Requirer(
             model=self.model, application=self.app, region=self.options.region, endpoints=tuple(endpoints),
-            roles=self._spec.roles, enough=self._spec.enough,
+            roles=self._spec.roles, enough=self._spec.enough, options=self._charm.config,
         )  # fmt: skip
 
     def _is_founded(self) -> bool:
