@@ -4,7 +4,7 @@ import json
 
 import ops
 import pytest
-from conftest import CERTIFICATES, HYPERVISOR, HostMachine, Model
+from machines import CERTIFICATES, HYPERVISOR, HostMachine, Model
 from ops import testing
 
 import check
@@ -110,7 +110,7 @@ def test_the_socket_for_other_hosts_comes_before_the_daemon(deploy):
 def test_another_configuration_restarts_the_daemon_and_no_guest(one):
     machine = one.machines[0]
     machine.virt.run_guest("instance-00000001")
-    machine.write("/etc/libvirt/qemu.conf", "vnc_tls = 0\n")
+    machine.write(f"/var/lib/openinfra/kvm-host/services/{LIBVIRTD}", "that of an earlier charm")
     one.every()
     assert machine.starts[LIBVIRTD] == 2
     assert machine.services[TLS] == "active"

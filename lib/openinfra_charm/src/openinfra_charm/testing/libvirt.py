@@ -14,6 +14,8 @@ from openinfra_charm.machine import Result
 from openinfra_charm.testing.twin import Software
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openinfra_charm.testing.machine import MemoryMachine
 
 UNIT, TLS_SOCKET = "libvirtd.service", "libvirtd-tls.socket"
@@ -35,6 +37,15 @@ class LibvirtSoftware(Software):
         self._boots = machine.boots
         self._starts = 0
         self.programs = {"virsh": self._virsh, "virt-admin": self._admin}
+        self._commands: dict[str, Callable[..., Result | str]] = {
+            "version": lambda *_: "Compiled against library: libvirt 11.3.0\n",
+            "list": self._list,
+            "domstate": self._state,
+            "qemu-monitor-command": self._monitor,
+            "secret-define": self._define,
+            "secret-set-value": self._set_value,
+            "secret-undefine": self._undefine,
+        }
 
     def run_guest(self, name: str, secret: str = "") -> None:
         """Have a guest run."""
@@ -80,8 +91,7 @@ class LibvirtSoftware(Software):
             self._starts = self.machine.starts[UNIT]
             self.served = self._chain
 
-    def _admin(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
-        assert argv[1:] == ("server-update-tls", "libvirtd")
+    def _admin(self, _argv: tuple[str, ...], _stdin: str | None) -> Result:
         if not self.serves:
             return Result(code=1, stdout="", stderr="error: Failed to connect to the admin server")
         self.served = self._chain
@@ -92,28 +102,23 @@ class LibvirtSoftware(Software):
             said = self.refused or "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
             return Result(code=1, stdout="", stderr=f"error: {said}")
         command, *words = argv[4:]
-        match command:
-            case "version":
-                return "Compiled against library: libvirt 11.3.0\n"
-            case "list":
-                names = [*self.guests, *sorted(self.stopped - self.guests.keys())]
-                return "".join(f"{_uuid(name)} {name}\n" for name in names)
-            case "domstate":
-                running = {_uuid(name) for name in self.guests}
-                return "running\n" if words[0] in running else "shut off\n"
-            case "qemu-monitor-command":
-                self.reloaded_consoles.append(words[0])
-                return '{"return":{}}\n'
-            case "secret-define":
-                return self._define(words[0])
-            case "secret-set-value":
-                return self._set_value(*words)
-            case "secret-undefine":
-                for end in ("xml", "base64"):
-                    self.machine.remove(f"{SECRETS}/{words[0]}.{end}")
-                return ""
-            case _:
-                raise AssertionError(argv)
+        return self._commands[command](*words)
+
+    def _list(self, *_options: str) -> str:
+        names = [*self.guests, *sorted(self.stopped - self.guests.keys())]
+        return "".join(f"{_uuid(name)} {name}\n" for name in names)
+
+    def _state(self, uuid: str) -> str:
+        return "running\n" if uuid in {_uuid(name) for name in self.guests} else "shut off\n"
+
+    def _monitor(self, name: str, _command: str) -> str:
+        self.reloaded_consoles.append(name)
+        return '{"return":{}}\n'
+
+    def _undefine(self, uuid: str) -> str:
+        for end in ("xml", "base64"):
+            self.machine.remove(f"{SECRETS}/{uuid}.{end}")
+        return ""
 
     def _define(self, path: str) -> Result | str:
         text = self.machine.read(path) or ""
@@ -124,8 +129,7 @@ class LibvirtSoftware(Software):
         return f"Secret {named[1]} created\n"
 
     def _set_value(self, uuid: str, option: str, path: str) -> Result | str:
-        assert option == "--file"
-        if not self.machine.exists(f"{SECRETS}/{uuid}.xml"):
+        if option != "--file" or not self.machine.exists(f"{SECRETS}/{uuid}.xml"):
             return Result(code=1, stdout="", stderr="error: failed to get secret")
         value = (self.machine.read(path) or "").strip()
         base64.b64decode(value, validate=True)
