@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 
-from openinfra_charm.interfaces import ceph_client, keystone, memcache, mysql_client, rabbitmq
+from openinfra_charm.interfaces import ceph_client, keystone, keystone_credentials, memcache, mysql_client, rabbitmq
 from openinfra_charm.openstack import oslo
 
 if TYPE_CHECKING:
@@ -175,6 +175,34 @@ class Identity(Need):
             **oslo.authtoken(found, ca_path=trust.site),
             **oslo.clients(found, self.clients, ca_path=trust.site),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials(Need):
+    """A user in Keystone for a service that asks others and that nobody asks; `clients` are the sections, as in `Identity`."""
+
+    name: str = "identity"
+    endpoint: str = "identity-credentials"
+    provider: str = "keystone"
+    lacks: str = "no identity"
+    awaits: str = "to make a user"
+    clients: tuple[str, ...] = ()
+
+    def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Ask for the user, called like the application."""
+        keystone_credentials.send_request(relation, requirer.application, requirer.application.name)
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> keystone_credentials.Access | None:
+        """Return how to reach Keystone, and as whom."""
+        return keystone_credentials.read_access(requirer.model, relation, refresh=False)
+
+    def use(self, relation: ops.Relation, requirer: Requirer) -> None:
+        """Use the newest user from now on."""
+        keystone_credentials.read_access(requirer.model, relation)
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return the sections of the service's own requests."""
+        return oslo.credentials(found, self.clients, ca_path=trust.site)
 
 
 @dataclass(frozen=True, kw_only=True)

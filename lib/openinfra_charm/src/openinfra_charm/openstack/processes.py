@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from openinfra_charm.machine import Machine
-    from openinfra_charm.openstack.spec import Process
+    from openinfra_charm.openstack.spec import Command, Process
 
 
 class Processes:
@@ -106,17 +106,22 @@ class Processes:
         return Service(unit=unit, inputs=(self._machine.read(_path(unit)) or "", *inputs))
 
     def _unit(self, process: Process) -> str:
-        program, *arguments = (word.format_map(self._places) for word in process.command)
         variables = {key: value.format_map(self._places) for key, value in process.environment.items()}
         return (_UNIT + sandbox.ending(process.sandbox)).format(
             **self._places,
             user=self._user,
             name=process.name,
-            after="".join(f" {unit}" for unit in process.after),
+            after="".join(f" {unit.format_map(self._places)}" for unit in process.after),
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
-            command=" ".join([f"/opt/{self._application}/current/bin/{program}", *arguments]),
+            first=f"ExecStartPre={self._line(process.first)}\n" if process.first else "",
+            command=self._line(process.command),
             stop_seconds=process.stop_seconds,
         )
+
+    def _line(self, command: Command) -> str:
+        """Return a command's line; its program is the release tree's."""
+        program, *arguments = (word.format_map(self._places) for word in command)
+        return " ".join([f"/opt/{self._application}/current/bin/{program}", *arguments])
 
 
 def _path(unit: str) -> str:
@@ -134,6 +139,6 @@ StartLimitIntervalSec=0
 [Service]
 User={user}
 Group={user}
-{environment}ExecStart={command}
+{environment}{first}ExecStart={command}
 TimeoutStopSec={stop_seconds}
 """
