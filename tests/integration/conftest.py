@@ -13,14 +13,22 @@ from pathlib import Path
 
 import jubilant
 import pytest
+from openstack.compute.v2.flavor import Flavor
+from openstack.connection import Connection
+from openstack.image.v2.image import Image
+from openstack.network.v2.network import Network
 
-from tests import models
+from tests import guest, models
 
+from . import servers
 from .clients import Clients
 from .site import Site
 
 ROOT = Path(__file__).parents[2]
-OVERLAYS = [ROOT / "bundles/overlays" / name for name in ("trial.yaml", "ha.yaml")]
+OVERLAYS = ("trial.yaml",)
+"""Of each service as few units as serve. Three of each are for tests that break them (tests/faults)."""
+API_SECONDS = 60
+"""How long the SDK waits for an answer of a cloud on two processors."""
 
 
 def pytest_addoption(parser):
@@ -39,7 +47,13 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def site(request):
+def overlays() -> tuple[str, ...]:
+    """Which of the bundle's overlays are deployed."""
+    return OVERLAYS
+
+
+@pytest.fixture(scope="session")
+def site(request, overlays):
     """The model with the bundle deployed, and the power switch of its machines."""
     model = request.config.getoption("--model")
     juju = jubilant.Juju(model=model, cli_binary=request.config.getoption("--juju"), wait_timeout=600)
@@ -50,7 +64,9 @@ def site(request):
     if not models.exists(juju, model):
         site.pack(ROOT)
         juju.add_model(model)
-        laid_over = [word for overlay in OVERLAYS for word in ("--overlay", str(overlay))]
+        laid_over = [
+            word for name in overlays for word in ("--overlay", str(ROOT / "bundles/overlays" / name))
+        ]
         juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), *laid_over)
     yield site
     if not keep:
@@ -76,6 +92,41 @@ def cloud(site) -> Site:
 def clients(cloud, tmp_path_factory) -> Clients:
     """What a user of the cloud has on this host."""
     return Clients(cloud, tmp_path_factory.mktemp("clients"))
+
+
+# What servers need
+
+
+@pytest.fixture(scope="session")
+def administrator(cloud, tmp_path_factory) -> Connection:
+    """The administrator, logged in."""
+    return Clients(cloud, tmp_path_factory.mktemp("administrator")).connect(seconds=API_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def guest_image(administrator, tmp_path_factory) -> Image:
+    """An image of a small system that boots within seconds, uploaded through the gateway."""
+    if found := administrator.image.find_image(servers.GUEST):
+        return found
+    return servers.provide_image(administrator, guest.build(tmp_path_factory.mktemp("guest") / "guest.raw"))
+
+
+@pytest.fixture(scope="session")
+def flavor(administrator) -> Flavor:
+    """What the guest needs."""
+    return servers.provide_flavor(administrator)
+
+
+@pytest.fixture(scope="session")
+def provider_network(administrator, cloud) -> Network:
+    """The network of floating IPs, which this host reaches."""
+    return servers.provide_provider_network(administrator, cloud)
+
+
+@pytest.fixture(scope="session")
+def network(administrator, provider_network) -> Network:
+    """The administrator's own network, with a router to the provider's."""
+    return servers.provide_network(administrator, provider_network)
 
 
 class Controller:
