@@ -36,12 +36,12 @@ THREADS = {"OS_NOVA_DISABLE_EVENTLET_PATCHING": "true"}
 SPEC = Spec(
     name="nova",
     ports=Ports(public=8774, backend=18774, proxied=28774),
-    wsgi="nova.wsgi.osapi_compute:application",
+    wsgi="nova_application:compute",
     apis=(
         FurtherApi(
             name="metadata",
             ports=Ports(public=8775, backend=18775, proxied=28775),
-            wsgi="nova.wsgi.metadata:application",
+            wsgi="nova_application:metadata",
             internal=True,
         ),
     ),
