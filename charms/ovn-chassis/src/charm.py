@@ -17,11 +17,13 @@ from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
-from ovn_chassis import OvnChassis
+from ovn_chassis import OvnChassis, tenant_mtu
 from state import AllChassis, Settings, State
-from vswitch import VSwitchError
+from vswitch import USERSPACE, VSwitchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from openinfra_charm.model.addresses import Place
 
 READY_SECONDS = 30
@@ -144,6 +146,14 @@ class OvnChassisCharm(ops.CharmBase):
                 found[one.unit] = (
                     f"packets of {size} bytes do not reach {one.unit} ({one.address}): see check-mtu"
                 )
+        found.pop(self.unit.name, None)
+        smallest = min((one.mtu for one in self.all_chassis.values()), default=mine)
+        room = tenant_mtu(smallest, state.place.address)
+        if large := self.chassis.oversized(room):
+            found[self.unit.name] = (
+                f"{min(large)} of a virtual machine has an MTU of {large[min(large)]}, and tunnels have room for {room}: "
+                f"set Neutron's global_physnet_mtu to {smallest}"
+            )
         self.chassis.note_unreached(found)
 
     # The other events
@@ -185,7 +195,13 @@ class OvnChassisCharm(ops.CharmBase):
                     f"Open vSwitch does not run; see juju ssh {self.unit.name} journalctl {look}"
                 )
             ]
-        return self.owned.problems() or list(map(ops.ActiveStatus, self.chassis.unreached.values()))
+        return self.owned.problems() or list(map(ops.ActiveStatus, self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        """Yield what an operator should know of a chassis that works."""
+        yield from self.chassis.unreached.values()
+        if self.chassis.datapath == USERSPACE and self.chassis.vswitch.has_module(load=False):
+            yield "Open vSwitch forwards by itself, though the kernel has its module now: to have the kernel do it, remove this unit and add it again"
 
     @cached_property
     def settings(self) -> Settings:
