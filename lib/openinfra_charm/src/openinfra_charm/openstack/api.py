@@ -53,11 +53,8 @@ class Api:
         imports: Iterable[str] = (),
         *,
         services: Services | None = None,
-<<<<<<< HEAD
         user: str = "",
-=======
         uwsgi: Mapping[str, str | int | bool] = MappingProxyType({}),
->>>>>>> f4567de
     ) -> None:
         self._machine = machine
         self._application = application
