@@ -19,6 +19,8 @@ from tap_guard import TapGuard
 from vswitch import KERNEL, USERSPACE, VSwitch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bridges import Plan
     from openinfra_charm.machine import Machine
     from state import State
@@ -55,7 +57,10 @@ class OvnChassis:
             UMBRELLA: "what starts OVN",
             CONTROLLER: "ovn-controller",
             f"{application}-tap-guard.service": "what watches the interfaces of virtual machines",
+            f"{application}-metadata.service": "the metadata agent",
         }
+        self.agent = Footprint()
+        """What the metadata agent leaves, as the charm that has it says."""
         self.vswitch = VSwitch(machine, application)
         self.mover = Mover(machine, application, self.vswitch)
         self.bridges = Bridges(machine, application, self.vswitch, self.mover)
@@ -81,6 +86,7 @@ class OvnChassis:
             daemon=DAEMON,
             does="runs ovn-controller on this machine",
             paths=(
+                *self.agent.paths,
                 str(Path(DROP_IN).parent),
                 self._ports_unit,
                 *self.tap_guard.paths,
@@ -99,14 +105,18 @@ class OvnChassis:
             self.machine.write(path, f"{known}\n")
         return known
 
-    def install(self) -> None:
-        """Install the packages; nothing starts. Open vSwitch would make up an id when it starts first without one."""
+    def install(self, more: Iterable[str] = ()) -> None:
+        """Install the packages; nothing starts. Open vSwitch would make up an id when it starts first without one.
+
+        Args:
+            more: Packages that the metadata agent needs.
+        """
         wanted, found = f"{self.name()}\n", self.machine.read(SYSTEM_ID)
         if found not in {None, wanted}:
             # Open vSwitch was here before, for somebody else.
             self.machine.write(self._former_id, found or "")
         self.machine.write(SYSTEM_ID, wanted)
-        registry.install(self.machine, self.application, PACKAGES)
+        registry.install(self.machine, self.application, dict.fromkeys((*PACKAGES, *more)))
         if not self.was_started and (enabled := self.machine.enabled_services(UMBRELLA)):
             self.machine.stop_services(*enabled)
 

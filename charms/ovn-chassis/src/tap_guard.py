@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.services import Services
     from openinfra_charm.machine import Machine
 
-PROGRAM = Path(__file__).parent / "files/tap-guard.py"
+PROGRAM = Path(__file__).parent / "files/tap-guard"
 
 
 class TapGuard:
-    """A small service of this application's own; see files/tap-guard.py."""
+    """A small service of this application's own; see files/tap-guard."""
 
     def __init__(self, machine: Machine, application: str, services: Services, templates: Templates) -> None:
         self._machine = machine

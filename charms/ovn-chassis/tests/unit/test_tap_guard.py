@@ -4,19 +4,21 @@ import importlib.util
 import json
 import socket
 import threading
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PATH = Path(__file__).parents[2] / "src/files/tap-guard.py"
+PATH = Path(__file__).parents[2] / "src/files/tap-guard"
 OPEN, ANEW, DOWN = 0x1103, 0x1003, 0x1102
 """Flags of an interface that Open vSwitch reads from, of another one of that name, and of one that nobody has set up."""
 
 
 @pytest.fixture
 def guard():
-    spec: Any = importlib.util.spec_from_file_location("tap_guard_program", PATH)
+    loader = SourceFileLoader("tap_guard_program", str(PATH))
+    spec: Any = importlib.util.spec_from_loader(loader.name, loader)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
