@@ -37,6 +37,7 @@ class Nic:
     mac: str
     address: str = ""
     mtu: int = 1500
+    is_up: bool = True
 
 
 @dataclass
@@ -47,6 +48,8 @@ class Database:
     other_config: dict[str, str] = field(default_factory=dict[str, str])
     bridges: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """Each with its `columns`, and its `ports`: of each its external ids."""
+    guests: dict[str, int] = field(default_factory=dict[str, int])
+    """Interfaces of virtual machines in OVN's bridge, with their MTU."""
 
 
 class ChassisSoftware(Cryptography):
@@ -61,7 +64,7 @@ class ChassisSoftware(Cryptography):
         """Whether bridges get no answer: whoever moves an address into one is off the network."""
         self.small = False
         """Whether packets of full size are dropped on the way."""
-        self.nics = [Nic("eth0", "52:54:00:00:00:01", f"{address}/24"), Nic("eth1", "52:54:00:00:00:02")]
+        self.nics = [Nic("eth0", "52:54:00:00:00:01", f"{address}/24"), Nic("eth1", "52:54:00:00:00:02", is_up=False)]
         self.exits: list[str] = []
         """How ovn-controller was stopped: `restart`, or for good."""
         self._was_running = False
@@ -145,6 +148,10 @@ class ChassisSoftware(Cryptography):
     # Its programs
 
     def _ip(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        if argv[1:4] == ("link", "set", "dev"):
+            next(nic for nic in self.nics if nic.name == argv[4]).is_up = argv[5] == "up"
+            self.machine.log.append(" ".join(argv))
+            return ""
         if "route" in argv:
             return json.dumps(
                 [{"dst": "default", "gateway": GATEWAY, "dev": argv[-1]}] if argv[-1] == "eth0" else []
@@ -161,7 +168,7 @@ class ChassisSoftware(Cryptography):
             shown.append(
                 {
                     "ifname": nic.name,
-                    "flags": ["UP"],
+                    "flags": ["UP"] if nic.is_up else [],
                     "mtu": nic.mtu,
                     "address": nic.mac,
                     "addr_info": given,
@@ -235,7 +242,7 @@ class ChassisSoftware(Cryptography):
             self._set(database, *rest)
             return ""
         match verb:
-            case "remove":
+            case "remove" if rest[0] == "Open_vSwitch":
                 getattr(database, rest[2]).pop(rest[3], None)
             case "add-br":
                 database.bridges.setdefault(rest[0], {"columns": {}, "ports": {}})
@@ -258,6 +265,8 @@ class ChassisSoftware(Cryptography):
             for name, _, value in pairs:
                 column, _, key = name.partition(":")
                 getattr(database, column)[key] = json.loads(value)
+        elif table == "Interface" and pairs[0][0] == "mtu_request":
+            database.bridges[record]["columns"]["mtu"] = pairs[0][2]
         elif table == "Bridge":
             known = {"external_ids:openinfra": "owner", "other_config:hwaddr": "hwaddr"}
             columns = database.bridges[record]["columns"]
@@ -299,6 +308,10 @@ def _table(database: Database, name: str) -> dict[str, Any]:
                 "headings": ["name", "datapath_type", "external_ids", "other_config", "ports"],
                 "data": rows,
             }
+        case "Interface":
+            own = [[name, 1500, pairs({})] for name in database.bridges]
+            guests = [[name, mtu, pairs({"iface-id": name})] for name, mtu in database.guests.items()]
+            return {"headings": ["name", "mtu", "external_ids"], "data": [*own, *guests]}
         case _:
             data = [
                 [["uuid", one], port, pairs({"openinfra": owner} if owner else {})]
