@@ -126,7 +126,7 @@ class Workload:
         ports = self._spec.ports
         self.front.render(
             address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
-            proxied=ports.proxied, sources=state.sources,
+            proxied=ports.proxied, sources=state.sources, limits=self._spec.limits,
         )  # fmt: skip
         for kind in registry.CHECKS:
             arguments = (kind, self._application, str(ports.backend), *state.others)
