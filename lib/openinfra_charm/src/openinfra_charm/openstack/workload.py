@@ -173,7 +173,7 @@ class Workload:
             self.api.render(workers=state.options.workers)
             self.front.render(
                 address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
-                proxied=ports.proxied, sources=state.sources,
+                proxied=ports.proxied, sources=state.sources, limits=self._spec.limits,
             )  # fmt: skip
             self._render_further(state)
         if not self._is_part:
