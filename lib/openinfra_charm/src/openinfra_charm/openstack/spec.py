@@ -55,7 +55,8 @@ class Process:
     """A process beside the API, the unit `<application>-<name>.service`. `command` begins with a program of the release tree.
 
     With `in_turn` units of the application restart it one after the other, as they do the API; without it a unit restarts it as soon as
-    it runs with something older. `stop_seconds` is how long it may take to end its work.
+    it runs with something older. `stop_seconds` is how long it may take to end its work. With `only_with` it is there as long as the need
+    of that name has been given something.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     in_turn: bool = True
     stop_seconds: int = 30
+    only_with: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

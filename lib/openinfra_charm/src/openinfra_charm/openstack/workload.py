@@ -119,7 +119,7 @@ class Workload:
             *(File(path=path, content=text) for path, text in self._own_files().items()),
         )
         self.api.render(workers=state.options.workers)
-        self.processes.render()
+        self.processes.render([name for name, found in state.found.items() if found])
         ports = self._spec.ports
         self.front.render(
             address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
