@@ -106,6 +106,8 @@ class Spec:
     catalogue: tuple[Catalogued, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """That of the API's process."""
+    uwsgi: Mapping[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
+    """More options of the uWSGI that it runs in, by their names without dashes: `{"start-time": "%t", "honour-range": True}`."""
     title: str = ""
     """What the service is called in statuses."""
     check: str = ""
