@@ -25,7 +25,7 @@ START = "{modules}/openinfra_start.py"
 WAITS = {"OS_DATABASE__MAX_RETRIES": "10"}
 """A process looks into the database when it starts. It waits a while for one that comes later, as after a power loss: to be started
 every second would take the processor from the database."""
-ENVIRONMENT = {**WAITS, "OPENINFRA_STATE": "{lib}"}
+ENVIRONMENT = {**WAITS, "OPENINFRA_STATE": "{lib}", "OPENINFRA_KEYRING": "{etc}/ceph.keyring"}
 # Not all object stores know the checksums that boto3 sends since 1.36; Cinder sends others.
 CHECKSUMS = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
@@ -48,7 +48,7 @@ SPEC = Spec(
         LockingDatabase(),
         Identity(clients=("nova", "glance", "service_user")),
         MESSAGING,
-        Ceph(pools=("cinder-volumes",), others=("glance",)),
+        Ceph(pools=("cinder-volumes",), reads=("glance",)),
         BackupStore(),
     ),
     processes=(

@@ -1,6 +1,7 @@
 """What Cinder's processes do otherwise when they start, each for its reason: `python openinfra_start.py volume --config-file=...`.
 
 - There is no root here, and RBD needs none: what Cinder would run by `sudo cinder-rootwrap`, such as `qemu-img info`, runs as its user.
+- The key of its Ceph user is in a folder of the application: os-brick looks for it in one that all of the machine's share.
 - A database that comes later, as after a power loss, is waited for also where the locks are kept. To be started every second
   would take the processor from it.
 - A driver that cannot be set up ends its process, and systemd starts it again: Cinder itself looks once, or four times, and is down from
@@ -34,6 +35,19 @@ def wait_for_locks():
     coordination.Coordinator.start = patient
 
 
+def use_own_key():
+    """Have os-brick take the key of the only Ceph user that there is here."""
+    connector = importlib.import_module("os_brick.initiator.connectors.rbd").RBDConnector
+
+    def keyring_of(keyring, _cluster, _user):
+        if keyring is not None:
+            return keyring
+        with open(os.environ["OPENINFRA_KEYRING"], encoding="utf-8") as file:
+            return file.read()
+
+    connector._check_or_get_keyring_contents = staticmethod(keyring_of)
+
+
 def end(name, error):
     """End this process, as its driver cannot be set up; leave why."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
@@ -62,6 +76,7 @@ def main(name):
     utils = importlib.import_module("cinder.utils")
     utils.get_root_helper = lambda: "env"
     wait_for_locks()
+    use_own_key()
     # What the process is called among those that answer, too.
     sys.argv = [f"cinder-{name}", *sys.argv[2:]]
     command.main()
