@@ -29,13 +29,10 @@ DATABASE_SECRET = testing.Secret(
 IDENTITY_SECRET = testing.Secret(
     {"username": "svc-2-1", "password": "token-password"}, id="secret:i00000000000000000i0"
 )
-<<<<<<< HEAD
 BROKER_SECRET = testing.Secret(
     {"username": "relation-6-1", "password": "broker-password"}, id="secret:b00000000000000000b0"
 )
-=======
 CEPH_SECRET = testing.Secret({"key": "ceph-key"}, id="secret:c00000000000000000c0")
->>>>>>> iaas-glance
 KEYSTONE = {
     "public-auth-url": "https://10.0.0.9:5000/v3", "internal-auth-url": "https://10.1.0.9:5000/v3",
     "service-domain-name": "service_domain", "service-project-name": "services", "region": "RegionOne",
@@ -52,16 +49,15 @@ RELATIONS = (
         "cache", id=CACHE, remote_app_name="memcached", remote_units_data={0: {"host": "10.0.1.0", "port": "11211"}}
     ),
     testing.Relation(
-<<<<<<< HEAD
         "amqp", id=BROKER, remote_app_name="rabbitmq", remote_app_data={"secret-user": BROKER_SECRET.id},
         remote_units_data={0: {"hostname": "10.0.0.6", "ssl_port": "5671", "ssl_ca": "Q0EK"}},
     ),
     testing.Relation(
         "ovsdb-cms", id=NETWORKS, remote_app_name="ovn-central", remote_units_data={0: {"bound-address": "10.0.0.7"}}
-=======
+    ),
+    testing.Relation(
         "ceph", id=CEPH, remote_app_name="ceph", remote_app_data={"secret-key": CEPH_SECRET.id},
         remote_units_data={0: {"ceph-public-address": "10.0.2.1"}, 1: {"ceph-public-address": "10.0.2.2"}},
->>>>>>> iaas-glance
     ),
 )  # fmt: skip
 """Those of an API that are there from the first moment on, and have been answered; Ceph answers each unit's request (`stores`)."""
@@ -91,12 +87,8 @@ class ApiModel(model.Model):
         self.authority = authority.make("CA", self.time.now - authority.DAY)
         endpoints = self._make_context().charm_spec.meta["requires"]
         relations = [one for one in RELATIONS if one.endpoint in endpoints]
-<<<<<<< HEAD
         secrets = [DATABASE_SECRET, IDENTITY_SECRET, BROKER_SECRET, CEPH_SECRET]
         super().__init__(units, config, relations, secrets)
-=======
-        super().__init__(units, config, relations, [DATABASE_SECRET, IDENTITY_SECRET, CEPH_SECRET])
->>>>>>> iaas-glance
 
     def make_machine(self, number):
         machine = ApiMachine(f"machine-{number}", self.time)

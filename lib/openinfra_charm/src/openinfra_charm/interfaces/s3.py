@@ -59,8 +59,10 @@ def send_request(relation: ops.Relation, application: ops.Application) -> None:
     databag.put(relation.data[application], "requested-secrets", json.dumps(list(KEYS)))
 
 
-def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
+def read(model: ops.Model, relation: ops.Relation, *, refresh: bool = True) -> Bucket | None:
     """As the requirer, return the bucket; None until the provider has said all that is needed.
+
+    Without `refresh` keys that come as a secret are only peeked at: the provider may revoke those before when all units have refreshed.
 
     Raises:
         RelationError: It has said something that cannot be used.
@@ -68,7 +70,7 @@ def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
     data = relation.data[relation.app]
     keys = {key: data.get(key, "") for key in KEYS}
     if secret_id := data.get("secret-extra"):
-        keys = secrets.find(model, secret_id) or keys
+        keys = secrets.find(model, secret_id, refresh=refresh) or keys
     # Some providers write an empty certificate where they have none.
     chain = [one for one in databag.load(data.get("tls-ca-chain", ""), list) if one]
     said = {**data, **{key: keys.get(key, "") for key in KEYS}}

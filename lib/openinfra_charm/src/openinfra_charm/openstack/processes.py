@@ -10,7 +10,7 @@ from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.openstack import sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from openinfra_charm.machine import Machine
     from openinfra_charm.openstack.spec import Command, Process
@@ -45,17 +45,39 @@ class Processes:
         self._services = services
         self._user = user
 
-    def render(self) -> None:
-        """Write their units."""
+    def render(self, given: Collection[str] = ()) -> None:
+        """Write their units.
+
+        Args:
+            given: The needs that have been given something; what is there only with another one is stopped and taken away.
+        """
+        there = {unit for unit, one in self._processes.items() if not one.only_with or one.only_with in given}
+        for unit in self._wanted - there:
+            self._services.stop(unit)
+            self._machine.remove(_path(unit))
+            self._machine.reload_systemd()
         files = [
-            File(path=_path(unit), content=self._unit(process)) for unit, process in self._processes.items()
+            File(path=_path(unit), content=self._unit(process))
+            for unit, process in self._processes.items()
+            if unit in there
         ]
         if render.write(self._machine, *files):
             self._machine.reload_systemd()
 
+    @property
+    def _wanted(self) -> set[str]:
+        """The units of those that are to run."""
+        return {
+            unit
+            for unit, process in self._processes.items()
+            if not process.only_with or self._machine.exists(_path(unit))
+        }
+
     def apply(self, *inputs: str) -> None:
         """Have them run, and those restart that need no lock and run with something else than `inputs`."""
-        self._services.ensure_running([self._service(unit, inputs) for unit in self._processes], fresh=False)
+        wanted = self._wanted
+        services = [self._service(unit, inputs) for unit in self._processes if unit in wanted]
+        self._services.ensure_running(services, fresh=False)
         for service in self._outdated(inputs, in_turn=False):
             self._services.restart(service)
 
@@ -70,11 +92,12 @@ class Processes:
 
     def problem(self) -> str:
         """Return why one of them does not do its work; empty if all run, and have not been started again and again."""
-        if not self._processes:
+        wanted = self._wanted
+        if not (units := [unit for unit in self._processes if unit in wanted]):
             return ""
-        if down := self._services.stopped(*self._processes, fresh=True):
+        if down := self._services.stopped(*units, fresh=True):
             return f"{', '.join(down)} does not run; see journalctl -u {down[0]}"
-        if again := self._services.restarting(*self._processes):
+        if again := self._services.restarting(*units):
             words = ", ".join(f"{unit} ({number} times)" for unit, number in again.items())
             return f"{words} ends and is started again and again; see journalctl -u {min(again)}"
         return ""
@@ -99,10 +122,11 @@ class Processes:
         return tuple(map(_path, self._processes))
 
     def _outdated(self, inputs: tuple[str, ...], *, in_turn: bool) -> list[Service]:
+        wanted = self._wanted
         services = [
             self._service(unit, inputs)
             for unit, process in self._processes.items()
-            if process.in_turn == in_turn
+            if unit in wanted and process.in_turn == in_turn
         ]
         return self._services.outdated(services)
 

@@ -88,7 +88,7 @@ class Process:
     With `in_turn` units of the application restart it one after the other, as they do the API; without it a unit restarts it as soon as
     it runs with something older. `stop_seconds` is how long it may take to end its work. It starts after the units that `after` names,
     where these start too, and stops before them. `first` is a command that has to end well before each start, within a few seconds: what
-    is not there yet makes it fail, and it is tried again.
+    is not there yet makes it fail, and it is tried again. With `only_with` it is there as long as the need of that name has been given something.
 
     `sandbox` is what its unit's section Service has otherwise than `openinfra_charm.openstack.sandbox` has it, in systemd's words:
     `{"PrivateDevices": "no", "CapabilityBoundingSet": "CAP_NET_ADMIN", "KillMode": "process", "RestartSec": "5"}`.
@@ -103,6 +103,7 @@ class Process:
     first: Command = ()
     sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
     listener: Listener | None = None
+    only_with: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

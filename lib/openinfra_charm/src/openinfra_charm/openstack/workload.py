@@ -168,7 +168,7 @@ class Workload:
             *(File(path=path, content=text, mode=0o640, group=self.api.user) for path, text in given.items()),
             *(File(path=path, content=text) for path, text in self._own_files().items()),
         )
-        self.processes.render()
+        self.processes.render([name for name, found in state.found.items() if found])
         if ports := self._spec.ports:
             self.api.render(workers=state.options.workers)
             self.front.render(

@@ -1,0 +1,87 @@
+"""What Cinder's processes do otherwise when they start, each for its reason: `python openinfra_start.py volume --config-file=...`.
+
+- There is no root here, and RBD needs none: what Cinder would run by `sudo cinder-rootwrap`, such as `qemu-img info`, runs as its user.
+- The key of its Ceph user is in a folder of the application: os-brick looks for it in one that all of the machine's share.
+- A database that comes later, as after a power loss, is waited for also where the locks are kept. To be started every second
+  would take the processor from it.
+- A driver that cannot be set up ends its process, and systemd starts it again: Cinder itself looks once, or four times, and is down from
+  then on for ever. Why it could not is left in a file, for the unit's status.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+
+TRIES, PAUSE_SECONDS = 10, 2
+"""How often the locks' database is looked for, and after how long again."""
+LONGEST = 200
+
+
+def wait_for_locks():
+    """Have whoever takes a place among the locks wait a while for their database."""
+    coordination = importlib.import_module("cinder.coordination")
+    tooz = importlib.import_module("tooz.coordination")
+    start = coordination.Coordinator.start
+
+    def patient(self):
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(tooz.ToozConnectionError):
+                return start(self)
+            time.sleep(PAUSE_SECONDS)
+        return start(self)
+
+    coordination.Coordinator.start = patient
+
+
+def use_own_key():
+    """Have os-brick take the key of the only Ceph user that there is here."""
+    connector = importlib.import_module("os_brick.initiator.connectors.rbd").RBDConnector
+
+    def keyring_of(keyring, _cluster, _user):
+        if keyring is not None:
+            return keyring
+        with open(os.environ["OPENINFRA_KEYRING"], encoding="utf-8") as file:
+            return file.read()
+
+    connector._check_or_get_keyring_contents = staticmethod(keyring_of)
+
+
+def end(name, error):
+    """End this process, as its driver cannot be set up; leave why."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+    with open(path(name), "w", encoding="utf-8") as file:
+        file.write(text)
+    time.sleep(PAUSE_SECONDS)
+    # What only ends this thread would leave a process that does nothing.
+    os._exit(1)
+
+
+def serves(name):
+    """Take back why a process could not serve."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path(name))
+
+
+def path(name):
+    """Return where a process leaves why its driver cannot be set up."""
+    return os.path.join(os.environ["OPENINFRA_STATE"], f"{name}-problem")
+
+
+def main(name):
+    """Run a process of Cinder's."""
+    # It patches the standard library for eventlet, before anything else of Cinder's is there.
+    command = importlib.import_module(f"cinder.cmd.{name}")
+    utils = importlib.import_module("cinder.utils")
+    utils.get_root_helper = lambda: "env"
+    wait_for_locks()
+    use_own_key()
+    # What the process is called among those that answer, too.
+    sys.argv = [f"cinder-{name}", *sys.argv[2:]]
+    command.main()
+
+
+if __name__ == "__main__":
+    # Managers import this module by its name.
+    sys.exit(importlib.import_module("openinfra_start").main(sys.argv[1]))
