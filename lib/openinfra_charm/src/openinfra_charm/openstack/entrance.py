@@ -89,7 +89,8 @@ class Entrance:
         if self._gateway and self._model.unit.is_leader():
             haproxy_route_tcp.request(self._gateway, self._model.app, self._route(self._gateway))
         if self.certificates and self.place:
-            tls.update(self.certificates, self._model.unit, self._subject(self.place))
+            subject = Subject.of(self._machine.hostname(), self.hosts)
+            tls.update(self.certificates, self._model.unit, subject)
 
     def offer(self) -> None:
         """Have the gateway send requests here, now that the API answers."""
@@ -106,7 +107,8 @@ class Entrance:
             proxy_protocol=proxied,
         )
 
-    def _subject(self, place: Place) -> Subject:
-        """Return all names under which clients reach this unit, directly and through the gateway."""
-        served = haproxy_route_tcp.read_hosts(self._active)
-        return Subject.of(self._machine.hostname(), (*place.hosts, *served))
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All hosts under which clients reach this unit, directly and through the gateway."""
+        place = self.place.hosts if self.place else ()
+        return tuple(dict.fromkeys((*place, *haproxy_route_tcp.read_hosts(self._active))))
