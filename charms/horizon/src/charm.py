@@ -20,7 +20,7 @@ from theme import Theme
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MIGRATE = ("python", "{modules}/portal_manage.py", "{config}", "migrate", "--noinput")
+MIGRATE = ("python", "{modules}/portal_manage.py", "{config}", "migrate", "--noinput", "--skip-checks")
 SPEC = Spec(
     name="horizon",
     ports=Ports(public=443, backend=10443, proxied=20443),
@@ -52,7 +52,7 @@ class HorizonCharm(ops.CharmBase):
     @property
     def url(self) -> str:
         """Where people reach the portal."""
-        return f"{self.service.entrance.url.removesuffix(':443')}{self.service.settings.webroot}"
+        return f"{self.service.entrance.url.removesuffix(':443')}/"
 
     def _gather(self) -> Mapping[str, Any]:
         hosts = self.service.entrance.hosts

@@ -21,17 +21,14 @@ SITE = "site"
 """The theme that is the site's own."""
 THEMES = ("default", "material", SITE)
 _LIFETIMES = (5 * 60, 7 * 86400)
-_WEBROOT = re.compile(r"/([A-Za-z0-9_-]+/)*")
 _ORIGIN = re.compile(r"https://[A-Za-z0-9.:\[\]-]+(:\*)?")
 _DOMAIN = re.compile(r"[^\x00-\x1f]{1,64}")
-_RESERVED = ("/static/", "/openinfra/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """The portal's own options, checked. Times are in seconds."""
 
-    webroot: str
     session_lifetime: int
     multi_domain: bool
     default_domain: str
@@ -47,9 +44,6 @@ class Settings:
         Raises:
             ConfigError: An option has a value that cannot be used.
         """
-        webroot = options["webroot"]
-        is_path = _WEBROOT.fullmatch(webroot) and not webroot.startswith(_RESERVED)
-        check(options, "webroot", is_path, "/, or a path such as /dashboard/ other than /static/ and /openinfra/")
         domain, theme, upload = (options[key] for key in ("default-domain", "theme", "image-upload"))
         check(options, "default-domain", _DOMAIN.fullmatch(domain), "the name of a domain")
         check(options, "theme", theme in THEMES, f"one of {', '.join(THEMES)}")
@@ -59,7 +53,6 @@ class Settings:
         check(options, "console-origins", are_origins, "origins such as https://console.example:6080")
         _check_literals(options.get("extra-config", ""))
         return cls(
-            webroot=webroot,
             session_lifetime=_lifetime(options["session-lifetime"]),
             multi_domain=options["multi-domain"],
             default_domain=domain,

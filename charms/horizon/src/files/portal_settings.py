@@ -79,6 +79,9 @@ def _settings(parser):
         # Files of one tree never change, and units of different trees serve each other's pages.
         "STATIC_URL": f"/static/{NAME}/",
         "COMPRESS_OFFLINE": True,
+        # What is cached is pages' parts and is made of this tree. Whoever could write into a shared cache could have others run code.
+        "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+        "ALLOWED_HOSTS": ["localhost"],
         "AVAILABLE_THEMES": themes,
         "RELEASE_TREES": str(TREE.parent),
         "CONSOLE_ORIGINS": [],

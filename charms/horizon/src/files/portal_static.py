@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 COMPRESSED = {".css", ".js", ".html", ".json"}
+OK = 200
 LEAST_BYTES = 1024
 """What is smaller is not worth a second file."""
 
@@ -55,6 +56,12 @@ def main(folder, name):
     management.call_command("collectstatic", interactive=False, verbosity=0)
     management.call_command("compress", force=True, verbosity=0)
     compress(made / "static")
+    # What cannot be compiled is left out without a word, and then no page that needs it is shown.
+    from django.test import Client  # noqa: PLC0415
+
+    answer = Client(HTTP_HOST="localhost", raise_request_exception=False).get("/auth/login/")
+    if answer.status_code != OK:
+        sys.exit(f"the page to log in is answered {answer.status_code} with these static files")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ units switch to another tree, each of them serves the files of both: a page come
 `/openinfra/ready` answers 200 where the page to log in is shown and Keystone is reached; see also `openinfra_health`.
 """
 
+import io
 import logging
 import mimetypes
 import os
 import random
 import re
+import sys
 import threading
 import time
 from email.utils import formatdate
@@ -25,6 +27,7 @@ from django.db import DatabaseError, connection  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
 READY = "/openinfra/ready"
+LOGIN = "/auth/login/"
 YEAR = 31536000
 SWEEP_SECONDS = 3600
 STALE_SECONDS = 86400
@@ -93,17 +96,16 @@ class Static:
 
 
 class Portal:
-    """Horizon below its path (`WEBROOT`); who asks for what is above it is sent there."""
+    """Horizon, and what belongs to it."""
 
-    def __init__(self, horizon, static, root, said):
+    def __init__(self, horizon, static, said):
         self._horizon = horizon
         self._static = static
-        self._root = root
         self._said = said
 
     def __call__(self, environ, start_response):
         """Answer a request (PEP 3333)."""
-        path, root = environ.get("PATH_INFO", ""), self._root.rstrip("/")
+        path = environ.get("PATH_INFO", "")
 
         def start(status, said, *more):
             names = {name.lower() for name, _ in said}
@@ -117,11 +119,7 @@ class Portal:
             why = why_not_ready(self)
             start("503 Service Unavailable" if why else "200 OK", [("Content-Type", "text/plain")])
             return [f"{why or 'ready'}\n".encode()]
-        if not f"{path}/".startswith(self._root):
-            start("302 Found", [("Location", self._root), ("Content-Length", "0")])
-            return []
-        inner = {**environ, "SCRIPT_NAME": root, "PATH_INFO": path.removeprefix(root)}
-        return self._horizon(inner, start)
+        return self._horizon(environ, start)
 
     def why_no_login(self):
         """Return why the page to log in is not shown, empty if it is."""
@@ -129,7 +127,7 @@ class Portal:
         environ = {
             "REQUEST_METHOD": "GET",
             "SCRIPT_NAME": "",
-            "PATH_INFO": f"{self._root}auth/login/",
+            "PATH_INFO": LOGIN,
             "QUERY_STRING": "",
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "443",
@@ -137,8 +135,8 @@ class Portal:
             "HTTP_HOST": "localhost",
             "HTTP_X_FORWARDED_PROTO": "https",
             "wsgi.url_scheme": "https",
-            "wsgi.input": None,
-            "wsgi.errors": None,
+            "wsgi.input": io.BytesIO(),
+            "wsgi.errors": sys.stderr,
         }
         answer = self(environ, lambda status, *_: told.append(status))
         page = b"".join(answer)
@@ -190,7 +188,6 @@ def _uploads():
 application = Portal(
     django.core.wsgi.get_wsgi_application(),
     Static(settings.RELEASE_TREES),
-    settings.WEBROOT,
     headers(settings.CONSOLE_ORIGINS),
 )
 _uploads()
