@@ -212,7 +212,8 @@ class Entrance:
         for door in self._doors:
             door.ask()
         if self.certificates and self.place:
-            tls.update(self.certificates, self._model.unit, self._subject(self.place))
+            subject = Subject.of(self._machine.hostname(), self.hosts)
+            tls.update(self.certificates, self._model.unit, subject)
 
     def offer(self) -> None:
         """Have the gateway send requests here, now that the API answers."""
@@ -224,7 +225,9 @@ class Entrance:
     def _doors(self) -> list[Door]:
         return [*([self._first] if self._first else []), *self.further.values()]
 
-    def _subject(self, place: Place) -> Subject:
-        """Return all names under which clients reach this unit, directly and through the gateway."""
-        served = dict.fromkeys(host for door in self._doors for host in door.hosts)
-        return Subject.of(self._machine.hostname(), (*place.hosts, *served))
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All hosts under which clients reach this unit, directly and through the gateway."""
+        place = self.place.hosts if self.place else ()
+        served = (host for door in self._doors for host in door.hosts)
+        return tuple(dict.fromkeys((*place, *served)))

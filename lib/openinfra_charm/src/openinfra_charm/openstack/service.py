@@ -83,6 +83,8 @@ class Hooks:
     """Yields what an operator may want to know, as the leader of a service that serves."""
     leave: Callable[[], None] = _nothing
     """Sees that the unit may stop, before anything does; what it raises makes Juju try again."""
+    additions: Callable[[], Mapping[str, str]] = dict[str, str]
+    """Returns the paths of files that belong into release trees, by their names there, beside the modules of `Spec.completion`."""
     endpoints: tuple[str, ...] = ()
     """The charm's own, which it serves or uses."""
 
@@ -124,7 +126,7 @@ class Service(ops.Object):
         self.upgrade = Upgrade(
             self.model, machine=self.machine, cluster=self.cluster, jobs=self.jobs,
             releases=self.workload.releases, locks=spec.source / "releases", first=str(charm.config["release"]),
-            bindings=spec.bindings,
+            bindings=spec.bindings, additions=self._additions,
             operations=Operations(
                 schema=jobs.SCHEMA if spec.schema else "", arguments=self.workload.upgrade_steps,
                 restart=self.workload.restart, health=self._why_not_healthy, answer=self.workload.why_no_answer,
@@ -423,6 +425,10 @@ class Service(ops.Object):
             ConfigError: One of them cannot be used.
         """
         return Options.parse(self._charm.config)
+
+    def _additions(self) -> Mapping[str, str]:
+        modules = {name: str(self._spec.source / "files" / name) for name in self._spec.completion}
+        return {**modules, **self._hooks.additions()} if modules else {}
 
     def _why_not_healthy(self) -> str:
         return self.workload.problem() or self._hooks.health()

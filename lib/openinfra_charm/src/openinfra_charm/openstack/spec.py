@@ -168,6 +168,9 @@ class Spec:
     """Packages of the distribution that it needs."""
     bindings: tuple[str, ...] = ()
     """Those among them whose Python modules the release tree has too: `python3-rados`."""
+    completion: tuple[str, ...] = ()
+    """Modules of `files/` that complete a new release tree, where more belongs into it than packages: the first is a program, which
+    imports the others. See `openinfra_charm.openstack.release`."""
     source: Path = field(default_factory=_source)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Jobs, Record
     from openinfra_charm.machine import Machine
     from openinfra_charm.model.cluster import Cluster
-    from openinfra_charm.openstack.release import Releases
+    from openinfra_charm.openstack.release import Releases, Wanted
 
 BUILD = "build"
 EXPAND = "expand"
@@ -160,6 +160,7 @@ class Upgrade:
         first: str,
         operations: Operations,
         bindings: Iterable[str] = (),
+        additions: Callable[[], Mapping[str, str]] = dict[str, str],
     ) -> None:
         self._model = model
         self._machine = machine
@@ -170,6 +171,7 @@ class Upgrade:
         self._first = first
         self._operations = operations
         self._bindings = tuple(bindings)
+        self._additions = additions
         self._me = model.unit.name
         self._record = f"/var/lib/openinfra/{model.app.name}/switch.json"
         self._begun = machine.now()
@@ -232,7 +234,7 @@ class Upgrade:
     def _build(self, name: str) -> bool:
         """Return whether there is the tree of a release, and start to build it where not."""
         try:
-            wanted = release_trees.find(self._machine, self._locks, name, bindings=self._bindings)
+            wanted = self._find(name)
         except ReleaseError as error:
             # Without its lock a tree can run but not be made.
             if self._tree(name):
@@ -244,10 +246,15 @@ class Upgrade:
         record = self._run_job(openstack_jobs.BUILD, **wanted.arguments)
         return record.state == "done" and self._releases.is_built(wanted)
 
+    def _find(self, name: str) -> Wanted:
+        return release_trees.find(
+            self._machine, self._locks, name, bindings=self._bindings, additions=self._additions()
+        )
+
     def _tree(self, name: str) -> str | None:
         """Return the tree with which this unit shall run a release; None as long as it is not built."""
         try:
-            wanted = release_trees.find(self._machine, self._locks, name, bindings=self._bindings)
+            wanted = self._find(name)
         except ReleaseError:
             return next((tree.name for tree in self._releases.all() if tree.release == name), None)
         return wanted.tree if self._releases.is_built(wanted) else None
@@ -459,7 +466,7 @@ class Upgrade:
             self._decide(again)
             return
         try:
-            release_trees.find(self._machine, self._locks, release, bindings=self._bindings)
+            self._find(release)
         except ReleaseError as error:
             raise ActionError(f"release={release}: {error}") from error
         if _order(release) < _order(plan.release):
