@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 
-from openinfra_charm.interfaces import ceph_client, keystone, keystone_credentials, memcache, mysql_client, rabbitmq
+from openinfra_charm.interfaces import (
+    ceph_client,
+    keystone,
+    keystone_credentials,
+    memcache,
+    mysql_client,
+    ovsdb_cms,
+    rabbitmq,
+)
 from openinfra_charm.openstack import oslo
 
 if TYPE_CHECKING:
@@ -34,11 +42,21 @@ class Requirer:
 
 
 class Trust(Protocol):
-    """The CA certificates by which servers are known, as files."""
+    """The CA certificates by which servers are known, and by what this unit is known itself, as files."""
 
     @property
     def site(self) -> str:
         """The file with those of the application's own `certificates`."""
+        ...
+
+    @property
+    def certificate(self) -> str:
+        """The file with the unit's own certificate and those between it and the root."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The file with its private key, which only the service's user can read."""
         ...
 
     def keep(self, whom: str, cas: Iterable[str]) -> str:
@@ -380,7 +398,44 @@ ms_mon_client_mode = secure
 client_mount_timeout = 30
 rados_mon_op_timeout = 30
 """
+@dataclass(frozen=True, kw_only=True)
+class Networks(Need):
+    """OVN's databases, in which networks are written down; the servers take whoever has a certificate of their CA.
+
+    A client reads CA, certificate and key whenever it connects: none of them restarts it, and its sessions go on with a new certificate.
+    """
+
+    name: str = "networks"
+    endpoint: str = "ovsdb-cms"
+    provider: str = "ovn-central"
+    lacks: str = "no networks"
+    awaits: str = "to say where OVN's databases are"
+
+    def read(self, relation: ops.Relation, requirer: Requirer) -> ovsdb_cms.Connections | None:
+        """Return how both databases are reached."""
+        del requirer
+        return ovsdb_cms.read(relation)
+
+    def sections(self, found: Any, trust: Trust) -> Sections:
+        """Return what Neutron and the provider of Octavia read; a template may have a section of the same name."""
+        if found is None:
+            return {}
+        databases = {"nb": found.northbound, "sb": found.southbound}
+        options = {
+            f"ovn_{database}_{option}": value
+            for database, connection in databases.items()
+            for option, value in (
+                ("connection", connection),
+                ("ca_cert", trust.site),
+                ("certificate", trust.certificate),
+                ("private_key", trust.key),
+            )
+        }
+        return {"ovn": options}
+
+
 DATABASE = Database()
 IDENTITY = Identity()
 CACHE = Cache()
 MESSAGING = Messaging()
+NETWORKS = Networks()

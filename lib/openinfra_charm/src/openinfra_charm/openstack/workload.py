@@ -152,7 +152,7 @@ class Workload:
         Raises:
             ConfigError: The operator's lines (`extra-config`) cannot be used.
         """
-        trust = _Trust(self._machine, self.etc, self.tls.ca_path)
+        trust = _Trust(self._machine, self.etc, self.tls)
         needs = {need.name: need.value(state.found.get(need.name), trust) for need in self._spec.needs}
         values: dict[str, Any] = {
             **self.places, "address": state.address, "options": state.options, "settings": state.settings, **needs, **state.own,
@@ -378,12 +378,13 @@ class Whole:
 
 
 class _Trust:
-    """The CA certificates by which the servers are known that one service asks."""
+    """The CA certificates by which the servers are known that one service asks, and by what it is known to them."""
 
-    def __init__(self, machine: Machine, etc: str, site: str) -> None:
+    def __init__(self, machine: Machine, etc: str, own: Certificate) -> None:
         self._machine = machine
         self._etc = etc
-        self.site = site
+        self.site = own.ca_path
+        self.certificate, self.key = own.chain_path, own.key_path
 
     def keep(self, whom: str, cas: Iterable[str]) -> str:
         path, wanted = f"{self._etc}/{whom}-ca.pem", sorted({ca.strip() for ca in cas if ca})
