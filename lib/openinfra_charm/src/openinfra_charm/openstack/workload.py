@@ -98,7 +98,11 @@ class Workload:
         own = {
             **environment,
             "OPENINFRA_WSGI": one.wsgi,
-            **({oslo.PROCESS_NAME: f"{self._application}-{one.name}"} if oslo.PROCESS_NAME in environment else {}),
+            **(
+                {oslo.PROCESS_NAME: f"{self._application}-{one.name}"}
+                if oslo.PROCESS_NAME in environment
+                else {}
+            ),
             **{key: value.format_map(self.places) for key, value in one.environment.items()},
         }
         return Api(self._machine, self._application, own, services=services, name=one.name)
