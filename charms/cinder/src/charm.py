@@ -48,7 +48,7 @@ SPEC = Spec(
         LockingDatabase(),
         Identity(clients=("nova", "glance", "service_user")),
         MESSAGING,
-        Ceph(pools=("cinder-volumes",), reads=("glance",)),
+        Ceph(pools=("{application}-volumes",), reads=("glance",)),
         BackupStore(),
     ),
     processes=(
