@@ -41,6 +41,7 @@ class Api:
         environment: What the service wants in the process's environment.
         imports: Modules that the process imports before the service's own.
         services: The services of the application, where others have to do with them too.
+        uwsgi: More of uWSGI's options, by their names without dashes.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Api:
         imports: Iterable[str] = (),
         *,
         services: Services | None = None,
+        uwsgi: Mapping[str, str | int | bool] = MappingProxyType({}),
     ) -> None:
         self._machine = machine
         self._application = application
         self._environment = environment
         self._imports = tuple(imports)
+        self._uwsgi = uwsgi
         self._services = services or Services(machine, application)
         self.user = application
         self.etc = f"/etc/{application}"
@@ -85,6 +88,7 @@ class Api:
             modules=self.modules,
             imports="".join(f"--import {name} " for name in self._imports),
             workers=workers,
+            options="".join(_words(name, value) for name, value in self._uwsgi.items()),
             lib=self.lib,
         )
         socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
@@ -179,6 +183,13 @@ class Api:
         return Service(unit=self.unit, inputs=(own, *inputs))
 
 
+def _words(name: str, value: object) -> str:
+    """Return an option of uWSGI's as systemd reads it, which has words of its own for what begins with a percent sign."""
+    if isinstance(value, bool):
+        return f" --{name}" if value else ""
+    return f' --{name} "{value}"'.replace("%", "%%")
+
+
 _SOCKET = """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
@@ -211,7 +222,7 @@ Group={user}
 {environment}ExecStart=/opt/{application}/current/bin/uwsgi --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
   --protocol http --listen 1024 --processes {workers} --pythonpath {modules} {imports}--module openinfra_wsgi:application \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
-  --hook-master-start "unix_signal:15 gracefully_kill_them_all"
+  --hook-master-start "unix_signal:15 gracefully_kill_them_all"{options}
 TimeoutStopSec=30
 """
     + SANDBOX

@@ -187,9 +187,10 @@ class Service(ops.Object):
     def _ask(self) -> None:
         """Ask other applications for what the service needs of them."""
         self.entrance.ask(self.workload.front, self.workload.tls)
-        if self.unit.is_leader():
-            for need, relation in self._related():
-                if relation and relation.active:
+        for need, relation in self._related():
+            if relation and relation.active:
+                need.ask_as_unit(relation, self._requirer)
+                if self.unit.is_leader():
                     need.ask(relation, self._requirer)
 
     def _gather(self) -> State | None:
@@ -251,7 +252,7 @@ class Service(ops.Object):
         ]  # fmt: skip
         return Requirer(
             model=self.model, application=self.app, region=self.options.region, endpoints=tuple(endpoints),
-            roles=self._spec.roles, enough=self._spec.enough,
+            roles=self._spec.roles, enough=self._spec.enough, options=self._charm.config,
         )  # fmt: skip
 
     def _is_founded(self) -> bool:

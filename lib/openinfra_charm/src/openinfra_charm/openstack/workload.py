@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from openinfra_charm.machine import Machine
+    from openinfra_charm.openstack.needs import Need
     from openinfra_charm.openstack.spec import Command, Spec, State
 
 _FILES = Path(__file__).parent / "files"
@@ -62,8 +63,9 @@ class Workload:
         caches = any(isinstance(need, Cache) for need in spec.needs)
         services = Services(machine, application)
         self.api = Api(
-            machine, application, environment, ["openinfra_cache"] if caches else [], services=services
-        )
+            machine, application, environment, ["openinfra_cache"] if caches else [],
+            services=services, uwsgi=spec.uwsgi,
+        )  # fmt: skip
         self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
         self.front = Front(machine, application, user=self.api.user, tls=self.tls, services=services)
         self.processes = Processes(machine, application, spec.processes, self.places, services)
@@ -104,18 +106,19 @@ class Workload:
             ConfigError: The operator's lines (`extra-config`) cannot be used.
         """
         trust = _Trust(self._machine, self.etc, self.tls.ca_path)
-        sections = {
-            need.name: oslo.sections(need.sections(state.found.get(need.name), trust))
-            for need in self._spec.needs
-        }
+        needs = {need.name: need.value(state.found.get(need.name), trust) for need in self._spec.needs}
         values: dict[str, Any] = {
-            **self.places, "options": state.options, "settings": state.settings, **sections, **state.own,
+            **self.places, "options": state.options, "settings": state.settings, **needs, **state.own,
         }  # fmt: skip
         config, *others = (self._templates.fill(name, path, **values) for name, path in self._configs.items())
         config = dataclasses.replace(config, content=oslo.extended(config.content, state.options.extra))
+        given = self._given_files(state)
+        for path in self._needs_files.keys() - given.keys():
+            self._machine.remove(path)
         render.write(
             self._machine,
             *(dataclasses.replace(file, mode=0o640, group=self.api.user) for file in (config, *others)),
+            *(File(path=path, content=text, mode=0o640, group=self.api.user) for path, text in given.items()),
             *(File(path=path, content=text) for path, text in self._own_files().items()),
         )
         self.api.render(workers=state.options.workers)
@@ -123,7 +126,7 @@ class Workload:
         ports = self._spec.ports
         self.front.render(
             address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
-            proxied=ports.proxied, sources=state.sources,
+            proxied=ports.proxied, sources=state.sources, limits=self._spec.limits,
         )  # fmt: skip
         for kind in registry.CHECKS:
             arguments = (kind, self._application, str(ports.backend), *state.others)
@@ -139,6 +142,19 @@ class Workload:
         if policy.is_file():
             files[f"{self.etc}/policy.yaml"] = policy.read_text(encoding="utf-8")
         return files
+
+    def _given_files(self, state: State) -> dict[str, str]:
+        """Return the files of what other applications have given."""
+        return {
+            f"{self.etc}/{name}": content
+            for need in self._spec.needs
+            for name, content in need.files(state.found.get(need.name), self.etc).items()
+        }
+
+    @property
+    def _needs_files(self) -> dict[str, Need]:
+        """The files that needs may have, by path."""
+        return {f"{self.etc}/{name}": need for need in self._spec.needs for name in need.file_names}
 
     def apply(self) -> bool:
         """Have all processes run; return whether the API was started. What runs with something older is left for `outdated`."""
@@ -211,7 +227,11 @@ class Workload:
         ]
         paths = (*self._configs.values(), *modules, f"{self.etc}/cache-ca.pem")
         texts = (self._machine.read(path) or "" for path in paths)
-        return (current.name if current else "", *texts)
+        given = (
+            need.at_start(path.rpartition("/")[2], self._machine.read(path) or "")
+            for path, need in self._needs_files.items()
+        )
+        return (current.name if current else "", *texts, *given)
 
     # The database
 
