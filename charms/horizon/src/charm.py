@@ -25,6 +25,10 @@ SPEC = Spec(
     name="horizon",
     ports=Ports(public=443, backend=10443, proxied=20443),
     wsgi="portal_wsgi:application",
+    # A page waits for other services most of its time, and asks for its parts all at once.
+    uwsgi={"threads": 8},
+    # Policies that fit no token of a project are told of at each page.
+    environment={"PYTHONWARNINGS": "ignore::UserWarning"},
     templates=("horizon.conf.j2",),
     # The portal acts with the tokens of those who log in. Its own user shows that Keystone is reached, and may do nothing else.
     needs=(DATABASE, Identity()),
