@@ -321,7 +321,13 @@ class Control:
         late = f"{program} {words[0]} did not end within {seconds:g} s"
         try:
             done = self._machine.run(
-                *limit, program, "--silent", *words, timeout=seconds + 10, check=False, env={"LANG": "C.UTF-8"}
+                *limit,
+                program,
+                "--silent",
+                *words,
+                timeout=seconds + 10,
+                check=False,
+                env={"LANG": "C.UTF-8"},
             )
         except TimeoutError as error:
             # On a machine with too much to do, a child of the program is still there when `timeout` has ended.
