@@ -86,7 +86,11 @@ def spec(held: Callable[[str], str]) -> Spec:
             Process(
                 name="resume",
                 command=(
-                    "python", "{modules}/openinfra_resume.py", "{config}", "{modules}", "/run/{application}/resumed",
+                    "python",
+                    "{modules}/openinfra_resume.py",
+                    "{config}",
+                    "{modules}",
+                    "/run/{application}/resumed",
                     "{lib}/resume.json",
                 ),  # fmt: skip
                 after=("{application}-agent.service",),

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ops
 
-from openinfra_charm.interfaces import ceph_client, keystone, keystone_credentials, memcache, mysql_client, rabbitmq
+from openinfra_charm.interfaces import (
+    ceph_client,
+    keystone,
+    keystone_credentials,
+    memcache,
+    mysql_client,
+    rabbitmq,
+)
 from openinfra_charm.openstack import oslo
 
 if TYPE_CHECKING:
