@@ -14,6 +14,7 @@ from openinfra_charm.daemon.libvirt import Libvirt
 from openinfra_charm.interfaces import nova
 from openinfra_charm.model import databag, hook
 from openinfra_charm.model.options import check, whole
+from openinfra_charm.model.status import NotYetError
 from openinfra_charm.openstack.needs import Credentials, Messaging
 from openinfra_charm.openstack.service import Hooks, Service
 from openinfra_charm.openstack.spec import Process, Spec
@@ -86,7 +87,11 @@ def spec(held: Callable[[str], str]) -> Spec:
             Process(
                 name="resume",
                 command=(
-                    "python", "{modules}/openinfra_resume.py", "{config}", "{modules}", "/run/{application}/resumed",
+                    "python",
+                    "{modules}/openinfra_resume.py",
+                    "{config}",
+                    "{modules}",
+                    "/run/{application}/resumed",
                     "{lib}/resume.json",
                 ),  # fmt: skip
                 after=("{application}-agent.service",),
@@ -130,15 +135,26 @@ class NovaComputeCharm(ops.CharmBase):
                     "taken out of Nova: remove the unit of kvm-host, or take it back with prepare-removal cancel=true"
                 )
             )
-        # It moves along with guests, so it is the same on all hosts.
-        name = uuid.uuid5(uuid.NAMESPACE_URL, f"openinfra:{self.model.uuid}:{self.app.name}")
         etc = service.workload.etc
         return {
             "address": service.entrance.place.address if service.entrance.place else "",
             "ca": service.workload.tls.ca_path,
-            "secret_uuid": str(name),
+            "secret_uuid": self._secret_uuid(),
             "helper": f"/opt/{self.app.name}/current/bin/privsep-helper --config-file {etc}/nova.conf",
         }
+
+    def _secret_uuid(self) -> str:
+        """Return under which uuid libvirt keeps the key; it moves along with guests, so it is the same on all hosts.
+
+        Raises:
+            NotYetError: The leader has not made it yet.
+        """
+        cluster = self.service.cluster
+        if not cluster.shared.get("secret-uuid"):
+            if not self.unit.is_leader():
+                raise NotYetError("for the leader to say under which uuid the key of disks is kept")
+            cluster.publish_shared(**{"secret-uuid": str(uuid.uuid4())})
+        return cluster.shared["secret-uuid"]
 
     def _render(self) -> None:
         """Have this host's identity, which the model keeps too."""

@@ -48,5 +48,6 @@ class Place:
         return [
             f"{one['name']} ({one['id']})"
             for one in found
-            if one["instance"] not in running and self._machine.exists(f"/etc/libvirt/qemu/{one['instance']}.xml")
+            if one["instance"] not in running
+            and self._machine.exists(f"/etc/libvirt/qemu/{one['instance']}.xml")
         ]

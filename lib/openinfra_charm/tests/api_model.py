@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import authority
 import model
@@ -78,6 +78,9 @@ class ApiModel(model.Model):
     bindings = ("internal",)
     stores = True
     """Whether Ceph does what it is asked for."""
+    more_relations: tuple[Any, ...] = ()
+    more_secrets: tuple[testing.Secret, ...] = ()
+    """Those that only this charm has."""
     software: Callable[[MemoryMachine, list[str]], Api]
     """Makes a unit's twin of its machine and what all units' programs have done."""
 
@@ -86,14 +89,14 @@ class ApiModel(model.Model):
         self.time = Clock()
         self.authority = authority.make("CA", self.time.now - authority.DAY)
         endpoints = self._make_context().charm_spec.meta["requires"]
-        relations = [one for one in RELATIONS if one.endpoint in endpoints]
-        secrets = [DATABASE_SECRET, IDENTITY_SECRET, BROKER_SECRET, CEPH_SECRET]
+        relations = [one for one in (*RELATIONS, *self.more_relations) if one.endpoint in endpoints]
+        secrets = [DATABASE_SECRET, IDENTITY_SECRET, BROKER_SECRET, CEPH_SECRET, *self.more_secrets]
         super().__init__(units, config, relations, secrets)
 
     def make_machine(self, number):
         machine = ApiMachine(f"machine-{number}", self.time)
         machine.address = f"10.0.0.{10 + number}"
-        machine.api = type(self).software(machine, self.done)
+        machine.api = self.software(machine, self.done)
         machine.api.listen(machine.address, [other.api for other in self.machines.values()])
         machine.packaging, machine.running = Packaging(machine), Jobs(machine)
         for software in (machine.packaging, Cryptography(), machine.api, machine.running):

@@ -47,7 +47,9 @@ def give_secret(libvirt, connection, uuid, user, key):
 
 def ask_ceph(rados, config_path, user):
     """See that the cluster answers."""
-    cluster = rados.Rados(conffile=config_path, name=f"client.{user}", conf={"client_mount_timeout": str(SECONDS)})
+    cluster = rados.Rados(
+        conffile=config_path, name=f"client.{user}", conf={"client_mount_timeout": str(SECONDS)}
+    )
     cluster.connect(timeout=SECONDS)
     cluster.shutdown()
 

@@ -29,7 +29,7 @@ def is_up(service, since):
     if not service or service["state"] != "up" or not service.get("updated_at"):
         return False
     reported = datetime.datetime.fromisoformat(service["updated_at"].partition(".")[0])
-    return reported.replace(tzinfo=datetime.timezone.utc).timestamp() > since
+    return reported.replace(tzinfo=datetime.UTC).timestamp() > since
 
 
 def resume(api, active, errors, sleep=time.sleep, now=time.time):
@@ -54,7 +54,9 @@ def resume(api, active, errors, sleep=time.sleep, now=time.time):
                 continue
             servers = {one["id"]: one for one in api.servers()}
             running = active()
-            wanted |= {key: one for key, one in servers.items() if ran_before(one, running)} if not tried else {}
+            wanted |= (
+                {key: one for key, one in servers.items() if ran_before(one, running)} if not tried else {}
+            )
             wanted = {
                 key: one for key, one in wanted.items() if key in servers and one["instance"] not in running
             }
@@ -82,7 +84,9 @@ def main(config_path, folder, mark, record):
 
     def active():
         connection = libvirt.open("qemu:///system")
-        names = {domain.name() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)}
+        names = {
+            domain.name() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        }
         connection.close()
         return names
 

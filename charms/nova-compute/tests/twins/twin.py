@@ -68,7 +68,13 @@ class NovaCompute(Api):
         has_key = bool(self.machine.read(f"/etc/{self.application}/ceph.keyring"))
         answers = self.libvirt is None or self.libvirt.serves
         is_known = not self.me or identity == self.me["identity"]
-        return answers and has_key and self.switch_runs and is_known and self.config.has_option("DEFAULT", "host")
+        return (
+            answers
+            and has_key
+            and self.switch_runs
+            and is_known
+            and self.config.has_option("DEFAULT", "host")
+        )
 
     def services_changed(self) -> None:
         """Register with Nova when the process has started."""
@@ -76,7 +82,9 @@ class NovaCompute(Api):
             return
         self._starts = self.machine.starts[self.agent]
         path = f"/var/lib/{self.application}/compute_id"
-        identity = self.machine.read(path) or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.machine.name} {self._starts}"))
+        identity = self.machine.read(path) or str(
+            uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.machine.name} {self._starts}")
+        )
         if self.machine.read(path) is None:
             self.machine.have(path, identity)
         self.registry.setdefault(
