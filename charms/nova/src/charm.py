@@ -93,6 +93,7 @@ class NovaCharm(ops.CharmBase):
             SPEC,
             Hooks(
                 gather=self._gather,
+                found=lambda: self.service.cluster.publish_shared(brokers=self.nova.brokers),
                 serve=self._serve,
                 problems=self._problems,
                 endpoints=(HOSTS,),

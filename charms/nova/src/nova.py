@@ -88,14 +88,19 @@ class Nova:
         self._machine = machine
         self._workload = workload
 
+    @property
+    def brokers(self) -> int:
+        """How many brokers the configuration names."""
+        config = self._machine.read(self._workload.config_path) or ""
+        return config.partition("\ntransport_url = ")[2].partition("\n")[0].count("@")
+
     def keep_cells(self, cluster: Cluster) -> None:
         """As the leader, have what Nova knows of its cell follow the number of brokers; it is read with each broker's place.
 
         Raises:
             NotYetError: That cannot be done now.
         """
-        config = self._machine.read(self._workload.config_path) or ""
-        brokers = config.partition("\ntransport_url = ")[2].partition("\n")[0].count("@")
+        brokers = self.brokers
         if cluster.shared.get("brokers") != brokers:
             self._try("what is known of the cells cannot be changed", "cells.py", CELL0.format(etc=self._workload.etc))
             cluster.publish_shared(brokers=brokers)

@@ -58,7 +58,7 @@ class Nova(Api):
         if not self._leads_to_databases(config):
             return Result(code=1, stdout="", stderr="CantStartEngineError: No sql_connection parameter is established")
         if program == "hosts.py":
-            return Result(code=0, stdout=json.dumps(self._ask(words[0], **json.loads(words[1]))), stderr="")
+            return Result(code=0, stdout=json.dumps(self._of_hosts(words[0], **json.loads(words[1]))), stderr="")
         if program == "samples.py":
             self.done.append(f"samples {words[0]}")
             return Result(code=0, stdout=json.dumps(["flavor small"]), stderr="")
@@ -69,7 +69,7 @@ class Nova(Api):
         self.done.append(what)
         return None
 
-    def _ask(self, verb: str, **values: Any) -> Any:
+    def _of_hosts(self, verb: str, **values: Any) -> Any:
         match verb:
             case "zones":
                 self.done.append(f"zones {json.dumps(values['hosts'], sort_keys=True)}")

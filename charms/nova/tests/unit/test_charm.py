@@ -1,6 +1,7 @@
 """What is Nova's own; what every OpenStack API does is tested with `tests/probes/notes`."""
 
 import configparser
+import dataclasses
 import json
 
 import ops
@@ -25,7 +26,7 @@ def unit_of(machine, unit):
 
 def test_units_serve_with_schemas_and_cells_that_were_made_once(three):
     assert {status.name for status in three.statuses.values()} == {"active"}
-    assert three.done[:7] == [*FOUNDED, *TABLES]
+    assert three.done == [*FOUNDED, *TABLES]
     for unit in UNITS:
         assert [machine.starts[unit] for machine in three.machines.values()] == [1, 1, 1], unit
 
@@ -173,7 +174,7 @@ def test_hosts_are_told_where_metadata_and_consoles_are(three):
 def test_a_host_is_made_known_once_it_is_ready(three):
     three.relate_hosts(one={"hostname": "node-1"})
     assert "cell_v2 discover_hosts" not in three.done
-    three.tell(HOSTS, {"hostname": "node-1", "ready": "true"})
+    three.tell(HOSTS, unit={"hostname": "node-1", "ready": "true"})
     three.every()
     three.every()
     assert three.done.count("cell_v2 discover_hosts") == 1
@@ -210,7 +211,7 @@ def test_processes_learn_that_all_of_nova_compute_run_a_later_release(one):
     one.relate_hosts(one={"hostname": "node-1", "ready": "true", "release": "2025.2"})
     one.update_status()
     assert machine.starts["nova-conductor.service"] == 1
-    one.tell(HOSTS, {"hostname": "node-1", "ready": "true", "release": "2026.1"})
+    one.tell(HOSTS, unit={"hostname": "node-1", "ready": "true", "release": "2026.1"})
     one.every()
     one.update_status()
     assert machine.starts["nova-conductor.service"] == 2
@@ -221,18 +222,20 @@ def test_processes_learn_that_all_of_nova_compute_run_a_later_release(one):
 
 
 def test_what_nova_knows_of_its_cell_follows_the_number_of_brokers(one):
-    one.done.clear()
-    one.tell(BROKER, {"hostname": "10.0.0.7", "ssl_port": "5671", "ssl_ca": "Q0EK"}, unit=1)
+    before = len(one.done)
+    known = one.relations[BROKER]
+    units = {**known.remote_units_data, 1: {**known.remote_units_data[0], "hostname": "10.0.0.7"}}
+    one.relations[BROKER] = dataclasses.replace(known, remote_units_data=units)
     one.every()
     one.update_status()
-    assert one.done == ["cells"]
+    assert one.done[before:] == ["cells"]
 
 
 def test_a_restored_database_is_brought_to_this_release(one):
-    one.done.clear()
+    before = len(one.done)
     one.tell(DATABASE, {"restored": "1"})
     one.every()
-    assert one.done == [*FOUNDED, *TABLES]
+    assert one.done[before:] == [*FOUNDED, *TABLES]
 
 
 # Releases
@@ -240,12 +243,12 @@ def test_a_restored_database_is_brought_to_this_release(one):
 
 def test_an_upgrade_looks_first_and_migrates_data_last(deploy):
     model = deploy(3, release="2025.2")
-    model.done.clear()
+    before = len(model.done)
     model.action(0, "upgrade-release", release=2026.1, backup="monday")
     for _ in range(4):
         model.update_status()
     assert "2026.1 runs; to end the upgrade: finish-upgrade" in model.statuses[0].message
-    assert model.done == ["preflight", "api_db sync", "db sync"]
+    assert model.done[before:] == ["preflight", "api_db sync", "db sync"]
     model.action(0, "finish-upgrade")
     model.update_status()
     assert model.done[-1] == "db online_data_migrations"
@@ -268,7 +271,8 @@ def test_two_applications_have_nothing_in_common(east):
     assert east.statuses[0] == ops.ActiveStatus()
     assert east.local[API_DATABASE, "app"]["database"] == "nova_east_api"
     assert "/etc/nova-east/cell0.cnf" in machine.read("/etc/nova-east/nova.conf")
-    assert not [path for path in machine.nodes if "/nova/" in path or path.endswith("/nova")]
+    own = [path for path in machine.nodes if not path.startswith("/opt/openinfra/cache/")]
+    assert not [path for path in own if "/nova/" in path or path.endswith("/nova")]
 
 
 def test_nothing_is_left_on_the_machine(one):
@@ -278,4 +282,4 @@ def test_nothing_is_left_on_the_machine(one):
     left = [path for path, node in machine.nodes.items() if node.content is not None and "nova" in path]
     assert left == []
     assert "nova" not in machine.users
-    assert any(line.endswith("systemctl kill --signal=SIGKILL nova-console.service") for line in machine.argv)
+    assert "end what is left of nova-console.service" in machine.log
