@@ -81,7 +81,7 @@ def create_samples(job: Job, *, wanted: str) -> str:
 
 
 def _ask(job: Job, verb: str, **values: Any) -> Any:
-    return json.loads(_run(job, "hosts.py", verb, json.dumps(values), seconds=120))
+    return json.loads(_run(job, "ask_hosts.py", verb, json.dumps(values), seconds=120))
 
 
 def _run(job: Job, program: str, *arguments: str, seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model import options
+from openinfra_charm.model.actions import failing_on
 from openinfra_charm.model.status import NotYetError
 from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.needs import Database
@@ -118,12 +119,39 @@ class Nova:
             raise NotYetError(f"hosts cannot be made known: {last_line(error)}") from error
 
     def ask(self, verb: str, **values: Any) -> Any:
-        """Do something by the cloud's APIs, as Nova's own user (`files/programs/hosts.py`); return what it answers.
+        """Do something by the cloud's APIs, as Nova's own user (`files/programs/ask_hosts.py`); return what it answers.
 
         Raises:
             NotYetError: It cannot be done now.
         """
-        return json.loads(self._try(f"{verb} cannot be done", "hosts.py", verb, json.dumps(values)))
+        return json.loads(self._try(f"{verb} cannot be done", "ask_hosts.py", verb, json.dumps(values)))
+
+    def look(self, verb: str, **values: Any) -> Any:
+        """Look something up for an operator, as `ask` does.
+
+        Raises:
+            ActionError: It cannot be.
+        """
+        with failing_on(NotYetError):
+            return self.ask(verb, **values)
+
+    def count_deleted(self, before: str) -> int:
+        """Return how many servers were deleted before a time.
+
+        Raises:
+            ActionError: The databases do not say.
+        """
+        with failing_on(NotYetError):
+            return int(self._try("nothing can be counted", "deleted.py", before))
+
+    def missing_samples(self, wanted: str) -> list[str]:
+        """Return which of the samples (`actions/samples.py`) are not there.
+
+        Raises:
+            ActionError: The cloud's APIs do not say.
+        """
+        with failing_on(NotYetError):
+            return json.loads(self._try("samples cannot be looked for", "samples.py", "missing", wanted))
 
     def _try(self, words: str, name: str, *arguments: str) -> str:
         workload = self._workload

@@ -50,14 +50,14 @@ class Nova(Api):
 
     def ran(self, program: str, *arguments: str) -> Result | None:
         """Play a program of the release, or of the charm's own."""
-        if program in {"cells.py", "hosts.py", "preflight.py", "samples.py"}:
+        if program in {"cells.py", "ask_hosts.py", "preflight.py", "samples.py"}:
             config, *words = arguments
         else:
             assert program == "nova-manage"
             config, words = arguments[0].removeprefix("--config-file="), list(arguments[1:])
         if not self._leads_to_databases(config):
             return Result(code=1, stdout="", stderr="CantStartEngineError: No sql_connection parameter is established")
-        if program == "hosts.py":
+        if program == "ask_hosts.py":
             return Result(code=0, stdout=json.dumps(self._of_hosts(words[0], **json.loads(words[1]))), stderr="")
         if program == "samples.py":
             self.done.append(f"samples {words[0]}")

@@ -5,6 +5,8 @@ import dataclasses
 import json
 
 import ops
+import pytest
+import twin
 from api_model import BROKER, DATABASE, IDENTITY
 from conftest import API_DATABASE, CELL0_DATABASE, CONSOLE, HOSTS, METADATA
 
@@ -283,3 +285,74 @@ def test_nothing_is_left_on_the_machine(one):
     assert left == []
     assert "nova" not in machine.users
     assert "end what is left of nova-console.service" in machine.log
+
+
+# Actions
+
+
+def test_a_host_that_is_alive_or_may_run_its_servers_is_not_evacuated(one):
+    api = one.machines[0].api
+    api.alive = {"node-1"}
+    assert "nova-compute is alive there" in one.refuse(0, "evacuate-host", host="node-1", fenced=True)
+    assert "fenced=true" in one.refuse(0, "evacuate-host", host="node-2")
+    assert not [step for step in one.done if step.startswith(("force-down", "evacuate"))]
+
+
+def test_a_dry_run_evacuates_nothing(one):
+    one.machines[0].api.servers = {"node-1": [dict(twin.SERVER)]}
+    results = one.action(0, "evacuate-host", host="node-1", dry_run=True)
+    assert results["summary"].startswith("1 servers on node-1 would be built anew")
+    assert not [step for step in one.done if step.startswith(("force-down", "evacuate"))]
+
+
+def test_a_dead_host_is_taken_for_dead_and_its_servers_are_built_anew(one):
+    one.machines[0].api.servers = {"node-1": [dict(twin.SERVER)]}
+    results = one.action(0, "evacuate-host", host="node-1", fenced=True)
+    assert "show-job job-id=" in results["summary"]
+    one.time.now += 60
+    one.update_status()
+    # A job that was interrupted begins again.
+    assert {step for step in one.done if step.startswith("force-down")} == {
+        'force-down {"reason": "evacuated by nova", "service": "id-of-node-1"}'
+    }
+    assert "evacuate 1 servers" in one.done
+
+
+def test_what_was_deleted_is_archived_by_a_job(one):
+    results = one.action(0, "archive-data", older_than_days=7, purge=True)
+    assert "deleted for good" in results["summary"]
+    one.time.now += 60
+    one.update_status()
+    assert "db archive_deleted_rows" in one.done
+    assert any(" --purge" in line for line in one.machines[0].argv)
+
+
+def test_samples_are_only_told_in_a_dry_run(one):
+    results = one.action(0, "create-samples", dry_run=True)
+    assert results["result"] == ["flavor small"]
+    assert [step for step in one.done if step.startswith("samples")] == ["samples missing"]
+    one.action(0, "create-samples")
+    one.time.now += 60
+    one.update_status()
+    assert "samples make" in one.done
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"network_cidr": "10.0.0.1/24"}, "network-cidr=10.0.0.1/24"),
+        ({"external_cidr": "10.0.0.0/24"}, "physical-network"),
+        ({"physical_network": "p", "external_cidr": "10.0.0.0/24", "external_range": "10.0.1.1-10.0.1.9"}, "10.0.1.1 is not in it"),
+        ({"physical_network": "p", "external_cidr": "10.0.0.0/24", "external_range": "10.0.0.1-10.0.0.9"}, "without the gateway"),
+        ({"image": "/there/is/none"}, "image=/there/is/none"),
+        ({"image": "debian"}, "image=debian"),
+    ],
+)
+def test_samples_that_cannot_be_are_refused_by_name(one, parameters, words):
+    assert words in one.refuse(0, "create-samples", **parameters)
+    assert not [step for step in one.done if step.startswith("samples")]
+
+
+def test_actions_that_are_the_leaders_are_refused_elsewhere(three):
+    assert "nova/leader evacuate-host" in three.refuse(1, "evacuate-host", host="node-1")
+    assert "nova/leader archive-data" in three.refuse(1, "archive-data")

@@ -6,6 +6,7 @@ process fills from its own configuration, so that no password is in the database
 
 import sys
 
+from oslo_utils import uuidutils
 import nova.conf
 from nova import config, context, objects
 
@@ -37,7 +38,7 @@ def main(path, cell0):
     for name, values in wanted.items():
         row = known.get(name)
         if row is None:
-            values.setdefault("uuid", objects.fields.uuidutils.generate_uuid())
+            values.setdefault("uuid", uuidutils.generate_uuid())
             objects.CellMapping._create_in_db(admin, {"name": name, "disabled": False, **values})
         elif changed := {key: value for key, value in values.items() if row[key] != value}:
             objects.CellMapping._save_in_db(admin, row.uuid, changed)

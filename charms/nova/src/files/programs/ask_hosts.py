@@ -1,4 +1,4 @@
-"""What is done with hosts by the cloud's APIs: `python hosts.py /etc/nova/nova.conf VERB VALUES`; values and answer are JSON."""
+"""What is done with hosts by the cloud's APIs: `python ask_hosts.py /etc/nova/nova.conf VERB VALUES`; values and answer are JSON."""
 
 import json
 import sys
