@@ -73,7 +73,7 @@ SPEC = Spec(
             command=("python", "{modules}/openinfra_console.py", "--config-file={config}"),
             # Each console is a process of its own, and goes on when the one that listens is restarted.
             sandbox={"KillMode": "process"},
-            listener=Listener(public=6080, backend=CONSOLE_PORT, health="/vnc_lite.html", timeout=86400),
+            listener=Listener(public=6080, backend=16080, health="/vnc_lite.html", timeout=86400),
         ),
     ),
     catalogue=(Catalogued(name="nova", type="compute", description="Servers", path="/v2.1"),),
