@@ -12,7 +12,9 @@ from openinfra_charm.openstack.programs import Programs, last_line
 if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Job
 
-EVACUATE, ARCHIVE, SAMPLES = (f"{__name__}.{name}" for name in ("evacuate_host", "archive_data", "create_samples"))
+EVACUATE, ARCHIVE, SAMPLES = (
+    f"{__name__}.{name}" for name in ("evacuate_host", "archive_data", "create_samples")
+)
 MOST_SECONDS = 4 * 3600
 """How long rows may take to be archived, or an image to be sent."""
 _PAUSE = 10
@@ -40,7 +42,9 @@ def evacuate_host(job: Job, *, host: str, service: str) -> str:
     while servers := _ask(job, "evacuate", host=host):
         total = max(total, len(servers))
         problems = [f"{one['name']}: {one['problem']}" for one in servers if one.get("problem")]
-        job.report(f"{total - len(servers)} of {total} servers have gone; {'; '.join(problems) or 'no problems'}")
+        job.report(
+            f"{total - len(servers)} of {total} servers have gone; {'; '.join(problems) or 'no problems'}"
+        )
         rounds = rounds + 1 if len(servers) == left else 0
         left = len(servers)
         if len(problems) == len(servers) or rounds > _MOST_ROUNDS:
@@ -56,7 +60,15 @@ def archive_data(job: Job, *, before: str, purge: str) -> str:
     Raises:
         JobError: It cannot be done.
     """
-    words = ["db", "archive_deleted_rows", "--until-complete", "--all-cells", "--task-log", "--before", before]
+    words = [
+        "db",
+        "archive_deleted_rows",
+        "--until-complete",
+        "--all-cells",
+        "--task-log",
+        "--before",
+        before,
+    ]
     words += ["--purge"] if purge else []
     try:
         Programs(job.machine, job.application).run(

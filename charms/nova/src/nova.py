@@ -103,7 +103,11 @@ class Nova:
         """
         brokers = self.brokers
         if cluster.shared.get("brokers") != brokers:
-            self._try("what is known of the cells cannot be changed", "cells.py", CELL0.format(etc=self._workload.etc))
+            self._try(
+                "what is known of the cells cannot be changed",
+                "cells.py",
+                CELL0.format(etc=self._workload.etc),
+            )
             cluster.publish_shared(brokers=brokers)
 
     def discover(self) -> None:
@@ -112,7 +116,13 @@ class Nova:
         Raises:
             NotYetError: That cannot be done now.
         """
-        words = ("nova-manage", f"--config-file={self._workload.config_path}", "cell_v2", "discover_hosts", "--by-service")
+        words = (
+            "nova-manage",
+            f"--config-file={self._workload.config_path}",
+            "cell_v2",
+            "discover_hosts",
+            "--by-service",
+        )
         try:
             self._workload.programs.run(*words, seconds=SECONDS)
         except (CommandError, TimeoutError) as error:

@@ -26,6 +26,11 @@ def archive_data(
     what = "deleted for good" if purge else "archived"
     if dry_run:
         number = charm.nova.count_deleted(before)
-        return Outcome(summary=f"rows of {number} servers, deleted before {before}, would be {what}", result=number)
+        return Outcome(
+            summary=f"rows of {number} servers, deleted before {before}, would be {what}", result=number
+        )
     record = charm.service.jobs.start(jobs.ARCHIVE, before=before, purge="true" if purge else "")
-    return Outcome(summary=f"what was deleted before {before} is being {what}: show-job job-id={record.id}", result=record.id)
+    return Outcome(
+        summary=f"what was deleted before {before} is being {what}: show-job job-id={record.id}",
+        result=record.id,
+    )

@@ -47,4 +47,6 @@ def evacuate_host(charm: NovaCharm, *, host: str, fenced: bool = False, dry_run:
             "Switch the machine off, or have Ceph refuse it (on a unit of ceph: ceph osd blocklist add ADDRESS), then say fenced=true"
         )
     record = charm.service.jobs.start(jobs.EVACUATE, host=host, service=found["service"])
-    return Outcome(summary=f"{words} are being built anew on other hosts: show-job job-id={record.id}", result=record.id)
+    return Outcome(
+        summary=f"{words} are being built anew on other hosts: show-job job-id={record.id}", result=record.id
+    )

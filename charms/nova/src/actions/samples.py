@@ -34,14 +34,16 @@ def create_samples(
     """
     require_leader(charm, "create-samples")
     wanted: dict[str, Any] = {
-        "image": image, "image-name": image_name, "project": project, "dns": [one for one in dns.replace(",", " ").split()],
+        "image": image, "image-name": image_name, "project": project, "dns": dns.replace(",", " ").split(),
         "cidr": _network("network-cidr", network_cidr), "physical-network": physical_network,
     }  # fmt: skip
     _check_image(charm, image)
     if physical_network:
         wanted["external"] = _external(external_cidr, external_gateway, external_range)
     elif external_cidr or external_range:
-        raise ActionError("physical-network: an external network needs one, as bridge-mappings of ovn-chassis call it")
+        raise ActionError(
+            "physical-network: an external network needs one, as bridge-mappings of ovn-chassis call it"
+        )
     text = json.dumps(wanted, sort_keys=True)
     if dry_run:
         missing = charm.nova.missing_samples(text)
@@ -52,7 +54,9 @@ def create_samples(
 
 def _check_image(charm: NovaCharm, image: str) -> None:
     if image and not image.startswith(("https://", "http://", "/")):
-        raise ActionError(f"image={image}: expected the path of a file on {charm.unit.name}'s machine, or a URL (https://...)")
+        raise ActionError(
+            f"image={image}: expected the path of a file on {charm.unit.name}'s machine, or a URL (https://...)"
+        )
     if image.startswith("/") and not charm.service.machine.exists(image):
         raise ActionError(f"image={image}: there is no such file on the machine of {charm.unit.name}")
 
@@ -72,7 +76,9 @@ def _external(cidr: str, gateway: str, addresses: str) -> dict[str, str]:
         inside = [ipaddress.ip_address(one) for one in (first, last)]
         door = ipaddress.ip_address(gateway) if gateway else network[1]
     except ValueError as error:
-        raise ActionError(f"external-range={addresses}: expected FIRST-LAST, and an address for external-gateway ({error})") from error
+        raise ActionError(
+            f"external-range={addresses}: expected FIRST-LAST, and an address for external-gateway ({error})"
+        ) from error
     for one in (*inside, door):
         if one not in network:
             raise ActionError(f"external-cidr={cidr}: {one} is not in it")

@@ -10,7 +10,10 @@ import twin
 from api_model import BROKER, DATABASE, IDENTITY
 from conftest import API_DATABASE, CELL0_DATABASE, CONSOLE, HOSTS, METADATA
 
-UNITS = [f"nova-{name}.service" for name in ("api", "metadata", "conductor", "scheduler", "console", "front", "metadata-front")]
+UNITS = [
+    f"nova-{name}.service"
+    for name in ("api", "metadata", "conductor", "scheduler", "console", "front", "metadata-front")
+]
 CONFIG = "/etc/nova/nova.conf"
 FOUNDED = ["api_db sync", "cells", "db sync", "db online_data_migrations"]
 TABLES = [f"tables of {name}" for name in ("database", "api_database", "cell0_database")]
@@ -50,7 +53,9 @@ def test_a_hook_with_nothing_new_changes_nothing(three):
 
 def test_each_database_has_a_user_of_its_own_and_no_password_is_given_to_a_program(one):
     machine = one.machines[0]
-    asked = {number: one.local[number, "app"]["database"] for number in (DATABASE, API_DATABASE, CELL0_DATABASE)}
+    asked = {
+        number: one.local[number, "app"]["database"] for number in (DATABASE, API_DATABASE, CELL0_DATABASE)
+    }
     assert list(asked.values()) == ["nova", "nova_api", "nova_cell0"]
     found = configuration(machine)
     assert "@10.0.0.5:3306/service?" in found["database"]["connection"]
@@ -76,7 +81,9 @@ def test_it_asks_others_as_its_own_user_with_all_usual_roles(one):
 def test_threads_are_for_what_is_made_for_them_in_both_releases(one):
     machine = one.machines[0]
     for name in ("api", "metadata", "scheduler"):
-        assert "\nEnvironment=OS_NOVA_DISABLE_EVENTLET_PATCHING=true\n" in unit_of(machine, f"nova-{name}.service")
+        assert "\nEnvironment=OS_NOVA_DISABLE_EVENTLET_PATCHING=true\n" in unit_of(
+            machine, f"nova-{name}.service"
+        )
     for name in ("conductor", "console"):
         assert "EVENTLET" not in unit_of(machine, f"nova-{name}.service")
     for unit in UNITS[:5]:
@@ -116,7 +123,9 @@ def test_consoles_end_tls_themselves_and_outlast_the_process_that_listens(one):
     machine = one.machines[0]
     unit = unit_of(machine, "nova-console.service")
     assert "\nKillMode=process\n" in unit
-    assert "bin/python /usr/lib/openinfra/nova/openinfra_console.py --config-file=/etc/nova/nova.conf\n" in unit
+    assert (
+        "bin/python /usr/lib/openinfra/nova/openinfra_console.py --config-file=/etc/nova/nova.conf\n" in unit
+    )
     found = configuration(machine)
     assert found["DEFAULT"].getboolean("ssl_only")
     assert found["vnc"]["novncproxy_host"] == "10.0.0.10"
@@ -150,7 +159,10 @@ def test_the_gateway_is_asked_for_three_ports(three):
 def test_without_routes_the_leader_says_who_reaches_what(three):
     message = three.statuses[0].message
     assert "clients reach only https://10.0.0.10:18774: juju integrate nova:gateway gateway" in message
-    assert "clients of console reach only https://10.0.0.10:16080: juju integrate nova:gateway-console gateway" in message
+    assert (
+        "clients of console reach only https://10.0.0.10:16080: juju integrate nova:gateway-console gateway"
+        in message
+    )
 
 
 # Hosts
@@ -189,7 +201,9 @@ def test_zones_are_jujus(one):
         three={"hostname": "node-3", "ready": "true"},
     )
     one.update_status()
-    assert [step for step in one.done if step.startswith("zones")] == ['zones {"node-1": "east", "node-2": "west"}']
+    assert [step for step in one.done if step.startswith("zones")] == [
+        'zones {"node-1": "east", "node-2": "west"}'
+    ]
 
 
 def test_a_host_that_cannot_change_its_zone_is_in_the_status(one):
@@ -342,8 +356,14 @@ def test_samples_are_only_told_in_a_dry_run(one):
     [
         ({"network_cidr": "10.0.0.1/24"}, "network-cidr=10.0.0.1/24"),
         ({"external_cidr": "10.0.0.0/24"}, "physical-network"),
-        ({"physical_network": "p", "external_cidr": "10.0.0.0/24", "external_range": "10.0.1.1-10.0.1.9"}, "10.0.1.1 is not in it"),
-        ({"physical_network": "p", "external_cidr": "10.0.0.0/24", "external_range": "10.0.0.1-10.0.0.9"}, "without the gateway"),
+        (
+            {"physical_network": "p", "external_cidr": "10.0.0.0/24", "external_range": "10.0.1.1-10.0.1.9"},
+            "10.0.1.1 is not in it",
+        ),
+        (
+            {"physical_network": "p", "external_cidr": "10.0.0.0/24", "external_range": "10.0.0.1-10.0.0.9"},
+            "without the gateway",
+        ),
         ({"image": "/there/is/none"}, "image=/there/is/none"),
         ({"image": "debian"}, "image=debian"),
     ],

@@ -6,7 +6,7 @@ import re
 import ask_hosts as hosts
 import pytest
 import samples
-from cloud import CONFLICT, Refused
+from cloud import CONFLICT, RefusedError
 
 
 class Played:
@@ -16,7 +16,15 @@ class Played:
         self.asked = []
         self.refused = {}
         self.services = [
-            {"id": "s1", "host": "node-1", "binary": "nova-compute", "state": "down", "status": "enabled", "zone": "nova", "updated_at": ""}
+            {
+                "id": "s1",
+                "host": "node-1",
+                "binary": "nova-compute",
+                "state": "down",
+                "status": "enabled",
+                "zone": "nova",
+                "updated_at": "",
+            }
         ]
         self.aggregates = []
         self.servers = []
@@ -27,10 +35,10 @@ class Played:
         self.asked.append(f"{method} {path}" if method != "GET" else path)
         for pattern, status in self.refused.items():
             if re.search(pattern, f"{method} {path}"):
-                raise Refused(status, f"{method} {path}: {status}")
+                raise RefusedError(status, f"{method} {path}: {status}")
         return getattr(self, f"_{service}")(method, path, body, data)
 
-    def _compute(self, method, path, body, _):
+    def _compute(self, method, path, body, _):  # noqa: C901, PLR0911  so many paths there are
         if path.startswith("/os-services?"):
             host = path.rpartition("=")[2]
             return {"services": [one for one in self.services if one["host"] == host]}
@@ -41,7 +49,12 @@ class Played:
         if path.startswith("/servers/detail"):
             return {"servers": self.servers}
         if path == "/os-aggregates" and method == "POST":
-            made = {"id": len(self.aggregates), "name": body["aggregate"]["name"], "hosts": [], "metadata": {}}
+            made = {
+                "id": len(self.aggregates),
+                "name": body["aggregate"]["name"],
+                "hosts": [],
+                "metadata": {},
+            }
             made["metadata"]["availability_zone"] = body["aggregate"]["availability_zone"]
             self.aggregates.append(made)
             return {"aggregate": made}
@@ -82,7 +95,11 @@ class Played:
 
     def _kept(self, kind, one, method, body, path=""):
         if method == "POST":
-            made = {**body[one], "id": f"{one}-{len(self.made[kind])}", **({"subnets": []} if kind == "networks" else {})}
+            made = {
+                **body[one],
+                "id": f"{one}-{len(self.made[kind])}",
+                **({"subnets": []} if kind == "networks" else {}),
+            }
             self.made[kind].append(made)
             return {one: made}
         name = re.search(r"name=([^&]+)", path)
@@ -127,7 +144,9 @@ def test_a_host_goes_from_one_zone_to_another(cloud):
 
 
 def test_an_operators_own_aggregates_are_left_alone(cloud):
-    cloud.aggregates.append({"id": 0, "name": "fast", "hosts": ["node-1"], "metadata": {"availability_zone": "fast"}})
+    cloud.aggregates.append(
+        {"id": 0, "name": "fast", "hosts": ["node-1"], "metadata": {"availability_zone": "fast"}}
+    )
     hosts.zones(cloud, {"node-1": "east"})
     assert inside(cloud) == {"fast": ["node-1"], "east": ["node-1"]}
 
@@ -220,7 +239,7 @@ def test_what_is_missing_makes_nothing(cloud, wanted):
 
 def test_a_network_whose_making_was_interrupted_is_finished(cloud, wanted):
     cloud.refused["POST /v2.0/subnets"] = 503
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         samples.Samples(cloud, wanted).make()
     cloud.refused.clear()
     samples.Samples(cloud, wanted).make()

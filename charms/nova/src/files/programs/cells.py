@@ -6,9 +6,9 @@ process fills from its own configuration, so that no password is in the database
 
 import sys
 
-from oslo_utils import uuidutils
 import nova.conf
 from nova import config, context, objects
+from oslo_utils import uuidutils
 
 CELL1 = "cell1"
 DATABASE = "{scheme}://{username}:{password}@{hostname}:{port}/{path}?{query}"
@@ -33,15 +33,15 @@ def main(path, cell0):
         CELL1: {"transport_url": broker_of(nova.conf.CONF.transport_url), "database_connection": DATABASE},
     }
     # As they are, not as this process would fill them.
-    rows = objects.CellMappingList._get_all_from_db(admin)
+    rows = objects.CellMappingList._get_all_from_db(admin)  # noqa: SLF001
     known = {"cell0" if row.uuid == zero else row.name: row for row in rows}
     for name, values in wanted.items():
         row = known.get(name)
         if row is None:
             values.setdefault("uuid", uuidutils.generate_uuid())
-            objects.CellMapping._create_in_db(admin, {"name": name, "disabled": False, **values})
+            objects.CellMapping._create_in_db(admin, {"name": name, "disabled": False, **values})  # noqa: SLF001
         elif changed := {key: value for key, value in values.items() if row[key] != value}:
-            objects.CellMapping._save_in_db(admin, row.uuid, changed)
+            objects.CellMapping._save_in_db(admin, row.uuid, changed)  # noqa: SLF001
 
 
 if __name__ == "__main__":

@@ -8,10 +8,17 @@ import json
 import sys
 import time
 import urllib.parse
+from pathlib import Path
 
 from cloud import Cloud
 
-FLAVORS = {"nano": (1, 128, 1), "tiny": (1, 512, 5), "small": (1, 2048, 20), "medium": (2, 4096, 40), "large": (4, 8192, 80)}
+FLAVORS = {
+    "nano": (1, 128, 1),
+    "tiny": (1, 512, 5),
+    "small": (1, 2048, 20),
+    "medium": (2, 4096, 40),
+    "large": (4, 8192, 80),
+}
 """Virtual processors, MiB of memory, GiB of disk."""
 EXTERNAL, NETWORK, ROUTER = "external", "private", "router"
 MAGIC = b"QFI\xfb"
@@ -30,9 +37,17 @@ class Samples:
     def steps(self):
         """Yield for each thing what it is, how it is looked up, and how it is made, in an order in which they can be."""
         for name, sizes in FLAVORS.items():
-            yield f"flavor {name}", lambda name=name: self._flavor(name), lambda name=name, sizes=sizes: self._make_flavor(name, *sizes)
+            yield (
+                f"flavor {name}",
+                lambda name=name: self._flavor(name),
+                lambda name=name, sizes=sizes: self._make_flavor(name, *sizes),
+            )
         if external := self._wanted.get("external"):
-            yield f"network {EXTERNAL}", lambda: self._network(EXTERNAL), lambda: self._make_external(external)
+            yield (
+                f"network {EXTERNAL}",
+                lambda: self._network(EXTERNAL),
+                lambda: self._make_external(external),
+            )
         yield f"network {NETWORK}", lambda: self._network(NETWORK), self._make_network
         yield f"router {ROUTER}", self._router, self._make_router
         if self._wanted["image"]:
@@ -118,7 +133,10 @@ class Samples:
         external = self._network(EXTERNAL)
         gateway = {"external_gateway_info": {"network_id": external["id"]}} if external else {}
         body = {"router": {"name": ROUTER, "project_id": self._project(), **gateway}}
-        router = self._one("routers", ROUTER) or self._cloud.ask("network", "POST", "/v2.0/routers", body)["router"]
+        router = (
+            self._one("routers", ROUTER)
+            or self._cloud.ask("network", "POST", "/v2.0/routers", body)["router"]
+        )
         subnet = self._network(NETWORK)["subnets"][0]
         path = f"/v2.0/routers/{router['id']}/add_router_interface"
         self._cloud.ask("network", "PUT", path, {"subnet_id": subnet})
@@ -126,7 +144,9 @@ class Samples:
     # Image
 
     def _image(self, name):
-        found = self._cloud.ask("image", "GET", f"/v2/images?name={urllib.parse.quote(name)}&status=active")["images"]
+        found = self._cloud.ask("image", "GET", f"/v2/images?name={urllib.parse.quote(name)}&status=active")[
+            "images"
+        ]
         return found[0] if found else None
 
     def _make_image(self, name):
@@ -156,7 +176,7 @@ def _version(cidr):
 def _opened(place):
     """Return a file, or what a URL leads to, to be read."""
     if place.startswith("/"):
-        return open(place, "rb")  # noqa: SIM115  who asks closes it
+        return Path(place).open("rb")
     import requests  # noqa: PLC0415  tests read files
 
     answer = requests.get(place, stream=True, timeout=30)

@@ -45,7 +45,11 @@ class Way:
     def of(cls, ports: Ports, endpoint: str = "gateway", *, internal: bool = False) -> Way:
         """Return the way to an API."""
         return cls(
-            endpoint=endpoint, public=ports.public, backend=ports.backend, proxied=ports.proxied, internal=internal
+            endpoint=endpoint,
+            public=ports.public,
+            backend=ports.backend,
+            proxied=ports.proxied,
+            internal=internal,
         )
 
 

@@ -98,7 +98,11 @@ class Workload:
         own = {
             **environment,
             "OPENINFRA_WSGI": one.wsgi,
-            **({oslo.PROCESS_NAME: f"{self._application}-{one.name}"} if oslo.PROCESS_NAME in environment else {}),
+            **(
+                {oslo.PROCESS_NAME: f"{self._application}-{one.name}"}
+                if oslo.PROCESS_NAME in environment
+                else {}
+            ),
             **{key: value.format_map(self.places) for key, value in one.environment.items()},
         }
         return Api(self._machine, self._application, own, services=services, name=one.name)
@@ -226,8 +230,8 @@ class Workload:
         inputs = self._inputs
         started = [api.apply(*inputs) for api in self._apis]
         self.processes.apply(*inputs)
-        for front in self.fronts:
-            front.apply()
+        for one in self.fronts:
+            one.apply()
         return any(started)
 
     def outdated(self) -> bool:
@@ -274,8 +278,8 @@ class Workload:
 
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""
-        for front in self.fronts:
-            front.remove()
+        for one in self.fronts:
+            one.remove()
         self.processes.remove()
         for api, _ in self.further.values():
             api.remove()
