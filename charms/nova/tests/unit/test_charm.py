@@ -61,10 +61,10 @@ def test_each_database_has_a_user_of_its_own_and_no_password_is_given_to_a_progr
     assert "@10.0.0.5:3306/service?" in found["database"]["connection"]
     assert "@10.0.0.5:3306/nova_api?" in found["api_database"]["connection"]
     assert found["cell0_database"]["connection"] == (
-        "mysql+pymysql:///?read_default_file=/etc/nova/cell0.cnf&charset=utf8mb4"
+        "mysql+pymysql:///nova_cell0?read_default_file=/etc/nova/cell0.cnf&charset=utf8mb4"
     )
     cell0 = configuration(machine, "/etc/nova/cell0.cnf")["client"]
-    assert (cell0["host"], cell0["port"], cell0["database"]) == ("10.0.0.5", "3306", "nova_cell0")
+    assert (cell0["host"], cell0["port"]) == ("10.0.0.5", "3306")
     assert cell0["password"] == "db-password"
     assert machine.nodes["/etc/nova/cell0.cnf"].mode == 0o640
     assert not [line for line in machine.argv if "db-password" in line]

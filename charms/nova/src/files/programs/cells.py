@@ -1,14 +1,16 @@
-"""Have Nova know its two cells: `python cells.py /etc/nova/nova.conf URL`, with a release tree's Python. It can be repeated.
+"""Have Nova know its two cells: `python cells.py /etc/nova/nova.conf`, with a release tree's Python. It can be repeated.
 
-cell0 has what no host has taken; URL leads to its database. cell1 has all hosts; what Nova knows of it are templates, which each
+cell0 has what no host has taken; the configuration's section `cell0_database` leads to its database. cell1 has all hosts; what Nova knows of it are templates, which each
 process fills from its own configuration, so that no password is in the database and a new one needs no change there.
 """
 
+import configparser
 import sys
 
 import nova.conf
-from nova import config, context, objects
 from oslo_utils import uuidutils
+
+from nova import config, context, objects
 
 CELL1 = "cell1"
 DATABASE = "{scheme}://{username}:{password}@{hostname}:{port}/{path}?{query}"
@@ -22,8 +24,11 @@ def broker_of(url):
     return f"{{scheme}}://{','.join(places)}/{{path}}"
 
 
-def main(path, cell0):
+def main(path):
     """Make or change what differs."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(path)
+    cell0 = parser["cell0_database"]["connection"]
     config.parse_args(["nova", f"--config-file={path}"])
     objects.register_all()
     admin = context.get_admin_context()
