@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 from hosts import Hosts
-from nova import CELL0, CONSOLE, CONSOLE_PORT, Nova, Settings
+from nova import CONSOLE, CONSOLE_PORT, Cell0, Nova, Settings
 from openinfra_charm.interfaces import nova
 from openinfra_charm.model import hook, secrets
 from openinfra_charm.model.granted import new_password
@@ -27,7 +27,7 @@ MANAGE = ("nova-manage", "--config-file={config}")
 SYNC_API, SYNC, MIGRATE_DATA = (
     (*MANAGE, *words) for words in (("api_db", "sync"), ("db", "sync"), ("db", "online_data_migrations"))
 )
-CELLS = ("python", "{modules}/programs/cells.py", "{config}", CELL0)
+CELLS = ("python", "{modules}/programs/cells.py", "{config}")
 CHECK = ("python", "{modules}/programs/preflight.py", "{config}")
 # A process writes to the database when it starts, and waits a while for one that comes later, as after a power loss.
 PATIENCE = {"OS_DATABASE__MAX_RETRIES": "10", "OS_API_DATABASE__MAX_RETRIES": "10"}
@@ -46,11 +46,11 @@ SPEC = Spec(
         ),
     ),
     environment={"OS_NOVA_CONFIG_DIR": "{etc}", **THREADS, **PATIENCE},
-    templates=("nova.conf.j2", "cell0.cnf.j2", "api-paste.ini.j2"),
+    templates=("nova.conf.j2", "api-paste.ini.j2"),
     needs=(
         DATABASE,
         Database(name="api_database", endpoint="api-database", suffix="_api"),
-        Nova.CELL0_DATABASE,
+        Cell0(),
         Identity(clients=("cinder", "glance", "keystone", "neutron", "placement", "service_user")),
         Messaging(),
     ),
@@ -73,7 +73,7 @@ SPEC = Spec(
             command=("python", "{modules}/openinfra_console.py", "--config-file={config}"),
             # Each console is a process of its own, and goes on when the one that listens is restarted.
             sandbox={"KillMode": "process"},
-            listener=Listener(public=6080, backend=CONSOLE_PORT, health="/vnc_lite.html", timeout=86400),
+            listener=Listener(public=6080, backend=16080, health="/vnc_lite.html", timeout=86400),
         ),
     ),
     catalogue=(Catalogued(name="nova", type="compute", description="Servers", path="/v2.1"),),
@@ -93,6 +93,7 @@ class NovaCharm(ops.CharmBase):
             SPEC,
             Hooks(
                 gather=self._gather,
+                found=lambda: self.service.cluster.publish_shared(brokers=self.nova.brokers),
                 serve=self._serve,
                 problems=self._problems,
                 endpoints=(HOSTS,),

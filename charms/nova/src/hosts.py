@@ -105,7 +105,9 @@ class Hosts:
             if why := self._nova.ask("remove", host=name):
                 raise NotYetError(f"to remove the host {name}, whose unit is gone: {why}")
             known = {host: facts for host, facts in known.items() if host != name}
-            zones = {host: zone for host, zone in self._cluster.shared.get("zones", {}).items() if host != name}
+            zones = {
+                host: zone for host, zone in self._cluster.shared.get("zones", {}).items() if host != name
+            }
             self._cluster.publish_shared(hosts=known, zones=zones)
 
     @cached_property

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.machine import CommandError
 from openinfra_charm.model import options
+from openinfra_charm.model.actions import failing_on
 from openinfra_charm.model.status import NotYetError
-from openinfra_charm.openstack import oslo
 from openinfra_charm.openstack.needs import Database
 from openinfra_charm.openstack.programs import last_line
 
@@ -23,30 +23,42 @@ if TYPE_CHECKING:
 
 CONSOLE, CONSOLE_PORT = "console", 16080
 """The proxy of the servers' consoles, and where it listens."""
-CELL0 = "mysql+pymysql:///?read_default_file={etc}/cell0.cnf&charset=utf8mb4"
-"""How Nova finds the database of cell0: the user and its password are in the file."""
+_CELL0_CA = "cell0-database"
 SECONDS = 50
 """How long a hook waits for a program that asks the cloud's APIs."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Cell0(Database):
-    """The database of cell0, which has what no host has taken: an option file for PyMySQL in place of a section of Nova's."""
+    """The database of cell0, which has what no host has taken. How to reach it is in a file of options for PyMySQL."""
 
-    def sections(self, found: Any, trust: Trust) -> Mapping[str, Mapping[str, object]]:
-        """Return the file's section."""
+    name: str = "cell0_database"
+    endpoint: str = "cell0-database"
+    suffix: str = "_cell0"
+    file_names: tuple[str, ...] = ("cell0.cnf",)
+
+    def value(self, found: Any, trust: Trust) -> str:
+        """Return what it is called; its CA is kept where the file says."""
+        trust.keep(_CELL0_CA, [found.ca])
+        return found.database
+
+    def files(self, found: Any, etc: str) -> Mapping[str, str]:
+        """Return the file."""
         host, _, port = found.endpoints[0].rpartition(":")
-        ca_path = trust.keep("cell0-database", [found.ca])
-        return {
-            "client": {
-                "host": host.strip("[]"),
-                "port": port,
-                "database": found.database,
-                "user": found.username,
-                "password": found.password,
-                "connect-timeout": oslo.CONNECT_SECONDS,
-                **({"ssl-ca": ca_path} if ca_path else {}),
-            }
+        options = {
+            "host": host.strip("[]"),
+            "port": port,
+            "user": found.username,
+            "password": found.password,
+            **({"ssl-ca": f"{etc}/{_CELL0_CA}-ca.pem"} if found.ca else {}),
         }
+        lines = (f"{key} = {value}\n" for key, value in options.items())
+        return {"cell0.cnf": "".join(["[client]\n", *lines])}
+
+    def at_start(self, name: str, content: str) -> str:
+        """Return nothing: it is read for each connection."""
+        del name, content
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,11 +94,15 @@ class Settings:
 class Nova:
     """Nova's own programs."""
 
-    CELL0_DATABASE: ClassVar = Cell0(name="cell0_database", endpoint="cell0-database", suffix="_cell0")
-
     def __init__(self, machine: Machine, workload: Workload) -> None:
         self._machine = machine
         self._workload = workload
+
+    @property
+    def brokers(self) -> int:
+        """How many brokers the configuration names."""
+        config = self._machine.read(self._workload.config_path) or ""
+        return config.partition("\ntransport_url = ")[2].partition("\n")[0].count("@")
 
     def keep_cells(self, cluster: Cluster) -> None:
         """As the leader, have what Nova knows of its cell follow the number of brokers; it is read with each broker's place.
@@ -94,10 +110,9 @@ class Nova:
         Raises:
             NotYetError: That cannot be done now.
         """
-        config = self._machine.read(self._workload.config_path) or ""
-        brokers = config.partition("\ntransport_url = ")[2].partition("\n")[0].count("@")
+        brokers = self.brokers
         if cluster.shared.get("brokers") != brokers:
-            self._try("what is known of the cells cannot be changed", "cells.py", CELL0.format(etc=self._workload.etc))
+            self._try("what is known of the cells cannot be changed", "cells.py")
             cluster.publish_shared(brokers=brokers)
 
     def discover(self) -> None:
@@ -106,19 +121,52 @@ class Nova:
         Raises:
             NotYetError: That cannot be done now.
         """
-        words = ("nova-manage", f"--config-file={self._workload.config_path}", "cell_v2", "discover_hosts", "--by-service")
+        words = (
+            "nova-manage",
+            f"--config-file={self._workload.config_path}",
+            "cell_v2",
+            "discover_hosts",
+            "--by-service",
+        )
         try:
             self._workload.programs.run(*words, seconds=SECONDS)
         except (CommandError, TimeoutError) as error:
             raise NotYetError(f"hosts cannot be made known: {last_line(error)}") from error
 
     def ask(self, verb: str, **values: Any) -> Any:
-        """Do something by the cloud's APIs, as Nova's own user (`files/programs/hosts.py`); return what it answers.
+        """Do something by the cloud's APIs, as Nova's own user (`files/programs/ask_hosts.py`); return what it answers.
 
         Raises:
             NotYetError: It cannot be done now.
         """
-        return json.loads(self._try(f"{verb} cannot be done", "hosts.py", verb, json.dumps(values)))
+        return json.loads(self._try(f"{verb} cannot be done", "ask_hosts.py", verb, json.dumps(values)))
+
+    def look(self, verb: str, **values: Any) -> Any:
+        """Look something up for an operator, as `ask` does.
+
+        Raises:
+            ActionError: It cannot be.
+        """
+        with failing_on(NotYetError):
+            return self.ask(verb, **values)
+
+    def count_deleted(self, before: str) -> int:
+        """Return how many servers were deleted before a time.
+
+        Raises:
+            ActionError: The databases do not say.
+        """
+        with failing_on(NotYetError):
+            return int(self._try("nothing can be counted", "deleted.py", before))
+
+    def missing_samples(self, wanted: str) -> list[str]:
+        """Return which of the samples (`actions/samples.py`) are not there.
+
+        Raises:
+            ActionError: The cloud's APIs do not say.
+        """
+        with failing_on(NotYetError):
+            return json.loads(self._try("samples cannot be looked for", "samples.py", "missing", wanted))
 
     def _try(self, words: str, name: str, *arguments: str) -> str:
         workload = self._workload

@@ -22,7 +22,8 @@ from websockify import websockifyserver  # noqa: E402
 
 def wrap_socket(sock, *, keyfile, certfile, ca_certs, server_side, cert_reqs):
     """Return a socket that speaks TLS with a server whose certificate is one of these CAs', and shows its own."""
-    assert not server_side
+    if server_side:
+        raise ValueError("only hosts are spoken with in this way")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Nova knows a host by an address that its certificate need not have.
     context.check_hostname = False
@@ -43,7 +44,7 @@ class Listening:
     def make(self, *arguments, **options):
         """Make a socket in websockify's way, and remember it where it listens."""
         made = self._make(*arguments, **options)
-        if not (options.get("connect") or len(arguments) > 2 and arguments[2]):  # noqa: PLR2004
+        if not (options.get("connect") or (len(arguments) > 2 and arguments[2])):  # noqa: PLR2004
             self._socket = made
         return made
 
@@ -62,7 +63,6 @@ def main():
     os.register_at_fork(after_in_child=listening.leave)
     # At once, and without a word to the consoles.
     websockifyserver.WebSockifyServer.do_SIGTERM = lambda *_: os._exit(0)
-    from nova.console.rfb import authvencrypt  # noqa: F401, PLC0415
     from nova.cmd import novncproxy  # noqa: PLC0415
 
     ssl.wrap_socket = wrap_socket

@@ -50,15 +50,19 @@ class Nova(Api):
 
     def ran(self, program: str, *arguments: str) -> Result | None:
         """Play a program of the release, or of the charm's own."""
-        if program in {"cells.py", "hosts.py", "preflight.py", "samples.py"}:
+        if program in {"cells.py", "ask_hosts.py", "preflight.py", "samples.py"}:
             config, *words = arguments
         else:
             assert program == "nova-manage"
             config, words = arguments[0].removeprefix("--config-file="), list(arguments[1:])
         if not self._leads_to_databases(config):
-            return Result(code=1, stdout="", stderr="CantStartEngineError: No sql_connection parameter is established")
-        if program == "hosts.py":
-            return Result(code=0, stdout=json.dumps(self._ask(words[0], **json.loads(words[1]))), stderr="")
+            return Result(
+                code=1, stdout="", stderr="CantStartEngineError: No sql_connection parameter is established"
+            )
+        if program == "ask_hosts.py":
+            return Result(
+                code=0, stdout=json.dumps(self._of_hosts(words[0], **json.loads(words[1]))), stderr=""
+            )
         if program == "samples.py":
             self.done.append(f"samples {words[0]}")
             return Result(code=0, stdout=json.dumps(["flavor small"]), stderr="")
@@ -69,7 +73,7 @@ class Nova(Api):
         self.done.append(what)
         return None
 
-    def _ask(self, verb: str, **values: Any) -> Any:
+    def _of_hosts(self, verb: str, **values: Any) -> Any:
         match verb:
             case "zones":
                 self.done.append(f"zones {json.dumps(values['hosts'], sort_keys=True)}")
@@ -95,7 +99,10 @@ class Nova(Api):
 
     def can_run(self, unit: str) -> bool:
         """Return whether a process finds what it needs to start."""
-        own = {f"{self.application}-{name}.service" for name in ("api", "metadata", "conductor", "scheduler", "console")}
+        own = {
+            f"{self.application}-{name}.service"
+            for name in ("api", "metadata", "conductor", "scheduler", "console")
+        }
         if unit not in own:
             return True
         text = self.machine.read(f"/etc/systemd/system/{unit}") or ""

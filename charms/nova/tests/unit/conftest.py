@@ -47,13 +47,17 @@ class Model(api_model.ApiModel):
         data = {"endpoints": json.dumps(endpoints)}
         if internal:
             data["internal-endpoints"] = json.dumps(internal)
-        self.relate(testing.Relation(f"gateway-{name}", id=number, remote_app_name="gateway", remote_app_data=data))
+        self.relate(
+            testing.Relation(f"gateway-{name}", id=number, remote_app_name="gateway", remote_app_data=data)
+        )
 
     def relate_hosts(self, **hosts):
         """Relate nova-compute, whose units tell of these hosts."""
-        units = {number: facts for number, facts in enumerate(hosts.values())}
+        units = dict(enumerate(hosts.values()))
         self.relate(
-            testing.Relation("nova-service", id=HOSTS, remote_app_name="nova-compute", remote_units_data=units)
+            testing.Relation(
+                "nova-service", id=HOSTS, remote_app_name="nova-compute", remote_units_data=units
+            )
         )
 
 

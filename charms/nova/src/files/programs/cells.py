@@ -1,12 +1,15 @@
-"""Have Nova know its two cells: `python cells.py /etc/nova/nova.conf URL`, with a release tree's Python. It can be repeated.
+"""Have Nova know its two cells: `python cells.py /etc/nova/nova.conf`, with a release tree's Python. It can be repeated.
 
-cell0 has what no host has taken; URL leads to its database. cell1 has all hosts; what Nova knows of it are templates, which each
+cell0 has what no host has taken; the configuration's section `cell0_database` leads to its database. cell1 has all hosts; what Nova knows of it are templates, which each
 process fills from its own configuration, so that no password is in the database and a new one needs no change there.
 """
 
+import configparser
 import sys
 
 import nova.conf
+from oslo_utils import uuidutils
+
 from nova import config, context, objects
 
 CELL1 = "cell1"
@@ -21,8 +24,11 @@ def broker_of(url):
     return f"{{scheme}}://{','.join(places)}/{{path}}"
 
 
-def main(path, cell0):
+def main(path):
     """Make or change what differs."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(path)
+    cell0 = parser["cell0_database"]["connection"]
     config.parse_args(["nova", f"--config-file={path}"])
     objects.register_all()
     admin = context.get_admin_context()
@@ -32,15 +38,15 @@ def main(path, cell0):
         CELL1: {"transport_url": broker_of(nova.conf.CONF.transport_url), "database_connection": DATABASE},
     }
     # As they are, not as this process would fill them.
-    rows = objects.CellMappingList._get_all_from_db(admin)
+    rows = objects.CellMappingList._get_all_from_db(admin)  # noqa: SLF001
     known = {"cell0" if row.uuid == zero else row.name: row for row in rows}
     for name, values in wanted.items():
         row = known.get(name)
         if row is None:
-            values.setdefault("uuid", objects.fields.uuidutils.generate_uuid())
-            objects.CellMapping._create_in_db(admin, {"name": name, "disabled": False, **values})
+            values.setdefault("uuid", uuidutils.generate_uuid())
+            objects.CellMapping._create_in_db(admin, {"name": name, "disabled": False, **values})  # noqa: SLF001
         elif changed := {key: value for key, value in values.items() if row[key] != value}:
-            objects.CellMapping._save_in_db(admin, row.uuid, changed)
+            objects.CellMapping._save_in_db(admin, row.uuid, changed)  # noqa: SLF001
 
 
 if __name__ == "__main__":

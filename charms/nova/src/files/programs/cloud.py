@@ -9,7 +9,7 @@ SECONDS = 20
 NOT_FOUND, CONFLICT, FIRST_ERROR = 404, 409, 400
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request was refused; `status` is that of the answer."""
 
     def __init__(self, status, words):
@@ -36,7 +36,7 @@ class Cloud:
         """Return what an API answers, decoded; None where it says nothing.
 
         Raises:
-            Refused: It is an error.
+            RefusedError: It is an error.
         """
         version = {"OpenStack-API-Version": VERSIONS[service]} if service in VERSIONS else {}
         sent = {"json": body} if body is not None else {"data": data} if data is not None else {}
@@ -45,7 +45,9 @@ class Cloud:
             endpoint_filter={"service_type": service, "interface": "internal", "region_name": self._region}, **sent,
         )  # fmt: skip
         if answer.status_code >= FIRST_ERROR:
-            raise Refused(answer.status_code, f"{method} {path}: {answer.status_code} {_words(answer.text)}")
+            raise RefusedError(
+                answer.status_code, f"{method} {path}: {answer.status_code} {_words(answer.text)}"
+            )
         return answer.json() if answer.content and "json" in answer.headers.get("Content-Type", "") else None
 
 

@@ -3,6 +3,7 @@
 `nova-status upgrade check` ends with 0 where all is well, 1 with warnings, and 2 where the upgrade would fail.
 """
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ def main(config_path):
     if done.returncode <= MOST:
         return None
     cells = [line.strip("| ") for line in done.stdout.splitlines() if line.startswith("| ")]
-    failed = [f"{check} {what}" for check, what in zip(cells, cells[1:], strict=False) if "Failure" in what]
+    failed = [f"{check} {what}" for check, what in itertools.pairwise(cells) if "Failure" in what]
     said = (done.stderr.strip() or "no word").splitlines()[-1]
     return f"nova-status upgrade check: {'; '.join(failed) or said}; {' '.join(cells)}"
 

@@ -112,7 +112,7 @@ class Processes:
         for unit, process in self._processes.items():
             # What a process has left behind when it stopped, such as sessions that were not to be cut, goes now.
             if process.sandbox.get("KillMode") == "process":
-                self._machine.run("systemctl", "kill", "--signal=SIGKILL", unit, check=False)
+                self._machine.end_leftovers(unit)
         for path in self.paths:
             self._machine.remove(path)
 

@@ -57,8 +57,10 @@ class FurtherApi:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
-    """Where a process serves clients by itself, with the unit's certificate: at the gateway (`public`) by the endpoint `gateway-<name>`, and
-    at each unit (`backend`)."""
+    """Where a process serves clients by itself, with the unit's certificate: at the gateway (`public`), and at each unit (`backend`).
+
+    The gateway's endpoint is `gateway-<name>`.
+    """
 
     public: int
     backend: int

@@ -230,8 +230,8 @@ class Workload:
         inputs = self._inputs
         started = [api.apply(*inputs) for api in self._apis]
         self.processes.apply(*inputs)
-        for front in self.fronts:
-            front.apply()
+        for one in self.fronts:
+            one.apply()
         return any(started)
 
     def outdated(self) -> bool:
@@ -278,8 +278,8 @@ class Workload:
 
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""
-        for front in self.fronts:
-            front.remove()
+        for one in self.fronts:
+            one.remove()
         self.processes.remove()
         for api, _ in self.further.values():
             api.remove()

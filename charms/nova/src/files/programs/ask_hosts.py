@@ -1,9 +1,9 @@
-"""What is done with hosts by the cloud's APIs: `python hosts.py /etc/nova/nova.conf VERB VALUES`; values and answer are JSON."""
+"""What is done with hosts by the cloud's APIs: `python ask_hosts.py /etc/nova/nova.conf VERB VALUES`; values and answer are JSON."""
 
 import json
 import sys
 
-from cloud import CONFLICT, NOT_FOUND, Cloud, Refused
+from cloud import CONFLICT, NOT_FOUND, Cloud, RefusedError
 
 OURS = "openinfra"
 """In the metadata of the aggregates that are made here."""
@@ -21,7 +21,9 @@ def zones(cloud, hosts):
     """Have each host in the aggregate of its zone, and in none of another one; return what cannot be done."""
     problems = []
     aggregates = [
-        one for one in cloud.ask("compute", "GET", "/os-aggregates")["aggregates"] if one["metadata"].get(OURS) == "zone"
+        one
+        for one in cloud.ask("compute", "GET", "/os-aggregates")["aggregates"]
+        if one["metadata"].get(OURS) == "zone"
     ]
     by_zone = {one["metadata"]["availability_zone"]: one for one in aggregates}
     for zone in sorted(set(hosts.values()) - by_zone.keys()):
@@ -48,7 +50,7 @@ def _change(cloud, aggregate, steps):
     for verb, host in steps:
         try:
             cloud.ask("compute", "POST", f"/os-aggregates/{aggregate['id']}/action", {verb: {"host": host}})
-        except Refused as error:
+        except RefusedError as error:
             # One that has servers stays in the zone that they were asked for in.
             problems.append(f"zone {aggregate['name']}: {verb} {host}: {error}")
     return problems
@@ -67,7 +69,7 @@ def remove(cloud, host):
             cloud.ask("compute", "POST", path, {"remove_host": {"host": host}})
     try:
         cloud.ask("compute", "DELETE", f"/os-services/{service['id']}")
-    except Refused as error:
+    except RefusedError as error:
         if error.status == CONFLICT:
             return f"it has servers: evacuate-host host={host}"
         if error.status != NOT_FOUND:
@@ -88,7 +90,9 @@ def show(cloud):
         for one in services
     ]  # fmt: skip
     allocations = {
-        node["hypervisor_hostname"]: cloud.ask("placement", "GET", f"/resource_providers/{node['id']}/usages")["usages"]
+        node["hypervisor_hostname"]: cloud.ask(
+            "placement", "GET", f"/resource_providers/{node['id']}/usages"
+        )["usages"]
         for node in nodes
     }
     try:
@@ -106,7 +110,12 @@ def servers(cloud, host):
         return {"service": "", "state": "", "servers": []}
     found = cloud.ask("compute", "GET", f"/servers/detail?all_tenants=1&host={host}")["servers"]
     told = [
-        {"id": one["id"], "name": one["name"], "status": one["status"], "task": one.get("OS-EXT-STS:task_state") or ""}
+        {
+            "id": one["id"],
+            "name": one["name"],
+            "status": one["status"],
+            "task": one.get("OS-EXT-STS:task_state") or "",
+        }
         for one in found
     ]
     state = "down" if service.get("forced_down") else service["state"]
@@ -132,12 +141,19 @@ def evacuate(cloud, host):
         try:
             cloud.ask("compute", "POST", f"/servers/{server['id']}/action", {"evacuate": {}})
             server["task"] = "rebuilding"
-        except Refused as error:
+        except RefusedError as error:
             server["problem"] = str(error)
     return found
 
 
-VERBS = {"evacuate": evacuate, "force-down": force_down, "remove": remove, "servers": servers, "show": show, "zones": zones}
+VERBS = {
+    "evacuate": evacuate,
+    "force-down": force_down,
+    "remove": remove,
+    "servers": servers,
+    "show": show,
+    "zones": zones,
+}
 
 
 def main(config_path, verb, values):
