@@ -129,7 +129,8 @@ class OvnChassisCharm(ops.CharmBase):
     def _serve_metadata(self, event: ops.EventBase) -> None:
         """Have the metadata agent run where there is Nova, and nothing of it be there where there is not."""
         if self._nova:
-            self.metadata.workload.front.keep_packaged_stopped()
+            if not self.metadata.workload.version():
+                self.metadata.workload.front.keep_packaged_stopped()
             self.metadata.reconcile(event)
         elif self.metadata.workload.releases.current:
             self._end_metadata()
