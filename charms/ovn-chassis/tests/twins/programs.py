@@ -5,7 +5,10 @@ their names, MAC addresses and addresses; systemd-networkd, which gives addresse
 as long as the machine has its address where its packets go; ovn-controller, which is connected when it knows where the
 databases are and has a certificate.
 
-Left out: packets, flows, tunnels, the southbound database, and how long anything takes.
+The metadata agent makes a namespace with an HAProxy, which outlives it.
+
+Left out: packets, flows, tunnels, the southbound database, interfaces that are made anew (see the tests of the tap guard), and how long
+anything takes.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ CONF = "/var/lib/openvswitch/conf.db"
 DROP_IN = "/etc/systemd/system/ovn-controller.service.d/openinfra.conf"
 SOURCE = "/etc/systemd/network/10-eth.network"
 GATEWAY = "10.0.0.1"
+AGENT = "-metadata.service"
 NAMESPACE = "ovnmeta-11111111-2222-3333-4444-555555555555"
 """That of a network with a virtual machine here."""
 
@@ -117,9 +121,14 @@ class ChassisSoftware(Cryptography):
             self.machine.have(f"/run/netns/{NAMESPACE}", "")
 
     @property
+    def has_agent(self) -> bool:
+        """Whether there is a metadata agent."""
+        return any(name.endswith(AGENT) for name in self.machine.list_folder("/etc/systemd/system"))
+
+    @property
     def agent_works(self) -> bool:
         """Whether the metadata agent runs with a configuration that leads to the databases, of a program that is there."""
-        unit = next((unit for unit in self.machine.services if unit.endswith("-metadata.service")), "")
+        unit = next((unit for unit in self.machine.services if unit.endswith(AGENT)), "")
         text = self.machine.read(f"/etc/systemd/system/{unit}") or ""
         found = re.search(r"^ExecStart=(\S+) --config-file=(\S+)$", text, re.MULTILINE)
         if not found or not self.machine.serves(unit):
