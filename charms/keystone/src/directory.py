@@ -63,11 +63,15 @@ class Directory:
             raise DirectoryError(f"it has no {', no '.join(lacking)}")
         if unknown := sorted(content.keys() - {*_NEEDED, *_OPTIONAL, _CA}):
             raise DirectoryError(f"{unknown[0]} is none of {', '.join((*_NEEDED, _CA, *_OPTIONAL))}")
-        if several := [key for key, text in content.items() if key != _CA and re.search(r"[\x00-\x1f]", text.strip())]:
+        if several := [
+            key for key, text in content.items() if key != _CA and re.search(r"[\x00-\x1f]", text.strip())
+        ]:
             raise DirectoryError(f"{several[0]} has more than one line")
         urls = [urlsplit(url.strip()) for url in content["url"].split(",")]
         if not all(url.scheme in {"ldap", "ldaps"} and url.hostname for url in urls):
-            raise DirectoryError("url is not of the form ldaps://ldap.example.com, or several with commas between")
+            raise DirectoryError(
+                "url is not of the form ldaps://ldap.example.com, or several with commas between"
+            )
         if len({url.scheme for url in urls}) > 1:
             raise DirectoryError("url has ldap: and ldaps: at once")
         ca = content.get(_CA, "").strip()
@@ -139,10 +143,16 @@ class DirectoryDomain:
         if not settings.ldap_domain:
             return None, ""
         if not settings.ldap_secret:
-            return None, f"config ldap-domain={settings.ldap_domain}: ldap-secret names no secret with url, user, password and suffix"
+            return (
+                None,
+                f"config ldap-domain={settings.ldap_domain}: ldap-secret names no secret with url, user, password and suffix",
+            )
         content = find(self._model, settings.ldap_secret)
         if content is None:
-            return None, f"{option}={settings.ldap_secret}: cannot be read; juju grant-secret {settings.ldap_secret} {self._model.app.name}"
+            return (
+                None,
+                f"{option}={settings.ldap_secret}: cannot be read; juju grant-secret {settings.ldap_secret} {self._model.app.name}",
+            )
         try:
             return Directory.parse(content), ""
         except DirectoryError as error:

@@ -74,7 +74,12 @@ class Settings:
 def _domain(options: Mapping[str, Any]) -> str:
     name = options["ldap-domain"].strip()
     fits = not name or (_DOMAIN.fullmatch(name) and name.lower() not in _TAKEN)
-    check(options, "ldap-domain", fits, "a name of letters, digits, dots, dashes and underscores, and none of Keystone's own domains")
+    check(
+        options,
+        "ldap-domain",
+        fits,
+        "a name of letters, digits, dots, dashes and underscores, and none of Keystone's own domains",
+    )
     return name
 
 

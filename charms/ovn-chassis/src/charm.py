@@ -239,7 +239,9 @@ class OvnChassisCharm(ops.CharmBase):
         if not (self._missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        Retry(self.machine, self.unit.name).add_all(event, self._missing or [*self._statuses(), *self._of_metadata()])
+        Retry(self.machine, self.unit.name).add_all(
+            event, self._missing or [*self._statuses(), *self._of_metadata()]
+        )
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what a unit says that waits for nothing."""

@@ -510,7 +510,11 @@ def test_a_clouds_yaml_is_shown_with_the_ca(one):
     cloud = yaml.safe_load(shown["clouds-yaml"])["clouds"]["mine"]
     assert cloud["auth"]["password"] == one.secret("admin-secret")["password"]
     assert cloud["auth"]["auth_url"] == "https://10.0.0.10:15000/v3"
-    assert (cloud["region_name"], cloud["interface"], cloud["volume_api_version"]) == ("RegionOne", "public", 3)
+    assert (cloud["region_name"], cloud["interface"], cloud["volume_api_version"]) == (
+        "RegionOne",
+        "public",
+        3,
+    )
     assert "export OS_AUTH_URL=https://10.0.0.10:15000/v3\n" in shown["openrc"]
     assert f"export OS_PASSWORD={cloud['auth']['password']}\n" in shown["openrc"]
     assert shown["ca"].startswith("-----BEGIN CERTIFICATE-----")

@@ -70,7 +70,10 @@ class ChassisSoftware(Cryptography):
         """Whether bridges get no answer: whoever moves an address into one is off the network."""
         self.small = False
         """Whether packets of full size are dropped on the way."""
-        self.nics = [Nic("eth0", "52:54:00:00:00:01", f"{address}/24"), Nic("eth1", "52:54:00:00:00:02", is_up=False)]
+        self.nics = [
+            Nic("eth0", "52:54:00:00:00:01", f"{address}/24"),
+            Nic("eth1", "52:54:00:00:00:02", is_up=False),
+        ]
         self.proxies: dict[str, str] = {}
         """The namespaces of the metadata agent, each with the number of the HAProxy in it, which outlives the agent."""
         self.exits: list[str] = []

@@ -19,7 +19,6 @@ from machines import CERTIFICATES, HOST, NOVA, OVSDB, ChassisMachine  # noqa: E4
 from charm import OvnChassisCharm  # noqa: E402
 from openinfra_charm.testing import Clock  # noqa: E402
 
-
 SECRET = testing.Secret({"secret": "a-secret-of-nova"}, id="secret:n00000000000000000n0")
 
 

@@ -57,14 +57,25 @@ def test_its_helper_can_end_an_haproxy_which_outlives_the_agent(served):
     machine = served.machines[0]
     assert "\nKillMode=process\n" in unit_of(machine)
     assert "CAP_KILL" in machine.read(CONFIG).partition("[privsep]")[2]
-    (bounding,) = [line for line in unit_of(machine).splitlines() if line.startswith("CapabilityBoundingSet=")]
-    assert {"CAP_KILL", "CAP_SYS_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETUID"} <= set(bounding.partition("=")[2].split())
+    (bounding,) = [
+        line for line in unit_of(machine).splitlines() if line.startswith("CapabilityBoundingSet=")
+    ]
+    assert {"CAP_KILL", "CAP_SYS_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETUID"} <= set(
+        bounding.partition("=")[2].split()
+    )
 
 
 def test_its_namespaces_are_those_of_the_machine(served):
     """With any of these systemd gives it a mount namespace of its own: nobody else would see the namespaces that it makes."""
     text = unit_of(served.machines[0])
-    for directive in ("ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectKernelTunables", "ProtectControlGroups"):
+    for directive in (
+        "ProtectSystem",
+        "ProtectHome",
+        "PrivateTmp",
+        "PrivateDevices",
+        "ProtectKernelTunables",
+        "ProtectControlGroups",
+    ):
         assert f"\n{directive}=no\n" in text
     assert "\nReadWritePaths=\n" in text
 
@@ -145,5 +156,3 @@ def test_it_is_back_after_a_power_loss_without_the_model(served):
     with use(machine):
         assert machine.chassis.agent_works
     assert machine.chassis.proxies == {NAMESPACE: "4711"}
-
-
