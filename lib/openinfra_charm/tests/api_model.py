@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from openinfra_charm.testing.openstack import Api
 
-DATABASE, CERTIFICATES, CACHE, IDENTITY, GATEWAY = range(PEERS + 1, PEERS + 6)
+DATABASE, CERTIFICATES, CACHE, IDENTITY, GATEWAY, BROKER, NETWORKS = range(PEERS + 1, PEERS + 8)
 """Ids of relations."""
 YEARS = 3650
 DATABASE_SECRET = testing.Secret(
@@ -27,6 +27,9 @@ DATABASE_SECRET = testing.Secret(
 )
 IDENTITY_SECRET = testing.Secret(
     {"username": "svc-2-1", "password": "token-password"}, id="secret:i00000000000000000i0"
+)
+BROKER_SECRET = testing.Secret(
+    {"username": "relation-6-1", "password": "broker-password"}, id="secret:b00000000000000000b0"
 )
 KEYSTONE = {
     "public-auth-url": "https://10.0.0.9:5000/v3", "internal-auth-url": "https://10.1.0.9:5000/v3",
@@ -42,6 +45,13 @@ RELATIONS = (
     testing.Relation("certificates", id=CERTIFICATES, remote_app_name="certificates"),
     testing.Relation(
         "cache", id=CACHE, remote_app_name="memcached", remote_units_data={0: {"host": "10.0.1.0", "port": "11211"}}
+    ),
+    testing.Relation(
+        "amqp", id=BROKER, remote_app_name="rabbitmq", remote_app_data={"secret-user": BROKER_SECRET.id},
+        remote_units_data={0: {"hostname": "10.0.0.6", "ssl_port": "5671", "ssl_ca": "Q0EK"}},
+    ),
+    testing.Relation(
+        "ovsdb-cms", id=NETWORKS, remote_app_name="ovn-central", remote_units_data={0: {"bound-address": "10.0.0.7"}}
     ),
 )  # fmt: skip
 """Those of an API that are there from the first moment on, and have been answered."""
@@ -69,7 +79,7 @@ class ApiModel(model.Model):
         self.authority = authority.make("CA", self.time.now - authority.DAY)
         endpoints = self._make_context().charm_spec.meta["requires"]
         relations = [one for one in RELATIONS if one.endpoint in endpoints]
-        super().__init__(units, config, relations, [DATABASE_SECRET, IDENTITY_SECRET])
+        super().__init__(units, config, relations, [DATABASE_SECRET, IDENTITY_SECRET, BROKER_SECRET])
 
     def make_machine(self, number):
         machine = ApiMachine(f"machine-{number}", self.time)

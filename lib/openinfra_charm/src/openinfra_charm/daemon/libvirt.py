@@ -84,9 +84,7 @@ class Libvirt:
     def running(self) -> list[str]:
         """Return the names of the guests whose process is there, be libvirt or not."""
         names = [
-            name.removesuffix(".pid")
-            for name in self._machine.list_folder(RUNNING)
-            if name.endswith(".pid")
+            name.removesuffix(".pid") for name in self._machine.list_folder(RUNNING) if name.endswith(".pid")
         ]
         return [name for name in names if self._is_alive(f"{RUNNING}/{name}.pid")]
 

@@ -9,7 +9,8 @@ Ours. The provider's leader, in its application data:
 - `region`: the region that Nova is in.
 
 Each unit of a requirer that runs nova-compute, in its unit data: `hostname`, the host's name in Nova; `availability-zone`, that of the
-unit's machine, where its cloud has zones; and `ready`, `true` when the service runs and its host can be made known to the scheduler.
+unit's machine, where its cloud has zones; `release`, which nova-compute runs (all of a later one: the control plane's processes learn
+what is possible from then on); and `ready`, `true` when the service runs and its host can be made known to the scheduler.
 A requirer that only passes metadata on publishes nothing.
 """
 
@@ -51,6 +52,8 @@ class Host:
     hostname: str
     zone: str = ""
     ready: bool = False
+    release: str = ""
+    """The release of OpenStack that nova-compute runs."""
     unit: str = ""
     """Which unit it is of, as the provider sees it."""
 
@@ -100,7 +103,11 @@ def _read_hosts(relation: ops.Relation) -> list[Host]:
             continue
         databag.check(relation, _HOSTNAME, {"hostname": name})
         databag.check(relation, _ZONE, {"availability-zone": zone})
-        found.append(Host(hostname=name, zone=zone, ready=data.get("ready") == "true", unit=unit.name))
+        release = data.get("release", "")
+        databag.check(relation, databag.NAME, {"release": release})
+        found.append(
+            Host(hostname=name, zone=zone, ready=data.get("ready") == "true", release=release, unit=unit.name)
+        )
     return found
 
 
@@ -113,6 +120,7 @@ def publish_host(relation: ops.Relation, unit: ops.Unit, host: Host) -> None:
         "hostname": host.hostname,
         "availability-zone": host.zone,
         "ready": "true" if host.ready else "",
+        "release": host.release,
     }
     for key, text in said.items():
         databag.put(relation.data[unit], key, text)

@@ -127,6 +127,10 @@ class Units(Processes):
         self.run("systemctl", "disable", "--quiet", "--now", *units)
         self.run("systemctl", "reset-failed", *units, check=False)
 
+    def end_leftovers(self, *units: str) -> None:
+        """End the processes that stopped units have left behind (KillMode=process)."""
+        self.run("systemctl", "kill", "--signal=SIGKILL", *units, check=False)
+
     def mask_services(self, *units: str) -> None:
         """Keep units from being started by anybody."""
         self.run("systemctl", "mask", "--quiet", *units)

@@ -43,6 +43,7 @@ class Api:
         user: `root`, or else it is a user of its own.
         services: The services of the application, where others have to do with them too.
         uwsgi: More of uWSGI's options, by their names without dashes.
+        name: Which of the service's APIs it is; user and folders are those of the first, `api`, as is the pause of all.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Api:
         services: Services | None = None,
         user: str = "",
         uwsgi: Mapping[str, str | int | bool] = MappingProxyType({}),
+        name: str = "api",
     ) -> None:
         self._machine = machine
         self._application = application
+        self._name = name
         self._environment = environment
         self._imports = tuple(imports)
         self._uwsgi = uwsgi
@@ -69,10 +72,10 @@ class Api:
         self.lib = f"/var/lib/{application}"
         self.modules = f"/usr/lib/openinfra/{application}"
         """Modules of the charm's that the process imports beside its tree."""
-        self.socket = f"/run/{application}/api.sock"
-        self.unit = f"{application}-api.service"
+        self.socket = f"/run/{application}/{name}.sock"
+        self.unit = f"{application}-{name}.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
-        self._socket_unit = f"{application}-api.socket"
+        self._socket_unit = f"{application}-{name}.socket"
         self._socket_path = f"/etc/systemd/system/{self._socket_unit}"
         self._paused_path = f"{self.lib}/paused"
 
@@ -90,6 +93,8 @@ class Api:
         variables = {**self._environment, "OPENINFRA_PAUSED": self._paused_path}
         unit = _UNIT.format(
             application=self._application,
+            name=self._name,
+            title="API" if self._name == "api" else f"API {self._name}",
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
             modules=self.modules,
@@ -98,7 +103,9 @@ class Api:
             options="".join(_words(name, value) for name, value in self._uwsgi.items()),
             lib=self.lib,
         )
-        socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
+        socket = _SOCKET.format(
+            application=self._application, name=self._name, user=self.user, socket=self.socket
+        )
         files = (File(path=self._unit_path, content=unit), File(path=self._socket_path, content=socket))
         if render.write(self._machine, *files):
             self._machine.reload_systemd()
@@ -173,18 +180,19 @@ class Api:
         self._services.stop(self.unit, self._socket_unit)
 
     def remove(self) -> None:
-        """Take the process, its user and its folders off the machine."""
+        """Take the process, and the first API's user and folders, off the machine."""
         self.stop()
         for path in self.paths:
             self._machine.remove(path)
         self._machine.reload_systemd()
-        if self.has_user:
+        if self.has_user and self._name == "api":
             self._machine.remove_user(self.user)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """What was written for it, and what it has written."""
-        return (self._unit_path, self._socket_path, self.modules, self.etc, self.lib)
+        own = (self._unit_path, self._socket_path)
+        return (*own, self.modules, self.etc, self.lib) if self._name == "api" else own
 
     def _service(self, inputs: tuple[str, ...]) -> Service:
         own = self._machine.read(self._unit_path) or ""
@@ -201,7 +209,7 @@ def _words(name: str, value: object) -> str:
 _SOCKET = """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
-Description=Socket of the API of {application}
+Description=Socket of {name} of {application}
 
 [Socket]
 ListenStream={socket}
@@ -218,10 +226,10 @@ _UNIT = (
     """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
-Description=API of {application}
+Description={title} of {application}
 Wants=network-online.target
-After=network-online.target {application}-api.socket
-Requires={application}-api.socket
+After=network-online.target {application}-{name}.socket
+Requires={application}-{name}.socket
 StartLimitIntervalSec=0
 
 [Service]

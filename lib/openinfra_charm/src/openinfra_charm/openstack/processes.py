@@ -86,6 +86,10 @@ class Processes:
     def remove(self) -> None:
         """Take them off the machine."""
         self.stop()
+        for unit, process in self._processes.items():
+            # What a process has left behind when it stopped, such as sessions that were not to be cut, goes now.
+            if process.sandbox.get("KillMode") == "process":
+                self._machine.end_leftovers(unit)
         for path in self.paths:
             self._machine.remove(path)
 

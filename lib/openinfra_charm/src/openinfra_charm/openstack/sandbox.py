@@ -22,7 +22,8 @@ DIRECTIVES = MappingProxyType(
         "PrivateDevices": "yes",
         "ProtectKernelTunables": "yes",
         "ProtectControlGroups": "yes",
-        "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
+        # By netlink openstacksdk asks which addresses the machine has; without a capability nothing can be changed there.
+        "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
         "RestrictSUIDSGID": "yes",
         "LockPersonality": "yes",
         "CapabilityBoundingSet": "",

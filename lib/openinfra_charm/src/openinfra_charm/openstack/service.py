@@ -32,7 +32,7 @@ from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
 from openinfra_charm.openstack import jobs
 from openinfra_charm.openstack.actions import STANDARD
-from openinfra_charm.openstack.entrance import Entrance
+from openinfra_charm.openstack.entrance import Entrance, ways
 from openinfra_charm.openstack.founding import Founding
 from openinfra_charm.openstack.needs import Requirer
 from openinfra_charm.openstack.spec import Options, State
@@ -119,7 +119,8 @@ class Service(ops.Object):
         self.cluster = part.cluster if part else Cluster(charm, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.workload = Workload(self.machine, self.app.name, spec, part.whole if part else None)
-        self.entrance = Entrance(self.model, self.machine, self.cluster, spec.ports)
+        further = {name: way for name, way in ways(spec).items() if way.endpoint in charm.meta.requires}
+        self.entrance = Entrance(self.model, self.machine, self.cluster, spec.ports, further)
         self.upgrade = Upgrade(
             self.model, machine=self.machine, cluster=self.cluster, jobs=self.jobs,
             releases=self.workload.releases, locks=spec.source / "releases", first=str(charm.config["release"]),
@@ -146,7 +147,8 @@ class Service(ops.Object):
 
     def _observe(self, on: ops.CharmEvents) -> None:
         declared = self._charm.meta.relations
-        names = ("cluster", "certificates", "gateway", *self.endpoints, *self._hooks.endpoints)
+        gateways = (f"gateway-{name}" for name in self.entrance.further)
+        names = ("cluster", "certificates", "gateway", *gateways, *self.endpoints, *self._hooks.endpoints)
         names = tuple(name for name in names if name in declared)
         relations = dict.fromkeys(names, (*hook.PEERS, "broken"))
         for event in hook.changes(on, relations, on.secret_changed, on.secret_remove):
@@ -216,7 +218,7 @@ class Service(ops.Object):
     def _ask(self) -> None:
         """Ask other applications for what the service needs of them."""
         if self._part is None:
-            self.entrance.ask(self.workload.front, self.workload.tls)
+            self.entrance.ask(self.workload.fronts, self.workload.tls)
         for need, relation in self._related():
             if relation and relation.active:
                 need.ask_as_unit(relation, self._requirer)
@@ -248,6 +250,7 @@ class Service(ops.Object):
             address=place,
             others=self.entrance.others,
             sources=self.entrance.sources,
+            further={name: door.sources for name, door in self.entrance.further.items()},
             found=found,
             own=own,
         )
@@ -389,7 +392,11 @@ class Service(ops.Object):
     def _notes(self) -> Iterator[str]:
         """Yield what an operator of a service that serves may want to know; the leader says it."""
         if self._spec.ports and not self.entrance.served and len(self.cluster.units) > 1:
-            yield f"clients reach only {self.entrance.url}: juju integrate {self.app.name} gateway"
+            own = f"{self.app.name}:gateway" if self.entrance.further else self.app.name
+            yield f"clients reach only {self.entrance.url}: juju integrate {own} gateway"
+        for name, door in self.entrance.further.items():
+            if not door.served and len(self.cluster.units) > 1:
+                yield f"clients of {name} reach only {door.url}: juju integrate {self.app.name}:gateway-{name} gateway"
         for need, relation in self._related():
             if relation is None and not need.required:
                 yield self._advice(need)

@@ -1,7 +1,8 @@
 """What tells one OpenStack service from another, as data; `openinfra_charm.openstack.service.Service` makes a charm of it.
 
 In the texts of commands, environments and sandboxes `{application}`, `{etc}`, `{lib}`, `{modules}` and `{config}` are the application's name, its
-folder of configuration, the folder that its processes may write, that of the modules in `files/`, and its configuration file.
+folder of configuration, the folder that its processes may write, that of the modules in `files/`, and its configuration file. `{certificate}`
+is the file with the unit's certificate and its key, `{ca}` that of the CA certificates. Templates have all of them, and the unit's `address`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,36 @@ class Ports:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FurtherApi:
+    """One more API of a service: a process `<application>-<name>`, with a front and, at the endpoint `gateway-<name>`, a route of its own.
+
+    It has the configuration and the environment of the first one, but for what `environment` says otherwise.
+    """
+
+    name: str
+    ports: Ports
+    wsgi: str
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    internal: bool = False
+    """Whether it is for services only: the gateway does not serve it in the clients' network, where it has another one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """Where a process serves clients by itself, with the unit's certificate: at the gateway (`public`), and at each unit (`backend`).
+
+    The gateway's endpoint is `gateway-<name>`.
+    """
+
+    public: int
+    backend: int
+    health: str = ""
+    """The path that answers 200; without one, that it takes connections is enough."""
+    timeout: int = 0
+    """Seconds without traffic after which the gateway ends a connection; 0: as it does all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Schema:
     """Commands of the release tree that change the database's schema. All of them can be repeated.
 
@@ -69,6 +100,7 @@ class Process:
     stop_seconds: int = 30
     after: tuple[str, ...] = ()
     sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
+    listener: Listener | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +140,8 @@ class Spec:
     """Who runs it: `root`, or a user of its own, called like the application."""
     schema: Schema | None = None
     needs: tuple[Need, ...] = ()
+    apis: tuple[FurtherApi, ...] = ()
+    """Those besides `wsgi`."""
     processes: tuple[Process, ...] = ()
     catalogue: tuple[Catalogued, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -164,7 +198,7 @@ class State:
     """Everything that decides what runs on this machine.
 
     `address` is the one that the front listens on, or the unit's own where there is no front, `others` are those of the other units, `sources` those from which a gateway connects
-    for its clients. `found` is what the service has of other applications, by the name of the need, `own` what the charm adds.
+    for its clients, `further` the same for each API besides the first. `found` is what the service has of other applications, by the name of the need, `own` what the charm adds.
     """
 
     options: Options
@@ -174,3 +208,4 @@ class State:
     sources: tuple[str, ...]
     found: Mapping[str, Any]
     own: Mapping[str, Any]
+    further: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])

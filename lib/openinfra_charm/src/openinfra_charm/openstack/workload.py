@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from openinfra_charm.machine import Machine
     from openinfra_charm.openstack.needs import Need
-    from openinfra_charm.openstack.spec import Command, Spec, State
+    from openinfra_charm.openstack.spec import Command, FurtherApi, Spec, State
 
 _FILES = Path(__file__).parent / "files"
 _FORGET, _TABLES, _ASK = "forget_caches.py", "openinfra_tables.py", "openinfra_ask.py"
@@ -81,17 +81,52 @@ class Workload:
         self.tls = (
             whole.tls if whole else Certificate(machine, application, user=user, group=user, combined=True)
         )
+        self.places |= {"certificate": self.tls.combined_path, "ca": self.tls.ca_path}
         self.front = Front(machine, application, user=self.api.user, tls=self.tls, services=services)
+        self.further = {
+            one.name: (self._further(one, environment, services), self._further_front(one.name, services))
+            for one in spec.apis
+        }
+        """The processes and fronts of the other APIs."""
         self.processes = Processes(machine, application, spec.processes, self.places, services, user=user)
         self.releases = Releases(machine, application)
         self.programs = Programs(machine, application, user=user)
         self._templates = render.Templates(machine, application, spec.source / "templates")
 
+    def _further(self, one: FurtherApi, environment: Mapping[str, str], services: Services) -> Api:
+        """Return the process of another API of the service."""
+        own = {
+            **environment,
+            "OPENINFRA_WSGI": one.wsgi,
+            **(
+                {oslo.PROCESS_NAME: f"{self._application}-{one.name}"}
+                if oslo.PROCESS_NAME in environment
+                else {}
+            ),
+            **{key: value.format_map(self.places) for key, value in one.environment.items()},
+        }
+        return Api(self._machine, self._application, own, services=services, name=one.name)
+
+    def _further_front(self, name: str, services: Services) -> Front:
+        return Front(
+            self._machine, self._application, user=self.api.user, tls=self.tls, services=services, name=name
+        )
+
+    @property
+    def _apis(self) -> tuple[Api, ...]:
+        return (self.api, *(api for api, _ in self.further.values())) if self._serves else ()
+
+    @property
+    def fronts(self) -> tuple[Front, ...]:
+        """Those of all APIs."""
+        return (self.front, *(front for _, front in self.further.values())) if self._serves else ()
+
     @property
     def footprint(self) -> Footprint:
         """What this leaves on the machine where it is not removed."""
-        front = self.front.paths if self._serves else ()
-        paths = (*front, *self.processes.paths, *self.api.paths, self.releases.folder)
+        fronts = (path for front in self.fronts for path in front.paths)
+        apis = (path for api, _ in self.further.values() for path in api.paths)
+        paths = (*fronts, *self.processes.paths, *apis, *self.api.paths, self.releases.folder)
         return Footprint(paths=paths, user=self.api.user if self.api.has_user else "")
 
     @property
@@ -124,7 +159,7 @@ class Workload:
         trust = _Trust(self._machine, self.etc, self.tls.ca_path)
         needs = {need.name: need.value(state.found.get(need.name), trust) for need in self._spec.needs}
         values: dict[str, Any] = {
-            **self.places, "options": state.options, "settings": state.settings, **needs, **state.own,
+            **self.places, "address": state.address, "options": state.options, "settings": state.settings, **needs, **state.own,
         }  # fmt: skip
         config, *others = (self._templates.fill(name, path, **values) for name, path in self._configs.items())
         config = dataclasses.replace(config, content=oslo.extended(config.content, state.options.extra))
@@ -144,8 +179,19 @@ class Workload:
                 address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
                 proxied=ports.proxied, sources=state.sources,
             )  # fmt: skip
+            self._render_further(state)
         if not self._is_part:
             self._leave_checks((str(ports.backend), *state.others) if ports else ())
+
+    def _render_further(self, state: State) -> None:
+        """Write the units of the other APIs, and the configuration of their fronts."""
+        for one in self._spec.apis:
+            api, front = self.further[one.name]
+            api.render(workers=state.options.workers)
+            front.render(
+                address=state.address, port=one.ports.backend, daemon=f"unix@{api.socket}", health=HEALTH,
+                proxied=one.ports.proxied, sources=state.further.get(one.name, ()),
+            )  # fmt: skip
 
     def _leave_checks(self, place: tuple[str, ...]) -> None:
         """Leave the checks of `host`; `place` is where the API is served here and elsewhere, where there is one."""
@@ -158,6 +204,9 @@ class Workload:
         ours = _FILES.glob("*.py") if self._serves else ()
         found = [*ours, *(self._spec.source / "files").glob("*.py")]
         files = {f"{self.api.modules}/{path.name}": path.read_text(encoding="utf-8") for path in found}
+        # Programs of the charm's own: no process has them in it.
+        for path in (self._spec.source / "files/programs").glob("*.py"):
+            files[f"{self.api.modules}/programs/{path.name}"] = path.read_text(encoding="utf-8")
         policy = self._spec.source / "files/policy.yaml"
         if policy.is_file():
             files[f"{self.etc}/policy.yaml"] = policy.read_text(encoding="utf-8")
@@ -179,22 +228,23 @@ class Workload:
     def apply(self) -> bool:
         """Have all processes run; return whether the API was started. What runs with something older is left for `outdated`."""
         inputs = self._inputs
-        started = self._serves and self.api.apply(*inputs)
+        started = [api.apply(*inputs) for api in self._apis]
         self.processes.apply(*inputs)
-        if self._serves:
-            self.front.apply()
-        return started
+        for one in self.fronts:
+            one.apply()
+        return any(started)
 
     def outdated(self) -> bool:
         """Return whether a process runs with something older and has to be restarted, in turn."""
         inputs = self._inputs
-        return (self._serves and self.api.outdated(*inputs)) or self.processes.outdated(*inputs)
+        return any(api.outdated(*inputs) for api in self._apis) or self.processes.outdated(*inputs)
 
     def restart(self) -> None:
         """Restart what runs with something older; the front holds requests back meanwhile."""
         inputs = self._inputs
-        if self._serves and self.api.outdated(*inputs):
-            self.api.restart(*inputs)
+        for api in self._apis:
+            if api.outdated(*inputs):
+                api.restart(*inputs)
         self.processes.restart(*inputs)
         self.processes.apply(*inputs)
 
@@ -204,7 +254,10 @@ class Workload:
         Args:
             patience: How many seconds to wait for it.
         """
-        return (self.api.problem(patience) if self._serves else "") or self.processes.problem()
+        limit = self._machine.now() + patience
+        # They start side by side.
+        found = (api.problem(limit - self._machine.now()) for api in self._apis)
+        return next(filter(None, found), "") or self.processes.problem()
 
     def why_no_answer(self) -> str:
         """Return why a request of the service's own user is not answered here; empty if it is, or nobody has said what to ask for."""
@@ -219,16 +272,17 @@ class Workload:
 
     def stop(self) -> None:
         """Stop all processes, and keep them stopped."""
-        if self._serves:
-            self.front.stop()
-            self.api.stop()
+        for one in (*self.fronts, *self._apis):
+            one.stop()
         self.processes.stop()
 
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""
-        if self._serves:
-            self.front.remove()
+        for one in self.fronts:
+            one.remove()
         self.processes.remove()
+        for api, _ in self.further.values():
+            api.remove()
         self.releases.remove()
         self.api.remove()
         if self._is_part:

@@ -879,6 +879,10 @@ class MemoryMachine(Machine):
         )
         return hash(frozenset(files))
 
+    def end_leftovers(self, *units: str) -> None:
+        """End what stopped units have left behind."""
+        self.log.append(f"end what is left of {' '.join(units)}")
+
     def reload_services(self, *units: str) -> None:
         """Reload units."""
         self._change(f"reload {' '.join(units)}")
