@@ -129,7 +129,8 @@ class OvnChassisCharm(ops.CharmBase):
     def _serve_metadata(self, event: ops.EventBase) -> None:
         """Have the metadata agent run where there is Nova, and nothing of it be there where there is not."""
         if self._nova:
-            self.metadata.workload.front.keep_packaged_stopped()
+            if not self.metadata.workload.version():
+                self.metadata.workload.front.keep_packaged_stopped()
             self.metadata.reconcile(event)
         elif self.metadata.workload.releases.current:
             self._end_metadata()
@@ -238,7 +239,9 @@ class OvnChassisCharm(ops.CharmBase):
         if not (self._missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        Retry(self.machine, self.unit.name).add_all(event, self._missing or [*self._statuses(), *self._of_metadata()])
+        Retry(self.machine, self.unit.name).add_all(
+            event, self._missing or [*self._statuses(), *self._of_metadata()]
+        )
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what a unit says that waits for nothing."""

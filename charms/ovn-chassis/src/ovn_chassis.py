@@ -330,7 +330,10 @@ class OvnChassis:
             word.partition(":")[2] for word in present.external_ids.get("ovn-bridge-mappings", "").split(",")
         }
         provided = {
-            self.mtu(port) for bridge in present.bridges.values() if bridge.name in mapped for port in bridge.ports
+            self.mtu(port)
+            for bridge in present.bridges.values()
+            if bridge.name in mapped
+            for port in bridge.ports
         }
         guests = self.vswitch.guests()
         return {name: mtu for name, mtu in guests.items() if mtu > room and mtu not in provided}

@@ -43,9 +43,7 @@ class TapGuard:
         unit = self._templates.fill(
             "tap-guard.service.j2", self._unit_file, application=self._application, program=self._program
         )
-        changed = render.write(
-            self._machine, unit, File(path=self._program, content=text, mode=0o755)
-        )
+        changed = render.write(self._machine, unit, File(path=self._program, content=text, mode=0o755))
         if self._unit_file in changed:
             self._machine.reload_systemd()
         service = Service(unit=self.unit, inputs=(unit.content, text))
@@ -56,5 +54,6 @@ class TapGuard:
     def remove(self) -> None:
         """Stop it, and take it off the machine."""
         self._services.stop(self.unit)
-        if any([self._machine.remove(path) for path in self.paths]):
+        removed = [self._machine.remove(path) for path in self.paths]
+        if any(removed):
             self._machine.reload_systemd()

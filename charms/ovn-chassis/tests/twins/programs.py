@@ -5,7 +5,10 @@ their names, MAC addresses and addresses; systemd-networkd, which gives addresse
 as long as the machine has its address where its packets go; ovn-controller, which is connected when it knows where the
 databases are and has a certificate.
 
-Left out: packets, flows, tunnels, the southbound database, and how long anything takes.
+The metadata agent makes a namespace with an HAProxy, which outlives it.
+
+Left out: packets, flows, tunnels, the southbound database, interfaces that are made anew (see the tests of the tap guard), and how long
+anything takes.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ CONF = "/var/lib/openvswitch/conf.db"
 DROP_IN = "/etc/systemd/system/ovn-controller.service.d/openinfra.conf"
 SOURCE = "/etc/systemd/network/10-eth.network"
 GATEWAY = "10.0.0.1"
+AGENT = "-metadata.service"
+NAMESPACE = "ovnmeta-11111111-2222-3333-4444-555555555555"
+"""That of a network with a virtual machine here."""
 
 
 @dataclass
@@ -64,7 +70,12 @@ class ChassisSoftware(Cryptography):
         """Whether bridges get no answer: whoever moves an address into one is off the network."""
         self.small = False
         """Whether packets of full size are dropped on the way."""
-        self.nics = [Nic("eth0", "52:54:00:00:00:01", f"{address}/24"), Nic("eth1", "52:54:00:00:00:02", is_up=False)]
+        self.nics = [
+            Nic("eth0", "52:54:00:00:00:01", f"{address}/24"),
+            Nic("eth1", "52:54:00:00:00:02", is_up=False),
+        ]
+        self.proxies: dict[str, str] = {}
+        """The namespaces of the metadata agent, each with the number of the HAProxy in it, which outlives the agent."""
         self.exits: list[str] = []
         """How ovn-controller was stopped: `restart`, or for good."""
         self._was_running = False
@@ -75,6 +86,7 @@ class ChassisSoftware(Cryptography):
             "ovn-appctl": self._appctl,
             "ip": self._ip,
             "ping": self._ping,
+            "kill": self._kill,
             "modprobe": self._modprobe,
             "networkctl": lambda argv, _: self._networkctl(argv),
         }
@@ -91,6 +103,7 @@ class ChassisSoftware(Cryptography):
     def started(self) -> None:
         """Make what a start of the machine brings."""
         self.machine.services[NETWORKD] = "active"
+        self.proxies.clear()
         self.machine.have(SOURCE, "[Match]\nName=eth*\n\n[Network]\nDHCP=ipv4\n")
         for nic in self.nics:
             self.machine.have(f"/sys/class/net/{nic.name}/mtu", f"{nic.mtu}\n")
@@ -106,6 +119,31 @@ class ChassisSoftware(Cryptography):
             leaves = bool(found and self.machine.exists(found[1]))
             self.exits.append("for good" if leaves else "restart")
         self._was_running = runs
+        if self.agent_works and NAMESPACE not in self.proxies:
+            self.proxies[NAMESPACE] = "4711"
+            self.machine.have(f"/run/netns/{NAMESPACE}", "")
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether there is a metadata agent."""
+        return any(name.endswith(AGENT) for name in self.machine.list_folder("/etc/systemd/system"))
+
+    @property
+    def agent_works(self) -> bool:
+        """Whether the metadata agent runs with a configuration that leads to the databases, of a program that is there."""
+        unit = next((unit for unit in self.machine.services if unit.endswith(AGENT)), "")
+        text = self.machine.read(f"/etc/systemd/system/{unit}") or ""
+        found = re.search(r"^ExecStart=(\S+) --config-file=(\S+)$", text, re.MULTILINE)
+        if not found or not self.machine.serves(unit):
+            return False
+        config = self.machine.read(found[2]) or ""
+        paths = dict(re.findall(r"^ovn_sb_(\w+) = (/\S+)$", config, re.MULTILINE))
+        return (
+            self.machine.exists(found[1].partition("/bin/")[0])
+            and "ovn_sb_connection = ssl:" in config
+            and {"private_key", "certificate", "ca_cert"} <= paths.keys()
+            and all(self.machine.read(path) for path in paths.values())
+        )
 
     @property
     def database(self) -> Database:
@@ -148,6 +186,11 @@ class ChassisSoftware(Cryptography):
     # Its programs
 
     def _ip(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        if argv[1] == "netns":
+            return self._netns(*argv[2:])
+        if "-netns" in argv:
+            names = ["lo", "tap0a1b2c3d-41"] if argv[3] in self.proxies else []
+            return json.dumps([{"ifname": name} for name in names])
         if argv[1:4] == ("link", "set", "dev"):
             next(nic for nic in self.nics if nic.name == argv[4]).is_up = argv[5] == "up"
             self.machine.log.append(" ".join(argv))
@@ -188,6 +231,22 @@ class ChassisSoftware(Cryptography):
                 }
             )
         return json.dumps(shown)
+
+    def _netns(self, verb: str, name: str) -> str:
+        """Play `ip netns`: whoever runs in a namespace is shown, and it can be taken away when nobody does."""
+        if verb == "pids":
+            return f"{self.proxies[name]}\n" if self.proxies.get(name) else ""
+        assert verb == "delete"
+        assert not self.proxies.pop(name), "its HAProxy serves on"
+        self.machine.lose(f"/run/netns/{name}")
+        self.machine.log.append(f"delete {name}")
+        return ""
+
+    def _kill(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        for name, number in self.proxies.items():
+            if number in argv:
+                self.proxies[name] = ""
+        return ""
 
     def _ping(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
         able = self.is_reached and not (self.small and "-s" in argv)

@@ -68,12 +68,19 @@ class World:
 
 
 def test_another_interface_of_the_same_name_is_opened_again_and_keeps_its_record(guard, monkeypatch):
-    rows = database(interface("tap1", 4), interface("tap2", 9, request=[12]), interface("br-int", 65534, kind="internal"))
+    rows = database(
+        interface("tap1", 4), interface("tap2", 9, request=[12]), interface("br-int", 65534, kind="internal")
+    )
     world = World(guard, monkeypatch, rows, tap1=(7, ANEW), tap2=(8, OPEN), lo=(1, 0x9))
     assert world.guard.look(0) == guard.SOON
     ((wait, update),) = world.updates
     assert (wait["op"], wait["rows"]) == ("wait", [{"ofport": 4}])
-    assert update == {"op": "update", "table": "Interface", "where": [["_uuid", "==", ["uuid", "i-tap1"]]], "row": {"ofport_request": 13}}
+    assert update == {
+        "op": "update",
+        "table": "Interface",
+        "where": [["_uuid", "==", ["uuid", "i-tap1"]]],
+        "row": {"ofport_request": 13},
+    }
 
 
 def test_what_does_not_help_is_tried_again_later_and_a_newer_interface_at_once(guard, monkeypatch):
