@@ -48,9 +48,7 @@ SPEC = Spec(
     limits=dataclasses.replace(TRANSFERS, reuses=False),
     templates=("glance-api.conf.j2",),
     needs=(DATABASE, Identity(), Ceph()),
-    schema=Schema(
-        sync=(SYNC, DEFINITIONS), expand=(EXPAND, MIGRATE), contract=(CONTRACT, DEFINITIONS)
-    ),
+    schema=Schema(sync=(SYNC, DEFINITIONS), expand=(EXPAND, MIGRATE), contract=(CONTRACT, DEFINITIONS)),
     settings=settings.parse,
     catalogue=(Catalogued(name="glance", type="image", description="Images"),),
     check="/v2/images?limit=1",

@@ -28,4 +28,6 @@ class Trust:
     def write(self) -> None:
         """Bring the file to what both have now."""
         texts = (self._machine.read(path) or "" for path in (self._site, SYSTEM))
-        self._machine.write(self._path, "".join(text if text.endswith("\n") else f"{text}\n" for text in texts if text))
+        self._machine.write(
+            self._path, "".join(text if text.endswith("\n") else f"{text}\n" for text in texts if text)
+        )

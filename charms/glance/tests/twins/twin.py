@@ -35,7 +35,9 @@ class Glance(Api):
         option, group, command, *more = arguments
         assert (program, group) == ("glance-manage", "db")
         if not self._parsed(option.removeprefix("--config-file=")).has_option("database", "connection"):
-            return Result(code=1, stdout="", stderr="sqlalchemy.exc.ArgumentError: Expected string or URL object")
+            return Result(
+                code=1, stdout="", stderr="sqlalchemy.exc.ArgumentError: Expected string or URL object"
+            )
         if (first := _BEFORE.get(command)) and not {first, SYNC} & set(self.done):
             return Result(code=1, stdout="", stderr=f"Database {command} is not possible: {first} it first")
         if command == DEFINITIONS:
@@ -50,7 +52,9 @@ class Glance(Api):
             return True
         text = self.machine.read(f"/etc/systemd/system/{unit}") or ""
         folder = re.search(r"^Environment=OS_GLANCE_CONFIG_DIR=(.+)$", text, re.MULTILINE)
-        return folder is not None and self._leads_to_a_pool(f"{folder[1]}/glance-api.conf") and SYNC in self.done
+        return (
+            folder is not None and self._leads_to_a_pool(f"{folder[1]}/glance-api.conf") and SYNC in self.done
+        )
 
     def _leads_to_a_pool(self, path: str) -> bool:
         found = self._parsed(path)

@@ -5,8 +5,9 @@ import json
 
 import ops
 import pytest
-import trust
 from api_model import CEPH, CEPH_SECRET, DATABASE, GATEWAY, IDENTITY
+
+import trust
 
 API, FRONT = "glance-api.service", "glance-front.service"
 CONFIG = "/etc/glance/glance-api.conf"
@@ -126,7 +127,9 @@ def test_images_become_raw_when_they_are_imported(one):
 
 def test_units_know_themselves_by_urls_of_their_own(three):
     """What was staged on one of them is imported by it, whichever is asked."""
-    urls = [configuration(machine)["DEFAULT"]["worker_self_reference_url"] for machine in three.machines.values()]
+    urls = [
+        configuration(machine)["DEFAULT"]["worker_self_reference_url"] for machine in three.machines.values()
+    ]
     assert urls == [f"https://10.0.0.{number}:19292" for number in (10, 11, 12)]
 
 
@@ -213,15 +216,15 @@ def test_what_the_charm_sets_is_not_replaced(one, lines):
 
 def test_an_upgrade_brings_data_before_and_definitions_after_the_units_have_switched(deploy):
     model = deploy(3, release="2025.2")
-    model.done.clear()
+    assert model.done == FIRST
     model.action(0, "upgrade-release", release=2026.1, backup="monday")
     for _ in range(3):
         model.update_status()
     assert "2026.1 runs; to end the upgrade: finish-upgrade" in model.statuses[0].message
-    assert model.done == ["expand", "migrate"]
+    assert model.done[len(FIRST) :] == ["expand", "migrate"]
     model.action(0, "finish-upgrade")
     model.update_status()
-    assert model.done == ["expand", "migrate", "contract", "load_metadefs"]
+    assert model.done[len(FIRST) :] == ["expand", "migrate", "contract", "load_metadefs"]
     assert {status.name for status in model.statuses.values()} == {"active"}
 
 
@@ -236,8 +239,11 @@ def test_two_applications_have_nothing_in_common(east):
     machine = east.machines[0]
     assert east.statuses[0] == ops.ActiveStatus()
     assert east.asked_of_ceph()["ops"][0]["name"] == "glance-east"
-    assert configuration(machine, "/etc/glance-east/glance-api.conf")["ceph"]["rbd_store_user"] == "glance-east"
-    assert not [path for path in machine.nodes if "/glance/" in path or path.endswith("/glance")]
+    assert (
+        configuration(machine, "/etc/glance-east/glance-api.conf")["ceph"]["rbd_store_user"] == "glance-east"
+    )
+    ours = [path for path in machine.nodes if not path.startswith("/opt/openinfra/cache/")]
+    assert not [path for path in ours if "/glance/" in path or path.endswith("/glance")]
 
 
 def test_nothing_is_left_on_the_machine(one):
