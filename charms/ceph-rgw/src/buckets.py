@@ -51,13 +51,14 @@ class Buckets:
         """Publish the hosts that this unit's certificate is for."""
         self._cluster.publish(named=sorted(set(hosts)))
 
-    def serve(self, url: str, region: str, ca: str) -> Iterator[ops.StatusBase]:
+    def serve(self, url: str, region: str, ca: str, *, balanced: bool) -> Iterator[ops.StatusBase]:
         """As the leader, give each application its bucket, and yield what is in the way.
 
         Args:
             url: Where services reach the gateways; empty while that is not known.
             region: What S3 clients call the region.
             ca: The CA certificates that the gateways' are checked with, PEM.
+            balanced: Whether any unit may answer there.
 
         Raises:
             UnreachableError: The cluster does not answer.
@@ -68,7 +69,7 @@ class Buckets:
         yield from map(ops.BlockedStatus, problems)
         if not clients:
             return
-        if not url or not self._is_named(urlsplit(url).hostname or ""):
+        if not url or not self._is_named(urlsplit(url).hostname or "", everywhere=balanced):
             # Who got it before keeps it.
             if any(not self._records.read(client.relation) for client in clients.values()):
                 yield ops.WaitingStatus("to give buckets: for certificates that name where the gateways are reached")
@@ -94,9 +95,10 @@ class Buckets:
 
         return databag.read_each(self._grants.relations.values(), read)
 
-    def _is_named(self, host: str) -> bool:
-        """Return whether the certificates of all units are for the host that clients are told."""
-        return all(host in self._cluster.facts(unit).get("named", ()) for unit in self._cluster.units)
+    def _is_named(self, host: str, *, everywhere: bool) -> bool:
+        """Return whether certificates are for the host that clients are told: those of all units, or of the one that it is."""
+        named = [host in self._cluster.facts(unit).get("named", ()) for unit in self._cluster.units]
+        return all(named) if everywhere else any(named)
 
     def _give(self, relation: ops.Relation, client: s3.Client, *, url: str, region: str, ca: str) -> str:
         """Give an application its bucket; return why that cannot be, empty if it can."""

@@ -110,7 +110,8 @@ class CephRgwCharm(ops.CharmBase):
         if not (self.unit.is_leader() and self.cluster.shared.get("checked")):
             return []
         ca = self.machine.read(self.tls.ca_path) or ""
-        return [*self.buckets.serve(endpoints.internal_url, settings.site.zonegroup, ca)]
+        where, balanced = endpoints.internal_url, endpoints.gateway is not None
+        return [*self.buckets.serve(where, settings.site.zonegroup, ca, balanced=balanced)]
 
     def _record_site(self, site: Site) -> bool:
         """As the leader record under which names objects are kept, once; return whether that is known."""

@@ -55,7 +55,7 @@ def test_a_bucket_is_given_only_where_certificates_name_the_gateway(deploy):
     # The gateway is there, the CA has not signed yet.
     model.update_status()
     assert "endpoint" not in model.local.get((S3, "app"), {})
-    assert "certificates that name where the gateways are reached" in model.statuses[0].message
+    assert model.statuses[0].name == "waiting"
     model.settle()
     model.update_status()
     assert model.local[S3, "app"]["endpoint"] == "https://10.0.0.100:7480"

@@ -1,6 +1,7 @@
 """What Cinder's processes do otherwise when they start, each for its reason: `python openinfra_start.py volume --config-file=...`.
 
 - There is no root here, and RBD needs none: what Cinder would run by `sudo cinder-rootwrap`, such as `qemu-img info`, runs as its user.
+- os-brick is to know RBD alone: it asks each kind of storage what this host is called there, and for some only root can say.
 - The key of its Ceph user is in a folder of the application: os-brick looks for it in one that all of the machine's share.
 - A database that comes later, as after a power loss, is waited for also where the locks are kept. To be started every second
   would take the processor from it.
@@ -35,8 +36,12 @@ def wait_for_locks():
     coordination.Coordinator.start = patient
 
 
-def use_own_key():
-    """Have os-brick take the key of the only Ceph user that there is here."""
+def use_rbd_alone():
+    """Have os-brick know RBD alone, and take the key of the only Ceph user that there is here."""
+    importlib.import_module("os_brick.initiator.connector").unix_connector_list[:] = [
+        "os_brick.initiator.connectors.base.BaseLinuxConnector",
+        "os_brick.initiator.connectors.rbd.RBDConnector",
+    ]
     connector = importlib.import_module("os_brick.initiator.connectors.rbd").RBDConnector
 
     def keyring_of(keyring, _cluster, _user):
@@ -76,7 +81,7 @@ def main(name):
     utils = importlib.import_module("cinder.utils")
     utils.get_root_helper = lambda: "env"
     wait_for_locks()
-    use_own_key()
+    use_rbd_alone()
     # What the process is called among those that answer, too.
     sys.argv = [f"cinder-{name}", *sys.argv[2:]]
     command.main()
