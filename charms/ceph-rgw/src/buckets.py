@@ -72,7 +72,9 @@ class Buckets:
         if not url or not self._is_named(urlsplit(url).hostname or "", everywhere=balanced):
             # Who got it before keeps it.
             if any(not self._records.read(client.relation) for client in clients.values()):
-                yield ops.WaitingStatus("to give buckets: for certificates that name where the gateways are reached")
+                yield ops.WaitingStatus(
+                    "to give buckets: for certificates that name where the gateways are reached"
+                )
             return
         for relation, client in clients.items():
             try:

@@ -14,6 +14,7 @@ import importlib
 import os
 import sys
 import time
+from pathlib import Path
 
 TRIES, PAUSE_SECONDS = 10, 2
 """How often the locks' database is looked for, and after how long again."""
@@ -47,17 +48,15 @@ def use_rbd_alone():
     def keyring_of(keyring, _cluster, _user):
         if keyring is not None:
             return keyring
-        with open(os.environ["OPENINFRA_KEYRING"], encoding="utf-8") as file:
-            return file.read()
+        return Path(os.environ["OPENINFRA_KEYRING"]).read_text(encoding="utf-8")
 
-    connector._check_or_get_keyring_contents = staticmethod(keyring_of)
+    setattr(connector, "_check_or_get_keyring_contents", staticmethod(keyring_of))  # noqa: B010  it is a name of its own
 
 
 def end(name, error):
     """End this process, as its driver cannot be set up; leave why."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
-    with open(path(name), "w", encoding="utf-8") as file:
-        file.write(text)
+    path(name).write_text(text, encoding="utf-8")
     time.sleep(PAUSE_SECONDS)
     # What only ends this thread would leave a process that does nothing.
     os._exit(1)
@@ -65,13 +64,12 @@ def end(name, error):
 
 def serves(name):
     """Take back why a process could not serve."""
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(path(name))
+    path(name).unlink(missing_ok=True)
 
 
 def path(name):
     """Return where a process leaves why its driver cannot be set up."""
-    return os.path.join(os.environ["OPENINFRA_STATE"], f"{name}-problem")
+    return Path(os.environ["OPENINFRA_STATE"]) / f"{name}-problem"
 
 
 def main(name):

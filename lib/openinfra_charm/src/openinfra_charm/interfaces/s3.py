@@ -71,7 +71,9 @@ def read_client(relation: ops.Relation) -> Client | None:
     if not data.get("bucket"):
         return None
     wanted = databag.load(data.get("requested-secrets", "[]"), list)
-    return Client(relation=relation.id, name=relation.app.name, takes_secret=set(KEYS) <= set(map(str, wanted)))
+    return Client(
+        relation=relation.id, name=relation.app.name, takes_secret=set(KEYS) <= set(map(str, wanted))
+    )
 
 
 def publish(relation: ops.Relation, application: ops.Application, bucket: Bucket) -> None:
