@@ -126,6 +126,20 @@ PARTS = {
             "it goes": ("remove-application notes",),
         },
     ),
+    "block storage": Part(
+        charms=("ceph", "ceph-rgw", "certificates", "cinder", "keystone", "mysql", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/cinder.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config cinder availability-zone=west",),
+            "a machine that died is replaced": ("remove-machine 2 --force; add-unit cinder; add-unit ceph",),
+            "the object store is related anew": (
+                "remove-relation cinder:s3-parameters ceph-rgw:s3", "integrate cinder:s3-parameters ceph-rgw:s3",
+            ),
+            "it goes": ("remove-application cinder",),
+        },
+        schedules=1,
+    ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
         bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",

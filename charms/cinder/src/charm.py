@@ -59,7 +59,9 @@ SPEC = Spec(
     # Data take the form of a new release when no unit runs the old one any more.
     schema=Schema(sync=(SYNC, MIGRATE_DATA), expand=(SYNC,), contract=(MIGRATE_DATA,)),
     catalogue=(
-        Catalogued(name="cinder", type="block-storage", description="Block storage", path="/v3/%(project_id)s"),
+        Catalogued(
+            name="cinder", type="block-storage", description="Block storage", path="/v3/%(project_id)s"
+        ),
         # As clients have known it for long.
         Catalogued(name="cinderv3", type="volumev3", description="Block storage", path="/v3/%(project_id)s"),
     ),

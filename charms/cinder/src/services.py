@@ -113,8 +113,14 @@ class Departures:
     def waits(self) -> Iterator[str]:
         """Yield whose services are still to be removed, and how that stands."""
         for unit in self._gone(self._cluster.shared.get("hosts", [])):
-            same = [one for one in self._jobs.all() if one.module == REMOVE and one.arguments["host"] == host_of(unit)]
-            yield f"the services of {unit} are being removed" + (f" ({same[-1].progress})" if same and same[-1].progress else "")
+            same = [
+                one
+                for one in self._jobs.all()
+                if one.module == REMOVE and one.arguments["host"] == host_of(unit)
+            ]
+            yield f"the services of {unit} are being removed" + (
+                f" ({same[-1].progress})" if same and same[-1].progress else ""
+            )
 
     def _gone(self, units: Iterable[str]) -> list[str]:
         return self._cluster.gone(units)

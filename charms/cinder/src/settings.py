@@ -29,7 +29,12 @@ class Settings:
             ConfigError: One has a value that cannot be used.
         """
         zone = options["availability-zone"]
-        check(options, "availability-zone", _ZONE.fullmatch(zone), "letters, digits, dots, dashes and underscores")
+        check(
+            options,
+            "availability-zone",
+            _ZONE.fullmatch(zone),
+            "letters, digits, dots, dashes and underscores",
+        )
         shifts = _CEPH_BACKUP.search(options.get("extra-config", ""))
         words = (
             "another backup driver than Ceph's: in these releases its whole restore of a volume with holes shifts data "

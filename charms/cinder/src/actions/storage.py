@@ -40,18 +40,26 @@ def remove_services(charm: CinderCharm, *, host: str = "", dry_run: bool = True)
     require_leader(charm, f"remove-services host={host} dry-run={str(dry_run).lower()}")
     of_units = {host_of(unit): unit for unit in charm.service.cluster.planned}
     if host in of_units:
-        raise ActionError(f"{host} is {of_units[host]}, which is in the model: juju remove-unit {of_units[host]}")
+        raise ActionError(
+            f"{host} is {of_units[host]}, which is in the model: juju remove-unit {of_units[host]}"
+        )
     services: dict[str, list[dict[str, Any]]] = {}
     for one in _services(charm):
         services.setdefault(one["host"].partition("@")[0], []).append(one)
     if host and host not in services:
-        raise ActionError(f"no service of {host} is on record: there are {', '.join(sorted(services)) or 'none'}")
+        raise ActionError(
+            f"no service of {host} is on record: there are {', '.join(sorted(services)) or 'none'}"
+        )
     left = {name: all_of for name, all_of in services.items() if name not in of_units and host in {"", name}}
     if up := [name for name, all_of in left.items() if any(one["state"] == "up" for one in all_of)]:
         raise ActionError(f"services of {', '.join(up)} still run: stop them first")
     shown = [one for name in sorted(left) for one in left[name]]
     if dry_run or not left:
-        return Outcome(summary=f"{len(shown)} services are of no unit" + ("; set dry-run=false to remove them" if left else ""), result=shown)
+        return Outcome(
+            summary=f"{len(shown)} services are of no unit"
+            + ("; set dry-run=false to remove them" if left else ""),
+            result=shown,
+        )
     heir = host_of(charm.unit.name)
     jobs = [charm.service.jobs.start(REMOVE, host=name, heir=heir).id for name in sorted(left)]
     return Outcome(summary=f"{', '.join(jobs)} started; see show-job", result={"job-ids": ",".join(jobs)})
@@ -77,7 +85,9 @@ def create_volume_type(
             limits={key: str(value) for key, value in limits.items() if value},
         ),
     )  # fmt: skip
-    return Outcome(summary=f"volume type {name} is made: openstack volume create --type '{name}'", result=made)
+    return Outcome(
+        summary=f"volume type {name} is made: openstack volume create --type '{name}'", result=made
+    )
 
 
 def _services(charm: CinderCharm) -> list[dict[str, Any]]:

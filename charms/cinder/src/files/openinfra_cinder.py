@@ -35,7 +35,11 @@ class Api:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(SECONDS)
         connection.sock.connect(self._place)
-        headers = {"X-Auth-Token": self._token, "Content-Type": "application/json", "OpenStack-API-Version": version}
+        headers = {
+            "X-Auth-Token": self._token,
+            "Content-Type": "application/json",
+            "OpenStack-API-Version": version,
+        }
         connection.request(method, f"/v3{path}", None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
@@ -47,13 +51,19 @@ class Api:
 def services(api, _given):
     """Return all services that have ever reported."""
     found = api.ask("GET", "/os-services")["services"]
-    return [{key: one.get(key) for key in ("binary", "host", "zone", "status", "state", "updated_at")} for one in found]
+    return [
+        {key: one.get(key) for key in ("binary", "host", "zone", "status", "state", "updated_at")}
+        for one in found
+    ]
 
 
 def clean(api, given):
     """Have others finish, or give up, what the services of a host have begun."""
     for one in services(api, {}):
-        if one["host"].split("@")[0] == given["host"] and one["binary"] in {"cinder-volume", "cinder-scheduler"}:
+        if one["host"].split("@")[0] == given["host"] and one["binary"] in {
+            "cinder-volume",
+            "cinder-scheduler",
+        }:
             body = {"host": one["host"], "binary": one["binary"]}
             api.ask("POST", "/workers/cleanup", body, CLEANUP)
 
@@ -66,10 +76,18 @@ def make_type(api, given):
     limits = given["limits"]
     if limits and any(one["name"] == name for one in api.ask("GET", "/qos-specs")["qos_specs"]):
         raise RefusedError(f"there are QoS specifications {name} already")
-    body = {"name": name, "description": given["description"], "os-volume-type-access:is_public": given["public"]}
-    made = api.ask("POST", "/types", {"volume_type": {**body, "extra_specs": given["properties"]}})["volume_type"]
+    body = {
+        "name": name,
+        "description": given["description"],
+        "os-volume-type-access:is_public": given["public"],
+    }
+    made = api.ask("POST", "/types", {"volume_type": {**body, "extra_specs": given["properties"]}})[
+        "volume_type"
+    ]
     if limits:
-        specs = api.ask("POST", "/qos-specs", {"qos_specs": {"name": name, "consumer": "front-end", **limits}})["qos_specs"]
+        specs = api.ask(
+            "POST", "/qos-specs", {"qos_specs": {"name": name, "consumer": "front-end", **limits}}
+        )["qos_specs"]
         api.ask("GET", f"/qos-specs/{specs['id']}/associate?vol_type_id={made['id']}")
     return {"id": made["id"]}
 
@@ -83,7 +101,7 @@ def main(config_path, place, verb, given="{}"):
     config.read(config_path)
     try:
         api = Api(place, token_of(config["keystone_authtoken"]))
-        print(json.dumps(VERBS[verb](api, json.loads(given))))
+        sys.stdout.write(f"{json.dumps(VERBS[verb](api, json.loads(given)))}\n")
     except exceptions.ClientException as error:
         return f"Keystone gives its user no token: {error}"
     except (RefusedError, OSError, http.client.HTTPException) as error:

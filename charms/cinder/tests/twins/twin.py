@@ -57,13 +57,17 @@ class Cinder(Api):
         option, group, command, *more = arguments
         assert program == "cinder-manage"
         if not self._configured(option.removeprefix("--config-file=")):
-            return Result(code=1, stdout="", stderr="value required for option connection in group [database]")
+            return Result(
+                code=1, stdout="", stderr="value required for option connection in group [database]"
+            )
         if (group, command) == ("service", "remove"):
             binary, host = more
             if (binary, host) not in self._rows():
                 return Result(code=2, stdout="Host not found.", stderr="")
         elif command != SYNC and SYNC not in self.done:
-            return Result(code=2, stdout="Some migrations failed unexpectedly. Check log for details.", stderr="")
+            return Result(
+                code=2, stdout="Some migrations failed unexpectedly. Check log for details.", stderr=""
+            )
         self.done.append(" ".join([command, *more] if group == "db" else [group, command, *more]))
         return None
 
@@ -75,7 +79,9 @@ class Cinder(Api):
             for one in self.units
             for name in one.reported
         }
-        return {key: up for key, up in rows.items() if up or f"service remove {key[0]} {key[1]}" not in self.done}
+        return {
+            key: up for key, up in rows.items() if up or f"service remove {key[0]} {key[1]}" not in self.done
+        }
 
     def _ask(self, *words: str) -> Result | None:
         # The class that is built on asks with a socket and a path.

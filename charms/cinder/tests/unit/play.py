@@ -48,7 +48,9 @@ class Model(api_model.ApiModel):
             "bucket": "relation-7", "endpoint": "https://10.0.0.100:7480", "region": "regionone", "secret-extra": S3_SECRET.id,
             "tls-ca-chain": json.dumps([self.authority.pem]), **more,
         }  # fmt: skip
-        self.relate(testing.Relation("s3-parameters", id=S3, remote_app_name="ceph-rgw", remote_app_data=data))
+        self.relate(
+            testing.Relation("s3-parameters", id=S3, remote_app_name="ceph-rgw", remote_app_data=data)
+        )
 
     def _keep(self, number, after, relations):
         super()._keep(number, after, relations)

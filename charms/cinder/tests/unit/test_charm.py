@@ -108,7 +108,10 @@ def test_there_are_backups_as_long_as_there_is_a_bucket(one):
     assert machine.serves(BACKUP)
     found = configuration(machine)["DEFAULT"]
     assert found["backup_driver"] == "cinder.backup.drivers.s3.S3BackupDriver"
-    assert (found["backup_s3_store_bucket"], found["backup_s3_store_secret_key"]) == ("relation-7", "s3-secret")
+    assert (found["backup_s3_store_bucket"], found["backup_s3_store_secret_key"]) == (
+        "relation-7",
+        "s3-secret",
+    )
     assert machine.read(found["backup_s3_ca_cert_file"]).strip() == one.authority.pem.strip()
     assert one.statuses[0] == ops.ActiveStatus()
     one.unrelate(S3)
@@ -197,7 +200,9 @@ def test_services_are_listed_and_removed_by_hand(three):
     assert listed["summary"] == "6 services, all up"
     assert [row["host"] for row in listed["result"]][:2] == ["cinder-0", "cinder-0@ceph"]
     assert "juju run cinder/leader remove-services" in three.refuse(1, "remove-services")
-    assert "cinder-1 is cinder/1, which is in the model" in three.refuse(0, "remove-services", host="cinder-1")
+    assert "cinder-1 is cinder/1, which is in the model" in three.refuse(
+        0, "remove-services", host="cinder-1"
+    )
     assert "no service of cinder-9 is on record" in three.refuse(0, "remove-services", host="cinder-9")
     assert three.action(0, "remove-services")["summary"] == "0 services are of no unit"
     three.give_up_unit(2)
@@ -212,9 +217,13 @@ def test_services_are_listed_and_removed_by_hand(three):
 
 
 def test_a_volume_type_is_made_with_its_limits(one):
-    said = one.action(0, "create-volume-type", name="fast", multiattach=True, total_iops=500, total_bytes="100M")
+    said = one.action(
+        0, "create-volume-type", name="fast", multiattach=True, total_iops=500, total_bytes="100M"
+    )
     assert "volume type fast is made" in said["summary"]
-    (made,) = [json.loads(line.removeprefix("make-type ")) for line in one.done if line.startswith("make-type")]
+    (made,) = [
+        json.loads(line.removeprefix("make-type ")) for line in one.done if line.startswith("make-type")
+    ]
     assert made["limits"] == {"total_iops_sec": "500", "total_bytes_sec": str(100 << 20)}
     assert made["properties"] == {"volume_backend_name": "ceph", "multiattach": "<is> True"}
     assert "expected letters" in one.refuse(0, "create-volume-type", name="a;b")
