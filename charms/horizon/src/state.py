@@ -50,7 +50,7 @@ class Settings:
         check(options, "image-upload", upload in UPLOADS, f"one of {', '.join(UPLOADS)}")
         origins = split(options["console-origins"])
         are_origins = all(map(_ORIGIN.fullmatch, origins))
-        check(options, "console-origins", are_origins, "origins such as https://console.example:6080")
+        check(options, "console-origins", are_origins, "origins such as https://console.example")
         _check_literals(options.get("extra-config", ""))
         return cls(
             session_lifetime=_lifetime(options["session-lifetime"]),
