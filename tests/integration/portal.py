@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -111,7 +115,9 @@ class Portal:
         field = self._find("#id_password")
         field.send_keys(password)
         field.send_keys(Keys.ENTER)
-        self._wait("nobody is logged in", PAGE_SECONDS, lambda: "/auth/login/" not in self._driver.current_url)
+        self._wait(
+            "nobody is logged in", PAGE_SECONDS, lambda: "/auth/login/" not in self._driver.current_url
+        )
 
     @property
     def session(self) -> str:
@@ -217,4 +223,6 @@ class Portal:
             return waiting.until(lambda _: condition())
         except WebDriverException as error:
             path = self.picture("failed")
-            raise AssertionError(f"{what} after {seconds:.0f} s at {self._driver.current_url}, see {path}") from error
+            raise AssertionError(
+                f"{what} after {seconds:.0f} s at {self._driver.current_url}, see {path}"
+            ) from error

@@ -64,8 +64,14 @@ def test_static_files_are_compressed_and_kept_for_good(clients, url):
     assert answer.headers["Content-Encoding"] == "gzip"
 
 
-def test_a_server_is_launched_and_its_console_read(portal, administrator, guest_image, flavor, network, name):
-    portal.launch(name, image=guest_image.name, flavor=flavor.name, network=network.name)
+@pytest.fixture(scope="module")
+def choice(guest_image, flavor, network) -> dict[str, str]:
+    """What is chosen in the wizard."""
+    return {"image": guest_image.name, "flavor": flavor.name, "network": network.name}
+
+
+def test_a_server_is_launched_and_its_console_read(portal, administrator, choice, name):
+    portal.launch(name, **choice)
     server = portal.wait_until_active(name)
     assert administrator.compute.get_server(server).status == "ACTIVE"
     portal.open_console(server)

@@ -155,7 +155,8 @@ def additions(tmp_path):
 
 @pytest.fixture
 def completed(machine, packaging):
-    """What the program that completes trees was told, and what it answers."""
+    """What the program that completes trees was told, and what it answers; it runs as a user that is there."""
+    machine.make_user("keystone", "/var/lib/keystone")
     ran, answers = [], [Result(code=0, stdout="", stderr="")]
 
     def complete(argv, _stdin):
@@ -167,9 +168,11 @@ def completed(machine, packaging):
     return ran, answers
 
 
-def test_a_charms_program_completes_a_tree_as_the_services_user(machine, trees, locks, additions, completed, told):
-    machine.make_user("keystone", "/var/lib/keystone")
+def test_a_charms_program_completes_a_tree_as_the_services_user(
+    machine, trees, locks, additions, completed, told
+):
     wanted = release.find(machine, locks, "2026.1", additions=additions)
+    told = []
     tree = trees.build(wanted, told.append)
     beside = f"/opt/keystone/.building-{tree.name}"
     assert completed[0] == [
@@ -193,11 +196,10 @@ def test_other_additions_make_another_tree(machine, packaging, locks, additions)
     assert json.loads(wanted.arguments["additions"]) == additions
 
 
-def test_a_tree_that_cannot_be_completed_does_not_count(machine, trees, locks, additions, completed, told):
-    machine.make_user("keystone", "/var/lib/keystone")
+def test_a_tree_that_cannot_be_completed_does_not_count(machine, trees, wanted, completed):
     completed[1].append(Result(code=1, stdout="", stderr="Traceback\nCompileError: no such variable\n"))
     with pytest.raises(ReleaseError, match="cannot be built: CompileError: no such variable"):
-        trees.build(release.find(machine, locks, "2026.1", additions=additions), told.append)
+        trees.build(wanted, print)
     assert trees.all() == []
     assert machine.list_folder("/opt/keystone") == []
 
