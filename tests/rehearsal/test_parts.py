@@ -140,6 +140,21 @@ PARTS = {
         },
         schedules=1,
     ),
+    "the portal": Part(
+        charms=("certificates", "horizon", "keystone", "mysql"),
+        bundle=ROOT / "tests/rehearsal/bundles/horizon.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config horizon session-lifetime=2h",),
+            "a machine that died is replaced": ("remove-machine 2 --force; add-unit horizon",),
+            "passwords are replaced": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+            ),
+            "it goes": ("remove-application horizon",),
+        },
+        schedules=8,
+    ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
         bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",

@@ -65,7 +65,10 @@ class HorizonCharm(ops.CharmBase):
             "secret_key": self.secret_key.get(),
             # The unit's own checks call it so.
             "hosts": [*map(bracketed, hosts), "localhost"],
-            "console_origins": [*(f"https://{bracketed(host)}:*" for host in hosts), *settings.console_origins],
+            "console_origins": [
+                *(f"https://{bracketed(host)}:*" for host in hosts),
+                *settings.console_origins,
+            ],
         }
 
     def _additions(self) -> Mapping[str, str]:

@@ -50,7 +50,7 @@ class Settings:
         check(options, "image-upload", upload in UPLOADS, f"one of {', '.join(UPLOADS)}")
         origins = split(options["console-origins"])
         are_origins = all(map(_ORIGIN.fullmatch, origins))
-        check(options, "console-origins", are_origins, "origins such as https://console.example:6080")
+        check(options, "console-origins", are_origins, "origins such as https://console.example")
         _check_literals(options.get("extra-config", ""))
         return cls(
             session_lifetime=_lifetime(options["session-lifetime"]),
@@ -86,8 +86,12 @@ def _check_literals(lines: str) -> None:
             raise ConfigError("extra-config", lines, f"settings of Horizon below [settings], not [{section}]")
         for key, value in parser[section].items():
             if not key.isupper():
-                raise ConfigError("extra-config", lines, f"names of Horizon's settings in capitals, not {key}")
+                raise ConfigError(
+                    "extra-config", lines, f"names of Horizon's settings in capitals, not {key}"
+                )
             try:
                 ast.literal_eval(value)
             except (ValueError, SyntaxError) as error:
-                raise ConfigError("extra-config", lines, f"a literal of Python for {key}, not {value}") from error
+                raise ConfigError(
+                    "extra-config", lines, f"a literal of Python for {key}, not {value}"
+                ) from error

@@ -40,6 +40,6 @@ class Theme:
         try:
             path = self._resources.fetch(NAME)
         except ops.ModelError:
-            # Nobody has attached one.
+            # Nobody has attached one. With a bundle, which has to name a file, it is an empty one.
             return ""
-        return str(path) if path.stat().st_size else ""
+        return str(path) if path.is_file() and path.stat().st_size else ""

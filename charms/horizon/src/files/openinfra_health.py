@@ -11,12 +11,11 @@ from portal_wsgi import application
 PAGE_SECONDS = 60
 """For how long a page that was shown counts as shown: what it is made of does not change in a process."""
 QUERY = "SELECT 1 FROM django_session LIMIT 1"
-_shown = 0.0
+_shown = {"at": -PAGE_SECONDS}
 
 
 def problem():
     """Return why it cannot do its work, empty if it can."""
-    global _shown
     try:
         # A request begins and ends with that: a connection that was cut off is noticed.
         connection.close_if_unusable_or_obsolete()
@@ -25,8 +24,8 @@ def problem():
     except DatabaseError as error:
         connection.close()
         return f"database: {type(error).__name__}"
-    if time.monotonic() - _shown > PAGE_SECONDS:
+    if time.monotonic() - _shown["at"] >= PAGE_SECONDS:
         if why := application.why_no_login():
             return why
-        _shown = time.monotonic()
+        _shown["at"] = time.monotonic()
     return ""

@@ -13,11 +13,10 @@ import urllib.parse
 from pathlib import Path
 
 import octavia_dashboard
-import pymysql
-import requests.adapters
-
 import openstack_dashboard.defaults
 import openstack_dashboard.local.enabled
+import pymysql
+import requests.adapters
 
 CONNECT_SECONDS = 3
 """How long a connection to a service may take. A page asks several of them, one after the other."""
@@ -104,7 +103,9 @@ def _settings(parser):
         }
     if parser.has_section("database"):
         # oslo.config would read a single dollar as a reference.
-        words = (parser["database"][key].replace("$$", "$") for key in ("connection", "connection_parameters"))
+        words = (
+            parser["database"][key].replace("$$", "$") for key in ("connection", "connection_parameters")
+        )
         found["DATABASES"] = {"default": database(*words)}
     if parser.has_section("settings"):
         found |= {key: ast.literal_eval(value) for key, value in parser["settings"].items()}
@@ -117,7 +118,13 @@ def _settings(parser):
         "root": {"handlers": ["journal"], "level": "WARNING"},
         "loggers": {
             name: {"handlers": ["journal"], "level": level, "propagate": False}
-            for name in ("horizon", "openstack_dashboard", "openstack_auth", "octavia_dashboard", "django.request")
+            for name in (
+                "horizon",
+                "openstack_dashboard",
+                "openstack_auth",
+                "octavia_dashboard",
+                "django.request",
+            )
         },
     }
     return found
@@ -126,9 +133,10 @@ def _settings(parser):
 def _limited(send):
     """Return what sends a request with a limit to its waiting where its sender sets none, as OpenStack's clients do not."""
 
-    def limited(adapter, request, stream=False, timeout=None, **options):
-        limits = timeout or (CONNECT_SECONDS, READ_SECONDS.get(request.method, CHANGE_SECONDS))
-        return send(adapter, request, stream=stream, timeout=limits, **options)
+    def limited(adapter, request, **options):
+        limits = (CONNECT_SECONDS, READ_SECONDS.get(request.method, CHANGE_SECONDS))
+        options["timeout"] = options.get("timeout") or limits
+        return send(adapter, request, **options)
 
     return limited
 

@@ -18,13 +18,14 @@ import time
 from email.utils import formatdate
 from pathlib import Path
 
+# What follows finds its settings by it.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal_settings"
 
-import django.core.wsgi  # noqa: E402  the environment leads it to its settings
-import requests  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.db import DatabaseError, connection  # noqa: E402
-from django.utils.module_loading import import_string  # noqa: E402
+import django.core.wsgi
+import requests
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils.module_loading import import_string
 
 READY = "/openinfra/ready"
 LOGIN = "/auth/login/"

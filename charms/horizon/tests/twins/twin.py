@@ -55,7 +55,7 @@ class Horizon(Api):
         folder, name = argv[6:]
         if self.bad_theme:
             return Result(code=1, stdout="", stderr="CompileError: Undefined variable: $brand")
-        self.machine._make_file(  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.machine._make_file(  # pyright: ignore[reportPrivateUsage]
             f"{folder}/static/manifest.json", name.encode(), mode=0o644, user="root", group="root"
         )
         return None

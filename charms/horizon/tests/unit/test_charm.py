@@ -70,7 +70,9 @@ def test_sessions_are_in_the_database_and_cookies_for_tls_only(one):
     assert found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is True
     assert found["SESSION_TIMEOUT"] == 3600
     database = configuration(one.machines[0])["database"]
-    assert database["connection"].startswith("mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/service?")
+    assert database["connection"].startswith(
+        "mysql+pymysql://relation-1-1:db-password@10.0.0.5:3306/service?"
+    )
 
 
 def test_services_are_asked_at_their_internal_addresses_with_the_ca(one):
@@ -161,11 +163,15 @@ def test_a_theme_becomes_a_part_of_the_tree_of_each_unit(three, tmp_path):
     three.update_status()
     three.update_status()
     assert {status.name for status in three.statuses.values()} == {"active"}
-    current = {machine.resolve("/opt/horizon/current").rpartition("/")[2] for machine in three.machines.values()}
+    current = {
+        machine.resolve("/opt/horizon/current").rpartition("/")[2] for machine in three.machines.values()
+    }
     (name,) = current
     assert name not in before
     assert three.machines[0].read(f"/opt/horizon/{name}/openinfra/theme") == "a theme"
-    assert [machine.starts[API] for machine in three.machines.values()] == [3, 3, 3], "for the option, and for the tree"
+    assert [machine.starts[API] for machine in three.machines.values()] == [3, 3, 3], (
+        "for the option, and for the tree"
+    )
 
 
 def test_a_theme_that_cannot_be_compiled_changes_nothing(one, tmp_path):
