@@ -36,8 +36,8 @@ class Programs:
         tree: str = "current",
         env: Mapping[str, str] | None = None,
         seconds: float = _SECONDS,
-    ) -> None:
-        """Run a program; secrets go into `env`.
+    ) -> str:
+        """Run a program, and return what it says; secrets go into `env`.
 
         Args:
             program: Its name.
@@ -57,6 +57,7 @@ class Programs:
         if ran.code:
             # With oslo.log a program says in its output what went wrong.
             raise CommandError(command, ran.code, ran.stderr.strip() or ran.stdout)
+        return ran.stdout
 
 
 def last_line(error: CommandError | TimeoutError) -> str:
