@@ -49,14 +49,25 @@ def make_user(admin: Admin, entity: str, caps: list[str]) -> str:
     return answer[0]["key"]
 
 
-def create_pool(admin: Admin, operation: Mapping[str, Any]) -> None:
-    """Make a pool, `create-pool`."""
-    pools.create_pool(
+def create_pool(admin: Admin, operation: Mapping[str, Any]) -> bool:
+    """Make a pool unless it is there, `create-pool`; return whether it was made."""
+    return pools.create_pool(
         admin,
         str(operation["name"]),
         replicas=int(operation.get("replicas") or 0),
         pg_num=int(operation.get("pg_num") or 0),
         application=str(operation.get("app-name") or "unknown"),
+        device_class=str(operation.get("device-class") or ""),
+    )
+
+
+def fit_pool(admin: Admin, operation: Mapping[str, Any]) -> None:
+    """Give a pool that is there the copies and the disks that `create-pool` names now."""
+    pools.fit_pool(
+        admin,
+        str(operation["name"]),
+        replicas=int(operation.get("replicas") or 0),
+        device_class=str(operation.get("device-class") or ""),
     )
 
 

@@ -146,7 +146,9 @@ class CephCharm(ops.CharmBase):
         self.jobs.resume()
         self.survivors.go_on_alone()
         self._lead(settings, event)
-        self.clients.serve(self.members[self.unit.name], allows_plain=settings.allow_plain_credentials)
+        self.clients.serve(
+            self.members[self.unit.name], allows_plain=settings.allow_plain_credentials, shared=settings.shared_pools
+        )  # fmt: skip
         self.publish_osds()
         version, checks = versions.oldest(self.ceph.admin), health.checks(self.ceph.admin)
         self.related_daemons.replace_old_keys(checks)

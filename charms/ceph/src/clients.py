@@ -1,7 +1,7 @@
 """The `client` endpoint: pools and keys for other applications (the broker of Charmed Ceph's clients).
 
-The leader's record of a relation is in the peer relation, under `client-<id>`: the name of its Ceph user, without `client.`. It
-is asked for when the client is gone.
+The leader's record of a relation is in the peer relation: under `client-<id>` the name of its Ceph user, without `client.`, which is
+asked for when the client is gone, and under `rights-<id>` what that may do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import cephx
 from openinfra_charm.interfaces import ceph_client
 from openinfra_charm.model import databag
 from openinfra_charm.model.granted import Grants, Records, wants_plain
+from rights import CREATE, PERMISSIONS, Owners, Rights, check_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +24,8 @@ if TYPE_CHECKING:
     from members import Member
     from openinfra_charm.model.cluster import Cluster
 
-PERMISSIONS = ("set-key-permissions", "add-permissions-to-key")
 RESERVED = {"admin", "crash"}
-CAPS = ["mon", 'profile rbd, allow command "osd blocklist"', "osd", "profile rbd", "mgr", "profile rbd"]
-_USER = "client"
+_USER, _RIGHTS = "client", "rights"
 
 
 class Clients:
@@ -41,15 +40,17 @@ class Clients:
     def __init__(self, model: ops.Model, *, cluster: Cluster, admin: Admin) -> None:
         self._model = model
         self._admin = admin
-        self._records = Records(cluster, facts=(_USER,))
+        self._records = Records(cluster, facts=(_USER, _RIGHTS))
+        self._owners = Owners(admin)
         self._grants = Grants(model, ("client",), records=self._records, label="client")
 
-    def serve(self, me: Member, *, allows_plain: bool) -> None:
+    def serve(self, me: Member, *, allows_plain: bool, shared: Mapping[str, frozenset[str]]) -> None:
         """Answer what related clients ask for. The leader makes pools and keys; each unit publishes its monitor.
 
         Args:
             me: This unit.
             allows_plain: Whether clients without secrets get their key in plain relation data.
+            shared: Which pools of others an application may use.
 
         Raises:
             UnreachableError: The monitors do not answer.
@@ -59,7 +60,7 @@ class Clients:
             ceph_client.publish_monitor(relation, self._model.unit, me.public_address if me.monitor else None)
         if is_leader:
             for relation, client in self._read(allows_plain=allows_plain)[0].items():
-                self._answer(relation, client)
+                self._answer(relation, client, shared.get(relation.app.name, frozenset()))
             self.withdraw_departed()
 
     def withdraw_departed(self) -> None:
@@ -98,20 +99,40 @@ class Clients:
         client = ceph_client.read_client(relation)
         self._publish(relation, client, cephx.pending_key(self._admin, f"client.{client.name}", key_type))
 
-    def _answer(self, relation: ops.Relation, client: ceph_client.Client) -> None:
-        """Carry out what a client's units ask for, and publish its key."""
-        unit = self._model.unit
-        waiting = [one for one in client.requests if not ceph_client.is_answered(relation, unit, one)]
-        if not waiting:
+    def _answer(self, relation: ops.Relation, client: ceph_client.Client, shared: frozenset[str]) -> None:
+        """Carry out what a client's units ask for, and publish its key.
+
+        What was refused is tried again, as the operator may have put that right, and rights end that he allows no more.
+        """
+        unit, application = self._model.unit, relation.app.name
+        if why := self._objection(relation, client.name):
+            for request in client.requests:
+                ceph_client.answer(relation, unit, request, why)
             return
-        why = self._objection(relation, client.name)
-        failures = {one.unit: why or self._carry_out(client.name, one) for one in waiting}
-        if not why:
-            self._records.note(relation.id, **{_USER: client.name})
-            answer = self._admin.command("auth get", entity=f"client.{client.name}")
-            self._publish(relation, client, answer[0]["key"])
-        for request in waiting:
-            ceph_client.answer(relation, unit, request, failures[request.unit])
+        waiting = [one for one in client.requests if not ceph_client.is_done(relation, unit, one)]
+        known = self._records.read(relation.id)
+        if _USER in known and _RIGHTS not in known:
+            self._adopt(application, client)
+        rights = Rights(application, self._owners, shared)
+        failures = {one.unit: why for one in waiting if (why := self._carry_out(client.name, one, rights))}
+        caps, refused = rights.granted(client.requests)
+        if client.requests and (waiting or caps != known.get(_RIGHTS)):
+            key = broker.make_user(self._admin, f"client.{client.name}", caps)
+            if caps != known.get(_RIGHTS):
+                self._admin.command("auth caps", entity=f"client.{client.name}", caps=caps)
+            self._records.note(relation.id, **{_USER: client.name, _RIGHTS: caps})
+            self._publish(relation, client, key)
+        for request in client.requests:
+            ceph_client.answer(
+                relation, unit, request, failures.get(request.unit) or refused.get(request.unit)
+            )
+
+    def _adopt(self, application: str, client: ceph_client.Client) -> None:
+        """Record that pools are a client's which it had before that was recorded."""
+        for request in client.requests:
+            for operation in request.operations:
+                if operation.get("op") == CREATE and "name" in operation:
+                    self._owners.claim(str(operation["name"]), application)
 
     def _objection(self, relation: ops.Relation, name: str) -> str | None:
         """Return why a client cannot have the Ceph user it names: it is Ceph's own, or another client's."""
@@ -120,23 +141,24 @@ class Clients:
         others = {self._records.read(number)[_USER] for number in self._records if number != relation.id}
         return f"application-name={name}: another client's user; name another" if name in others else None
 
-    def _carry_out(self, name: str, request: ceph_client.Request) -> str | None:
-        """Carry a request out; return why it could not be, if so."""
+    def _carry_out(self, name: str, request: ceph_client.Request, rights: Rights) -> str | None:
+        """Carry a request out, as far as it is for pools; return why it could not be, if so."""
 
-        def set_permissions(operation: Mapping[str, Any]) -> None:
+        def permit(operation: Mapping[str, Any]) -> None:
             if (other := operation.get("client", name)) != name:
                 raise broker.RefusedError(f"client={other}: this relation can only change {name}")
-            wanted = [str(word) for word in operation["permissions"]]
-            self._admin.command("auth caps", entity=f"client.{name}", caps=wanted)
+            check_permissions(operation)
 
         def create_pool(operation: Mapping[str, Any]) -> None:
-            broker.create_pool(self._admin, operation)
+            pool = str(operation["name"])
+            if not self._owners.of(pool) and pool not in self._admin.command("osd pool ls"):
+                # First: a pool that is there, and nobody's, is the operator's.
+                self._owners.claim(pool, rights.application)
+            rights.check(pool)
+            if not broker.create_pool(self._admin, operation) and rights.owns(pool):
+                broker.fit_pool(self._admin, operation)
 
-        # The rights of a block device client, until it asks for others.
-        broker.make_user(self._admin, f"client.{name}", CAPS)
-        return broker.carry_out(
-            request, {"create-pool": create_pool, **dict.fromkeys(PERMISSIONS, set_permissions)}
-        )
+        return broker.carry_out(request, {CREATE: create_pool, **dict.fromkeys(PERMISSIONS, permit)})
 
     def _publish(self, relation: ops.Relation, client: ceph_client.Client, key: str) -> None:
         if not client.takes_secret:

@@ -127,6 +127,11 @@ class Services:
         states = self._states(units, fresh=fresh)
         return [unit for unit, state in states.items() if state not in {"active", "reloading"}]
 
+    def restarting(self, *units: str) -> dict[str, int]:
+        """Return those of some units that end and are started again and again, and how often, as `stopped` has found them."""
+        self._states(units, fresh=False)
+        return self._machine.restarting_services(*units)
+
     def _states(self, units: Sequence[str], *, fresh: bool) -> dict[str, str]:
         """Return how some units are; the others of the application are asked about with them."""
         if fresh or not set(units) <= self._seen.keys():

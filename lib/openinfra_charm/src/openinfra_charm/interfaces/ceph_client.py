@@ -11,6 +11,7 @@ application data instead.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -136,10 +137,30 @@ def announce_secrets(relation: ops.Relation, application: ops.Application) -> No
     databag.put(relation.data[application], "requested-secrets", json.dumps(["key"]))
 
 
+def request_id(operations: Iterable[Mapping[str, Any]]) -> str:
+    """Return a request's id that is another one whenever something else is asked for, and only then."""
+    return hashlib.sha256(json.dumps(list(operations), sort_keys=True).encode()).hexdigest()[:32]
+
+
 def read_access(
-    model: ops.Model, relation: ops.Relation, user: str, unit: ops.Unit, request_id: str
+    model: ops.Model,
+    relation: ops.Relation,
+    user: str,
+    unit: ops.Unit,
+    request_id: str,
+    *,
+    refresh: bool = True,
 ) -> Access | None:
     """As a client's unit, return how to reach the cluster once `request_id` is answered; None until then.
+
+    Args:
+        model: The model.
+        relation: The relation.
+        user: The Ceph user that was asked for, without `client.`; a provider that gives another one says so in the secret.
+        unit: This unit.
+        request_id: What it has asked for.
+        refresh: Whether it uses the newest key from now on: the provider ends older ones when all units do. Without it the key is
+            only read, for a unit that has to restart first.
 
     Raises:
         RelationError: The provider has refused the request, or said something that cannot be used.
@@ -147,7 +168,8 @@ def read_access(
     key = ""
     monitors: list[str] = []
     if secret_id := relation.data[relation.app].get("secret-key"):
-        key = secrets.read(model, secret_id)["key"]
+        content = secrets.find(model, secret_id, refresh=refresh) or {}
+        key, user = content.get("key", ""), content.get("user", user)
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
         key = key or data.get("key", "")
@@ -157,6 +179,7 @@ def read_access(
     if not (answered and key and monitors):
         return None
     check_access(relation, key, monitors)
+    databag.check(relation, databag.NAME, {"user": user})
     return Access(user=user, key=key, monitors=tuple(monitors))
 
 

@@ -40,7 +40,9 @@ class Api:
         application: The application's name.
         environment: What the service wants in the process's environment.
         imports: Modules that the process imports before the service's own.
+        user: `root`, or else it is a user of its own.
         services: The services of the application, where others have to do with them too.
+        uwsgi: More of uWSGI's options, by their names without dashes.
     """
 
     def __init__(
@@ -51,13 +53,18 @@ class Api:
         imports: Iterable[str] = (),
         *,
         services: Services | None = None,
+        user: str = "",
+        uwsgi: Mapping[str, str | int | bool] = MappingProxyType({}),
     ) -> None:
         self._machine = machine
         self._application = application
         self._environment = environment
         self._imports = tuple(imports)
+        self._uwsgi = uwsgi
         self._services = services or Services(machine, application)
-        self.user = application
+        self.user = user or application
+        self.has_user = self.user == application
+        """Whether the user is its own, and goes with it."""
         self.etc = f"/etc/{application}"
         self.lib = f"/var/lib/{application}"
         self.modules = f"/usr/lib/openinfra/{application}"
@@ -71,9 +78,12 @@ class Api:
 
     def install(self) -> None:
         """Make the user, and the folders that it may enter. What it logs goes to the journal."""
-        self._machine.make_user(self.user, self.lib)
+        if self.has_user:
+            self._machine.make_user(self.user, self.lib)
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
-        self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
+        # What root keeps for others, who have users of their own, is reached through its folder.
+        mode = 0o750 if self.has_user else 0o711
+        self._machine.make_folder(self.lib, mode=mode, user=self.user, group=self.user)
 
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
@@ -85,6 +95,7 @@ class Api:
             modules=self.modules,
             imports="".join(f"--import {name} " for name in self._imports),
             workers=workers,
+            options="".join(_words(name, value) for name, value in self._uwsgi.items()),
             lib=self.lib,
         )
         socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
@@ -167,7 +178,8 @@ class Api:
         for path in self.paths:
             self._machine.remove(path)
         self._machine.reload_systemd()
-        self._machine.remove_user(self.user)
+        if self.has_user:
+            self._machine.remove_user(self.user)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -177,6 +189,13 @@ class Api:
     def _service(self, inputs: tuple[str, ...]) -> Service:
         own = self._machine.read(self._unit_path) or ""
         return Service(unit=self.unit, inputs=(own, *inputs))
+
+
+def _words(name: str, value: object) -> str:
+    """Return an option of uWSGI's as systemd reads it, which has words of its own for what begins with a percent sign."""
+    if isinstance(value, bool):
+        return f" --{name}" if value else ""
+    return f' --{name} "{value}"'.replace("%", "%%")
 
 
 _SOCKET = """\
@@ -211,7 +230,7 @@ Group={user}
 {environment}ExecStart=/opt/{application}/current/bin/uwsgi --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
   --protocol http --listen 1024 --processes {workers} --pythonpath {modules} {imports}--module openinfra_wsgi:application \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
-  --hook-master-start "unix_signal:15 gracefully_kill_them_all"
+  --hook-master-start "unix_signal:15 gracefully_kill_them_all"{options}
 TimeoutStopSec=30
 """
     + SANDBOX

@@ -27,14 +27,16 @@ class Entrance:
 
     The units' facts, in the peer relation: `address` and `ingress`, where the unit is; `takes_proxied`, that its front takes connections
     that begin with the client's address.
+
+    A service without an API (`ports` is None) has no more of it than the unit's address and certificate.
     """
 
-    def __init__(self, model: ops.Model, machine: Machine, cluster: Cluster, ports: Ports) -> None:
+    def __init__(self, model: ops.Model, machine: Machine, cluster: Cluster, ports: Ports | None) -> None:
         self._model = model
         self._machine = machine
         self._cluster = cluster
         self._ports = ports
-        self._gateway = model.get_relation("gateway")
+        self._gateway = model.get_relation("gateway") if ports else None
         self.certificates = model.get_relation("certificates")
         """The relation."""
 
@@ -64,6 +66,8 @@ class Entrance:
     @property
     def url(self) -> str:
         """Where clients reach the API, without a path: at the gateway, else at the first unit."""
+        if self._ports is None:
+            return ""
         facts = [facts for unit in self._cluster.units if "address" in (facts := self._cluster.facts(unit))]
         first = facts[0].get("ingress", facts[0]["address"]) if facts else ""
         direct = f"{bracketed(first)}:{self._ports.backend}"
@@ -84,10 +88,11 @@ class Entrance:
         """Publish where this unit is, and ask for a route to it and for a certificate of all names that clients use."""
         if self.place:
             self._cluster.publish(address=self.place.address, ingress=self.place.ingress)
-        if front.takes_proxied:
+        if self._ports and front.takes_proxied:
             self._cluster.publish(takes_proxied=True)
-        if self._gateway and self._model.unit.is_leader():
-            haproxy_route_tcp.request(self._gateway, self._model.app, self._route(self._gateway))
+        if self._ports and self._gateway and self._model.unit.is_leader():
+            route = self._route(self._gateway, self._ports)
+            haproxy_route_tcp.request(self._gateway, self._model.app, route)
         if self.certificates and self.place:
             tls.update(self.certificates, self._model.unit, self._subject(self.place))
 
@@ -96,12 +101,12 @@ class Entrance:
         if self._gateway and self.place:
             haproxy_route_tcp.publish_address(self._gateway, self._model.unit, self.place.ingress)
 
-    def _route(self, gateway: ops.Relation) -> haproxy_route_tcp.Route:
+    def _route(self, gateway: ops.Relation, ports: Ports) -> haproxy_route_tcp.Route:
         ready = all("takes_proxied" in self._cluster.facts(unit) for unit in self._cluster.units)
         proxied = haproxy_route_tcp.asks_for_proxy_protocol(gateway, self._model.app, ready=ready)
         return haproxy_route_tcp.Route(
-            port=self._ports.public,
-            backend_port=self._ports.proxied if proxied else self._ports.backend,
+            port=ports.public,
+            backend_port=ports.proxied if proxied else ports.backend,
             health=haproxy_route_tcp.Health(path=HEALTH),
             proxy_protocol=proxied,
         )

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from openinfra_charm.daemon import render
 from openinfra_charm.daemon.render import File
 from openinfra_charm.daemon.services import Service, Services
-from openinfra_charm.openstack.sandbox import SANDBOX
+from openinfra_charm.openstack import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from openinfra_charm.machine import Machine
-    from openinfra_charm.openstack.spec import Process
+    from openinfra_charm.openstack.spec import Command, Process
 
 
 class Processes:
@@ -21,10 +21,11 @@ class Processes:
 
     Args:
         machine: The machine.
-        application: The application, whose user they run as.
+        application: The application.
         processes: What there is.
         places: What stands for the braces in their commands and environments.
         services: The services of the application.
+        user: Whom they run as.
     """
 
     def __init__(
@@ -34,12 +35,15 @@ class Processes:
         processes: Iterable[Process],
         places: Mapping[str, str],
         services: Services,
+        *,
+        user: str,
     ) -> None:
         self._machine = machine
         self._application = application
         self._processes = {f"{application}-{process.name}.service": process for process in processes}
         self._places = places
         self._services = services
+        self._user = user
 
     def render(self) -> None:
         """Write their units."""
@@ -65,9 +69,15 @@ class Processes:
             self._services.restart(service)
 
     def problem(self) -> str:
-        """Return why one of them does not do its work; empty if all run."""
-        down = self._services.stopped(*self._processes, fresh=True) if self._processes else []
-        return f"{', '.join(down)} does not run; see journalctl -u {down[0]}" if down else ""
+        """Return why one of them does not do its work; empty if all run, and have not been started again and again."""
+        if not self._processes:
+            return ""
+        if down := self._services.stopped(*self._processes, fresh=True):
+            return f"{', '.join(down)} does not run; see journalctl -u {down[0]}"
+        if again := self._services.restarting(*self._processes):
+            words = ", ".join(f"{unit} ({number} times)" for unit, number in again.items())
+            return f"{words} ends and is started again and again; see journalctl -u {min(again)}"
+        return ""
 
     def stop(self) -> None:
         """Stop them, and keep them stopped."""
@@ -96,36 +106,39 @@ class Processes:
         return Service(unit=unit, inputs=(self._machine.read(_path(unit)) or "", *inputs))
 
     def _unit(self, process: Process) -> str:
-        program, *arguments = (word.format_map(self._places) for word in process.command)
         variables = {key: value.format_map(self._places) for key, value in process.environment.items()}
-        return _UNIT.format(
-            application=self._application,
+        return (_UNIT + sandbox.ending(process.sandbox)).format(
+            **self._places,
+            user=self._user,
             name=process.name,
+            after="".join(f" {unit.format_map(self._places)}" for unit in process.after),
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
-            command=" ".join([f"/opt/{self._application}/current/bin/{program}", *arguments]),
+            first=f"ExecStartPre={self._line(process.first)}\n" if process.first else "",
+            command=self._line(process.command),
             stop_seconds=process.stop_seconds,
-            lib=self._places["lib"],
         )
+
+    def _line(self, command: Command) -> str:
+        """Return a command's line; its program is the release tree's."""
+        program, *arguments = (word.format_map(self._places) for word in command)
+        return " ".join([f"/opt/{self._application}/current/bin/{program}", *arguments])
 
 
 def _path(unit: str) -> str:
     return f"/etc/systemd/system/{unit}"
 
 
-_UNIT = (
-    """\
+_UNIT = """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
 Description={name} of {application}
 Wants=network-online.target
-After=network-online.target
+After=network-online.target{after}
 StartLimitIntervalSec=0
 
 [Service]
-User={application}
-Group={application}
-{environment}ExecStart={command}
+User={user}
+Group={user}
+{environment}{first}ExecStart={command}
 TimeoutStopSec={stop_seconds}
 """
-    + SANDBOX
-)

@@ -1,6 +1,6 @@
-"""What tells one OpenStack API from another, as data; `openinfra_charm.openstack.service.Service` makes a charm of it.
+"""What tells one OpenStack service from another, as data; `openinfra_charm.openstack.service.Service` makes a charm of it.
 
-In the texts of commands and environments `{application}`, `{etc}`, `{lib}`, `{modules}` and `{config}` are the application's name, its
+In the texts of commands, environments and sandboxes `{application}`, `{etc}`, `{lib}`, `{modules}` and `{config}` are the application's name, its
 folder of configuration, the folder that its processes may write, that of the modules in `files/`, and its configuration file.
 """
 
@@ -55,7 +55,12 @@ class Process:
     """A process beside the API, the unit `<application>-<name>.service`. `command` begins with a program of the release tree.
 
     With `in_turn` units of the application restart it one after the other, as they do the API; without it a unit restarts it as soon as
-    it runs with something older. `stop_seconds` is how long it may take to end its work.
+    it runs with something older. `stop_seconds` is how long it may take to end its work. It starts after the units that `after` names,
+    where these start too, and stops before them. `first` is a command that has to end well before each start, within a few seconds: what
+    is not there yet makes it fail, and it is tried again.
+
+    `sandbox` is what its unit's section Service has otherwise than `openinfra_charm.openstack.sandbox` has it, in systemd's words:
+    `{"PrivateDevices": "no", "CapabilityBoundingSet": "CAP_NET_ADMIN", "KillMode": "process", "RestartSec": "5"}`.
     """
 
     name: str
@@ -63,6 +68,9 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     in_turn: bool = True
     stop_seconds: int = 30
+    after: tuple[str, ...] = ()
+    first: Command = ()
+    sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +93,7 @@ def _source() -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
-    """An OpenStack API and what belongs to it.
+    """An OpenStack API, or a service that consists of processes only (agents), and what belongs to it.
 
     Beside charm.py there are `templates/`, `releases/` (the locks that `./openinfra relock` makes) and, where the service has them,
     `files/`: `policy.yaml`, and Python modules that the API's process imports. One called `openinfra_health` says by its `problem()` why
@@ -93,17 +101,21 @@ class Spec:
     """
 
     name: str
-    ports: Ports
-    wsgi: str
-    """The API: `module:application`."""
     templates: tuple[str, ...]
     """Configuration files, `/etc/<application>/<name without .j2>`; the first is the one that commands are given (`{config}`)."""
+    ports: Ports | None = None
+    wsgi: str = ""
+    """The API: `module:application`. A service without one has neither ports nor a place in the catalogue."""
+    user: str = ""
+    """Who runs it: `root`, or a user of its own, called like the application."""
     schema: Schema | None = None
     needs: tuple[Need, ...] = ()
     processes: tuple[Process, ...] = ()
     catalogue: tuple[Catalogued, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """That of the API's process."""
+    uwsgi: Mapping[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
+    """More options of the uWSGI that it runs in, by their names without dashes: `{"chunked-input-limit": 64, "http-auto-chunked": True}`, as its command line takes them."""
     title: str = ""
     """What the service is called in statuses."""
     check: str = ""
@@ -124,10 +136,10 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The options that every API's charm has, checked."""
+    """The options that every API's charm has, checked; `region` and `workers` are an API's only."""
 
-    region: str
-    workers: int
+    region: str = ""
+    workers: int = 0
     debug: bool
     extra: str
     """Lines of the operator's for the configuration file."""
@@ -139,13 +151,13 @@ class Options:
         Raises:
             ConfigError: One has a value that cannot be used.
         """
+        debug, extra = options["debug"], options.get("extra-config", "")
+        if "workers" not in options:
+            return cls(debug=debug, extra=extra)
         region = options["region"]
         check(options, "region", _REGION.fullmatch(region), "letters, digits, dots, dashes and underscores")
         return cls(
-            region=region,
-            workers=whole(options, "workers", 1, _MOST_WORKERS),
-            debug=options["debug"],
-            extra=options.get("extra-config", ""),
+            region=region, workers=whole(options, "workers", 1, _MOST_WORKERS), debug=debug, extra=extra
         )
 
 
@@ -153,7 +165,7 @@ class Options:
 class State:
     """Everything that decides what runs on this machine.
 
-    `address` is the one that the front listens on, `others` are those of the other units, `sources` those from which a gateway connects
+    `address` is the one that the front listens on, or the unit's own where there is no front, `others` are those of the other units, `sources` those from which a gateway connects
     for its clients. `found` is what the service has of other applications, by the name of the need, `own` what the charm adds.
     """
 

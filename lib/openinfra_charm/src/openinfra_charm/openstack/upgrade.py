@@ -73,7 +73,7 @@ _MAX_STEPS = 12
 class Operations:
     """What an upgrade does to a service.
 
-    `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
+    `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema (empty where there is none): `step` is `expand` or `contract`,
     `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `arguments` has
     something for the step, it is given that too. `restart` restarts the service with the tree that `current` leads to; `health`
     returns within a few seconds why this unit cannot work, and `answer` why a request with a token is not answered here, empty when it is.
@@ -429,7 +429,11 @@ class Upgrade:
                     else _ended(plan)
                 )
         elif plan.phase == BUILD and all(plan.to in standing.built for standing in standings):
-            self._decide(dataclasses.replace(plan, phase=EXPAND, executor=self._me))
+            self._decide(
+                dataclasses.replace(plan, phase=EXPAND, executor=self._me)
+                if self._operations.schema
+                else dataclasses.replace(plan, phase=SWITCH)
+            )
         elif plan.phase == SWITCH and all(standing.runs == plan.to for standing in standings):
             self._decide(dataclasses.replace(plan, phase=SWITCHED))
         elif plan.phase == BACK and all(standing.runs == plan.release for standing in standings):
@@ -462,7 +466,7 @@ class Upgrade:
             raise ActionError(
                 f"release={release}: {plan.release} runs, and an older one comes by rollback-release before finish-upgrade only"
             )
-        if not backup:
+        if self._operations.schema and not backup:
             raise ActionError(
                 "backup: back the database up and name the backup (with the charm mysql: create-backup, list-backups); "
                 "after finish-upgrade it is the only way back"
@@ -479,6 +483,8 @@ class Upgrade:
             ActionError: There is none to go back to; nothing was changed.
         """
         plan = self._known_plan()
+        if not plan.phase and plan.left and not self._operations.schema:
+            raise ActionError(f"the upgrade from {plan.left} was finished: {plan.release} stays")
         if not plan.phase and plan.left:
             raise ActionError(
                 f"the upgrade from {plan.left} was finished, and {plan.left} cannot work with the present schema. "
@@ -504,7 +510,9 @@ class Upgrade:
         if plan.phase != SWITCHED:
             raise ActionError(f"this can be done when all units run {plan.to}. {self.progress()}")
         self._require_all(plan.to)
-        if not dry_run:
+        if not dry_run and not self._operations.schema:
+            self._decide(_ended(plan))
+        elif not dry_run:
             self._decide(dataclasses.replace(plan, phase=CONTRACT, executor=self._me, number=plan.number + 1))
 
     def _known_plan(self) -> Plan:

@@ -1,9 +1,10 @@
-"""An OpenStack API on one machine: its release tree, configuration and processes. Everything here works without Juju."""
+"""An OpenStack service on one machine: its release tree, configuration and processes. Everything here works without Juju."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from openinfra_charm.machine import Machine
+    from openinfra_charm.openstack.needs import Need
     from openinfra_charm.openstack.spec import Command, Spec, State
 
 _FILES = Path(__file__).parent / "files"
@@ -35,9 +37,16 @@ _ASK_SECONDS = 8
 
 
 class Workload:
-    """The API of one application on this machine, with all that belongs to it."""
+    """The service of one application on this machine, with all that belongs to it.
 
-    def __init__(self, machine: Machine, application: str, spec: Spec) -> None:
+    Args:
+        machine: The machine.
+        application: The application.
+        spec: The service.
+        whole: What of the application's own the service is a part of, where it is not the whole.
+    """
+
+    def __init__(self, machine: Machine, application: str, spec: Spec, whole: Whole | None = None) -> None:
         self._machine = machine
         self._application = application
         self._spec = spec
@@ -60,36 +69,45 @@ class Workload:
             **{key: value.format_map(self.places) for key, value in spec.environment.items()},
         }  # fmt: skip
         caches = any(isinstance(need, Cache) for need in spec.needs)
-        services = Services(machine, application)
+        services = whole.services if whole else Services(machine, application)
+        self._is_part = whole is not None
+        self._serves = bool(spec.wsgi)
         self.api = Api(
-            machine, application, environment, ["openinfra_cache"] if caches else [], services=services
+            machine, application, environment, ["openinfra_cache"] if caches else [],
+            services=services, uwsgi=spec.uwsgi, user=spec.user,
+        )  # fmt: skip
+        """Its process, where there is an API; its user, folders and pause are those of all processes."""
+        user = self.api.user
+        self.tls = (
+            whole.tls if whole else Certificate(machine, application, user=user, group=user, combined=True)
         )
-        self.tls = Certificate(machine, application, user=self.api.user, group=self.api.user, combined=True)
         self.front = Front(machine, application, user=self.api.user, tls=self.tls, services=services)
-        self.processes = Processes(machine, application, spec.processes, self.places, services)
+        self.processes = Processes(machine, application, spec.processes, self.places, services, user=user)
         self.releases = Releases(machine, application)
-        self.programs = Programs(machine, application)
+        self.programs = Programs(machine, application, user=user)
         self._templates = render.Templates(machine, application, spec.source / "templates")
 
     @property
     def footprint(self) -> Footprint:
         """What this leaves on the machine where it is not removed."""
-        paths = (*self.front.paths, *self.processes.paths, *self.api.paths, self.releases.folder)
-        return Footprint(paths=paths, user=self.api.user)
+        front = self.front.paths if self._serves else ()
+        paths = (*front, *self.processes.paths, *self.api.paths, self.releases.folder)
+        return Footprint(paths=paths, user=self.api.user if self.api.has_user else "")
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of the distribution that it needs."""
+        own = (*release.PACKAGES, *self._spec.packages, *self._spec.bindings)
+        return (*front.PACKAGES, *tls.PACKAGES, *own) if self._serves else (*tls.PACKAGES, *own)
 
     # Verbs
 
     def install(self) -> None:
         """Install the packages and make the user; nothing starts."""
-        packages = (
-            *front.PACKAGES,
-            *release.PACKAGES,
-            *tls.PACKAGES,
-            *self._spec.packages,
-            *self._spec.bindings,
-        )
-        registry.install(self._machine, self._application, packages)
-        self.front.keep_packaged_stopped()
+        if not self._is_part:
+            registry.install(self._machine, self._application, self.packages)
+        if self._serves:
+            self.front.keep_packaged_stopped()
         self.api.install()
 
     def version(self) -> str:
@@ -104,59 +122,78 @@ class Workload:
             ConfigError: The operator's lines (`extra-config`) cannot be used.
         """
         trust = _Trust(self._machine, self.etc, self.tls)
-        sections = {
-            need.name: oslo.sections(need.sections(state.found.get(need.name), trust))
-            for need in self._spec.needs
-        }
+        needs = {need.name: need.value(state.found.get(need.name), trust) for need in self._spec.needs}
         values: dict[str, Any] = {
-            **self.places, "options": state.options, "settings": state.settings, **sections, **state.own,
+            **self.places, "options": state.options, "settings": state.settings, **needs, **state.own,
         }  # fmt: skip
         config, *others = (self._templates.fill(name, path, **values) for name, path in self._configs.items())
         config = dataclasses.replace(config, content=oslo.extended(config.content, state.options.extra))
+        given = self._given_files(state)
+        for path in self._needs_files.keys() - given.keys():
+            self._machine.remove(path)
         render.write(
             self._machine,
             *(dataclasses.replace(file, mode=0o640, group=self.api.user) for file in (config, *others)),
+            *(File(path=path, content=text, mode=0o640, group=self.api.user) for path, text in given.items()),
             *(File(path=path, content=text) for path, text in self._own_files().items()),
         )
-        self.api.render(workers=state.options.workers)
         self.processes.render()
-        ports = self._spec.ports
-        self.front.render(
-            address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
-            proxied=ports.proxied, sources=state.sources,
-        )  # fmt: skip
+        if ports := self._spec.ports:
+            self.api.render(workers=state.options.workers)
+            self.front.render(
+                address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
+                proxied=ports.proxied, sources=state.sources,
+            )  # fmt: skip
+        if not self._is_part:
+            self._leave_checks((str(ports.backend), *state.others) if ports else ())
+
+    def _leave_checks(self, place: tuple[str, ...]) -> None:
+        """Leave the checks of `host`; `place` is where the API is served here and elsewhere, where there is one."""
         for kind in registry.CHECKS:
-            arguments = (kind, self._application, str(ports.backend), *state.others)
-            registry.leave_check(
-                self._machine, kind, self._application, *program.command(Path(check.__file__), *arguments)
-            )
+            command = program.command(Path(check.__file__), kind, self._application, *place)
+            registry.leave_check(self._machine, kind, self._application, *command)
 
     def _own_files(self) -> dict[str, str]:
         """Return the modules of the process, ours and the charm's, and its policy."""
-        found = [*_FILES.glob("*.py"), *(self._spec.source / "files").glob("*.py")]
+        ours = _FILES.glob("*.py") if self._serves else ()
+        found = [*ours, *(self._spec.source / "files").glob("*.py")]
         files = {f"{self.api.modules}/{path.name}": path.read_text(encoding="utf-8") for path in found}
         policy = self._spec.source / "files/policy.yaml"
         if policy.is_file():
             files[f"{self.etc}/policy.yaml"] = policy.read_text(encoding="utf-8")
         return files
 
+    def _given_files(self, state: State) -> dict[str, str]:
+        """Return the files of what other applications have given."""
+        return {
+            f"{self.etc}/{name}": content
+            for need in self._spec.needs
+            for name, content in need.files(state.found.get(need.name), self.etc).items()
+        }
+
+    @property
+    def _needs_files(self) -> dict[str, Need]:
+        """The files that needs may have, by path."""
+        return {f"{self.etc}/{name}": need for need in self._spec.needs for name in need.file_names}
+
     def apply(self) -> bool:
         """Have all processes run; return whether the API was started. What runs with something older is left for `outdated`."""
         inputs = self._inputs
-        started = self.api.apply(*inputs)
+        started = self._serves and self.api.apply(*inputs)
         self.processes.apply(*inputs)
-        self.front.apply()
+        if self._serves:
+            self.front.apply()
         return started
 
     def outdated(self) -> bool:
         """Return whether a process runs with something older and has to be restarted, in turn."""
         inputs = self._inputs
-        return self.api.outdated(*inputs) or self.processes.outdated(*inputs)
+        return (self._serves and self.api.outdated(*inputs)) or self.processes.outdated(*inputs)
 
     def restart(self) -> None:
         """Restart what runs with something older; the front holds requests back meanwhile."""
         inputs = self._inputs
-        if self.api.outdated(*inputs):
+        if self._serves and self.api.outdated(*inputs):
             self.api.restart(*inputs)
         self.processes.restart(*inputs)
         self.processes.apply(*inputs)
@@ -167,7 +204,7 @@ class Workload:
         Args:
             patience: How many seconds to wait for it.
         """
-        return self.api.problem(patience) or self.processes.problem()
+        return (self.api.problem(patience) if self._serves else "") or self.processes.problem()
 
     def why_no_answer(self) -> str:
         """Return why a request of the service's own user is not answered here; empty if it is, or nobody has said what to ask for."""
@@ -182,17 +219,21 @@ class Workload:
 
     def stop(self) -> None:
         """Stop all processes, and keep them stopped."""
-        self.front.stop()
-        self.api.stop()
+        if self._serves:
+            self.front.stop()
+            self.api.stop()
         self.processes.stop()
 
     def remove(self) -> None:
         """Take everything of ours off the machine; packages that others need stay."""
-        self.front.remove()
-        self.tls.remove()
+        if self._serves:
+            self.front.remove()
         self.processes.remove()
-        self.api.remove()
         self.releases.remove()
+        self.api.remove()
+        if self._is_part:
+            return
+        self.tls.remove()
         registry.remove_checks(self._machine, self._application)
         registry.uninstall(self._machine, self._application)
         self._machine.remove(f"/var/lib/openinfra/{self._application}")
@@ -211,7 +252,11 @@ class Workload:
         ]
         paths = (*self._configs.values(), *modules, f"{self.etc}/cache-ca.pem")
         texts = (self._machine.read(path) or "" for path in paths)
-        return (current.name if current else "", *texts)
+        given = (
+            need.at_start(path.rpartition("/")[2], self._machine.read(path) or "")
+            for path, need in self._needs_files.items()
+        )
+        return (current.name if current else "", *texts, *given)
 
     # The database
 
@@ -269,6 +314,17 @@ class Workload:
             step: {"commands": json.dumps([self._filled(one) for one in commands]), "databases": databases}
             for step, commands in steps.items()
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whole:
+    """What a service shares with the rest of an application that it is a part of: its services and its certificate.
+
+    Packages and checks are the application's then: it installs `Workload.packages` with its own, and its footprint has that of the service.
+    """
+
+    services: Services
+    tls: Certificate
 
 
 class _Trust:

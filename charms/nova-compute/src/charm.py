@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""The nova-compute charm: beside a hypervisor, OpenStack's service that runs servers there."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import ops
+
+from control import Control, RefusedError
+from openinfra_charm.daemon.libvirt import Libvirt
+from openinfra_charm.interfaces import nova
+from openinfra_charm.model import databag, hook
+from openinfra_charm.model.options import check, whole
+from openinfra_charm.openstack.needs import Credentials, Messaging
+from openinfra_charm.openstack.service import Hooks, Service
+from openinfra_charm.openstack.spec import Process, Spec
+from place import Place
+from sources import ControlPlane, Disks, ItsHypervisor, key_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_log = logging.getLogger(__name__)
+CLIENTS = ("placement", "neutron", "cinder", "service_user")
+WIDE = {
+    "PrivateDevices": "no",
+    "ProtectKernelTunables": "no",
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "CapabilityBoundingSet": "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_SETUID CAP_SETGID",
+    "OOMScoreAdjust": "-500",
+}
+ONCE = {
+    "Restart": "on-failure",
+    "RestartSec": "30",
+    "RemainAfterExit": "yes",
+    "RuntimeDirectory": "{application}",
+    "RuntimeDirectoryPreserve": "yes",
+}
+DISKS = ("ceph", "local")
+_LEAST_CACHE, _MOST_CACHE = 16, 4096
+
+
+class GuestsRunError(Exception):
+    """The unit must not stop: guests run on its machine."""
+
+
+def settings(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check the charm's own options.
+
+    Raises:
+        ConfigError: One cannot be used.
+    """
+    check(options, "disks", options["disks"] in DISKS, " or ".join(DISKS))
+    whole(options, "pool-replicas", 0)
+    cache = whole(options, "emulation-cache", _LEAST_CACHE, _MOST_CACHE)
+    return {"disks": options["disks"], "emulation_cache": cache}
+
+
+def spec(held: Callable[[str], str]) -> Spec:
+    """Return the service; `held` is that of `Disks`."""
+    return Spec(
+        name="nova",
+        title="nova-compute",
+        user="root",
+        templates=("nova.conf.j2",),
+        needs=(
+            ItsHypervisor(),
+            Credentials(clients=CLIENTS),
+            Messaging(vhost="nova"),
+            Disks(reads=("glance",), shares=("cinder-volumes",), held=held),
+            ControlPlane(),
+        ),
+        processes=(
+            Process(
+                name="agent",
+                command=("nova-compute", "--config-file={config}"),
+                first=("python", "{modules}/openinfra_host.py", "{config}", "{etc}/ceph.keyring"),
+                # At an orderly end of the machine it stops before the guests: else they would count as shut off by somebody.
+                after=("libvirtd.service", "libvirt-guests.service", "openvswitch-switch.service"),
+                stop_seconds=40,
+                sandbox=WIDE,
+            ),
+            Process(
+                name="resume",
+                command=(
+                    "python", "{modules}/openinfra_resume.py", "{config}", "{modules}", "/run/{application}/resumed",
+                    "{lib}/resume.json",
+                ),  # fmt: skip
+                after=("{application}-agent.service",),
+                in_turn=False,
+                stop_seconds=5,
+                sandbox=ONCE,
+            ),
+        ),
+        settings=settings,
+        packages=("ceph-common", "genisoimage", "qemu-utils"),
+        bindings=("python3-libvirt", "python3-openvswitch", "python3-rados", "python3-rbd"),
+    )
+
+
+class NovaComputeCharm(ops.CharmBase):
+    """The service, and what is special about it: guests outlast it, and their keys."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        hooks = Hooks(
+            gather=self._gather, render=self._render, serve=self._serve, health=self._health, leave=self._leave,
+            problems=self._problems, notes=self._notes,
+        )  # fmt: skip
+        self._key_waits = False
+        self.service = Service(self, spec(self._held_key), hooks)
+        machine = self.service.machine
+        self.libvirt = Libvirt(machine)
+        self.place = Place(machine, self.app.name)
+        self.control = Control(machine, self.app.name)
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return self.service.cluster.facts(self.unit.name)
+
+    def _gather(self) -> dict[str, Any]:
+        """Return more values for the configuration."""
+        service = self.service
+        if self.place.departed:
+            service.missing.append(
+                ops.MaintenanceStatus(
+                    "taken out of Nova: remove the unit of kvm-host, or take it back with prepare-removal cancel=true"
+                )
+            )
+        # It moves along with guests, so it is the same on all hosts.
+        name = uuid.uuid5(uuid.NAMESPACE_URL, f"openinfra:{self.model.uuid}:{self.app.name}")
+        etc = service.workload.etc
+        return {
+            "address": service.entrance.place.address if service.entrance.place else "",
+            "ca": service.workload.tls.ca_path,
+            "secret_uuid": str(name),
+            "helper": f"/opt/{self.app.name}/current/bin/privsep-helper --config-file {etc}/nova.conf",
+        }
+
+    def _render(self) -> None:
+        """Have this host's identity, which the model keeps too."""
+        self.place.restore(self._facts.get("compute-id", ""))
+
+    def _serve(self) -> None:
+        """Tell Nova of the host, and the model of its identity and of its guests."""
+        service = self.service
+        if identity := self.place.identity:
+            service.cluster.publish(**{"compute-id": identity})
+        self._publish_guests()
+        relation = databag.active_relation(self.model, "nova-service")
+        if relation:
+            zone = ops.JujuContext.from_environ().availability_zone or ""
+            host = nova.Host(hostname=service.machine.hostname(), zone=zone, ready=True)
+            nova.publish_host(relation, self.unit, host)
+
+    # Guests and their key
+
+    def _publish_guests(self) -> bool:
+        """Tell other units whether guests run here; return it."""
+        runs = bool(self.libvirt.running())
+        self.service.cluster.publish(guests=runs or None)
+        return runs
+
+    def _held_key(self, new: str) -> str:
+        """Return the key that is used until no guest runs on any host; empty where it is the new one."""
+        path = f"{self.service.workload.etc}/ceph.keyring"
+        old = key_in(self.service.machine.read(path) or "")
+        if old in {"", new}:
+            return ""
+        self._key_waits = self._publish_guests() or bool(self._with_guests)
+        return old if self._key_waits else ""
+
+    @property
+    def _with_guests(self) -> list[str]:
+        """The units on whose machines guests run."""
+        cluster = self.service.cluster
+        return [unit for unit in cluster.units if cluster.facts(unit).get("guests")]
+
+    def _problems(self) -> Iterator[str]:
+        """Yield which servers never came back when the machine had started."""
+        if lost := self.place.lost_servers(self.libvirt.running()):
+            yield f"not started again after the machine was: {', '.join(lost)}; see why, then: openstack server reboot --hard ID"
+
+    def _notes(self) -> Iterator[str]:
+        """Yield that a new key waits."""
+        if self._key_waits:
+            yield f"Ceph's new key waits until no guest runs on {', '.join(self._with_guests)}"
+
+    # Nova's API
+
+    def _health(self) -> str:
+        """Return why Nova does not count on this host."""
+        try:
+            service = self.control.service()
+        except RefusedError as error:
+            return str(error)
+        if service is None:
+            return "Nova does not know this host yet"
+        return "" if service["state"] == "up" else "Nova says that it is down"
+
+    def _leave(self) -> None:
+        """See that no guest runs here, and take the host out of Nova unless that was done.
+
+        Raises:
+            GuestsRunError: Guests run.
+        """
+        if running := self.libvirt.running():
+            raise GuestsRunError(
+                f"{len(running)} guests run here: juju run {self.unit.name} prepare-removal, or shut them down"
+            )
+        if self.place.identity and not self.place.departed:
+            self.service.workload.stop()
+            try:
+                self.control.delete(self.place.identity)
+            except RefusedError as error:
+                # Without an API, or with servers that do not run: whoever looks after Nova can.
+                _log.warning("the host is still in Nova: %s", error)
+
+
+if __name__ == "__main__":
+    hook.main(NovaComputeCharm)
