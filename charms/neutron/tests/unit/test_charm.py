@@ -6,6 +6,7 @@ import json
 import ops
 import pytest
 from api_model import BROKER, DATABASE, GATEWAY, IDENTITY, NETWORKS
+from ops import testing
 
 API, FRONT = "neutron-api.service", "neutron-front.service"
 PERIODIC, MAINTENANCE = "neutron-periodic.service", "neutron-ovn-maintenance.service"
@@ -181,23 +182,23 @@ def test_an_operators_lines_are_taken_or_refused(one):
 
 def test_the_schema_is_expanded_first_and_contracted_when_there_is_no_way_back(deploy):
     model = deploy(3, release="2025.2")
-    model.done.clear()
+    before = len(model.done)
     model.action(0, "upgrade-release", release=2026.1, backup="monday")
     for _ in range(3):
         model.update_status()
     assert "2026.1 runs; to end the upgrade: finish-upgrade" in model.statuses[0].message
-    assert model.done == ["--expand"]
+    assert model.done[before:] == ["--expand"]
     model.action(0, "finish-upgrade")
     model.update_status()
-    assert model.done == ["--expand", "--contract"]
+    assert model.done[before:] == ["--expand", "--contract"]
     assert {status.name for status in model.statuses.values()} == {"active"}
 
 
 def test_a_restored_database_is_brought_to_this_release(one):
-    one.done.clear()
+    before = len(one.done)
     one.tell(DATABASE, {"restored": "1"})
     one.every()
-    assert one.done == ["heads", "tables of database"]
+    assert one.done[before:] == ["heads", "tables of database"]
 
 
 def test_two_applications_have_nothing_in_common(east):
@@ -205,7 +206,8 @@ def test_two_applications_have_nothing_in_common(east):
     assert east.statuses[0] == ops.ActiveStatus()
     assert configuration(machine, "/etc/neutron-east/neutron.conf")["DEFAULT"]["state_path"] == "/var/lib/neutron-east"
     assert "\nEnvironment=OS_NEUTRON_CONFIG_DIR=/etc/neutron-east\n" in unit_of(machine, "neutron-east-api.service")
-    assert not [path for path in machine.nodes if "/neutron/" in path or path.endswith("/neutron")]
+    own = [path for path in machine.nodes if not path.startswith("/opt/openinfra/")]
+    assert not [path for path in own if "/neutron/" in path or path.endswith("/neutron")]
 
 
 def test_nothing_is_left_on_the_machine(one):
@@ -215,3 +217,105 @@ def test_nothing_is_left_on_the_machine(one):
     left = [path for path, node in machine.nodes.items() if node.content is not None and "neutron" in path]
     assert left == []
     assert "neutron" not in machine.users
+
+
+# What OVN's databases have beside what they should
+
+
+def test_what_differs_is_listed_and_nothing_changed(one):
+    one.machines[0].api.differences = ["Router found in Neutron but not in OVN NB DB, router id=1", "chassis c is gone"]
+    said = one.action(0, "check-ovn")
+    assert said["summary"].startswith("2 differences: Router found in Neutron but not in OVN NB DB")
+    assert "repair" not in one.done
+    assert one.machines[0].api.serves
+
+
+def test_databases_that_are_alike_are_said_to_be(one):
+    assert one.action(0, "check-ovn")["summary"] == "OVN's databases are as Neutron's"
+
+
+def test_a_comparison_that_takes_longer_is_a_job(one):
+    one.machines[0].running.slow = True
+    said = one.action(0, "check-ovn")
+    assert "goes on: juju run neutron/0 show-job job-id=check-ovn-1" in said["summary"]
+    one.machines[0].running.slow = False
+    one.update_status()
+    assert "OVN's databases are as Neutron's" in one.action(0, "show-job")["summary"]
+
+
+def test_each_comparison_is_a_new_one(one):
+    one.action(0, "check-ovn")
+    one.machines[0].sleep(10)
+    one.machines[0].api.differences = ["one"]
+    assert one.action(0, "check-ovn")["summary"] == "1 differences: one"
+
+
+def test_a_dry_run_repairs_nothing(one):
+    one.machines[0].api.differences = ["one"]
+    assert one.action(0, "repair-ovn")["summary"] == "1 differences: one"
+    assert "repair" not in one.done
+
+
+def test_a_repair_stops_the_api_meanwhile(one):
+    machine = one.machines[0]
+    machine.api.differences = ["one"]
+    machine.log.clear()
+    said = one.action(0, "repair-ovn", dry_run=False)
+    assert said["summary"] == "1 differences were put right: one"
+    assert machine.api.differences == []
+    one.update_status()
+    assert one.statuses[0] == ops.ActiveStatus()
+    assert machine.api.serves
+    assert starts(one, API) == starts(one, MAINTENANCE) == [2]
+
+
+def test_a_unit_that_was_paused_stays_so_after_a_repair(one):
+    one.action(0, "pause")
+    one.action(0, "repair-ovn", dry_run=False)
+    one.update_status()
+    assert "paused" in one.statuses[0].message
+    assert not one.machines[0].api.serves
+
+
+def test_a_repair_that_fails_does_not_leave_the_api_stopped(one):
+    machine = one.machines[0]
+    machine.api.refused = "RuntimeError: no such column"
+    with pytest.raises(testing.ActionFailed, match="repair: RuntimeError: no such column"):
+        one.action(0, "repair-ovn", dry_run=False)
+    machine.api.refused = ""
+    one.update_status()
+    assert machine.api.serves
+
+
+def test_nothing_is_repaired_while_another_unit_serves(three):
+    words = three.refuse(1, "repair-ovn", dry_run=False)
+    assert words.startswith("neutron/0, neutron/2 would change what is compared: juju run neutron/0 pause")
+    for number in (0, 2):
+        three.action(number, "pause")
+    three.action(1, "repair-ovn", dry_run=False)
+    assert "repair" in three.done
+
+
+# Machines that are gone
+
+
+def test_agents_are_listed(one):
+    one.machines[0].api.agents = {"m1": True, "m2": False}
+    said = one.action(0, "list-agents")
+    assert said["summary"] == "1 of 2 agents are alive; not: OVN Controller agent on m2"
+    assert {agent["host"] for agent in said["result"]} == {"m1", "m2"}
+
+
+def test_what_is_left_of_a_machine_that_is_gone_is_removed(one):
+    agents = one.machines[0].api.agents = {"m1": True, "m2": False}
+    assert "would be removed of m2" in one.action(0, "forget-host", host="m2")["summary"]
+    assert agents.keys() == {"m1", "m2"}
+    assert "removed of m2" in one.action(0, "forget-host", host="m2", dry_run=False)["summary"]
+    assert agents.keys() == {"m1"}
+
+
+@pytest.mark.parametrize(("host", "words"), [("m1", "its OVN Controller agent is alive"), ("m3", "there are: m1")])
+def test_a_machine_that_is_there_or_never_was_is_not_forgotten(one, host, words):
+    one.machines[0].api.agents = {"m1": True}
+    assert words in one.refuse(0, "forget-host", host=host, dry_run=False)
+    assert one.machines[0].api.agents == {"m1": True}
