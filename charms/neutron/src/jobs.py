@@ -51,12 +51,18 @@ def repair_ovn(job: Job, asked: str, paused: str) -> str:
     finally:
         if paused:
             Api(job.machine, job.application).undrain()
-    return f"{len(found)} differences were put right: {_told(found)}" if found else "there was nothing to repair"
+    return (
+        f"{len(found)} differences were put right: {_told(found)}" if found else "there was nothing to repair"
+    )
 
 
 def _run(job: Job, verb: str) -> list[str]:
     job.report(f"{verb}: comparing the databases")
-    words = (f"/usr/lib/openinfra/{job.application}/openinfra_ovn.py", f"/etc/{job.application}/neutron.conf", verb)
+    words = (
+        f"/usr/lib/openinfra/{job.application}/openinfra_ovn.py",
+        f"/etc/{job.application}/neutron.conf",
+        verb,
+    )
     try:
         said = Programs(job.machine, job.application).run("python", *words, seconds=_SECONDS)
     except (CommandError, TimeoutError) as error:

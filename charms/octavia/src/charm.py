@@ -23,7 +23,9 @@ SPEC = Spec(
     schema=Schema(sync=(UPGRADE,), expand=(UPGRADE,)),
     processes=(
         Process(
-            name="agent", command=("python", "{modules}/octavia_agent.py", "--config-file={config}"), environment=AGENT
+            name="agent",
+            command=("python", "{modules}/octavia_agent.py", "--config-file={config}"),
+            environment=AGENT,
         ),
         Process(name="housekeeping", command=("octavia-housekeeping", "--config-file={config}")),
     ),

@@ -27,7 +27,10 @@ def sync_ovn(job: Job, asked: str) -> str:
     """
     del asked
     job.report("writing load balancers into OVN's database")
-    program, config = f"/usr/lib/openinfra/{job.application}/octavia_sync.py", f"/etc/{job.application}/octavia.conf"
+    program, config = (
+        f"/usr/lib/openinfra/{job.application}/octavia_sync.py",
+        f"/etc/{job.application}/octavia.conf",
+    )
     env = {"OPENINFRA_AGENT": f"/var/lib/{job.application}"}
     try:
         Programs(job.machine, job.application).run(

@@ -46,7 +46,9 @@ def forget_host(charm: NeutronCharm, *, host: str, dry_run: bool = True) -> Outc
         )
     words = ", ".join(agent["kind"] for agent in mine)
     if dry_run:
-        return Outcome(summary=f"would be removed of {host}: {words}; with dry-run=false they are", result=mine)
+        return Outcome(
+            summary=f"would be removed of {host}: {words}; with dry-run=false they are", result=mine
+        )
     removed = _agents(charm, "delete", host)
     return Outcome(summary=f"removed of {host}: {words}", result=removed)
 

@@ -40,7 +40,10 @@ def main(config_path, place, verb, host=""):
     agents = [agent for agent in found if host in {"", agent["host"]}]
     for agent in agents if verb == "delete" else ():
         ask(place, token, "DELETE", f"{PATH}/{agent['id']}")
-    return [{"host": one["host"], "kind": one["agent_type"], "alive": one["alive"], "id": one["id"]} for one in agents]
+    return [
+        {"host": one["host"], "kind": one["agent_type"], "alive": one["alive"], "id": one["id"]}
+        for one in agents
+    ]
 
 
 if __name__ == "__main__":

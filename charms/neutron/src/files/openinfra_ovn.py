@@ -72,7 +72,9 @@ def remains(northbound, southbound):
         for member in group.ha_chassis:
             if member.chassis_name not in known:
                 words = f"chassis {member.chassis_name} is gone, but has its place in {group.name}"
-                command = northbound.ha_chassis_group_del_chassis(group.name, member.chassis_name, if_exists=True)
+                command = northbound.ha_chassis_group_del_chassis(
+                    group.name, member.chassis_name, if_exists=True
+                )
                 yield words, command
 
 

@@ -81,7 +81,10 @@ class Neutron(Api):
         if verb == "delete":
             for host in hosts:
                 del self.agents[host]
-        agents = [{"host": host, "alive": alive, "kind": "OVN Controller agent"} for host, alive in self.agents.items()]
+        agents = [
+            {"host": host, "alive": alive, "kind": "OVN Controller agent"}
+            for host, alive in self.agents.items()
+        ]
         return Result(code=0, stdout=json.dumps(agents), stderr="")
 
     def _leads_everywhere(self, path: str) -> bool:

@@ -204,8 +204,13 @@ def test_a_restored_database_is_brought_to_this_release(one):
 def test_two_applications_have_nothing_in_common(east):
     machine = east.machines[0]
     assert east.statuses[0] == ops.ActiveStatus()
-    assert configuration(machine, "/etc/neutron-east/neutron.conf")["DEFAULT"]["state_path"] == "/var/lib/neutron-east"
-    assert "\nEnvironment=OS_NEUTRON_CONFIG_DIR=/etc/neutron-east\n" in unit_of(machine, "neutron-east-api.service")
+    assert (
+        configuration(machine, "/etc/neutron-east/neutron.conf")["DEFAULT"]["state_path"]
+        == "/var/lib/neutron-east"
+    )
+    assert "\nEnvironment=OS_NEUTRON_CONFIG_DIR=/etc/neutron-east\n" in unit_of(
+        machine, "neutron-east-api.service"
+    )
     own = [path for path in machine.nodes if not path.startswith("/opt/openinfra/")]
     assert not [path for path in own if "/neutron/" in path or path.endswith("/neutron")]
 
@@ -223,7 +228,10 @@ def test_nothing_is_left_on_the_machine(one):
 
 
 def test_what_differs_is_listed_and_nothing_changed(one):
-    one.machines[0].api.differences = ["Router found in Neutron but not in OVN NB DB, router id=1", "chassis c is gone"]
+    one.machines[0].api.differences = [
+        "Router found in Neutron but not in OVN NB DB, router id=1",
+        "chassis c is gone",
+    ]
     said = one.action(0, "check-ovn")
     assert said["summary"].startswith("2 differences: Router found in Neutron but not in OVN NB DB")
     assert "repair" not in one.done
@@ -237,7 +245,7 @@ def test_databases_that_are_alike_are_said_to_be(one):
 def test_a_comparison_that_takes_longer_is_a_job(one):
     one.machines[0].running.slow = True
     said = one.action(0, "check-ovn")
-    assert "goes on: juju run neutron/0 show-job job-id=check-ovn-1" in said["summary"]
+    assert "goes on: juju run neutron/0 show-job job-id=check-ovn-2" in said["summary"]
     one.machines[0].running.slow = False
     one.update_status()
     assert "OVN's databases are as Neutron's" in one.action(0, "show-job")["summary"]
@@ -314,7 +322,9 @@ def test_what_is_left_of_a_machine_that_is_gone_is_removed(one):
     assert agents.keys() == {"m1"}
 
 
-@pytest.mark.parametrize(("host", "words"), [("m1", "its OVN Controller agent is alive"), ("m3", "there are: m1")])
+@pytest.mark.parametrize(
+    ("host", "words"), [("m1", "its OVN Controller agent is alive"), ("m3", "there are: m1")]
+)
 def test_a_machine_that_is_there_or_never_was_is_not_forgotten(one, host, words):
     one.machines[0].api.agents = {"m1": True}
     assert words in one.refuse(0, "forget-host", host=host, dry_run=False)

@@ -13,7 +13,7 @@ import threading
 import octavia_ovn  # noqa: F401  before the provider is set up
 from octavia.cmd import driver_agent
 
-_start_provider_agents = driver_agent._start_provider_agents
+_start_provider_agents = driver_agent._start_provider_agents  # noqa: SLF001  it has no other place for that
 
 
 def _watch(processes):
@@ -32,7 +32,7 @@ def start_and_watch(exit_event):
     threading.Thread(target=_watch, args=(processes,), daemon=True).start()
 
 
-driver_agent._start_provider_agents = start_and_watch
+driver_agent._start_provider_agents = start_and_watch  # noqa: SLF001
 
 if __name__ == "__main__":
     driver_agent.main()

@@ -17,7 +17,7 @@ OWNER = "Octavia"
 
 driver_lib.DriverLibrary.__init__.__defaults__ = SOCKETS
 
-_create = helper.OvnProviderHelper._create_neutron_port
+_create = helper.OvnProviderHelper._create_neutron_port  # noqa: SLF001  it has no other place for that
 
 
 class _Owning:
@@ -38,4 +38,4 @@ def _create_owned(self, neutron_client, name, *arguments, **options):
     return _create(self, _Owning(neutron_client, name), name, *arguments, **options)
 
 
-helper.OvnProviderHelper._create_neutron_port = _create_owned
+helper.OvnProviderHelper._create_neutron_port = _create_owned  # noqa: SLF001

@@ -94,7 +94,7 @@ def test_what_ovn_lacks_is_written_again(one):
 
 def test_a_sync_that_takes_longer_is_a_job(one):
     one.machines[0].running.slow = True
-    assert "goes on: juju run octavia/0 show-job job-id=sync-ovn-1" in one.action(0, "sync-ovn")["summary"]
+    assert "goes on: juju run octavia/0 show-job job-id=sync-ovn-2" in one.action(0, "sync-ovn")["summary"]
 
 
 def test_a_sync_that_fails_says_why(one):

@@ -398,6 +398,8 @@ ms_mon_client_mode = secure
 client_mount_timeout = 30
 rados_mon_op_timeout = 30
 """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Networks(Need):
     """OVN's databases, in which networks are written down; the servers take whoever has a certificate of their CA.
