@@ -93,4 +93,6 @@ def check(config, *, repair):
 
 if __name__ == "__main__":
     _, path, verb = sys.argv
-    json.dump(check(path, repair=verb == "repair"), sys.stdout)
+    # Neutron logs to what it takes for the output.
+    output, sys.stdout = sys.stdout, sys.stderr
+    json.dump(check(path, repair=verb == "repair"), output)
