@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 40
 """How long an action waits for its job, which takes longer where there are many networks."""
+REPAIR_SECONDS = 10
+"""And one that has stopped the API first, which may take the rest of a minute."""
 
 
 def check_ovn(charm: NeutronCharm) -> Outcome:
@@ -43,7 +45,7 @@ def repair_ovn(charm: NeutronCharm, *, dry_run: bool = True) -> Outcome:
         )
     was_paused = charm.service.workload.api.paused
     actions.pause(charm.service)
-    return _follow(charm, jobs.REPAIR, paused="" if was_paused else "meanwhile")
+    return _follow(charm, jobs.REPAIR, REPAIR_SECONDS, paused="" if was_paused else "meanwhile")
 
 
 def _serving_elsewhere(charm: NeutronCharm) -> list[str]:
@@ -67,11 +69,11 @@ def _require_service(charm: NeutronCharm) -> None:
         raise ActionError("Neutron is not set up here yet; see its status")
 
 
-def _follow(charm: NeutronCharm, function: str, **arguments: str) -> Outcome:
+def _follow(charm: NeutronCharm, function: str, seconds: float = WAIT_SECONDS, **arguments: str) -> Outcome:
     """Start a job, and tell how it stands when it has ended or taken too long to wait for."""
     service = charm.service
     record = service.jobs.start(function, asked=str(service.machine.now()), **arguments)
-    service.jobs.wait(record.id, WAIT_SECONDS)
+    service.jobs.wait(record.id, seconds)
     stands = service.jobs.find(record.id) or record
     if stands.state == "failed":
         raise ActionError(stands.progress)

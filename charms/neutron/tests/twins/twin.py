@@ -37,6 +37,8 @@ class Neutron(Api):
         self.differences = []
         self.agents = {}
         self.options = {}
+        self._clients = machine.handlers.get("ovsdb-client")
+        """Who plays that program where the databases themselves are."""
         self.programs |= {"ovsdb-client": self._transact}
         self.units = {self.unit, *(f"{application}-{name}.service" for name in PROCESSES)}
 
@@ -70,8 +72,10 @@ class Neutron(Api):
         path = f"{found[1]}/neutron.conf" if found else re.search(r"--config-file=(\S+)", text)[1]  # type: ignore[index]
         return self._leads_everywhere(path)
 
-    def _transact(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+    def _transact(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
         """Play a transaction in the northbound database, in which nothing but its options is written."""
+        if self._clients and "transact" not in argv:
+            return self._clients(argv, stdin)
         database, operation = json.loads(argv[-1])
         assert (database, operation["table"]) == ("OVN_Northbound", "NB_Global")
         self.options |= dict(operation["mutations"][1][2][1])

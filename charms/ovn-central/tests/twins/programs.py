@@ -176,6 +176,7 @@ class OvnSoftware(Software):
         self.servers = {key: OvsdbServer(machine, key) for key in twin.KEYS}
         self.northd = Northd(ovn, machine)
         self._others = machine.handlers.get("ovn-appctl")
+        self._clients = machine.handlers.get("ovsdb-client")
         """Who answers for OVN's other daemons on this machine."""
         ovn.servers += self.servers.values()
         ovn.northds.append(self.northd)
@@ -370,7 +371,9 @@ class OvnSoftware(Software):
             f"Servers:\n{servers}"
         )
 
-    def _client(self, argv: tuple[str, ...], _stdin: str | None) -> Result | str | None:
+    def _client(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
+        if self._clients and "transact" in argv:
+            return self._clients(argv, stdin)
         self.services_changed()
         words = [word for word in argv[1:] if not word.isdigit() and word != "-t"]
         command, socket = words[:2]
