@@ -176,8 +176,9 @@ class OvnSoftware(Software):
         self.servers = {key: OvsdbServer(machine, key) for key in twin.KEYS}
         self.northd = Northd(ovn, machine)
         self._others = machine.handlers.get("ovn-appctl")
-        self._clients = machine.handlers.get("ovsdb-client")
         """Who answers for OVN's other daemons on this machine."""
+        self._clients = machine.handlers.get("ovsdb-client")
+        """Who plays that program for those that write from this machine."""
         ovn.servers += self.servers.values()
         ovn.northds.append(self.northd)
         self.programs = {

@@ -105,6 +105,9 @@ class Api(testing.Software):
         """Play `runuser -u USER -- PROGRAM ARGUMENT ...`, where Python's first argument is the program."""
         if self._others and not argv[4].startswith(f"/opt/{self.application}/"):
             return self._others(argv, stdin)
+        return self._run_own(argv)
+
+    def _run_own(self, argv: tuple[str, ...]) -> Result | None:
         program, *arguments = argv[4:]
         if program.endswith("/bin/python"):
             program, *arguments = arguments
