@@ -305,6 +305,20 @@ PARTS = {
         usual=False,
         schedules=4,
     ),
+    "networks": Part(
+        charms=("certificates", "keystone", "mysql", "neutron", "octavia", "ovn-central", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/networks.yaml",
+        undertakings={
+            "deployed": (),
+            "options are changed": ("config neutron gateway-probes=10", "config octavia workers=3"),
+            "a member of the databases goes": ("remove-unit ovn-central/2 --force", "add-unit ovn-central --to 2"),
+            "what differs is repaired": (
+                "run neutron/1 pause", "run neutron/0 repair-ovn dry-run=false", "run neutron/1 resume", "run octavia/0 sync-ovn",
+            ),
+            "they go": ("remove-application octavia", "remove-application neutron"),
+        },
+        usual=False,
+    ),
     "objects and files": Part(
         charms=("ceph", "ceph-fs", "ceph-rgw", "certificates"),
         bundle=ROOT / "charms/ceph-rgw/tests/bundle.yaml",

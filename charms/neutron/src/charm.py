@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import ops
 
+from openinfra_charm.interfaces import ovsdb_cms
 from openinfra_charm.model import hook
+from openinfra_charm.model.databag import active_relation
 from openinfra_charm.openstack.needs import DATABASE, MESSAGING, NETWORKS, Identity
 from openinfra_charm.openstack.service import Hooks, Service
 from openinfra_charm.openstack.spec import Catalogued, Ports, Process, Schema, Spec
-from ovn import Ovn
+from ovn import Gateways, Northbound
 from state import Settings
 
 MANAGE = ("neutron-db-manage", "--config-file={config}", "upgrade")
@@ -41,12 +43,15 @@ class NeutronCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
+        self.ports = SPEC.ports
         self.service = Service(self, SPEC, Hooks(serve=self._serve))
-        self.ovn = Ovn(self.service.cluster, self.service.workload)
+        northbound = Northbound(self.service.machine, self.service.workload.tls)
+        self.gateways = Gateways(self.service.cluster, northbound)
 
     def _serve(self) -> None:
-        if self.unit.is_leader():
-            self.ovn.set_probes(self.service.settings)
+        relation = active_relation(self.model, "ovsdb-cms")
+        if relation and self.unit.is_leader():
+            self.gateways.set_probes(ovsdb_cms.read(relation), self.service.settings)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is written in OVN's databases, compared with Neutron's: `python openinfra_ovn.py /etc/neutron/neutron.conf check`.
 
 A release tree's Python runs it. `check` prints what is missing in OVN's databases or left over there, a JSON list of sentences, and changes
-nothing; `repair` puts it right and prints what it found; `options KEY=VALUE ...` sets options of the northbound database.
+nothing; `repair` puts it right and prints what it found.
 
 Neutron's own program for that (neutron-ovn-db-sync-util) ends with 0 whatever it finds, and tells it in its log alone. It also leaves alone what
 is looked at here besides: floating IPs that are translated at another place than they should be, and what is left of chassis that are gone.
@@ -14,11 +14,8 @@ import sys
 from neutron.cmd.ovn import neutron_ovn_db_sync_util as util
 from neutron.common.ovn import constants
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
-from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import impl_idl_ovn, ovn_db_sync, worker
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovn_db_sync
 from neutron_lib.plugins import directory
-from oslo_config import cfg
-
-CHECK, REPAIR, OPTIONS = "check", "repair", "options"
 
 
 class Differences(logging.Handler):
@@ -29,7 +26,7 @@ class Differences(logging.Handler):
         self.found = []
 
     def emit(self, record):
-        """Keep one sentence, without the second one that says that it is put right now."""
+        """Keep one sentence."""
         self.found.append(record.getMessage())
 
 
@@ -66,9 +63,7 @@ def _is_up(northbound, name):
 
 def remains(northbound, southbound):
     """Yield what is left of chassis that are gone, and what removes it."""
-    known = set()
-    for row in southbound.db_list_rows("Chassis").execute(check_error=True):
-        known.add(row.name)
+    known = {row.name for row in southbound.db_list_rows("Chassis").execute(check_error=True)}
     for row in southbound.db_list_rows("Chassis_Private").execute(check_error=True):
         if row.name not in known:
             words = f"chassis {row.name} is gone, but counts as alive"
@@ -77,13 +72,15 @@ def remains(northbound, southbound):
         for member in group.ha_chassis:
             if member.chassis_name not in known:
                 words = f"chassis {member.chassis_name} is gone, but has its place in {group.name}"
-                command = northbound.ha_chassis_group_del_chassis(group.name, member.chassis_name, if_exists=True)
+                command = northbound.ha_chassis_group_del_chassis(
+                    group.name, member.chassis_name, if_exists=True
+                )
                 yield words, command
 
 
 def check(config, *, repair):
     """Return what differs; with `repair` it does not any more."""
-    found, driver = compare(config, REPAIR if repair else "log")
+    found, driver = compare(config, "repair" if repair else "log")
     northbound, southbound = driver.nb_ovn, driver.sb_ovn
     distributed = ovn_conf.is_ovn_distributed_floating_ip()
     others = [*translations(northbound, distributed=distributed), *remains(northbound, southbound)]
@@ -94,17 +91,8 @@ def check(config, *, repair):
     return found
 
 
-def set_options(config, pairs):
-    """Set options of the northbound database."""
-    util.setup_conf()
-    cfg.CONF(["--config-file", config], project="neutron")
-    northbound = impl_idl_ovn.OvsdbNbOvnIdl.from_worker(worker.MaintenanceWorker)
-    northbound.set_nb_global_options(**dict(pair.split("=", 1) for pair in pairs)).execute(check_error=True)
-
-
 if __name__ == "__main__":
-    _, path, verb, *words = sys.argv
-    if verb == OPTIONS:
-        set_options(path, words)
-    else:
-        json.dump(check(path, repair=verb == REPAIR), sys.stdout)
+    _, path, verb = sys.argv
+    # Neutron logs to what it takes for the output.
+    output, sys.stdout = sys.stdout, sys.stderr
+    json.dump(check(path, repair=verb == "repair"), output)

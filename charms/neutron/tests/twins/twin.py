@@ -2,7 +2,7 @@
 
 Played: that `neutron-db-manage` finds a database, and that of the other programs each finds the tables and how OVN's databases are reached,
 before it does anything; what differs between both (`differences`), and that a repair ends it. `agents` are those of the chassis, by host, and
-whether they are alive.
+whether they are alive; `options` those of the northbound database.
 
 Left out: networks themselves, and what OVN makes of them.
 """
@@ -30,11 +30,16 @@ class Neutron(Api):
 
     differences: list[str]
     agents: dict[str, bool]
+    options: dict[str, str]
 
     def __init__(self, machine: MemoryMachine, done: list[str], application: str = "neutron") -> None:
         super().__init__(machine, application, port=PORT, done=done)
         self.differences = []
         self.agents = {}
+        self.options = {}
+        self._clients = machine.handlers.get("ovsdb-client")
+        """Who plays that program where the databases themselves are."""
+        self.programs |= {"ovsdb-client": self._transact}
         self.units = {self.unit, *(f"{application}-{name}.service" for name in PROCESSES)}
 
     def ran(self, program: str, *arguments: str) -> Result | None:
@@ -49,12 +54,9 @@ class Neutron(Api):
         if program == "openinfra_agents.py":
             return self._see_to_agents(*arguments[2:])
         assert program == "openinfra_ovn.py"
-        path, verb, *words = arguments
+        path, verb = arguments
         if not self._leads_everywhere(path):
             return Result(code=1, stdout="", stderr="RuntimeError: no connection")
-        if verb == "options":
-            self.done.append(" ".join(words))
-            return None
         found = list(self.differences)
         if verb == "repair":
             self.done.append("repair")
@@ -70,11 +72,23 @@ class Neutron(Api):
         path = f"{found[1]}/neutron.conf" if found else re.search(r"--config-file=(\S+)", text)[1]  # type: ignore[index]
         return self._leads_everywhere(path)
 
+    def _transact(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
+        """Play a transaction in the northbound database, in which nothing but its options is written."""
+        if self._clients and "transact" not in argv:
+            return self._clients(argv, stdin)
+        database, operation = json.loads(argv[-1])
+        assert (database, operation["table"]) == ("OVN_Northbound", "NB_Global")
+        self.options |= dict(operation["mutations"][1][2][1])
+        return '[{"count": 1}]'
+
     def _see_to_agents(self, verb: str, *hosts: str) -> Result:
         if verb == "delete":
             for host in hosts:
                 del self.agents[host]
-        agents = [{"host": host, "alive": alive, "kind": "OVN Controller agent"} for host, alive in self.agents.items()]
+        agents = [
+            {"host": host, "alive": alive, "kind": "OVN Controller agent"}
+            for host, alive in self.agents.items()
+        ]
         return Result(code=0, stdout=json.dumps(agents), stderr="")
 
     def _leads_everywhere(self, path: str) -> bool:

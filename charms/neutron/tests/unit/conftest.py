@@ -15,8 +15,6 @@ import twin  # noqa: E402
 
 from charm import NeutronCharm  # noqa: E402
 
-defaults = model.defaults(CHARM)
-
 
 class Model(api_model.ApiModel):
     """The units of Neutron, with what they need."""
