@@ -83,6 +83,12 @@ def test_it_is_outdated_with_another_tree_and_with_another_unit(api):
     assert not api.apply("tree-2", "config")
 
 
+def test_an_api_that_cannot_start_is_said_to_be_started_again_and_again(machine, api):
+    machine.restarting_often = {api.unit: 12}
+    words = "glance-api.service (12 times) ends and is started again and again; see journalctl -u glance-api.service"
+    assert api.problem() == words
+
+
 def test_its_problem_is_what_it_says_itself(machine, api):
     assert api.problem() == "glance-api.service does not answer"
     answers = {

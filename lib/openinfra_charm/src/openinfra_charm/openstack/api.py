@@ -138,7 +138,7 @@ class Api:
         try:
             answer = self._machine.ask(self.socket, "GET", HEALTH)
         except OSError:
-            return f"{self.unit} does not answer"
+            return self._services.why_restarting(self.unit) or f"{self.unit} does not answer"
         return "" if answer.status == _OK else answer.body.strip() or f"its health is {answer.status}"
 
     def why_not_to_stop(self, others: Iterable[str], *, ca_path: str) -> str:

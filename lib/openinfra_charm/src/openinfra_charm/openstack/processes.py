@@ -97,10 +97,7 @@ class Processes:
             return ""
         if down := self._services.stopped(*units, fresh=True):
             return f"{', '.join(down)} does not run; see journalctl -u {down[0]}"
-        if again := self._services.restarting(*units):
-            words = ", ".join(f"{unit} ({number} times)" for unit, number in again.items())
-            return f"{words} ends and is started again and again; see journalctl -u {min(again)}"
-        return ""
+        return self._services.why_restarting(*units)
 
     def stop(self) -> None:
         """Stop them, and keep them stopped."""
