@@ -38,14 +38,15 @@ def carry_out(request: Request, handlers: Mapping[str, Callable[[Mapping[str, An
     return None
 
 
-def make_user(admin: Admin, entity: str, caps: list[str]) -> str:
-    """Make a Ceph user, and return its key; one that is there keeps the rights it has."""
+def make_user(admin: Admin, entity: str, caps: list[str], key_type: str = "") -> str:
+    """Make a Ceph user, with a key of this type or that of the cluster, and return it; one that is there keeps the rights it has."""
     try:
         answer = admin.command("auth get", entity=entity)
     except CommandRefusedError as error:
         if error.code != errno.ENOENT:
             raise
-        answer = admin.command("auth get-or-create", entity=entity, caps=caps)
+        wanted = {"key_type": key_type} if key_type else {}
+        answer = admin.command("auth get-or-create", entity=entity, caps=caps, **wanted)
     return answer[0]["key"]
 
 

@@ -75,7 +75,7 @@ def test_the_operator_says_how_many_copies_on_which_disks():
 def test_the_key_may_come_as_a_secret():
     _, after = play(NEED.ask)
     (relation,) = after.relations
-    assert json.loads(relation.local_app_data["requested-secrets"]) == ["key"]
+    assert json.loads(relation.local_app_data["requested-secrets"]) == ["key", "user"]
 
 
 def test_a_new_key_is_only_looked_at_until_it_is_used():

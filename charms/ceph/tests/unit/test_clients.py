@@ -316,3 +316,50 @@ def test_a_clients_key_is_rotated_in_its_secret(three):
     secret = secret_of(three, relation)
     assert secret.latest_content == {"key": three.ceph.auth["client.glance"].pending}
     assert three.ceph.auth["client.glance"].key == old
+
+
+def renamed(*operations, **more):
+    """The relation of a client that takes another user."""
+    relation = glance(*operations, **more)
+    return dataclasses.replace(relation, remote_app_data={"requested-secrets": '["key", "user"]'})
+
+
+def test_a_new_key_is_another_users_until_nobody_uses_the_one_before(three):
+    relation = renamed(POOL)
+    three.relate(relation)
+    old = three.ceph.auth["client.glance"].key
+    three.action(0, "rotate-key", entity="client.glance")
+    secret = secret_of(three, relation)
+    new = three.ceph.auth["client.glance-2"]
+    assert secret.latest_content == {"key": new.key, "user": "glance-2"}
+    assert new.caps == three.ceph.auth["client.glance"].caps == OWN
+    assert (three.ceph.auth["client.glance"].key, three.ceph.auth["client.glance"].pending) == (old, "")
+    with pytest.raises(testing.ActionFailed, match="glance does not use client"):
+        three.action(0, "rotate-key", entity="client.glance-2")
+    three.run(0, three.on.secret_remove(secret, revision=1))
+    three.update_status()
+    assert "client.glance" not in three.ceph.auth
+    assert three.ceph.auth["client.glance-2"].key == new.key
+    three.action(0, "rotate-key", entity="client.glance-2")
+    assert "client.glance-3" in three.ceph.auth
+
+
+def test_all_users_of_a_client_have_its_rights_and_go_with_it(three):
+    relation = renamed(POOL)
+    three.relate(relation)
+    three.action(0, "rotate-key", entity="client.glance")
+    three.configure(shared_pools="glance:other")
+    assert "pool=other" in str(three.ceph.auth["client.glance"].caps)
+    assert "pool=other" in str(three.ceph.auth["client.glance-2"].caps)
+    del three.relations[relation.id]
+    three.update_status()
+    assert not [entity for entity in three.ceph.auth if "glance" in entity]
+
+
+def test_a_new_leader_hands_the_newest_key_on(three):
+    relation = renamed(POOL)
+    three.relate(relation)
+    three.action(0, "rotate-key", entity="client.glance")
+    three.leader = 1
+    three.update_status()
+    assert secret_of(three, relation).latest_content["user"] == "glance-2"

@@ -5,8 +5,9 @@ JSON request (`broker_req`) into their unit data; each unit of the provider publ
 answer for requirer unit `glance/0` under `broker-rsp-glance-0`.
 
 That format carries the key in plain text. A requirer that knows secrets says `requested-secrets=["key"]` in its
-application data and gets `secret-key`, the id of a Juju secret with the one field `key`, in the provider's
-application data instead.
+application data and gets `secret-key`, the id of a Juju secret with the field `key`, in the provider's
+application data instead. With `["key", "user"]` its user may be another one after a rotation, whose name without `client.` is in
+the field `user`: the one before is there until no unit reads the revision before.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Client:
     """The name of its Ceph user, without `client.`."""
     takes_secret: bool
     requests: tuple[Request, ...]
+    takes_user: bool = False
+    """Whether the secret may name another user."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +72,7 @@ def read_client(relation: ops.Relation) -> Client:
         relation_id=relation.id,
         name=next(filter(None, names), relation.app.name),
         takes_secret="key" in databag.load(wanted, list),
+        takes_user={"key", "user"} <= {str(one) for one in databag.load(wanted, list)},
         requests=tuple(request for request in requests if request),
     )
 
@@ -133,8 +137,8 @@ def send_request(
 
 
 def announce_secrets(relation: ops.Relation, application: ops.Application) -> None:
-    """As a client's leader, say that the key may come as a secret."""
-    databag.put(relation.data[application], "requested-secrets", json.dumps(["key"]))
+    """As a client's leader, say that the key may come as a secret, and be another user's after a rotation."""
+    databag.put(relation.data[application], "requested-secrets", json.dumps(["key", "user"]))
 
 
 def request_id(operations: Iterable[Mapping[str, Any]]) -> str:

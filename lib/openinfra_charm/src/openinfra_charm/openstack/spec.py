@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.daemon.front import API
 from openinfra_charm.model.options import check, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from openinfra_charm.daemon.front import Limits
     from openinfra_charm.openstack.needs import Need
 
     Command = tuple[str, ...]
@@ -116,6 +118,8 @@ class Spec:
     """That of the API's process."""
     uwsgi: Mapping[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
     """More options of the uWSGI that it runs in, by their names without dashes: `{"start-time": "%t", "honour-range": True}`."""
+    limits: Limits = API
+    """Those of the front: `TRANSFERS` where bodies are large, with `reuses=False`."""
     title: str = ""
     """What the service is called in statuses."""
     check: str = ""

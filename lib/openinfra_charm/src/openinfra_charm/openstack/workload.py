@@ -142,7 +142,7 @@ class Workload:
             self.api.render(workers=state.options.workers)
             self.front.render(
                 address=state.address, port=ports.backend, daemon=f"unix@{self.api.socket}", health=HEALTH,
-                proxied=ports.proxied, sources=state.sources,
+                proxied=ports.proxied, sources=state.sources, limits=self._spec.limits,
             )  # fmt: skip
         if not self._is_part:
             self._leave_checks((str(ports.backend), *state.others) if ports else ())
