@@ -19,7 +19,7 @@ from openinfra_charm.openstack.needs import Credentials, Messaging
 from openinfra_charm.openstack.service import Hooks, Service
 from openinfra_charm.openstack.spec import Process, Spec
 from place import Place
-from sources import ControlPlane, Disks, ItsHypervisor, key_in
+from sources import ControlPlane, Disks, ItsHypervisor, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,8 +60,8 @@ def settings(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"disks": options["disks"], "emulation_cache": cache}
 
 
-def spec(held: Callable[[str], str]) -> Spec:
-    """Return the service; `held` is that of `Disks`."""
+def spec(is_needed: Callable[[str], bool], base: Callable[[], str]) -> Spec:
+    """Return the service; `is_needed` and `base` are those of `Disks`."""
     return Spec(
         name="nova",
         title="nova-compute",
@@ -71,7 +71,7 @@ def spec(held: Callable[[str], str]) -> Spec:
             ItsHypervisor(),
             Credentials(clients=CLIENTS),
             Messaging(vhost="nova"),
-            Disks(reads=("glance",), shares=("cinder-volumes",), held=held),
+            Disks(reads=("glance",), shares=("cinder-volumes",), is_needed=is_needed, base=base),
             ControlPlane(),
         ),
         processes=(
@@ -115,8 +115,8 @@ class NovaComputeCharm(ops.CharmBase):
             gather=self._gather, render=self._render, serve=self._serve, health=self._health, leave=self._leave,
             problems=self._problems, notes=self._notes,
         )  # fmt: skip
-        self._key_waits = False
-        self.service = Service(self, spec(self._held_key), hooks)
+        self._waits_on: list[str] = []
+        self.service = Service(self, spec(self._is_needed, self._secret_base), hooks)
         machine = self.service.machine
         self.libvirt = Libvirt(machine)
         self.place = Place(machine, self.app.name)
@@ -135,16 +135,16 @@ class NovaComputeCharm(ops.CharmBase):
                     "taken out of Nova: remove the unit of kvm-host, or take it back with prepare-removal cancel=true"
                 )
             )
+        self._secret_base()
         etc = service.workload.etc
         return {
             "address": service.entrance.place.address if service.entrance.place else "",
             "ca": service.workload.tls.ca_path,
-            "secret_uuid": self._secret_uuid(),
             "helper": f"/opt/{self.app.name}/current/bin/privsep-helper --config-file {etc}/nova.conf",
         }
 
-    def _secret_uuid(self) -> str:
-        """Return under which uuid libvirt keeps the key; it moves along with guests, so it is the same on all hosts.
+    def _secret_base(self) -> str:
+        """Return of what the uuids are made under which libvirt keeps keys; they move along with guests, so they are the same on all hosts.
 
         Raises:
             NotYetError: The leader has not made it yet.
@@ -152,48 +152,41 @@ class NovaComputeCharm(ops.CharmBase):
         cluster = self.service.cluster
         if not cluster.shared.get("secret-uuid"):
             if not self.unit.is_leader():
-                raise NotYetError("for the leader to say under which uuid the key of disks is kept")
+                raise NotYetError("for the leader to say under which uuids keys of disks are kept")
             cluster.publish_shared(**{"secret-uuid": str(uuid.uuid4())})
         return cluster.shared["secret-uuid"]
 
     def _render(self) -> None:
         """Have this host's identity, which the model keeps too."""
+        self._tell_secrets()
         self.place.restore(self._facts.get("compute-id", ""))
 
     def _serve(self) -> None:
-        """Tell Nova of the host, and the model of its identity and of its guests."""
+        """Tell Nova of the host, and the model of its identity."""
         service = self.service
         if identity := self.place.identity:
             service.cluster.publish(**{"compute-id": identity})
-        self._publish_guests()
         relation = databag.active_relation(self.model, "nova-service")
         if relation:
             zone = ops.JujuContext.from_environ().availability_zone or ""
             host = nova.Host(hostname=service.machine.hostname(), zone=zone, ready=True)
             nova.publish_host(relation, self.unit, host)
 
-    # Guests and their key
+    # Guests and their keys
 
-    def _publish_guests(self) -> bool:
-        """Tell other units whether guests run here; return it."""
-        runs = bool(self.libvirt.running())
-        self.service.cluster.publish(guests=runs or None)
-        return runs
+    def _tell_secrets(self) -> None:
+        """Tell the other units which secrets guests here use: one that leaves for another host may be the last."""
+        self.service.cluster.publish(secrets=sorted(self.libvirt.secrets_in_use()) or None)
 
-    def _held_key(self, new: str) -> str:
-        """Return the key that is used until no guest runs on any host; empty where it is the new one."""
-        path = f"{self.service.workload.etc}/ceph.keyring"
-        old = key_in(self.service.machine.read(path) or "")
-        if old in {"", new}:
-            return ""
-        self._key_waits = self._publish_guests() or bool(self._with_guests)
-        return old if self._key_waits else ""
-
-    @property
-    def _with_guests(self) -> list[str]:
-        """The units on whose machines guests run."""
+    def _is_needed(self, user: str) -> bool:
+        """Return whether a guest on any host reaches Ceph as another user than this one."""
+        wanted = secret_of(self._secret_base(), user)
+        self._tell_secrets()
         cluster = self.service.cluster
-        return [unit for unit in cluster.units if cluster.facts(unit).get("guests")]
+        self._waits_on = [
+            unit for unit in cluster.units if set(cluster.facts(unit).get("secrets", ())) - {wanted}
+        ]
+        return bool(self._waits_on)
 
     def _problems(self) -> Iterator[str]:
         """Yield which servers never came back when the machine had started."""
@@ -201,9 +194,9 @@ class NovaComputeCharm(ops.CharmBase):
             yield f"not started again after the machine was: {', '.join(lost)}; see why, then: openstack server reboot --hard ID"
 
     def _notes(self) -> Iterator[str]:
-        """Yield that a new key waits."""
-        if self._key_waits:
-            yield f"Ceph's new key waits until no guest runs on {', '.join(self._with_guests)}"
+        """Yield where guests keep an earlier user of Ceph's."""
+        if self._waits_on:
+            yield f"guests on {', '.join(self._waits_on)} use an earlier key of Ceph, which ends when they have been stopped or rebooted hard"
 
     # Nova's API
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.interfaces import hypervisor, nova
-from openinfra_charm.openstack.needs import Ceph, Need, Storage
+from openinfra_charm.openstack.needs import Ceph, Need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from openinfra_charm.interfaces.hypervisor import Hypervisor
     from openinfra_charm.openstack.needs import Requirer, Trust
 
-_KEY = re.compile(r"^\s*key\s*=\s*(\S+)", re.MULTILINE)
+
+def secret_of(base: str, user: str) -> str:
+    """Return under which uuid libvirt keeps the key of a user: each has its own, as guests of several may run."""
+    return str(uuid.uuid5(uuid.UUID(base), user))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,27 +70,22 @@ class ControlPlane(Need):
 class Disks(Ceph):
     """A pool for disks, and rights to images and volumes.
 
-    A guest that runs has its key from when it was started, and Ceph takes the key before only until somebody uses a new one. So a new key
-    waits as long as `held` returns the one that guests run with.
+    A guest that runs uses the user and the key that it was started with, wherever it has moved. A new user comes into use at once, and Ceph
+    is told so, which ends the one before, when no guest needs that any more.
     """
 
-    held: Callable[[str], str] = lambda _: ""
-    """Returns, for a new key, the one that is used until guests need it no more; empty for the new one."""
+    is_needed: Callable[[str], bool] = lambda _: False
+    """Returns whether a guest on any host uses another user than this one."""
+    base: Callable[[], str] = str
+    """Returns of what the uuids of secrets are made."""
 
-    def read(self, relation: ops.Relation, requirer: Requirer) -> Storage | None:
-        """Return how to reach the cluster: with the newest key, if that can be used."""
-        storage = super().read(relation, requirer)
-        held = self.held(storage.key) if storage else ""
-        return dataclasses.replace(storage, key=held) if storage and held else storage
+    def value(self, found: Any, trust: Trust) -> dict[str, Any] | None:
+        """Return what templates are told, and the uuid of the secret that libvirt keeps for guests."""
+        told = super().value(found, trust)
+        return {**told, "secret": secret_of(self.base(), told["user"])} if told else None
 
     def use(self, relation: ops.Relation, requirer: Requirer) -> None:
-        """Use the newest key from now on, if it can be used."""
-        storage = super().read(relation, requirer)
-        if storage and not self.held(storage.key):
+        """Say that the newest user is used, and no other."""
+        storage = self.read(relation, requirer)
+        if storage and not self.is_needed(storage.user):
             super().use(relation, requirer)
-
-
-def key_in(keyring: str) -> str:
-    """Return the key in a keyring; empty where there is none."""
-    found = _KEY.search(keyring)
-    return found[1] if found else ""

@@ -22,7 +22,6 @@ BROKER = testing.Secret(
     {"username": "svc-9-1", "password": "broker-password"}, id="secret:b00000000000000000b0"
 )
 USER = testing.Secret({"username": "svc-3-1", "password": "user-password"}, id="secret:u00000000000000000u0")
-KEY = testing.Secret({"key": "b2xkIGtleQ=="}, id="secret:k00000000000000000k0")
 METADATA = testing.Secret({"secret": "metadata-secret-16"}, id="secret:m00000000000000000m0")
 CREDENTIALS = {
     "public-endpoint": "https://10.0.0.9:5000/v3", "internal-endpoint": "https://10.1.0.9:5000/v3", "region": "RegionOne",
@@ -45,10 +44,6 @@ RELATIONS = (
         "identity-credentials", id=IDENTITY, remote_app_name="keystone", remote_app_data=CREDENTIALS
     ),
     testing.Relation(
-        "ceph", id=CEPH, remote_app_name="ceph", remote_app_data={"secret-key": KEY.id},
-        remote_units_data={0: {"ceph-public-address": "10.0.0.3"}},
-    ),
-    testing.Relation(
         "nova-service", id=NOVA, remote_app_name="nova",
         remote_app_data={
             "metadata-url": "https://10.1.0.100:8775", "console-url": "https://cloud.example:6080/vnc_lite.html", "region": "RegionOne",
@@ -56,7 +51,7 @@ RELATIONS = (
         },
     ),
 )  # fmt: skip
-SECRETS = (BROKER, USER, KEY, METADATA)
+SECRETS = (BROKER, USER, METADATA)
 
 
 class Model(api_model.ApiModel):
@@ -104,24 +99,3 @@ class Model(api_model.ApiModel):
 
     def _keep(self, number, after, relations):
         super()._keep(number, after, {one: seen for one, seen in relations.items() if one != HYPERVISOR})
-        if CEPH in self.relations and self._answer_ceph():
-            self.wake(CEPH)
-
-    def _answer_ceph(self):
-        """Have Ceph carry out what units ask for; return whether there was something new."""
-        known = self.relations[CEPH].remote_units_data.get(0, {})
-        answers = {}
-        for number in self.unit_data:
-            asked = self.local.get((CEPH, number), {}).get("broker_req")
-            if asked:
-                answer = {"request-id": json.loads(asked)["request-id"], "exit-code": 0}
-                answers[f"broker-rsp-nova-compute-{number}"] = json.dumps(answer)
-        if all(known.get(key) == text for key, text in answers.items()):
-            return False
-        self.tell(CEPH, unit=answers)
-        return True
-
-    @property
-    def operations(self):
-        """What the first unit asks Ceph for."""
-        return json.loads(self.local[CEPH, 0]["broker_req"])["ops"]

@@ -6,7 +6,8 @@ import json
 import hosts
 import ops
 import pytest
-from hosts import AMQP, CEPH, HYPERVISOR, IDENTITY, KEY, NOVA
+from api_model import CEPH, CEPH_SECRET
+from hosts import AMQP, HYPERVISOR, IDENTITY, NOVA
 from ops import testing
 
 AGENT, RESUME = "nova-compute-agent.service", "nova-compute-resume.service"
@@ -79,7 +80,7 @@ def test_what_the_host_keeps_for_itself_is_what_the_hypervisor_says(one):
 def test_disks_are_in_the_applications_pool(one):
     found = configuration(one.machines[0])["libvirt"]
     assert (found["images_type"], found["images_rbd_pool"]) == ("rbd", "nova-compute")
-    rights = one.operations[-1]["permissions"]
+    rights = one.asked_of_ceph()["ops"][-1]["permissions"]
     assert "profile rbd pool=cinder-volumes" in rights[3]
     assert "profile rbd-read-only pool=glance" in rights[3]
     one.configure(disks="local")
@@ -107,7 +108,7 @@ def test_credentials_are_in_files_that_others_cannot_read(one):
     for path in (CONFIG, KEYRING):
         assert machine.nodes[path].mode == 0o640
         assert machine.nodes[path].owner == ("root", "root")
-    assert not any("password" in line or "b2xkIGtleQ" in line for line in machine.argv)
+    assert not any("password" in line or "ceph-key" in line for line in machine.argv)
 
 
 def test_it_starts_after_what_it_needs_and_stops_before_guests(one):
@@ -173,24 +174,44 @@ def test_an_identity_that_the_machine_has_lost_comes_from_the_model(one):
 # Keys
 
 
-def test_a_new_key_waits_until_no_guest_needs_the_one_before(three):
-    three.machines[1].api.have_server("web")
+def test_each_user_of_ceph_has_a_secret_of_its_own(three):
+    before = {configuration(machine)["libvirt"]["rbd_secret_uuid"] for machine in three.machines.values()}
+    three.give(CEPH_SECRET, key=NEW, user="nova-compute-2")
     three.every()
-    three.give(KEY, key=NEW)
-    three.every()
-    three.every()
-    for machine in three.machines.values():
-        assert "b2xkIGtleQ==" in machine.read(KEYRING)
-    assert three.statuses[0] == ops.ActiveStatus("Ceph's new key waits until no guest runs on nova-compute/1")
-    (secret,) = [one for one in three.secrets if one.id == KEY.id]
-    assert secret.tracked_content == KEY.tracked_content
-    three.machines[1].libvirt.end_guest("web")
-    for _ in range(4):
+    for _ in range(3):
         three.update_status()
+    after = {configuration(machine)["libvirt"]["rbd_secret_uuid"] for machine in three.machines.values()}
+    assert len(before) == len(after) == 1
+    assert before != after
     for machine in three.machines.values():
+        assert configuration(machine)["libvirt"]["rbd_user"] == "nova-compute-2"
         assert NEW in machine.read(KEYRING)
         assert machine.starts[AGENT] == 2
+
+
+def test_a_key_is_used_until_no_guest_on_any_host_needs_it(three):
+    three.machines[1].api.have_server("web")
+    three.every()
+    three.give(CEPH_SECRET, key=NEW, user="nova-compute-2")
+    three.every()
+    for _ in range(3):
+        three.update_status()
+    (secret,) = [one for one in three.secrets if one.id == CEPH_SECRET.id]
+    assert secret.tracked_content == CEPH_SECRET.tracked_content
+    words = "guests on nova-compute/1 use an earlier key of Ceph, which ends when they have been stopped or rebooted hard"
+    assert three.statuses[0] == ops.ActiveStatus(words)
+    # It has moved, as it was.
+    three.machines[2].libvirt.run_guest("web", three.machines[1].libvirt.guests["web"])
+    three.machines[1].libvirt.end_guest("web")
+    for _ in range(3):
+        three.update_status()
+    assert "nova-compute/2" in three.statuses[0].message
+    three.machines[2].libvirt.end_guest("web")
+    for _ in range(3):
+        three.update_status()
     assert three.statuses[0] == ops.ActiveStatus()
+    (secret,) = [one for one in three.secrets if one.id == CEPH_SECRET.id]
+    assert secret.tracked_content["user"] == "nova-compute-2"
 
 
 # Actions
