@@ -134,9 +134,9 @@ PARTS = {
             "restarted": ("config nova workers=3",),
             "a machine that died is replaced": ("remove-machine 1 --force; add-unit nova",),
             "passwords are replaced": (
-                "run mysql/leader rotate-password relation-id=nova:cell0-database",
-                "run rabbitmq/leader rotate-password relation-id=nova:amqp",
-                "run keystone/leader rotate-service-password relation-id=nova:identity-service",
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run rabbitmq/leader rotate-password relation-id=relation:amqp",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
             ),
             "it goes": ("remove-application nova",),
         },
