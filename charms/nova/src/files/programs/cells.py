@@ -8,11 +8,6 @@ import configparser
 import re
 import sys
 
-import nova.conf
-from oslo_utils import uuidutils
-
-from nova import config, context, objects
-
 CELL1 = "cell1"
 HOSTS = re.compile(r"@([^@,/]+)(?=[,/])")
 """The places in a URL that may name several, each with its user."""
@@ -33,6 +28,12 @@ def template_of(url):
 
 def main(path):
     """Make or change what differs."""
+    # Imported here: tests have no Nova.
+    import nova.conf  # noqa: PLC0415
+    from oslo_utils import uuidutils  # noqa: PLC0415
+
+    from nova import config, context, objects  # noqa: PLC0415
+
     parser = configparser.RawConfigParser(strict=False)
     parser.read(path)
     cell0 = parser["cell0_database"]["connection"]
