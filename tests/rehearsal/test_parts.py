@@ -155,6 +155,22 @@ PARTS = {
         },
         schedules=8,
     ),
+    "several APIs of one service": Part(
+        charms=("certificates", "keystone", "mysql", "nova", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/nova.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config nova workers=3",),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit nova",),
+            "passwords are replaced": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run rabbitmq/leader rotate-password relation-id=relation:amqp",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+            ),
+            "it goes": ("remove-application nova",),
+        },
+        schedules=1,
+    ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
         bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",

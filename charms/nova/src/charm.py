@@ -93,7 +93,7 @@ class NovaCharm(ops.CharmBase):
             SPEC,
             Hooks(
                 gather=self._gather,
-                found=lambda: self.service.cluster.publish_shared(brokers=self.nova.brokers),
+                found=lambda: self.service.cluster.publish_shared(places=self.nova.places),
                 serve=self._serve,
                 problems=self._problems,
                 endpoints=(HOSTS,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,21 +100,21 @@ class Nova:
         self._workload = workload
 
     @property
-    def brokers(self) -> int:
-        """How many brokers the configuration names."""
+    def places(self) -> list[str]:
+        """The places of brokers and databases in the configuration."""
         config = self._machine.read(self._workload.config_path) or ""
-        return config.partition("\ntransport_url = ")[2].partition("\n")[0].count("@")
+        return re.findall(r"@([^@,/\s]+)(?=[,/])", config)
 
     def keep_cells(self, cluster: Cluster) -> None:
-        """As the leader, have what Nova knows of its cell follow the number of brokers; it is read with each broker's place.
+        """As the leader, have what Nova knows of its cell follow the places of brokers and database, which it has in its own tables.
 
         Raises:
             NotYetError: That cannot be done now.
         """
-        brokers = self.brokers
-        if cluster.shared.get("brokers") != brokers:
+        places = self.places
+        if cluster.shared.get("places") != places:
             self._try("what is known of the cells cannot be changed", "cells.py")
-            cluster.publish_shared(brokers=brokers)
+            cluster.publish_shared(places=places)
 
     def discover(self) -> None:
         """Have the scheduler know hosts that are new.

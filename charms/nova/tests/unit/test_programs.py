@@ -4,6 +4,7 @@ import json
 import re
 
 import ask_hosts as hosts
+import cells
 import pytest
 import samples
 from cloud import CONFLICT, RefusedError
@@ -256,3 +257,24 @@ def test_without_an_image_or_an_external_network_there_is_none(cloud, wanted):
 
 def test_an_answer_is_json(cloud):
     assert json.loads(json.dumps(hosts.show(cloud)))
+
+
+# Cells
+
+
+@pytest.mark.parametrize(
+    ("url", "template"),
+    [
+        ("rabbit://r-1:p%40@10.0.0.5:5671/nova", "{scheme}://{username}:{password}@10.0.0.5:5671/{path}"),
+        (
+            "rabbit://r-1:p@10.0.0.5:5671,r-1:p@[fd00::6]:5671/nova",
+            "{scheme}://{username1}:{password1}@10.0.0.5:5671,{username1}:{password1}@[fd00::6]:5671/{path}",
+        ),
+        (
+            "mysql+pymysql://c:p%2F1@[fd00::5]:3306/nova?charset=utf8mb4&ssl_ca=/etc/nova/database-ca.pem",
+            "{scheme}://{username}:{password}@[fd00::5]:3306/{path}?{query}",
+        ),
+    ],
+)
+def test_what_nova_has_of_its_cell_has_places_and_no_password(url, template):
+    assert cells.template_of(url) == template

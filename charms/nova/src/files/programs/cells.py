@@ -5,27 +5,35 @@ process fills from its own configuration, so that no password is in the database
 """
 
 import configparser
+import re
 import sys
 
-import nova.conf
-from oslo_utils import uuidutils
-
-from nova import config, context, objects
-
 CELL1 = "cell1"
-DATABASE = "{scheme}://{username}:{password}@{hostname}:{port}/{path}?{query}"
+HOSTS = re.compile(r"@([^@,/]+)(?=[,/])")
+"""The places in a URL that may name several, each with its user."""
 
 
-def broker_of(url):
-    """Return the template of a broker's URL: one place for each of its machines."""
-    hosts = url.partition("://")[2].rpartition("/")[0].count(",") + 1
-    numbers = [str(number) for number in range(1, hosts + 1)] if hosts > 1 else [""]
-    places = (f"{{username{n}}}:{{password{n}}}@{{hostname{n}}}:{{port{n}}}" for n in numbers)
-    return f"{{scheme}}://{','.join(places)}/{{path}}"
+def template_of(url):
+    """Return the template of a URL: user, password, path and options are filled in by each process, the places are in it.
+
+    Nova would take the places apart itself, and does so wrongly where they are IPv6 addresses.
+    """
+    # With several places only the numbered ones are the user's and the password's.
+    number = "1" if "," in url.partition("?")[0] else ""
+    places = ",".join(
+        f"{{username{number}}}:{{password{number}}}@{place}" for place in HOSTS.findall(url.partition("?")[0])
+    )
+    return f"{{scheme}}://{places}/{{path}}{'?{query}' if '?' in url else ''}"
 
 
 def main(path):
     """Make or change what differs."""
+    # Imported here: tests have no Nova.
+    import nova.conf  # noqa: PLC0415
+    from oslo_utils import uuidutils  # noqa: PLC0415
+
+    from nova import config, context, objects  # noqa: PLC0415
+
     parser = configparser.RawConfigParser(strict=False)
     parser.read(path)
     cell0 = parser["cell0_database"]["connection"]
@@ -35,7 +43,10 @@ def main(path):
     zero = objects.CellMapping.CELL0_UUID
     wanted = {
         "cell0": {"uuid": zero, "transport_url": "none:///", "database_connection": cell0},
-        CELL1: {"transport_url": broker_of(nova.conf.CONF.transport_url), "database_connection": DATABASE},
+        CELL1: {
+            "transport_url": template_of(nova.conf.CONF.transport_url),
+            "database_connection": template_of(nova.conf.CONF.database.connection),
+        },
     }
     # As they are, not as this process would fill them.
     rows = objects.CellMappingList._get_all_from_db(admin)  # noqa: SLF001
