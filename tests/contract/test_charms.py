@@ -182,13 +182,27 @@ def actions_in(path):
 
 def test_actions_are_all_declared(source):
     found = [name for path in source.path.glob("src/actions/[!_]*.py") for name in actions_in(path)]
-    standard = STANDARD if is_an_openstack_api(source) else ()
+    standard = STANDARD if has_releases(source) else ()
+    own = [name.replace("_", "-") for name in found]
 
-    assert sorted([*standard, *(name.replace("_", "-") for name in found)]) == sorted(source.actions)
+    assert len(own) == len(set(own))
+    # One that has a service as a part may have more to pause than that.
+    assert sorted({*standard, *own}) == sorted(source.actions)
+
+
+def has_releases(source):
+    """Return whether it has something of OpenStack's releases: an API, or agents."""
+    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
 
 
 def is_an_openstack_api(source):
-    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
+    return has_releases(source) and "gateway" in source.endpoints
+
+
+def test_what_has_releases_has_what_all_such_have(source):
+    if has_releases(source):
+        assert {"release", "debug", "extra-config"} <= source.project["config"]["options"].keys()
+        assert {"cluster", "certificates"} <= source.endpoints.keys()
 
 
 def test_an_openstack_api_has_what_all_have(source):

@@ -48,7 +48,7 @@ class OvnChassisCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.all_chassis = AllChassis(self.cluster)
         self.metadata = Service(
-            self, metadata.SPEC, Hooks(gather=self._facts),
+            self, metadata.SPEC, Hooks(gather=self._facts, render=self._make_folder),
             Part(cluster=self.cluster, whole=Whole(services=self.chassis.services, tls=self.chassis.tls)),
         )  # fmt: skip
         self.chassis.agent = self.metadata.workload.footprint
@@ -144,6 +144,14 @@ class OvnChassisCharm(ops.CharmBase):
         self.metadata.workload.releases.remove()
         self.machine.remove(self.metadata.workload.config_path)
 
+    def _make_folder(self) -> None:
+        self.machine.make_folder(self._proxy, mode=0o710, group=metadata.PROXY_USER)
+
+    @property
+    def _proxy(self) -> str:
+        """Where the HAProxies of the namespaces reach the agent."""
+        return f"{self.metadata.workload.lib}/proxy"
+
     def _facts(self) -> dict[str, Any]:
         """Return what the agent's configuration has of the chassis."""
         tls = self.chassis.tls
@@ -154,6 +162,8 @@ class OvnChassisCharm(ops.CharmBase):
             "chain": tls.chain_path,
             "ca": tls.ca_path,
             "capabilities": metadata.CAPABILITIES,
+            "proxy": self._proxy,
+            "proxy_user": metadata.PROXY_USER,
         }
 
     def _remote(self) -> str:

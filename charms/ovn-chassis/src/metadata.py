@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ENDPOINT = "nova-service"
 PROCESS = "metadata"
 HTTPS = 443
+PROXY_USER = "haproxy"
+"""Whom an HAProxy of a namespace runs as: the package's user."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from state import INTEGRATION
+
 if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
     from vswitch import VSwitch
 
 PREFIX = "ovnmeta-"
-INTEGRATION = "br-int"
 
 
 class Namespaces:

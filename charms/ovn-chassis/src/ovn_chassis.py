@@ -14,7 +14,7 @@ from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import program
 from openinfra_charm.model.status import NeedsOperatorError
-from state import tunnel_address
+from state import INTEGRATION, tunnel_address
 from tap_guard import TapGuard
 from vswitch import KERNEL, USERSPACE, VSwitch
 
@@ -209,6 +209,8 @@ class OvnChassis:
             "ovn-openflow-probe-interval": str(PROBE_SECONDS),
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.tunnel_address(state, plan),
+            # ovn-controller would take it by itself; the metadata agent complains without it.
+            "ovn-bridge": INTEGRATION,
             "ovn-bridge-datapath-type": datapath,
             "ovn-bridge-mappings": ",".join(f"{physnet}:{bridge}" for physnet, bridge in mappings) or None,
             # Each chassis sends from an address of its own into VLANs that several route for.

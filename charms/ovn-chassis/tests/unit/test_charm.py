@@ -32,6 +32,7 @@ def test_the_kernel_forwards_where_it_can(deploy):
         "ovn-openflow-probe-interval": "60",
         "ovn-encap-type": "geneve",
         "ovn-encap-ip": "10.0.0.11",
+        "ovn-bridge": "br-int",
         "ovn-bridge-datapath-type": "system",
     }
     assert model.bridges(1) == {}

@@ -53,6 +53,14 @@ def test_the_agent_runs_with_what_the_chassis_and_nova_say(served):
     assert {"haproxy", "iptables", "python3-openvswitch"} <= machine.packages.keys()
 
 
+def test_only_the_haproxies_reach_the_agent(served):
+    """Whoever reaches its socket could ask in the name of any virtual machine."""
+    machine = served.machines[0]
+    assert "metadata_proxy_socket = /var/lib/ovn-chassis/proxy/metadata\n" in machine.read(CONFIG)
+    node = machine.nodes["/var/lib/ovn-chassis/proxy"]
+    assert (node.mode, node.owner) == (0o710, ("root", "haproxy"))
+
+
 def test_its_helper_can_end_an_haproxy_which_outlives_the_agent(served):
     machine = served.machines[0]
     assert "\nKillMode=process\n" in unit_of(machine)
