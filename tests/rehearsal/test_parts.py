@@ -171,6 +171,20 @@ PARTS = {
         },
         schedules=1,
     ),
+    "images in Ceph": Part(
+        charms=("ceph", "certificates", "glance", "keystone", "mysql"),
+        bundle=ROOT / "tests/rehearsal/bundles/glance.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted, on other disks": ("config glance project-quota=500G", "config glance pool-replicas=1"),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit glance",),
+            "its key is replaced": ("run ceph/leader rotate-key entity=client.glance",),
+            "storage is withdrawn and given back": (
+                "remove-relation glance:ceph ceph:client", "integrate glance:ceph ceph:client",
+            ),
+            "it goes": ("remove-application glance",),
+        },
+    ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
         bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",
