@@ -168,10 +168,13 @@ def completed(machine, packaging):
     return ran, answers
 
 
-def test_a_charms_program_completes_a_tree_as_the_services_user(
-    machine, trees, locks, additions, completed, told
-):
-    wanted = release.find(machine, locks, "2026.1", additions=additions)
+@pytest.fixture
+def wanted(machine, packaging, locks, additions):
+    """A release whose tree a program completes."""
+    return release.find(machine, locks, "2026.1", additions=additions)
+
+
+def test_a_charms_program_completes_a_tree_as_the_services_user(machine, trees, wanted, completed):
     told = []
     tree = trees.build(wanted, told.append)
     beside = f"/opt/keystone/.building-{tree.name}"
