@@ -93,9 +93,7 @@ def _names(options: Mapping[str, Any], option: str) -> tuple[str, ...]:
 def _mtus(options: Mapping[str, Any]) -> tuple[str, ...]:
     pairs = split(options["physical-network-mtus"])
     fit = all(_is_mtu(pair) for pair in pairs)
-    check(
-        options, "physical-network-mtus", fit, "physical networks with the MTU of each, such as physnet1:9000"
-    )
+    check(options, "physical-network-mtus", fit, "physical networks, each with a colon and its MTU")
     return pairs
 
 
