@@ -21,6 +21,7 @@ _LARGEST_MTU = 9216
 _LEAST_MTU = 1338
 """A guest's is 58 bytes less, and IPv6 asks for 1280."""
 _LAST_VLAN = 4094
+_MOST_NETWORKS = 65536
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
 
@@ -33,6 +34,7 @@ class Settings:
     flat_networks: tuple[str, ...]
     vlan_ranges: tuple[str, ...]
     project_types: tuple[str, ...]
+    geneve_networks: int
     distributed: bool
     dns_domain: str
     dns_servers: tuple[str, ...]
@@ -67,6 +69,7 @@ class Settings:
             flat_networks=_names(options, "flat-networks"),
             vlan_ranges=ranges,
             project_types=types,
+            geneve_networks=whole(options, "geneve-networks", 16, _MOST_NETWORKS),
             distributed=options["distributed-floating-ips"],
             dns_domain=f"{domain}.",
             dns_servers=servers or NO_RESOLVER,
@@ -90,9 +93,7 @@ def _names(options: Mapping[str, Any], option: str) -> tuple[str, ...]:
 def _mtus(options: Mapping[str, Any]) -> tuple[str, ...]:
     pairs = split(options["physical-network-mtus"])
     fit = all(_is_mtu(pair) for pair in pairs)
-    check(
-        options, "physical-network-mtus", fit, "physical networks with the MTU of each, such as physnet1:9000"
-    )
+    check(options, "physical-network-mtus", fit, "physical networks, each with a colon and its MTU")
     return pairs
 
 

@@ -149,6 +149,7 @@ def test_a_northbound_database_that_refuses_is_waited_for(one):
         ("project_network_types", "vxlan"),
         ("project_network_types", "vlan"),
         ("project_network_types", ""),
+        ("geneve_networks", 100000),
         ("dns_domain", "not a domain"),
         ("dns_servers", "one.example"),
         ("gateway_probe_interval", 5),
