@@ -145,8 +145,11 @@ def test_actions_take_described_scalars(source):
 
 
 def test_each_action_takes_its_parameters(source, unpacked):
-    kind = "openstack" if is_an_openstack_api(source) else "other"
+    kind = "openstack" if has_releases(source) else "other"
     described = json.loads(run_python(unpacked, "-c", DESCRIBE_ACTIONS, kind, *source.actions))
+    if has_releases(source) and not is_an_openstack_api(source):
+        # Agents have no database, of which there could be a backup.
+        del described["upgrade-release"]["backup"]
 
     for name, action in source.actions.items():
         params = {key.replace("-", "_"): param for key, param in action.get("params", {}).items()}
