@@ -15,9 +15,10 @@ from ovn import Gateways, Northbound
 from state import Settings
 
 MANAGE = ("neutron-db-manage", "--config-file={config}", "upgrade")
+PORTS = Ports(public=9696, backend=19696, proxied=29696)
 SPEC = Spec(
     name="neutron",
-    ports=Ports(public=9696, backend=19696, proxied=29696),
+    ports=PORTS,
     wsgi="neutron_wsgi:application",
     environment={"OS_NEUTRON_CONFIG_DIR": "{etc}", "OS_NEUTRON_CONFIG_FILES": "neutron.conf"},
     templates=("neutron.conf.j2",),
@@ -43,7 +44,7 @@ class NeutronCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
-        self.ports = SPEC.ports
+        self.ports = PORTS
         self.service = Service(self, SPEC, Hooks(serve=self._serve))
         northbound = Northbound(self.service.machine, self.service.workload.tls)
         self.gateways = Gateways(self.service.cluster, northbound)

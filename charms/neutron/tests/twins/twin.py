@@ -39,7 +39,7 @@ class Neutron(Api):
         self.options = {}
         self._clients = machine.handlers.get("ovsdb-client")
         """Who plays that program where the databases themselves are."""
-        self.programs |= {"ovsdb-client": self._transact}
+        self.programs = {**self.programs, "ovsdb-client": self._transact}
         self.units = {self.unit, *(f"{application}-{name}.service" for name in PROCESSES)}
 
     def ran(self, program: str, *arguments: str) -> Result | None:
