@@ -93,7 +93,7 @@ def spec(is_needed: Callable[[str], bool], base: Callable[[], str]) -> Spec:
                     "{modules}",
                     "/run/{application}/resumed",
                     "{lib}/resume.json",
-                ),  # fmt: skip
+                ),
                 after=("{application}-agent.service",),
                 in_turn=False,
                 stop_seconds=5,

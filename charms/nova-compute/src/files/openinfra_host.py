@@ -10,10 +10,11 @@ import configparser
 import re
 import socket
 import sys
+from pathlib import Path
 
 SECONDS = 10
 SWITCH = "/run/openvswitch/db.sock"
-SECRET = """<secret ephemeral='no' private='yes'>
+DEFINITION = """<secret ephemeral='no' private='yes'>
   <uuid>{uuid}</uuid>
   <usage type='ceph'><name>client.{user} {uuid}</name></usage>
 </secret>
@@ -29,8 +30,8 @@ def read(config_path):
 
 def key_of(keyring_path):
     """Return the key in a keyring."""
-    with open(keyring_path, encoding="utf-8") as file:
-        found = re.search(r"^\s*key\s*=\s*(\S+)", file.read(), re.MULTILINE)
+    text = Path(keyring_path).read_text(encoding="utf-8")
+    found = re.search(r"^\s*key\s*=\s*(\S+)", text, re.MULTILINE)
     if found is None:
         raise LookupError(f"there is no key in {keyring_path}")
     return found[1]
@@ -41,7 +42,7 @@ def give_secret(libvirt, connection, uuid, user, key):
     try:
         secret = connection.secretLookupByUUIDString(uuid)
     except libvirt.libvirtError:
-        secret = connection.secretDefineXML(SECRET.format(uuid=uuid, user=user))
+        secret = connection.secretDefineXML(DEFINITION.format(uuid=uuid, user=user))
     secret.setValue(base64.b64decode(key))
 
 
@@ -66,8 +67,9 @@ def ask_switch(path):
 
 def why_not(config_path, keyring_path):
     """Return what does not answer, empty if all do."""
-    import libvirt
-    import rados
+    # The distribution's, which the release tree has.
+    import libvirt  # noqa: PLC0415
+    import rados  # noqa: PLC0415
 
     options = read(config_path)["libvirt"]
     user, uuid = options["rbd_user"], options["rbd_secret_uuid"]

@@ -5,11 +5,11 @@ again, with growing pauses. It runs once for each start of the machine, of which
 never came. Nothing here needs Juju.
 """
 
-import datetime
+import datetime as dt
 import json
-import os
 import sys
 import time
+from pathlib import Path
 
 ROUNDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 20, 120
@@ -28,8 +28,8 @@ def is_up(service, since):
     """Return whether nova-compute has reported since then: it does so when it is through with what ran before."""
     if not service or service["state"] != "up" or not service.get("updated_at"):
         return False
-    reported = datetime.datetime.fromisoformat(service["updated_at"].partition(".")[0])
-    return reported.replace(tzinfo=datetime.UTC).timestamp() > since
+    reported = dt.datetime.fromisoformat(service["updated_at"].partition(".")[0])
+    return reported.replace(tzinfo=dt.UTC).timestamp() > since
 
 
 def resume(api, active, errors, sleep=time.sleep, now=time.time):
@@ -75,12 +75,13 @@ def resume(api, active, errors, sleep=time.sleep, now=time.time):
 
 def main(config_path, folder, mark, record):
     """Do it once for this start of the machine; return the exit code."""
-    if os.path.exists(mark):
+    if Path(mark).exists():
         return 0
     sys.path.insert(0, folder)
-    import libvirt
-    import openinfra_compute
-    from keystoneauth1 import exceptions
+    # The release tree's, and the module beside this one.
+    import libvirt  # noqa: PLC0415
+    import openinfra_compute  # noqa: PLC0415
+    from keystoneauth1 import exceptions  # noqa: PLC0415
 
     def active():
         connection = libvirt.open("qemu:///system")
@@ -99,11 +100,11 @@ def main(config_path, folder, mark, record):
     left = resume(api, active, errors)
     if left is None:
         return 1
-    with open(f"{record}.new", "w", encoding="utf-8") as file:
-        json.dump([{"id": one["id"], "name": one["name"], "instance": one["instance"]} for one in left], file)
-    os.replace(f"{record}.new", record)
-    with open(mark, "w", encoding="utf-8"):
-        pass
+    names = [{"id": one["id"], "name": one["name"], "instance": one["instance"]} for one in left]
+    beside = Path(f"{record}.new")
+    beside.write_text(json.dumps(names), encoding="utf-8")
+    beside.replace(record)
+    Path(mark).touch()
     return 0
 
 

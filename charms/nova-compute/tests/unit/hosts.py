@@ -1,7 +1,6 @@
 """Hosts in memory with libvirt's twin and nova-compute's, and the units of the charm on them, with all that they need."""
 
 import dataclasses
-import json
 
 import api_model
 import ops.hookcmds
