@@ -13,7 +13,7 @@ from openinfra_model.devtools.pack import charm_names
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(path.name for path in ROOT.glob("bundles/overlays/*.yaml"))
 
-RIGHTS = {("keystone", "extra-roles")}
+RIGHTS = {("keystone", "extra-roles"), ("ceph", "shared-pools"), ("glance", "web-download-hosts")}
 """Options by which an operator gives applications rights; no charm gives them by itself."""
 
 
