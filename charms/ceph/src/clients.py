@@ -215,6 +215,6 @@ class Clients:
         if not client.takes_secret:
             ceph_client.publish_key(relation, self._model.unit, key)
             return
-        named = {} if user == client.name else {"user": user}
+        named = {} if user == client.name else {"username": user}
         secret_id = self._grants.secret(relation.id).put({"key": key, **named})
         ceph_client.publish_secret(relation, self._model.app, secret_id)

@@ -214,7 +214,7 @@ def test_the_request_is_what_published_providers_read():
     after = state.get_relation(relation.id)
     assert json.loads(after.local_unit_data["broker_req"]) == json.loads(REQUEST_ON_THE_WIRE["broker_req"])
     assert after.local_unit_data["application-name"] == "glance"
-    assert json.loads(after.local_app_data["requested-secrets"]) == ["key", "user"]
+    assert json.loads(after.local_app_data["requested-secrets"]) == ["key", "username"]
 
 
 def access(units, *, request_id=REQUEST_ID, secrets=(), **app_data):

@@ -75,7 +75,7 @@ def test_the_operator_says_how_many_copies_on_which_disks():
 def test_the_key_may_come_as_a_secret():
     _, after = play(NEED.ask)
     (relation,) = after.relations
-    assert json.loads(relation.local_app_data["requested-secrets"]) == ["key", "user"]
+    assert json.loads(relation.local_app_data["requested-secrets"]) == ["key", "username"]
 
 
 def test_a_new_key_is_only_looked_at_until_it_is_used():
@@ -97,7 +97,7 @@ def test_a_key_that_is_not_granted_yet_is_waited_for():
 
 
 def test_the_provider_says_when_the_user_is_another_one():
-    secret = testing.Secret({"key": "k", "user": "cinder-2"}, id=SECRET.id)
+    secret = testing.Secret({"key": "k", "username": "cinder-2"}, id=SECRET.id)
     found, _ = play(NEED.read, told={"secret-key": SECRET.id}, units=answered(), secrets={secret})
     assert found.user == "cinder-2"
 

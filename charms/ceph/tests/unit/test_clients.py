@@ -321,7 +321,7 @@ def test_a_clients_key_is_rotated_in_its_secret(three):
 def renamed(*operations, **more):
     """The relation of a client that takes another user."""
     relation = glance(*operations, **more)
-    return dataclasses.replace(relation, remote_app_data={"requested-secrets": '["key", "user"]'})
+    return dataclasses.replace(relation, remote_app_data={"requested-secrets": '["key", "username"]'})
 
 
 def test_a_new_key_is_another_users_until_nobody_uses_the_one_before(three):
@@ -331,7 +331,7 @@ def test_a_new_key_is_another_users_until_nobody_uses_the_one_before(three):
     three.action(0, "rotate-key", entity="client.glance")
     secret = secret_of(three, relation)
     new = three.ceph.auth["client.glance-2"]
-    assert secret.latest_content == {"key": new.key, "user": "glance-2"}
+    assert secret.latest_content == {"key": new.key, "username": "glance-2"}
     assert new.caps == three.ceph.auth["client.glance"].caps == OWN
     assert (three.ceph.auth["client.glance"].key, three.ceph.auth["client.glance"].pending) == (old, "")
     with pytest.raises(testing.ActionFailed, match="glance does not use client"):
@@ -362,4 +362,4 @@ def test_a_new_leader_hands_the_newest_key_on(three):
     three.action(0, "rotate-key", entity="client.glance")
     three.leader = 1
     three.update_status()
-    assert secret_of(three, relation).latest_content["user"] == "glance-2"
+    assert secret_of(three, relation).latest_content["username"] == "glance-2"

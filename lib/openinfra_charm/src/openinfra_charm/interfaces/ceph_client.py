@@ -6,8 +6,8 @@ answer for requirer unit `glance/0` under `broker-rsp-glance-0`.
 
 That format carries the key in plain text. A requirer that knows secrets says `requested-secrets=["key"]` in its
 application data and gets `secret-key`, the id of a Juju secret with the field `key`, in the provider's
-application data instead. With `["key", "user"]` its user may be another one after a rotation, whose name without `client.` is in
-the field `user`: the one before is there until no unit reads the revision before.
+application data instead. With `["key", "username"]` its user may be another one after a rotation, whose name without `client.` is in
+the field `username`: the one before is there until no unit reads the revision before.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def read_client(relation: ops.Relation) -> Client:
         relation_id=relation.id,
         name=next(filter(None, names), relation.app.name),
         takes_secret="key" in databag.load(wanted, list),
-        takes_user={"key", "user"} <= {str(one) for one in databag.load(wanted, list)},
+        takes_user={"key", "username"} <= {str(one) for one in databag.load(wanted, list)},
         requests=tuple(request for request in requests if request),
     )
 
@@ -138,7 +138,7 @@ def send_request(
 
 def announce_secrets(relation: ops.Relation, application: ops.Application) -> None:
     """As a client's leader, say that the key may come as a secret, and be another user's after a rotation."""
-    databag.put(relation.data[application], "requested-secrets", json.dumps(["key", "user"]))
+    databag.put(relation.data[application], "requested-secrets", json.dumps(["key", "username"]))
 
 
 def request_id(operations: Iterable[Mapping[str, Any]]) -> str:
@@ -173,7 +173,7 @@ def read_access(
     monitors: list[str] = []
     if secret_id := relation.data[relation.app].get("secret-key"):
         content = secrets.find(model, secret_id, refresh=refresh) or {}
-        key, user = content.get("key", ""), content.get("user", user)
+        key, user = content.get("key", ""), content.get("username", user)
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
         key = key or data.get("key", "")
