@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 BASE = "ubuntu@24.04"
 """Of the same release as the machines: its archive is known there."""
 SIZE_MIB = 56
-HOST_PACKAGES = ("cpio", "dosfstools", "mmdebstrap", "mtools", "syslinux")
+HOST_PACKAGES = ("cpio", "dosfstools", "kmod", "mmdebstrap", "mtools", "syslinux", "xz-utils", "zstd")
 _KERNELS = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
-_PACKAGES = ("busybox-static", "curl", "dropbear-bin", "e2fsprogs", "util-linux")
-_PROGRAMS = ("curl", "dropbear", "dropbearkey", "mke2fs", "blkid", "lsblk")
+_PACKAGES = ("busybox-static", "dosfstools", "dropbear-bin", "e2fsprogs", "util-linux")
+_PROGRAMS = ("dropbear", "dropbearkey", "mke2fs", "mkfs.fat", "blkid", "lsblk")
 """What is taken as it is, with its libraries; all else is busybox's."""
 _MODULES = (
-    "virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "virtio_rng", "sd_mod", "sr_mod", "ata_piix", "ahci", "isofs", "vfat",
-    "nls_cp437", "nls_iso8859-1", "nls_ascii", "nls_utf8", "button", "evdev", "xfs",
+    "virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "nls_cp437", "nls_iso8859-1", "nls_ascii", "nls_utf8", "vfat", "button",
+    "evdev", "virtio_scsi", "sd_mod", "ata_piix", "ahci", "sr_mod", "isofs",
 )  # fmt: skip
+"""In the order in which they are loaded: what every server needs, then what a drive of another kind does."""
+_PACKED = {".xz": "xz", ".zst": "zstd"}
 _LOADER = "ld-linux-x86-64.so.2"
 _SYSTEM = Path(__file__).parent / "system"
 _CONFIG = """\
@@ -39,7 +41,7 @@ PROMPT 0
 LABEL linux
   KERNEL vmlinuz
   INITRD initrd
-  APPEND console=tty1 console=ttyS0,115200 quiet no_timer_check mitigations=off panic=10
+  APPEND console=tty1 console=ttyS0,115200 quiet no_timer_check mitigations=off cryptomgr.notests panic=10
 """
 
 
@@ -79,10 +81,31 @@ def _kernel(tree: Path) -> Path:
 
 def _lay_out(tree: Path, root: Path) -> None:
     """Make the initial file system."""
-    for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "run", "tmp", "root", "etc/dropbear", "var", "disk", "mnt", "usr/lib", "usr/lib64"):
+    for folder in (
+        "bin",
+        "sbin",
+        "usr/bin",
+        "usr/sbin",
+        "dev",
+        "proc",
+        "sys",
+        "run",
+        "tmp",
+        "root",
+        "etc/dropbear",
+        "var",
+        "disk",
+        "mnt",
+        "usr/lib",
+        "usr/lib64",
+    ):
         (root / folder).mkdir(parents=True)
     for name, target in (
-        ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("var/run", "../run"), ("etc/mtab", "../proc/mounts"), ("etc/resolv.conf", "../run/resolv.conf"),
+        ("lib", "usr/lib"),
+        ("lib64", "usr/lib64"),
+        ("var/run", "../run"),
+        ("etc/mtab", "../proc/mounts"),
+        ("etc/resolv.conf", "../run/resolv.conf"),
     ):
         (root / name).symlink_to(target)
     shutil.copytree(_SYSTEM, root, dirs_exist_ok=True)
@@ -92,15 +115,22 @@ def _lay_out(tree: Path, root: Path) -> None:
     (busybox,) = (path for path in (tree / "bin/busybox", tree / "usr/bin/busybox") if path.exists())
     shutil.copy(busybox, root / "bin/busybox")
     for program in _PROGRAMS:
-        source = next(path for folder in ("usr/sbin", "usr/bin", "sbin", "bin") if (path := tree / folder / program).exists())
+        source = next(
+            path
+            for folder in ("usr/sbin", "usr/bin", "sbin", "bin")
+            if (path := tree / folder / program).exists()
+        )
         _copy(tree, source, root)
         for library in _libraries(tree, source):
             _copy(tree, library, root)
-    for name in ("mkfs.ext2", "mkfs.ext3", "mkfs.ext4"):
-        (root / "usr/sbin" / name).symlink_to("mke2fs")
+    for name, program in (("mkfs.ext4", "mke2fs"), ("mkfs.vfat", "mkfs.fat")):
+        (root / "usr/sbin" / name).symlink_to(program)
     applets = _run(str(busybox), "--list").split()
     for applet in applets:
-        places = (root / "bin" / applet, *(root / folder / applet for folder in ("sbin", "usr/bin", "usr/sbin")))
+        places = (
+            root / "bin" / applet,
+            *(root / folder / applet for folder in ("sbin", "usr/bin", "usr/sbin")),
+        )
         if not any(place.exists() or place.is_symlink() for place in places):
             places[0].symlink_to("busybox")
     _copy_modules(tree, root)
@@ -115,14 +145,20 @@ def _copy(tree: Path, source: Path, root: Path) -> None:
 def _libraries(tree: Path, program: Path) -> set[Path]:
     """Return the shared libraries of a program, with the loader, where they are in the tree."""
     loader = next(path for folder in ("usr/lib64", "lib64") if (path := tree / folder / _LOADER).exists())
-    told = _run("chroot", str(tree), f"/{loader.relative_to(tree)}", "--list", f"/{program.relative_to(tree)}")
-    paths = [tree / word.lstrip("/") for line in told.splitlines() for word in line.split() if word.startswith("/")]
+    told = _run(
+        "chroot", str(tree), f"/{loader.relative_to(tree)}", "--list", f"/{program.relative_to(tree)}"
+    )
+    paths = [
+        tree / word.lstrip("/") for line in told.splitlines() for word in line.split() if word.startswith("/")
+    ]
     return {path for path in (*paths, loader) if path.exists()}
 
 
 def _copy_modules(tree: Path, root: Path) -> None:
     """Copy the modules that the guest loads, with those they need, and have depmod list them."""
-    (folder,) = next(path for path in (tree / "usr/lib/modules", tree / "lib/modules") if path.exists()).iterdir()
+    (folder,) = next(
+        path for path in (tree / "usr/lib/modules", tree / "lib/modules") if path.exists()
+    ).iterdir()
     above = folder.parents[2] if folder.is_relative_to(tree / "usr") else folder.parents[1]
     _run("depmod", "--basedir", str(above), folder.name)
     needs = dict(line.split(":", 1) for line in (folder / "modules.dep").read_text().splitlines())
@@ -132,6 +168,9 @@ def _copy_modules(tree: Path, root: Path) -> None:
     for path in wanted | {other for one in wanted for other in needs[one].split()}:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / path, target / path)
+        # As they are they are found by busybox's modprobe, and packed better with all else.
+        if program := _PACKED.get((target / path).suffix):
+            _run(program, "-d", "-q", *(["--rm"] if program == "zstd" else []), str(target / path))
     for name in ("modules.builtin", "modules.order"):
         shutil.copy(folder / name, target / name)
     _run("depmod", "--basedir", str(root), folder.name)
@@ -165,7 +204,12 @@ def _run(*command: str) -> str:
     """Run a program of this machine to its end, and return what it printed."""
     paths = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", env={**os.environ, "PATH": paths}, check=False
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PATH": paths},
+        check=False,
     )
     assert done.returncode == 0, f"{command[0]} failed: {done.stderr}"
     return done.stdout
@@ -173,6 +217,9 @@ def _run(*command: str) -> str:
 
 def _is_installed(package: str) -> bool:
     shown = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${db:Status-Status}", package], capture_output=True, text=True, check=False
+        ["dpkg-query", "-W", "-f", "${db:Status-Status}", package],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return shown.stdout == "installed"

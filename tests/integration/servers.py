@@ -109,11 +109,7 @@ def provide_network(connection: Connection, provider: Network) -> Network:
     if found := connection.network.find_network(TENANT):
         return found
     made = connection.network.create_network(name=TENANT)
-    subnet = connection.network.create_subnet(
-        network_id=made.id, name=TENANT, ip_version=4, cidr=TENANT_CIDR
-    )
-    router = connection.network.create_router(
-        name=TENANT, external_gateway_info={"network_id": provider.id}
-    )
+    subnet = connection.network.create_subnet(network_id=made.id, name=TENANT, ip_version=4, cidr=TENANT_CIDR)
+    router = connection.network.create_router(name=TENANT, external_gateway_info={"network_id": provider.id})
     connection.network.add_interface_to_router(router, subnet_id=subnet.id)
     return made
