@@ -8,8 +8,9 @@ LIBRARY = CHARM.parents[1] / "lib/openinfra_charm"
 HERE = CHARM / "tests/unit"
 sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(LIBRARY / "tests")]
 
-import hosts  # noqa: E402  found on the path of the line above
 import model  # noqa: E402
+
+import hosts  # noqa: E402  found on the path of the line above
 
 deploy, one, three = model.fixtures(hosts.Model)
 defaults = model.defaults(CHARM)

@@ -3,12 +3,13 @@
 import configparser
 import json
 
-import hosts
 import ops
 import pytest
 from api_model import CEPH, CEPH_SECRET
-from hosts import AMQP, HYPERVISOR, IDENTITY, NOVA
 from ops import testing
+
+import hosts
+from hosts import AMQP, HYPERVISOR, IDENTITY, NOVA
 
 AGENT, RESUME = "nova-compute-agent.service", "nova-compute-resume.service"
 CONFIG, KEYRING = "/etc/nova-compute/nova.conf", "/etc/nova-compute/ceph.keyring"
