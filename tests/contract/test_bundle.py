@@ -38,8 +38,12 @@ def test_is_valid(site, overlay):
         assert application.charm.name == f"openinfra-{name}"
 
 
+APART = {"cinder", "glance", "horizon", "kvm-host", "neutron", "nova", "nova-compute", "octavia"}
+"""Charms that are deployed by themselves, and not by the bundle: together they have not been seen to run."""
+
+
 def test_has_every_charm_in_it(site):
-    assert load(site / "bundles/openinfra.yaml").applications.keys() == set(charm_names(ROOT))
+    assert load(site / "bundles/openinfra.yaml").applications.keys() == set(charm_names(ROOT)) - APART
 
 
 def test_is_valid_with_all_that_a_production_site_lays_over_it(site):

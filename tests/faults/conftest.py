@@ -9,26 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.clients import Clients, Users, writing
-from tests.integration.conftest import (
-    OVERLAYS,
-    administrator,
-    cloud,
-    controller,
-    flavor,
-    guest_image,
-    juju,
-    network,
-    provider_network,
-    pytest_addoption,
-    site,
-)
+from tests.integration.conftest import OVERLAYS, cloud, controller, juju, pytest_addoption, site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "administrator", "cloud", "controller", "flavor", "guest_image", "juju", "network", "provider_network", "pytest_addoption", "site",
-]  # fmt: skip
+__all__ = ["cloud", "controller", "juju", "pytest_addoption", "site"]
 
 BACK_SECONDS = 60
 LAST = ("test_removal", "test_ceph_keys", "test_ceph_upgrade")

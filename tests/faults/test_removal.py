@@ -10,7 +10,6 @@ from tests.integration.site import load
 ORDER = (
     "ceph-fs",
     "ceph-rgw",
-    "horizon",
     "placement",
     "keystone",
     "memcached",
@@ -25,7 +24,6 @@ ORDER = (
 FOLDERS = {
     "ceph": ("/etc/ceph", "/var/lib/openinfra/ceph"),
     "ceph-rgw": ("/etc/ceph-rgw", "/var/lib/openinfra/ceph-rgw"),
-    "horizon": ("/etc/horizon", "/var/lib/openinfra/horizon"),
     "host": ("/var/lib/openinfra/host",),
     "keystone": ("/etc/keystone", "/var/lib/openinfra/keystone"),
     "memcached": ("/etc/memcached.conf",),
@@ -39,7 +37,6 @@ FOLDERS = {
 OWN = {
     "ceph-fs": ("ceph-mds",),
     "ceph-rgw": ("ceph-radosgw", "ceph-rgw", "radosgw"),
-    "horizon": ("horizon",),
     "placement": ("placement",),
     "keystone": ("keystone",),
     "memcached": ("memcached",),
@@ -55,7 +52,6 @@ DAEMONS = [
     f"{name}.service"
     for name in (
         "ceph-*",
-        "horizon*",
         "placement*",
         "keystone*",
         "mariadb*",

@@ -10,28 +10,18 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jubilant
 import pytest
 
-from tests import guest, models
+from tests import models
 
-from . import servers
 from .clients import Clients
 from .site import Site
-
-if TYPE_CHECKING:
-    from openstack.compute.v2.flavor import Flavor
-    from openstack.connection import Connection
-    from openstack.image.v2.image import Image
-    from openstack.network.v2.network import Network
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = ("trial.yaml",)
 """Of each service as few units as serve. Three of each are for tests that break them (tests/faults)."""
-API_SECONDS = 60
-"""How long the SDK waits for an answer of a cloud on two processors."""
 
 
 def pytest_addoption(parser):
@@ -95,41 +85,6 @@ def cloud(site) -> Site:
 def clients(cloud, tmp_path_factory) -> Clients:
     """What a user of the cloud has on this host."""
     return Clients(cloud, tmp_path_factory.mktemp("clients"))
-
-
-# What servers need
-
-
-@pytest.fixture(scope="session")
-def administrator(cloud, tmp_path_factory) -> Connection:
-    """The administrator, logged in."""
-    return Clients(cloud, tmp_path_factory.mktemp("administrator")).connect(seconds=API_SECONDS)
-
-
-@pytest.fixture(scope="session")
-def guest_image(administrator, tmp_path_factory) -> Image:
-    """An image of a small system that boots within seconds, uploaded through the gateway."""
-    if found := administrator.image.find_image(servers.GUEST):
-        return found
-    return servers.provide_image(administrator, guest.build(tmp_path_factory.mktemp("guest") / "guest.raw"))
-
-
-@pytest.fixture(scope="session")
-def flavor(administrator) -> Flavor:
-    """What the guest needs."""
-    return servers.provide_flavor(administrator)
-
-
-@pytest.fixture(scope="session")
-def provider_network(administrator, cloud) -> Network:
-    """The network of floating IPs, which this host reaches."""
-    return servers.provide_provider_network(administrator, cloud)
-
-
-@pytest.fixture(scope="session")
-def network(administrator, provider_network) -> Network:
-    """The administrator's own network, with a router to the provider's."""
-    return servers.provide_network(administrator, provider_network)
 
 
 class Controller:
