@@ -122,7 +122,9 @@ class Portal:
     @property
     def session(self) -> str:
         """The session's cookie."""
-        return self._driver.get_cookie("sessionid")["value"]
+        cookie = self._driver.get_cookie("sessionid")
+        assert cookie, "there is no session"
+        return cookie["value"]
 
     def launch(self, name: str, *, image: str, flavor: str, network: str) -> None:
         """Launch an instance by the wizard."""
@@ -149,7 +151,7 @@ class Portal:
             found = self._driver.find_elements(By.XPATH, row)
             text = found[0].text if found else ""
             assert "Error" not in text, f"{name} is in error: {text}"
-            return found[0].get_attribute("data-object-id") if "Active" in text else ""
+            return (found[0].get_attribute("data-object-id") or "") if "Active" in text else ""
 
         self.go("project/instances/")
         server = self._wait(f"{name} is not active", BUILD_SECONDS, active)
