@@ -105,7 +105,7 @@ class Buckets:
     def _give(self, relation: ops.Relation, client: s3.Client, *, url: str, region: str, ca: str) -> str:
         """Give an application its bucket; return why that cannot be, empty if it can."""
         secret, user = self._grants.secret(client.relation), f"juju-{client.name}"
-        keys = secret.read() if self._records.read(client.relation) else {}
+        keys: dict[str, str] = secret.read() if self._records.read(client.relation) else {}
         if not keys:
             admin = self._rgw.admin
             # Those that nobody knows, since a hook has died.

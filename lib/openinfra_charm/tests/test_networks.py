@@ -1,7 +1,6 @@
 """OVN's databases as a cloud management system uses them: where they are, and by what they know who asks."""
 
 import configparser
-from types import SimpleNamespace
 
 import authority
 import ops
@@ -19,7 +18,18 @@ from openinfra_charm.openstack.workload import Workload
 from openinfra_charm.testing import Cryptography
 
 FOUND = Connections(northbound="ssl:10.0.0.5:6641,ssl:10.0.0.6:6641", southbound="ssl:10.0.0.5:16642")
-TRUST = SimpleNamespace(site="/tls/ca.pem", certificate="/tls/chain.pem", key="/tls/key.pem")
+
+
+class Trust:
+    """Where certificates are kept."""
+
+    site, certificate, key = "/tls/ca.pem", "/tls/chain.pem", "/tls/key.pem"
+
+    def keep(self, whom, cas):
+        return f"/tls/{whom}-ca.pem" if list(cas) else ""
+
+
+TRUST = Trust()
 
 
 class Requiring(ops.CharmBase):
@@ -35,11 +45,14 @@ def read(**addresses):
     with context(context.on.update_status(), testing.State(relations={relation})) as manager:
         model = manager.charm.model
         requirer = Requirer(model=model, application=model.app, region="RegionOne")
-        return NETWORKS.read(model.get_relation("ovsdb-cms"), requirer)
+        related = model.get_relation("ovsdb-cms")
+        assert related
+        return NETWORKS.read(related, requirer)
 
 
 def test_all_servers_are_known_at_the_port_of_those_who_write_all():
     found = read(u0="10.0.0.5", u1="fd00::6")
+    assert found
     assert found.northbound == "ssl:10.0.0.5:6641,ssl:[fd00::6]:6641"
     assert found.southbound == "ssl:10.0.0.5:16642,ssl:[fd00::6]:16642"
 

@@ -16,7 +16,7 @@ PROCESSES = (
 @pytest.fixture
 def processes(machine):
     places = {"lib": "/var/lib/notes"}
-    return Processes(machine, "notes", PROCESSES, places, Services(machine, "notes"))
+    return Processes(machine, "notes", PROCESSES, places, Services(machine, "notes"), user="notes")
 
 
 def test_a_process_without_its_need_is_not_there_and_is_no_problem(machine, processes):

@@ -84,6 +84,7 @@ def test_a_new_key_is_only_looked_at_until_it_is_used():
         return looked, requirer.model.get_secret(id=SECRET.id).get_content()["key"]
 
     (looked, used), _ = play(step, told={"secret-key": SECRET.id}, units=answered(), secrets={SECRET})
+    assert looked
     assert (looked.user, looked.key, looked.monitors) == ("cinder", "new", ("10.0.0.5", "fd00::6"))
     assert looked.pools == ("cinder-volumes",)
     assert used == "old"
@@ -99,6 +100,7 @@ def test_a_key_that_is_not_granted_yet_is_waited_for():
 def test_the_provider_says_when_the_user_is_another_one():
     secret = testing.Secret({"key": "k", "username": "cinder-2"}, id=SECRET.id)
     found, _ = play(NEED.read, told={"secret-key": SECRET.id}, units=answered(), secrets={secret})
+    assert found
     assert found.user == "cinder-2"
 
 

@@ -83,11 +83,11 @@ class Cinder(Api):
             key: up for key, up in rows.items() if up or f"service remove {key[0]} {key[1]}" not in self.done
         }
 
-    def _ask(self, *words: str) -> Result | None:
-        # The class that is built on asks with a socket and a path.
-        if words[0] not in {"services", "clean", "make-type"}:
-            return super()._ask(*words)
-        verb, *given = words
+    def _ask(self, socket: str, path: str = "", *more: str) -> Result | None:
+        # The program of Cinder's own has a verb, and what it is about.
+        if socket not in {"services", "clean", "make-type"}:
+            return super()._ask(socket, path)
+        verb, given = socket, (path, *more)
         if not self.serves:
             return Result(code=1, stdout="", stderr="[Errno 111] Connection refused")
         if verb == "services":

@@ -48,7 +48,7 @@ class Horizon(Api):
         tree = self.machine.resolve(f"/opt/{self.application}/current")
         return settings.has_section("settings") and self.machine.exists(f"{tree}/made/static/manifest.json")
 
-    def _run_or_complete(self, argv: tuple[str, ...], stdin: str | None) -> Result | None:
+    def _run_or_complete(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
         """Play a program; the one that makes static files has to do with no database."""
         if not argv[5:6] or not argv[5].endswith(f"/{STATIC}"):
             return self._run(argv, stdin)

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+from typing import Any
 
 import ops
 import pytest
@@ -13,7 +14,7 @@ CONFIG = "/etc/horizon/horizon.conf"
 
 
 def configuration(machine, path=CONFIG):
-    parser = configparser.RawConfigParser(strict=False)
+    parser: Any = configparser.RawConfigParser(strict=False)
     parser.optionxform = str
     parser.read_string(machine.read(path))
     return parser

@@ -21,7 +21,7 @@ CONFIG, DOMAIN = "/etc/keystone/keystone.conf", "/etc/keystone/domains/keystone.
 @pytest.fixture
 def related(deploy):
     """Return a function that deploys units with a directory that the operator gives."""
-    from conftest import Model
+    from conftest import Model  # pyright: ignore[reportAttributeAccessIssue]  each charm has one
 
     def related(units=1, **content):
         secrets = [testing.Secret(content, id=SECRET)] if content else []

@@ -21,7 +21,11 @@ class HypervisorSoftware(LibvirtSoftware):
         self.tcg: float | None = 0.4
         self.tried = 0
         self.libraries = Cryptography().libraries
-        self.programs |= {"python3": self._python, "systemd-tmpfiles": lambda _argv, _stdin: ""}
+        self.programs = {
+            **self.programs,
+            "python3": self._python,
+            "systemd-tmpfiles": lambda _argv, _stdin: "",
+        }
 
     def version_of(self, package: str) -> str | None:
         """Return the versions that Debian 13 has."""

@@ -1,6 +1,7 @@
 """Hosts in memory with libvirt's twin and nova-compute's, and the units of the charm on them, with all that they need."""
 
 import dataclasses
+from typing import Any
 
 import api_model
 import ops.hookcmds
@@ -67,7 +68,7 @@ class Model(api_model.ApiModel):
         return twin.NovaCompute(machine, done, self.api)
 
     def make_machine(self, number):
-        machine = super().make_machine(number)
+        machine: Any = super().make_machine(number)
         machine.libvirt = LibvirtSoftware(machine)
         machine.bring(machine.libvirt)
         machine.have("/etc/libvirt/libvirtd.conf", 'cert_file = "/etc/pki/qemu/chain.pem"\n')

@@ -12,6 +12,8 @@ PATH = Path(__file__).parents[2] / "src/files/openinfra_resume.py"
 @pytest.fixture
 def program():
     spec = importlib.util.spec_from_file_location("openinfra_resume", PATH)
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -41,7 +41,7 @@ class Nova(Api):
         self.servers: dict[str, list[dict[str, str]]] = {}
         self.problems: list[str] = []
         self.metadata = f"{application}-metadata.service"
-        self.sockets[f"/run/{application}/metadata.sock"] = self._answer_metadata
+        self.sockets = {**self.sockets, f"/run/{application}/metadata.sock": self._answer_metadata}
 
     def _answer_metadata(self, request: Request) -> Answer:
         if not (self.machine.powered and self.machine.serves(self.metadata)):

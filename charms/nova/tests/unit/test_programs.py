@@ -87,7 +87,7 @@ class Played:
         if "add_router_interface" in path:
             self.made["ports"].append({"device_id": path.split("/")[3]})
             return None
-        kind = re.match(r"/v2.0/(\w+)", path)[1]
+        kind = path.split("/")[2].partition("?")[0]
         answer = self._kept(kind, kind.removesuffix("s"), method, body, path)
         if kind == "subnets":
             network = next(one for one in self.made["networks"] if one["id"] == body["subnet"]["network_id"])

@@ -24,7 +24,7 @@ def guard():
     return module
 
 
-def interface(name, number=1, *, kind="", guest=True, error=None, request=()):
+def interface(name, number: int | None = 1, *, kind="", guest=True, error=None, request=()):
     return {
         "_uuid": ["uuid", f"i-{name}"],
         "name": name,
