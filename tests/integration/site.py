@@ -122,8 +122,11 @@ class Site:
 
     @cached_property
     def vip(self) -> str:
-        """The address at which clients reach all services."""
-        return str(self.juju.config("gateway")["vip"])
+        """The address at which clients reach all services: that of several gateways, or the only one's own."""
+        if shared := str(self.juju.config("gateway")["vip"]):
+            return shared
+        (only,) = self.units("gateway")
+        return self.juju.status().machines[self.machine_of(only)].ip_addresses[0]
 
     @property
     def objects_url(self) -> str:
@@ -133,7 +136,7 @@ class Site:
     def address(self, unit: str) -> str:
         """The address of a unit's machine, never the one for all services: Juju names whichever is the first as text."""
         listed = self.juju.status().machines[self.machine_of(unit)].ip_addresses
-        return next(address for address in listed if address != self.vip)
+        return next((address for address in listed if address != self.vip), self.vip)
 
     # The machines. They are found once by their unit, so that all of this works while the model is away.
 
