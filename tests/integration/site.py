@@ -72,8 +72,11 @@ class Site:
 
     def beside(self, unit: str, application: str) -> str:
         """The unit of another application on a unit's machine."""
-        machine = self.machine_of(unit)
-        return next(other for other in self.units(application) if self.machine_of(other) == machine)
+        return next(other for other in self.units(application) if self.are_together(unit, other))
+
+    def are_together(self, unit: str, other: str) -> bool:
+        """Whether two units are on one machine."""
+        return self.machine_of(unit) == self.machine_of(other)
 
     def machine_of(self, unit: str) -> str:
         """The machine that a unit is on; a subordinate's is its principal's."""

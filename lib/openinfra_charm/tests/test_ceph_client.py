@@ -207,7 +207,7 @@ def test_the_request_is_what_published_providers_read():
     relation = to_requirer({0: {}})
 
     def ask(charm, seen):
-        ceph_client.announce_secrets(seen, charm.app)
+        ceph_client.announce_secrets(seen, charm.app, ("key", "username"))
         ceph_client.send_request(seen, charm.unit, "glance", REQUEST_ID, operations)
 
     _, state = play(Requirer, relation, ask)

@@ -136,9 +136,11 @@ def send_request(
     databag.put(relation.data[unit], "broker_req", json.dumps(body, sort_keys=True))
 
 
-def announce_secrets(relation: ops.Relation, application: ops.Application) -> None:
-    """As a client's leader, say that the key may come as a secret, and be another user's after a rotation."""
-    databag.put(relation.data[application], "requested-secrets", json.dumps(["key", "username"]))
+def announce_secrets(
+    relation: ops.Relation, application: ops.Application, fields: Iterable[str] = ("key",)
+) -> None:
+    """As a client's leader, say that the key may come as a secret; with a field `username`, that it may be another user's after a rotation."""
+    databag.put(relation.data[application], "requested-secrets", json.dumps(list(fields)))
 
 
 def request_id(operations: Iterable[Mapping[str, Any]]) -> str:

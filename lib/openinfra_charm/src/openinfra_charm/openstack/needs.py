@@ -309,7 +309,7 @@ class Ceph(Need):
 
     def ask(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Say that the key may come as a secret."""
-        ceph_client.announce_secrets(relation, requirer.application)
+        ceph_client.announce_secrets(relation, requirer.application, ("key", "username"))
 
     def ask_as_unit(self, relation: ops.Relation, requirer: Requirer) -> None:
         """Ask for the pools and for a user with rights to them."""
