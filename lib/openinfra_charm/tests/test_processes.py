@@ -15,7 +15,7 @@ PROCESSES = (
 
 @pytest.fixture
 def processes(machine):
-    places = {"lib": "/var/lib/notes"}
+    places = {"application": "notes", "lib": "/var/lib/notes"}
     return Processes(machine, "notes", PROCESSES, places, Services(machine, "notes"), user="notes")
 
 

@@ -5,8 +5,8 @@ import json
 
 import ops
 import pytest
-from api_model import DATABASE, GATEWAY, IDENTITY
-from play import AMQP, CEPH, S3
+from api_model import BROKER, CEPH, DATABASE, GATEWAY, IDENTITY
+from play import S3
 
 API, VOLUME, BACKUP = "cinder-api.service", "cinder-volume.service", "cinder-backup.service"
 CONFIG = "/etc/cinder/cinder.conf"
@@ -95,7 +95,7 @@ def test_processes_have_queues_of_answers_of_their_own(one):
         if "PROCESSNAME" in line
     }
     assert len(names) == 3
-    assert one.local[AMQP, "app"]["vhost"] == "cinder"
+    assert one.local[BROKER, "app"]["vhost"] == "cinder"
 
 
 def test_there_are_backups_as_long_as_there_is_a_bucket(one):
