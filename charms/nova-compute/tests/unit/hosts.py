@@ -13,14 +13,9 @@ from charm import NovaComputeCharm
 from openinfra_charm.testing.libvirt import UNIT as LIBVIRTD
 from openinfra_charm.testing.libvirt import LibvirtSoftware
 
-HYPERVISOR, AMQP, IDENTITY, CEPH, NOVA, CERTIFICATES = (
-    *range(PEERS + 10, PEERS + 15),
-    api_model.CERTIFICATES,
-)
+HYPERVISOR, IDENTITY, NOVA = range(PEERS + 10, PEERS + 13)
+AMQP, CEPH, CERTIFICATES = api_model.BROKER, api_model.CEPH, api_model.CERTIFICATES
 """Ids of relations."""
-BROKER = testing.Secret(
-    {"username": "svc-9-1", "password": "broker-password"}, id="secret:b00000000000000000b0"
-)
 USER = testing.Secret({"username": "svc-3-1", "password": "user-password"}, id="secret:u00000000000000000u0")
 METADATA = testing.Secret({"secret": "metadata-secret-16"}, id="secret:m00000000000000000m0")
 CREDENTIALS = {
@@ -37,10 +32,6 @@ HYPERVISOR_DATA = {
 RELATIONS = (
     testing.SubordinateRelation("hypervisor", id=HYPERVISOR, remote_app_name="kvm-host"),
     testing.Relation(
-        "amqp", id=AMQP, remote_app_name="rabbitmq", remote_app_data={"secret-user": BROKER.id},
-        remote_units_data={0: {"hostname": "10.0.0.6", "ssl_port": "5671", "ssl_ca": "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----"}},
-    ),
-    testing.Relation(
         "identity-credentials", id=IDENTITY, remote_app_name="keystone", remote_app_data=CREDENTIALS
     ),
     testing.Relation(
@@ -51,7 +42,7 @@ RELATIONS = (
         },
     ),
 )  # fmt: skip
-SECRETS = (BROKER, USER, METADATA)
+SECRETS = (USER, METADATA)
 
 
 class Model(api_model.ApiModel):

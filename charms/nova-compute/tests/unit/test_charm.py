@@ -177,7 +177,7 @@ def test_an_identity_that_the_machine_has_lost_comes_from_the_model(one):
 
 def test_each_user_of_ceph_has_a_secret_of_its_own(three):
     before = {configuration(machine)["libvirt"]["rbd_secret_uuid"] for machine in three.machines.values()}
-    three.give(CEPH_SECRET, key=NEW, user="nova-compute-2")
+    three.give(CEPH_SECRET, key=NEW, username="nova-compute-2")
     three.every()
     for _ in range(3):
         three.update_status()
@@ -193,7 +193,7 @@ def test_each_user_of_ceph_has_a_secret_of_its_own(three):
 def test_a_key_is_used_until_no_guest_on_any_host_needs_it(three):
     three.machines[1].api.have_server("web")
     three.every()
-    three.give(CEPH_SECRET, key=NEW, user="nova-compute-2")
+    three.give(CEPH_SECRET, key=NEW, username="nova-compute-2")
     three.every()
     for _ in range(3):
         three.update_status()
