@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.clients import Clients, Users, writing
-from tests.integration.conftest import cloud, controller, juju, pytest_addoption, site
+from tests.integration.conftest import OVERLAYS, cloud, controller, juju, pytest_addoption, site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,12 @@ __all__ = ["cloud", "controller", "juju", "pytest_addoption", "site"]
 BACK_SECONDS = 60
 LAST = ("test_removal", "test_ceph_keys", "test_ceph_upgrade")
 """What comes after all others: it takes applications away; and one with a model of its own, when this one needs little."""
+
+
+@pytest.fixture(scope="session")
+def overlays() -> tuple[str, ...]:
+    """Three of everything: one of them is always broken."""
+    return (*OVERLAYS, "ha.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from .clients import Clients
 from .site import Site
 
 ROOT = Path(__file__).parents[2]
-OVERLAYS = [ROOT / "bundles/overlays" / name for name in ("trial.yaml", "ha.yaml")]
+OVERLAYS = ("trial.yaml",)
+"""Of each service as few units as serve. Three of each are for tests that break them (tests/faults)."""
 
 
 def pytest_addoption(parser):
@@ -39,7 +40,13 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def site(request):
+def overlays() -> tuple[str, ...]:
+    """Which of the bundle's overlays are deployed."""
+    return OVERLAYS
+
+
+@pytest.fixture(scope="session")
+def site(request, overlays):
     """The model with the bundle deployed, and the power switch of its machines."""
     model = request.config.getoption("--model")
     juju = jubilant.Juju(model=model, cli_binary=request.config.getoption("--juju"), wait_timeout=600)
@@ -50,7 +57,9 @@ def site(request):
     if not models.exists(juju, model):
         site.pack(ROOT)
         juju.add_model(model)
-        laid_over = [word for overlay in OVERLAYS for word in ("--overlay", str(overlay))]
+        laid_over = [
+            word for name in overlays for word in ("--overlay", str(ROOT / "bundles/overlays" / name))
+        ]
         juju.cli("deploy", str(ROOT / "bundles/openinfra.yaml"), *laid_over)
     yield site
     if not keep:

@@ -82,7 +82,9 @@ class Played:
 
     def __init__(self, folder: Path) -> None:
         pack.pack(ROOT)
-        wanted = bundle.load(ROOT / "bundles/openinfra.yaml", OVERLAYS)
+        wanted = bundle.load(
+            ROOT / "bundles/openinfra.yaml", [ROOT / "bundles/overlays" / name for name in OVERLAYS]
+        )
         stage = Stage(wanted, folder, ROOT / "charms")
         self._world = Play(stage, Plot(faults=()), Listed()).run()
         self._twin: Any = self._world.twins["ceph"]
