@@ -67,10 +67,19 @@ def test_the_bundle_holds(stage, operations):
 @pytest.mark.parametrize("application", ["ceph-fs", "ceph-rgw", "keystone", "placement"])
 def test_the_rest_holds_when_an_application_goes(stage, application):
     """Its relations end together: Juju may have dropped one before the last hook of it has run."""
-    # Placement is nothing without Keystone.
-    gone = ("placement", application) if application == "keystone" else (application,)
-    operations = tuple(f"remove-application {name}" for name in gone)
+    operations = (f"remove-application {' '.join([*_users_of(stage, application), application])}",)
     assert_holds(stage, Plot(operations=operations, usual=True), SCHEDULES)
+
+
+def _users_of(stage: Stage, application: str) -> list[str]:
+    """Return the applications that are nothing without an API: those that have a user in Keystone, where that goes."""
+    found = {
+        requirer.application
+        for requirer, provider in stage.bundle.relations
+        if provider.application == application == "keystone"
+    }
+    # The object gateway serves S3 all the same.
+    return sorted(found - {"ceph-rgw"})
 
 
 def test_faults_strike(part):

@@ -230,7 +230,7 @@ class MariaDb(Software):
     def time_passed(self) -> None:
         """Let servers find each other, and clients write."""
         self.services_changed()
-        self.galera.write()
+        self.galera.time_passed(self.machine.time.now)
 
     def version_text(self) -> str:
         """Return the version as the server says it."""

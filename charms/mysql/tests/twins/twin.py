@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import charset
+from openinfra_charm.testing import Writers
 from openinfra_charm.values import bracketed
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Galera:
         self.refused = ""
         """The database that no server makes."""
         self._numbers = itertools.count(1)
+        self._writers = Writers()
         self._had: set[str] = set()
 
     # Servers come and go
@@ -175,6 +177,11 @@ class Galera:
         return next((component for component in self.components if name in component), None)
 
     # What clients see
+
+    def time_passed(self, now: float) -> None:
+        """Have a client write when it does."""
+        if self._writers.due(now, self.primaries()):
+            self.write()
 
     def write(self) -> None:
         """Have a client write a row, if some component takes it."""

@@ -220,7 +220,7 @@ class OvnSoftware(Software):
     def time_passed(self) -> None:
         """Let daemons look at their files, servers find each other, and clients write."""
         self.services_changed()
-        self.ovn.write()
+        self.ovn.time_passed(self.machine.time.now)
 
     # Its programs
 

@@ -17,6 +17,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from openinfra_charm.testing import Writers
+
 if TYPE_CHECKING:
     from programs import OvsdbServer
 
@@ -63,6 +65,7 @@ class Ovn:
         self.northds: list[object] = []
         self.lock: object = None
         self._numbers = itertools.count(1)
+        self._writers = Writers()
 
     def new_id(self) -> str:
         """Return an id that nobody has had."""
@@ -144,6 +147,12 @@ class Ovn:
                 store.left = True
                 one.save(store)
         return True
+
+    def time_passed(self, now: float) -> None:
+        """Have clients write when they do."""
+        state = {cluster: [one.machine.name for one in self.present(cluster)] for cluster in self.configs}
+        if self._writers.due(now, state):
+            self.write()
 
     def write(self) -> None:
         """Have clients write to each database that takes it."""

@@ -154,7 +154,7 @@ class RabbitMq(Cryptography):
         self.services_changed()
         if self.runs:
             self.chain, self.ca = self._certificate()
-        self.brokers.publish()
+        self.brokers.time_passed(self.machine.time.now)
 
     def _certificate(self) -> tuple[str, str]:
         paths = dict(

@@ -19,6 +19,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from openinfra_charm.testing import Writers
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -66,6 +68,7 @@ class Brokers:
         self.founded: list[str] = []
         self.faults: list[str] = []
         self._numbers = itertools.count(1)
+        self._writers = Writers()
 
     # Nodes come and go
 
@@ -279,6 +282,13 @@ class Brokers:
 
     def _place_new(self, node: RabbitMq, queue: str, names: list[str]) -> None:
         self.change(node, lambda known: known.queues.update({queue: names}))
+
+    def time_passed(self, now: float) -> None:
+        """Have clients publish when they do."""
+        serving = self.serving(self.nodes)
+        store = serving[0].load() if serving else None
+        if self._writers.due(now, ([one.name for one in serving], store.queues if store else {})):
+            self.publish()
 
     def publish(self) -> None:
         """Have clients publish a message into each queue; those that most of a queue's members have are acknowledged."""

@@ -13,9 +13,9 @@ from openinfra_charm.testing.machine import (
     OutOfPatienceError,
     StillWaiting,
 )
-from openinfra_charm.testing.twin import Client, Cryptography, Request, Software, Twin
+from openinfra_charm.testing.twin import Client, Cryptography, Request, Software, Twin, Writers
 
 __all__ = [
     "VOLATILE", "Client", "Clock", "Cryptography", "Disk", "Fuse", "Killed", "MemoryMachine", "Node",
-    "OutOfPatienceError", "Request", "Software", "StillWaiting", "Twin",
+    "OutOfPatienceError", "Request", "Software", "StillWaiting", "Twin", "Writers",
 ]  # fmt: skip

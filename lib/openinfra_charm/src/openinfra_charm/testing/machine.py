@@ -99,7 +99,7 @@ class MemoryMachine(Machine):
     `log` holds every change in words, so that a test can say "and then nothing changed". `handlers` maps a program's
     name or path to a function `(argv, stdin)` that returns its Result or its output. `broken` maps a program to what it
     says when it fails. `patience` is how many seconds may still be waited, `fuse` what happens after so many changes. A
-    service needs `start_seconds` until it serves. `scrapped` says that it will never start again. With `renames_disks`
+    service needs `start_seconds` until it serves. While somebody waits, software notices every `step` seconds that time has passed. `scrapped` says that it will never start again. With `renames_disks`
     each start gives the disks each other's names. `drift` is by how many seconds its clock is wrong. `network` maps
     `https://address:port` to the twin that answers there.
 
@@ -146,6 +146,8 @@ class MemoryMachine(Machine):
         self.timers: dict[str, tuple[float, str]] = {}
         self.starts: dict[str, int] = {}
         self.start_seconds = 0.0
+        self.step = 0.0
+        self._noticed_at = 0.0
         self.renames_disks = False
         self._restarted: set[str] = set()
         self.needless: list[str] = []
@@ -944,6 +946,9 @@ class MemoryMachine(Machine):
         self.patience -= seconds
         if self.patience < 0:
             raise self._patience_ends
+        if seconds and self.time.now < self._noticed_at + self.step:
+            return
+        self._noticed_at = self.time.now
         for software in self.software:
             software.time_passed()
 

@@ -71,6 +71,23 @@ class Software:
         """Notice that time has passed."""
 
 
+class Writers:
+    """Clients that write to a software all the time, as far as a twin has to know: once a minute, and after each change."""
+
+    PAUSE = 60.0
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._seen: object = None
+
+    def due(self, now: float, state: object) -> bool:
+        """Return whether they write now; `state` is what tells one state of the software from another, such as who serves."""
+        if now < self._next and state == self._seen:
+            return False
+        self._next, self._seen = now + self.PAUSE, state
+        return True
+
+
 class Cryptography(Software):
     """python3-cryptography, which is no twin but the library itself: it changes nothing but what it returns."""
 

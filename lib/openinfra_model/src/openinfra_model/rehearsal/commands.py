@@ -37,7 +37,7 @@ def do(world: World, command: str) -> str:
 
 def _do(world: World, command: str) -> str:
     verb, *words = (word for word in shlex.split(command) if not word.startswith("--"))
-    _tell_twins(world, command, words[:1])
+    _tell_twins(world, command, words if verb == "remove-application" else words[:1])
     match verb, words:
         case "run", [unit, action, *parameters]:
             return _run_action(world, unit, action, parameters)
@@ -45,7 +45,10 @@ def _do(world: World, command: str) -> str:
             configuration.set_options(world.state, application, _options(world.state, values))
         case "add-unit", [application, *placements]:  # those of --to
             units.add(world.state, application, to=placements, now=world.now)
-        case "remove-unit" | "remove-application" | "remove-machine", [name]:
+        case "remove-application", [_, *_]:
+            for name in words:
+                _remove(world, verb, name, forced="--force" in shlex.split(command))
+        case "remove-unit" | "remove-machine", [name]:
             _remove(world, verb, name, forced="--force" in shlex.split(command))
         case "lose-machine", [name]:
             world.lose_machine(name)

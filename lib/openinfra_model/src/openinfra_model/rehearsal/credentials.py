@@ -14,6 +14,7 @@ from openinfra_charm.interfaces.tls_certificates import fingerprint
 from openinfra_model.core import secrets
 from openinfra_model.core.entities import Databag
 from openinfra_model.rehearsal.invariants import CERTIFICATES, ROTATED, SECRET, Violation
+from openinfra_model.rehearsal.world import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,7 +85,7 @@ def _check_rotated(world: World) -> None:
         value
         for secret in world.state.secrets
         for key, value in secrets.decoded(secret.revisions[secret.latest].content).items()
-        if key != "username"
+        if key not in NAMES
     )
     replaced = _told_by(world.credentials) - newest
     for machine in world.machines.values() if replaced else ():

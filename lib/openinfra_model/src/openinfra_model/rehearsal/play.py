@@ -249,8 +249,9 @@ class Play:
 
     def _moves(self) -> list[Callable[[], None]]:
         """Return what could happen next, the plainest first."""
-        moves: list[Callable[[], None]] = [partial(self._hook, run) for run in self.world.due()]
-        moves += [partial(self._job, *job) for job in self.world.jobs()]
+        # Jobs run beside hooks, of which a large model always has one to run: last in line they would never begin.
+        moves: list[Callable[[], None]] = [partial(self._job, *job) for job in self.world.jobs()]
+        moves += [partial(self._hook, run) for run in self.world.due()]
         machines = self.world.machines.items()
         off = [
             name

@@ -43,12 +43,16 @@ if TYPE_CHECKING:
     from openinfra_model.core.hooktools import ToolResult
     from openinfra_model.rehearsal.stage import Stage
 
+NAMES = frozenset({"username", "access-key", "secret-uuid"})
+"""Fields of secrets that are no credentials: how a user, a key or a secret of libvirt's is called."""
 HOOK_SECONDS = 60
 """No hook and no action takes longer."""
 ROOTS_OWN = "/root/key"
 """A file that no service has anything to do with; it holds its own name."""
 JOB_SECONDS = 120
 """What takes a job longer here, where data move at once, waits for something that others have to do."""
+STEP_SECONDS = 5
+"""While a hook or a job waits, software moves on in steps of so many."""
 JOB_PAUSE = 300
 """Seconds after which such a job looks again. It begins anew then, as every job may at any point."""
 
@@ -137,8 +141,7 @@ class World:
         for secret in self.state.secrets:
             for revision in secret.revisions.values():
                 content = secrets.decoded(revision.content)
-                # What a user is called is no credential.
-                self.credentials.update({content[key]: None for key in content if key != "username"})
+                self.credentials.update({content[key]: None for key in content if key not in NAMES})
 
     # What surrounds the model
 
@@ -156,6 +159,7 @@ class World:
             here = self.machines[machine.id] = MemoryMachine(self._host_name(number), self.clock)
             here.handlers["python3"] = lambda argv, _stdin, there=here: self._python(there, argv[1:])
             here.start_seconds = self.start_seconds
+            here.step = STEP_SECONDS
             here.renames_disks = True
             here.have(JUJU_EXEC, "")
             here.hold(f"{_address(number)}/8")
