@@ -145,8 +145,11 @@ def test_actions_take_described_scalars(source):
 
 
 def test_each_action_takes_its_parameters(source, unpacked):
-    kind = "openstack" if is_an_openstack_api(source) else "other"
+    kind = "openstack" if has_releases(source) else "other"
     described = json.loads(run_python(unpacked, "-c", DESCRIBE_ACTIONS, kind, *source.actions))
+    if has_releases(source) and not is_an_openstack_api(source):
+        # Agents have no database, of which there could be a backup.
+        del described["upgrade-release"]["backup"]
 
     for name, action in source.actions.items():
         params = {key.replace("-", "_"): param for key, param in action.get("params", {}).items()}
@@ -182,13 +185,27 @@ def actions_in(path):
 
 def test_actions_are_all_declared(source):
     found = [name for path in source.path.glob("src/actions/[!_]*.py") for name in actions_in(path)]
-    standard = STANDARD if is_an_openstack_api(source) else ()
+    standard = STANDARD if has_releases(source) else ()
+    own = [name.replace("_", "-") for name in found]
 
-    assert sorted([*standard, *(name.replace("_", "-") for name in found)]) == sorted(source.actions)
+    assert len(own) == len(set(own))
+    # One that has a service as a part may have more to pause than that.
+    assert sorted({*standard, *own}) == sorted(source.actions)
+
+
+def has_releases(source):
+    """Return whether it has something of OpenStack's releases: an API, or agents."""
+    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
 
 
 def is_an_openstack_api(source):
-    return "openinfra_charm.openstack.service" in set(runtime_imports(source.path / "src/charm.py"))
+    return has_releases(source) and "gateway" in source.endpoints
+
+
+def test_what_has_releases_has_what_all_such_have(source):
+    if has_releases(source):
+        assert {"release", "debug", "extra-config"} <= source.project["config"]["options"].keys()
+        assert {"cluster", "certificates"} <= source.endpoints.keys()
 
 
 def test_an_openstack_api_has_what_all_have(source):
@@ -240,8 +257,8 @@ def test_the_workload_imports_no_ops(source):
         imported = set(runtime_imports(path))
         assert not {name for name in imported if name.partition(".")[0] == "ops"}, module
         waiting += imported
-    # An API may be a specification and nothing else.
-    assert len(seen) > 1 or is_an_openstack_api(source)
+    # A service of OpenStack may be a specification and nothing else.
+    assert len(seen) > 1 or has_releases(source)
 
 
 def test_only_the_gateway_opens_ports(source):

@@ -98,12 +98,11 @@ def test_ports_that_a_charm_names_are_listed(rows, source):
 
 def test_an_openstack_apis_ports_are_listed(rows, source):
     """Those of its units, and the gateway's, where clients look for it."""
-    found = re.search(
-        r"\bPorts\(public=(\d+), backend=(\d+), proxied=(\d+)\)", (source.path / "src/charm.py").read_text()
-    )
+    text = (source.path / "src/charm.py").read_text()
+    found = re.findall(r"\bPorts\(public=(\d+), backend=(\d+), proxied=(\d+)\)", text)
     assert bool(found) == is_an_openstack_api(source)
-    if found:
-        public, *own = map(int, found.groups())
+    for ports in (*found, *re.findall(r"\bListener\(public=(\d+), backend=(\d+)", text)):
+        public, *own = map(int, ports)
         listed = {
             name: {port for row in rows if row.application == name for port in row.ports}
             for name in ("gateway", source.name)

@@ -16,6 +16,7 @@ VALIDITY, REPLACED_SECONDS = "5m", 420
 TLS_PORTS = {
     "keystone": [(15000, "")],
     "placement": [(18778, "")],
+    "horizon": [(10443, "")],
     "ceph-rgw": [(17480, "")],
     "memcached": [(11211, "")],
     "ovn-central": [(port, "") for port in (6641, 6642, 6643, 6644, 16642, 16643, 16644)],

@@ -10,6 +10,7 @@ from tests.integration.site import load
 ORDER = (
     "ceph-fs",
     "ceph-rgw",
+    "horizon",
     "placement",
     "keystone",
     "memcached",
@@ -24,6 +25,7 @@ ORDER = (
 FOLDERS = {
     "ceph": ("/etc/ceph", "/var/lib/openinfra/ceph"),
     "ceph-rgw": ("/etc/ceph-rgw", "/var/lib/openinfra/ceph-rgw"),
+    "horizon": ("/etc/horizon", "/var/lib/openinfra/horizon"),
     "host": ("/var/lib/openinfra/host",),
     "keystone": ("/etc/keystone", "/var/lib/openinfra/keystone"),
     "memcached": ("/etc/memcached.conf",),
@@ -37,6 +39,7 @@ FOLDERS = {
 OWN = {
     "ceph-fs": ("ceph-mds",),
     "ceph-rgw": ("ceph-radosgw", "ceph-rgw", "radosgw"),
+    "horizon": ("horizon",),
     "placement": ("placement",),
     "keystone": ("keystone",),
     "memcached": ("memcached",),
@@ -52,6 +55,7 @@ DAEMONS = [
     f"{name}.service"
     for name in (
         "ceph-*",
+        "horizon*",
         "placement*",
         "keystone*",
         "mariadb*",

@@ -10,19 +10,22 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jubilant
 import pytest
-from openstack.compute.v2.flavor import Flavor
-from openstack.connection import Connection
-from openstack.image.v2.image import Image
-from openstack.network.v2.network import Network
 
 from tests import guest, models
 
 from . import servers
 from .clients import Clients
 from .site import Site
+
+if TYPE_CHECKING:
+    from openstack.compute.v2.flavor import Flavor
+    from openstack.connection import Connection
+    from openstack.image.v2.image import Image
+    from openstack.network.v2.network import Network
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = ("trial.yaml",)

@@ -5,6 +5,7 @@ LEFT = {
     "keystone": "/etc/keystone /opt/keystone /var/lib/keystone /etc/systemd/system/keystone-*",
     "memcached": "/etc/memcached.conf /etc/memcached",
     "placement": "/etc/placement /opt/placement /var/lib/placement /etc/systemd/system/placement-*",
+    "horizon": "/etc/horizon /opt/horizon /var/lib/horizon /etc/systemd/system/horizon-*",
     "gateway": "/etc/haproxy/haproxy.cfg /etc/gateway",
     "ovn-chassis": "/etc/ovn-chassis /etc/systemd/system/ovn-controller.service.d",
     "ovn-central": "/var/lib/ovn/ovnnb_db.db /etc/ovn-central /etc/systemd/system/ovn-northd.service.d",

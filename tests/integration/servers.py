@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import subprocess
 import time
-import uuid
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openstack.exceptions import NotFoundException, ResourceFailure, ResourceTimeout
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from openstack.block_storage.v3.volume import Volume
     from openstack.compute.v2.flavor import Flavor
-    from openstack.compute.v2.server import Server
     from openstack.connection import Connection
     from openstack.image.v2.image import Image
     from openstack.network.v2.network import Network

@@ -72,8 +72,11 @@ class Site:
 
     def beside(self, unit: str, application: str) -> str:
         """The unit of another application on a unit's machine."""
-        machine = self.machine_of(unit)
-        return next(other for other in self.units(application) if self.machine_of(other) == machine)
+        return next(other for other in self.units(application) if self.are_together(unit, other))
+
+    def are_together(self, unit: str, other: str) -> bool:
+        """Whether two units are on one machine."""
+        return self.machine_of(unit) == self.machine_of(other)
 
     def machine_of(self, unit: str) -> str:
         """The machine that a unit is on; a subordinate's is its principal's."""
@@ -122,8 +125,11 @@ class Site:
 
     @cached_property
     def vip(self) -> str:
-        """The address at which clients reach all services."""
-        return str(self.juju.config("gateway")["vip"])
+        """The address at which clients reach all services: that of several gateways, or the only one's own."""
+        if shared := str(self.juju.config("gateway")["vip"]):
+            return shared
+        (only,) = self.units("gateway")
+        return self.juju.status().machines[self.machine_of(only)].ip_addresses[0]
 
     @property
     def objects_url(self) -> str:
@@ -133,7 +139,7 @@ class Site:
     def address(self, unit: str) -> str:
         """The address of a unit's machine, never the one for all services: Juju names whichever is the first as text."""
         listed = self.juju.status().machines[self.machine_of(unit)].ip_addresses
-        return next(address for address in listed if address != self.vip)
+        return next((address for address in listed if address != self.vip), self.vip)
 
     # The machines. They are found once by their unit, so that all of this works while the model is away.
 

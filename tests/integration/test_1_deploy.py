@@ -14,6 +14,7 @@ def test_every_unit_becomes_active(site):
         "ceph-fs",
         "ceph-rgw",
         "gateway",
+        "horizon",
         "host",
         "keystone",
         "mysql",

@@ -5,6 +5,7 @@ from .removal import LEFT
 APPLICATIONS = (
     "ceph-fs",
     "ceph-rgw",
+    "horizon",
     "placement",
     "keystone",
     "memcached",
@@ -16,7 +17,7 @@ APPLICATIONS = (
     "certificates",
 )
 SERVICES = (
-    "ceph-mds@* ceph-radosgw@* ceph-rgw-* placement-* keystone-* mariadb* memcached* haproxy* keepalived* "
+    "ceph-mds@* ceph-radosgw@* ceph-rgw-* horizon-* placement-* keystone-* mariadb* memcached* haproxy* keepalived* "
     "rabbitmq* epmd* ovn-* ovs-*"
 )
 

@@ -64,7 +64,7 @@ def test_the_bundle_holds(stage, operations):
     assert_holds(stage, Plot(operations=operations, usual=bool(operations)), SCHEDULES)
 
 
-@pytest.mark.parametrize("application", ["ceph-fs", "ceph-rgw", "keystone", "placement"])
+@pytest.mark.parametrize("application", ["ceph-fs", "ceph-rgw", "horizon", "keystone", "placement"])
 def test_the_rest_holds_when_an_application_goes(stage, application):
     """Its relations end together: Juju may have dropped one before the last hook of it has run."""
     operations = (f"remove-application {' '.join([*_users_of(stage, application), application])}",)

@@ -126,6 +126,65 @@ PARTS = {
             "it goes": ("remove-application notes",),
         },
     ),
+    "block storage": Part(
+        charms=("ceph", "ceph-rgw", "certificates", "cinder", "keystone", "mysql", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/cinder.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config cinder availability-zone=west",),
+            "a machine that died is replaced": ("remove-machine 2 --force; add-unit cinder; add-unit ceph",),
+            "the object store is related anew": (
+                "remove-relation cinder:s3-parameters ceph-rgw:s3", "integrate cinder:s3-parameters ceph-rgw:s3",
+            ),
+            "it goes": ("remove-application cinder",),
+        },
+        schedules=1,
+    ),
+    "the portal": Part(
+        charms=("certificates", "horizon", "keystone", "mysql"),
+        bundle=ROOT / "tests/rehearsal/bundles/horizon.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config horizon session-lifetime=2h",),
+            "a machine that died is replaced": ("remove-machine 2 --force; add-unit horizon",),
+            "passwords are replaced": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+            ),
+            "it goes": ("remove-application horizon",),
+        },
+        schedules=8,
+    ),
+    "several APIs of one service": Part(
+        charms=("certificates", "keystone", "mysql", "nova", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/nova.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted": ("config nova workers=3",),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit nova",),
+            "passwords are replaced": (
+                "run mysql/leader rotate-password relation-id=relation:database",
+                "run rabbitmq/leader rotate-password relation-id=relation:amqp",
+                "run keystone/leader rotate-service-password relation-id=relation:identity-service",
+            ),
+            "it goes": ("remove-application nova",),
+        },
+        schedules=1,
+    ),
+    "images in Ceph": Part(
+        charms=("ceph", "certificates", "glance", "keystone", "mysql"),
+        bundle=ROOT / "tests/rehearsal/bundles/glance.yaml",
+        undertakings={
+            "deployed": (),
+            "restarted, on other disks": ("config glance project-quota=500G", "config glance pool-replicas=1"),
+            "a machine that died is replaced": ("remove-machine 1 --force; add-unit glance",),
+            "its key is replaced": ("run ceph/leader rotate-key entity=client.glance",),
+            "storage is withdrawn and given back": (
+                "remove-relation glance:ceph ceph:client", "integrate glance:ceph ceph:client",
+            ),
+            "it goes": ("remove-application glance",),
+        },
+    ),
     "keystone": Part(
         charms=("certificates", "keystone", "memcached", "mysql"),
         bundle=ROOT / "tests/rehearsal/bundles/keystone.yaml",
@@ -275,6 +334,20 @@ PARTS = {
         },
         usual=False,
         schedules=4,
+    ),
+    "networks": Part(
+        charms=("certificates", "keystone", "mysql", "neutron", "octavia", "ovn-central", "rabbitmq"),
+        bundle=ROOT / "tests/rehearsal/bundles/networks.yaml",
+        undertakings={
+            "deployed": (),
+            "options are changed": ("config neutron gateway-probes=10", "config octavia workers=3"),
+            "a member of the databases goes": ("remove-unit ovn-central/2 --force", "add-unit ovn-central --to 2"),
+            "what differs is repaired": (
+                "run neutron/1 pause", "run neutron/0 repair-ovn dry-run=false", "run neutron/1 resume", "run octavia/0 sync-ovn",
+            ),
+            "they go": ("remove-application octavia", "remove-application neutron"),
+        },
+        usual=False,
     ),
     "objects and files": Part(
         charms=("ceph", "ceph-fs", "ceph-rgw", "certificates"),

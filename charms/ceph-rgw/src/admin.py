@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from openinfra_charm.machine import Machine, Result
 
 SECONDS = 20
@@ -110,14 +112,39 @@ class Admin:
         key = known["keys"][0]
         return Keys(access=key["access_key"], secret=key["secret_key"])
 
+    def add_key(self, name: str) -> Keys:
+        """Give a user, who is made where there is none, one more key; return it.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: It cannot be made.
+        """
+        known = self.user(name)
+        if known is None:
+            return self.create_user(name, name)
+        before = {key["access_key"] for key in known["keys"]}
+        after = self.run("key", "create", f"--uid={name}", "--key-type=s3", "--gen-access-key")["keys"]
+        new = next(key for key in after if key["access_key"] not in before)
+        return Keys(access=new["access_key"], secret=new["secret_key"])
+
+    def keep_keys(self, name: str, kept: Collection[str]) -> None:
+        """Take all keys of a user away but these, if there is such a user.
+
+        Raises:
+            UnreachableError: The cluster does not answer.
+            RefusedError: One cannot be taken away.
+        """
+        for key in (self.user(name) or {"keys": []})["keys"]:
+            if key["access_key"] not in kept:
+                self.run("key", "rm", f"--uid={name}", "--key-type=s3", f"--access-key={key['access_key']}")
+
     def drop_keys(self, name: str) -> None:
         """Take all of a user's keys away.
 
         Raises:
             UnreachableError: The cluster does not answer.
         """
-        for key in (self.user(name) or {"keys": []})["keys"]:
-            self.run("key", "rm", f"--uid={name}", "--key-type=s3", f"--access-key={key['access_key']}")
+        self.keep_keys(name, ())
 
     def bucket_names(self, user: str = "") -> list[str]:
         """Return the names of buckets, sorted; those of projects as `TENANT/NAME`.

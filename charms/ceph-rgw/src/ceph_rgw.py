@@ -207,6 +207,13 @@ class Rgw:
         self.admin.drop_keys(KEEPER)
         return self.answers(f"/{self.health_bucket}")
 
+    def make_bucket(self, name: str, access: str, secret: str) -> str:
+        """Have a bucket that belongs to the user of these keys, and to nobody else; return why that cannot be, empty if it is."""
+        made = self.machine.run(
+            *self._question("make-own-bucket", name), stdin=f"{access}\n{secret}\n", check=False
+        )
+        return made.stdout.strip() or f"exit code {made.code}" if made.code else ""
+
     def is_ready(self) -> bool:
         """Return whether the daemon answers."""
         return self.answers("/")

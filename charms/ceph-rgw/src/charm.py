@@ -8,6 +8,7 @@ from functools import cached_property
 import ops
 
 from admin import UnreachableError
+from buckets import ENDPOINT, Buckets
 from ceph_rgw import Rgw
 from endpoints import Endpoints
 from openinfra_charm import machine as machines
@@ -16,7 +17,7 @@ from openinfra_charm.daemon.job import Jobs
 from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
 from openinfra_charm.interfaces import ceph_daemons, ceph_radosgw, keystone
-from openinfra_charm.model import actions, databag, hook, status
+from openinfra_charm.model import actions, databag, hook, secrets, status
 from openinfra_charm.model.addresses import Addresses, Place
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
@@ -45,7 +46,10 @@ class CephRgwCharm(ops.CharmBase):
         self.cluster = Cluster(self, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
         self.missing: list[ops.StatusBase] = []
-        others = ("ceph", "certificates", "gateway", "identity-service")
+        plain = bool(self.config["allow-plain-credentials"])
+        self.buckets = Buckets(self.model, self.cluster, self.rgw, allows_plain=plain)
+        self.secrets = secrets.Owner(self)
+        others = ("ceph", "certificates", "gateway", "identity-service", ENDPOINT)
         relations = {"cluster": hook.PEERS, **dict.fromkeys(others, hook.OTHERS)}
         for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
@@ -96,6 +100,18 @@ class CephRgwCharm(ops.CharmBase):
             # This list is read from the disks each time: who cannot reach the cluster has no answer.
             health=f"/{self.rgw.health_bucket}" if self.cluster.shared.get("checked") else "",
         )
+        self.missing += self._give_buckets(settings)
+
+    def _give_buckets(self, settings: Settings) -> list[ops.StatusBase]:
+        """Give applications that ask for one a bucket; return what is in the way."""
+        endpoints = self.endpoints(settings)
+        if self.tls.current:
+            self.buckets.certified(endpoints.hosts)
+        if not (self.unit.is_leader() and self.cluster.shared.get("checked")):
+            return []
+        ca = self.machine.read(self.tls.ca_path) or ""
+        where, balanced = endpoints.internal_url, endpoints.gateway is not None
+        return [*self.buckets.serve(where, settings.site.zonegroup, ca, balanced=balanced)]
 
     def _record_site(self, site: Site) -> bool:
         """As the leader record under which names objects are kept, once; return whether that is known."""

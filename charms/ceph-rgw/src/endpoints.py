@@ -55,6 +55,12 @@ class Endpoints:
 
     # Names
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names and addresses under which clients reach this unit, directly and through the gateway."""
+        public = self.settings.public_hostname
+        return (*self.place.hosts, *self._gateway_hosts, *((public,) if public else ()))
+
     def subject(self, machine: str) -> Subject:
         """Return whom this unit's certificate is for: all names and addresses under which clients reach it.
 
@@ -62,9 +68,9 @@ class Endpoints:
             machine: The machine's host name.
         """
         public = self.settings.public_hostname
-        # The one below is for buckets as a part of the name.
-        names = (public, f"*.{public}") if public else ()
-        return Subject.of(machine, (*self.place.hosts, *self._gateway_hosts, *names))
+        # For buckets as a part of the name.
+        below = (f"*.{public}",) if public else ()
+        return Subject.of(machine, (*self.hosts, *below))
 
     @property
     def host_names(self) -> list[str]:

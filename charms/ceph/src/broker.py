@@ -38,25 +38,37 @@ def carry_out(request: Request, handlers: Mapping[str, Callable[[Mapping[str, An
     return None
 
 
-def make_user(admin: Admin, entity: str, caps: list[str]) -> str:
-    """Make a Ceph user, and return its key; one that is there keeps the rights it has."""
+def make_user(admin: Admin, entity: str, caps: list[str], key_type: str = "") -> str:
+    """Make a Ceph user, with a key of this type or that of the cluster, and return it; one that is there keeps the rights it has."""
     try:
         answer = admin.command("auth get", entity=entity)
     except CommandRefusedError as error:
         if error.code != errno.ENOENT:
             raise
-        answer = admin.command("auth get-or-create", entity=entity, caps=caps)
+        wanted = {"key_type": key_type} if key_type else {}
+        answer = admin.command("auth get-or-create", entity=entity, caps=caps, **wanted)
     return answer[0]["key"]
 
 
-def create_pool(admin: Admin, operation: Mapping[str, Any]) -> None:
-    """Make a pool, `create-pool`."""
-    pools.create_pool(
+def create_pool(admin: Admin, operation: Mapping[str, Any]) -> bool:
+    """Make a pool unless it is there, `create-pool`; return whether it was made."""
+    return pools.create_pool(
         admin,
         str(operation["name"]),
         replicas=int(operation.get("replicas") or 0),
         pg_num=int(operation.get("pg_num") or 0),
         application=str(operation.get("app-name") or "unknown"),
+        device_class=str(operation.get("device-class") or ""),
+    )
+
+
+def fit_pool(admin: Admin, operation: Mapping[str, Any]) -> None:
+    """Give a pool that is there the copies and the disks that `create-pool` names now."""
+    pools.fit_pool(
+        admin,
+        str(operation["name"]),
+        replicas=int(operation.get("replicas") or 0),
+        device_class=str(operation.get("device-class") or ""),
     )
 
 

@@ -54,7 +54,7 @@ class CephCharm(ops.CharmBase):
         self.jobs = jobs = Jobs(self.machine, self.app.name, unit.name)
         self.cluster = cluster = Cluster(self, "cluster")
         self.members = members.Members(cluster)
-        self.secrets = secrets.Owner(self)
+        self.secrets = secrets.Owner(self, self._on_obsolete)
         self.identities = identities = Identities(self.model, cluster)
         self.survivors = Survivors(unit, cluster=cluster, members=self.members, ceph=ceph, jobs=jobs)
         self.quorum = Quorum(
@@ -76,7 +76,11 @@ class CephCharm(ops.CharmBase):
             **dict.fromkeys(("radosgw", "mds"), (*hook.PEERS, "broken")),
         }
         for event in hook.changes(
-            self.on, relations, self.on.secret_changed, self.on.osd_devices_storage_attached
+            self.on,
+            relations,
+            self.on.secret_changed,
+            self.on.secret_remove,
+            self.on.osd_devices_storage_attached,
         ):
             framework.observe(event, self._on_change)
         for event in (self.on.start, self.on.update_status):
@@ -146,7 +150,9 @@ class CephCharm(ops.CharmBase):
         self.jobs.resume()
         self.survivors.go_on_alone()
         self._lead(settings, event)
-        self.clients.serve(self.members[self.unit.name], allows_plain=settings.allow_plain_credentials)
+        self.clients.serve(
+            self.members[self.unit.name], allows_plain=settings.allow_plain_credentials, shared=settings.shared_pools
+        )  # fmt: skip
         self.publish_osds()
         version, checks = versions.oldest(self.ceph.admin), health.checks(self.ceph.admin)
         self.related_daemons.replace_old_keys(checks)
@@ -227,6 +233,9 @@ class CephCharm(ops.CharmBase):
     def _publish_version(self, _event: ops.EventBase) -> None:
         """Set the workload's version where it may have changed: packages are upgraded beside the model."""
         self.unit.set_workload_version(self.ceph.version())
+
+    def _on_obsolete(self, label: str) -> None:
+        self.clients.retire(label)
 
     def _on_client_broken(self, _event: ops.RelationBrokenEvent) -> None:
         if self.unit.is_leader():

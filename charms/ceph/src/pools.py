@@ -40,6 +40,21 @@ def create_pool(
     return True
 
 
+def fit_pool(admin: Admin, name: str, *, replicas: int = 0, device_class: str = "") -> None:
+    """Change how many copies a pool keeps, and on disks of which class, where that is said and another; data move then.
+
+    Raises:
+        CommandRefusedError: Ceph does not take it.
+    """
+    pool = next(one for one in crush.pools_of(admin) if one["pool_name"] == name)
+    if replicas and pool["size"] != replicas:
+        admin.command("osd pool set", pool=name, var="size", val=str(replicas))
+    now = next((rule for rule in crush.rules(admin) if rule["id"] == pool["crush_rule"]), None)
+    if device_class and now and now["device-class"] != device_class:
+        rule = crush.rule_for(admin, now["failure-domain"], device_class)
+        admin.command("osd pool set", pool=name, var="crush_rule", val=rule)
+
+
 def list_pools(admin: Admin) -> list[dict[str, Any]]:
     """Return the pools: name, copies, placement groups, applications, bytes stored and used, objects."""
     stats = {pool["name"]: pool["stats"] for pool in admin.command("df")["pools"]}

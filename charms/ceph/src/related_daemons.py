@@ -193,7 +193,7 @@ class RelatedDaemons:
         why = self._objection(kind, relation, daemon) or broker.carry_out(
             request,
             {
-                "create-pool": lambda operation: broker.create_pool(self._admin, operation),
+                "create-pool": self._create_pool,
                 "create-cephfs": lambda operation: broker.create_filesystem(self._admin, operation),
             },
         )
@@ -203,6 +203,9 @@ class RelatedDaemons:
             key = broker.make_user(self._admin, entity, list(kind.caps))
             self._publish(relation, daemon, key)
         ceph_client.answer(relation, self._unit, request, why)
+
+    def _create_pool(self, operation: Mapping[str, Any]) -> None:
+        broker.create_pool(self._admin, operation)
 
     def _objection(self, kind: Kind, relation: ops.Relation, daemon: Daemon) -> str | None:
         """Return why a daemon cannot have the Ceph user that it names: that is none of its kind, or another unit's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openinfra_charm.model.options import check, size
+from openinfra_charm.model.options import check, shared, size
 from openinfra_charm.model.status import ConfigError
 from openinfra_charm.values import parse_size, split
 from source import Source
@@ -31,6 +31,8 @@ class Settings:
     osd_benchmark: bool
     allow_plain_credentials: bool
     source: Source
+    shared_pools: Mapping[str, frozenset[str]]
+    """Which pools of others an application may use."""
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Settings:
@@ -67,6 +69,7 @@ class Settings:
             osd_benchmark=options["osd-benchmark"],
             allow_plain_credentials=options["allow-plain-credentials"],
             source=Source.parse(options["source"], options["key"]),
+            shared_pools=shared(options, "shared-pools", "application:pool for each, such as cinder:glance"),
         )
 
     def at_run_time(self) -> dict[str, str]:

@@ -154,6 +154,8 @@ class GatewayCharm(ops.CharmBase):
     def endpoints(self, asked: Asked, config: Config, networks: Networks) -> tuple[list[str], list[str]]:
         """Return where clients reach a route, and where services do among themselves if that is another place."""
         units = self.units
+        if asked.route.internal:
+            return states.endpoints_inside(asked, config, networks, units.internal), []
         return (
             states.endpoints(asked, config, networks.outer(config), units.ingress),
             states.inner_endpoints(

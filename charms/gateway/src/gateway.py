@@ -313,7 +313,6 @@ class Gateway:
             check=routes.CHECK,
             config=state.config,
             internal=state.networks.internal.address,
-            listen=state.listen,
             listeners=routes.listeners(state),
             port=HEALTH_PORT,
             server_state=self._server_state,

@@ -37,6 +37,7 @@ class Listener:
     """A port and the routes that share it. `default` is the one that is not chosen by a name, if there is one."""
 
     port: int
+    addresses: tuple[str, ...]
     timeout: int
     routes: tuple[Route, ...]
     default: str
@@ -65,6 +66,9 @@ def _listener(state: State, port: int, group: list[Asked]) -> Listener:
     default = next((asked for asked in group if not asked.sni), None)
     return Listener(
         port=port,
+        addresses=state.networks.listen_inside(state.config)
+        if all(asked.route.internal for asked in group)
+        else state.listen,
         timeout=max(_timeout(state, asked) for asked in group),
         routes=tuple(_route(state, asked) for asked in sorted(group, key=_most_exact)),
         default=name(default) if default else "",

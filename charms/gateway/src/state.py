@@ -104,6 +104,12 @@ class Networks:
         """Return the addresses at which this unit serves routes."""
         return tuple(str(vip.ip) for vip in config.vips) or self.own
 
+    def listen_inside(self, config: Config) -> tuple[str, ...]:
+        """Return the addresses at which this unit serves routes that are for services only."""
+        if config.vips:
+            return tuple(str(vip.ip) for vip in self.inner(config)) or self.listen(config)
+        return (self.internal.address,)
+
     @property
     def own(self) -> tuple[str, ...]:
         """The unit's own addresses."""
@@ -219,6 +225,18 @@ def endpoints(asked: Asked, config: Config, vips: Iterable[Address], addresses: 
     if config.public_hostname:
         return [f"{config.public_hostname}:{port}"]
     return _places(port, vips, addresses)
+
+
+def endpoints_inside(asked: Asked, config: Config, networks: Networks, internal: Iterable[str]) -> list[str]:
+    """Return where services reach a route that is for them only.
+
+    Args:
+        asked: The route.
+        config: The options.
+        networks: Those of this unit.
+        internal: The internal addresses of all units, which count where there is no virtual one.
+    """
+    return _places(asked.route.port, networks.inner(config) or config.vips, internal)
 
 
 def inner_endpoints(

@@ -11,6 +11,7 @@ import clients
 from accounts import Accounts
 from admin import RefusedError
 from clients import Clients, Place
+from directory import DirectoryDomain
 from keys import LABEL, Keys
 from keyset import EXPIRED_WINDOW
 from keystone import MANAGE, Keystone
@@ -37,6 +38,7 @@ SPEC = Spec(
         contract=((*MANAGE, "db_sync", "--contract"),),
     ),
     settings=Settings.parse,
+    bindings=("python3-ldap",),
 )
 
 
@@ -63,6 +65,9 @@ class KeystoneCharm(ops.CharmBase):
         self.clients = Clients(
             model=self.model, cluster=cluster, settings=self._settings,
             place=self._place, admin=self.accounts.admin)  # fmt: skip
+        self.directory = DirectoryDomain(
+            model=self.model, cluster=cluster, machine=machine, workload=workload, settings=self._settings
+        )
         framework.observe(self.on.secret_rotate, self._on_secret_rotate)
 
     def _settings(self) -> Settings:
@@ -88,10 +93,11 @@ class KeystoneCharm(ops.CharmBase):
             raise NotYetError("for Juju to record the keys; the next hook sets Keystone up")
         if self.keys.read() is None:
             raise NotYetError("for the leader to make the keys")
-        return {"expired_window": EXPIRED_WINDOW}
+        return {"expired_window": EXPIRED_WINDOW, **self.directory.gather()}
 
     def _write_keys(self) -> None:
         self.keys.write()
+        self.directory.write()
 
     def _found(self) -> None:
         self.accounts.bootstrap()
@@ -104,6 +110,7 @@ class KeystoneCharm(ops.CharmBase):
         except RefusedError as error:
             raise _refused(error) from error
         self.keys.expect_older()
+        self.directory.forget()
 
     def _serve(self) -> None:
         if not self.unit.is_leader():
@@ -112,6 +119,7 @@ class KeystoneCharm(ops.CharmBase):
             self.accounts.ensure()
             self.keys.advance()
             self.clients.serve()
+            self.directory.ensure(self.accounts.admin)
         except RefusedError as error:
             raise _refused(error) from error
 
@@ -119,6 +127,8 @@ class KeystoneCharm(ops.CharmBase):
         return self.accounts.why_no_token()
 
     def _problems(self) -> Iterator[str]:
+        if self.directory.problem:
+            yield self.directory.problem
         if self.unit.is_leader() and self.accounts.are_made:
             yield from self.keys.problems
             yield from self.clients.problems()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 INTERVALS = {"hourly": 3600, "daily": 86400, "weekly": 7 * 86400, "monthly": 30 * 86400, "never": 0}
 """How often Juju has a secret rotated (its rotate policies), in seconds; 0: not by itself."""
+_DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TAKEN = frozenset({"default", "service_domain"})
 _LIFETIMES = (5 * 60, 7 * 86400)
 
 
@@ -31,6 +33,8 @@ class Settings:
     lockout_failures: int
     extra_roles: frozenset[tuple[str, str]]
     """Which applications may have which roles beyond the usual ones."""
+    ldap_domain: str
+    ldap_secret: str
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Settings:
@@ -48,6 +52,8 @@ class Settings:
             password_minimum_length=whole(options, "password-minimum-length", 0, 128),
             lockout_failures=whole(options, "lockout-failures", 0, 1000),
             extra_roles=_pairs(options, "extra-roles"),
+            ldap_domain=_domain(options),
+            ldap_secret=options.get("ldap-secret") or "",
         )
 
     @property
@@ -63,6 +69,18 @@ class Settings:
         """
         interval = INTERVALS[self.key_rotation]
         return 2 + (math.ceil(self.token_reach / interval) if interval else 1)
+
+
+def _domain(options: Mapping[str, Any]) -> str:
+    name = options["ldap-domain"].strip()
+    fits = not name or (_DOMAIN.fullmatch(name) and name.lower() not in _TAKEN)
+    check(
+        options,
+        "ldap-domain",
+        fits,
+        "a name of letters, digits, dots, dashes and underscores, and none of Keystone's own domains",
+    )
+    return name
 
 
 def _lifetime(text: str) -> int:

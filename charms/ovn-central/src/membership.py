@@ -190,7 +190,7 @@ class Membership:
 
         Args:
             settings: What the operator wants.
-            in_full: Whether what is in the databases is looked at too, which costs more.
+            in_full: Whether what is in the databases is looked at too, which costs more. Where they were just founded, it is.
         """
         self.ovn.apply()
         seconds = KNOWN_SECONDS if self.members.me.servers else READY_SECONDS
@@ -208,7 +208,7 @@ class Membership:
             return RetriedStatus(f"{self.ovn.why_not_ready() or 'for the databases'}; see cluster-status")
         self._tune(settings)
         self._remove_members()
-        if in_full:
+        if in_full or not self.members.clusters:
             self._keep_content(settings)
         return None
 

@@ -108,7 +108,10 @@ class Bridges:
         for name, link in plan.interfaces.items():
             there = present.bridges.get(name)
             is_tunnels = name == plan.tunnel
+            self._set_up(link)
             if there and there.datapath == datapath and link.name in there.ports:
+                if is_tunnels:
+                    self._follow_mtu(name, link)
                 continue
             if datapath == "system" and link.addresses:
                 self._mover.move(link, name)
@@ -117,6 +120,17 @@ class Bridges:
             self._vswitch.add_bridge(
                 name, datapath, mac=mac, port=link.name, mtu=link.mtu if is_tunnels else 0
             )
+
+    def _set_up(self, link: Link) -> None:
+        """Set an interface up that nobody else does: one without an address of the machine's has no network's file."""
+        if not link.is_up:
+            self._machine.run("ip", "link", "set", "dev", link.name, "up")
+
+    def _follow_mtu(self, bridge: str, link: Link) -> None:
+        """Give the tunnels' bridge the MTU of its interface, which may have changed."""
+        known = (self._machine.read(f"/sys/class/net/{bridge}/mtu") or "").strip()
+        if known not in {"", str(link.mtu)}:
+            self._vswitch.set_mtu(bridge, link.mtu)
 
     def _clear(self, bridge: str, ports: Mapping[str, str], wanted: Link | None) -> None:
         """Take what is not wanted any more out of a bridge of this application, or the bridge away."""
@@ -139,7 +153,10 @@ class Bridges:
         for bridge, words in wanted.items():
             link = next((link for word in words if (link := links.find(here, word))), None)
             there = present.bridges.get(bridge)
-            if link is None or there is None or link.name in there.ports:
+            if link is None or there is None:
+                continue
+            self._set_up(link)
+            if link.name in there.ports:
                 continue
             for port, owner in there.ports.items():
                 if owner == self._application:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ops
 
+import metadata
+from namespaces import Namespaces
 from openinfra_charm import machine as machines
 from openinfra_charm.daemon.owned import Owned
 from openinfra_charm.daemon.pause import Pause
@@ -17,11 +19,15 @@ from openinfra_charm.model import actions, databag, hook, status
 from openinfra_charm.model.addresses import Addresses
 from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
-from ovn_chassis import OvnChassis
+from openinfra_charm.openstack.service import Hooks, Part, Service
+from openinfra_charm.openstack.workload import Whole
+from ovn_chassis import OvnChassis, tenant_mtu
 from state import AllChassis, Settings, State
-from vswitch import VSwitchError
+from vswitch import USERSPACE, VSwitchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from openinfra_charm.model.addresses import Place
 
 READY_SECONDS = 30
@@ -41,20 +47,30 @@ class OvnChassisCharm(ops.CharmBase):
         self.paused = Pause(self.unit.name, self.chassis)
         self.cluster = Cluster(self, "cluster")
         self.all_chassis = AllChassis(self.cluster)
+        self.metadata = Service(
+            self, metadata.SPEC, Hooks(gather=self._facts, render=self._make_folder),
+            Part(cluster=self.cluster, whole=Whole(services=self.chassis.services, tls=self.chassis.tls)),
+        )  # fmt: skip
+        self.chassis.agent = self.metadata.workload.footprint
+        self.namespaces = Namespaces(self.machine, self.chassis.vswitch)
         self._missing: list[ops.StatusBase] = []
         relations = {
             "cluster": hook.PEERS,
             "certificates": hook.OTHERS,
             "ovsdb": ("created", "changed", "departed", "broken"),
+            metadata.ENDPOINT: hook.OTHERS,
         }
-        for event in hook.changes(self.on, relations):
+        for event in hook.changes(self.on, relations, self.on.secret_changed):
             framework.observe(event, self._on_change)
         for event in (self.on.start, self.on.update_status):
             framework.observe(event, self._set_version)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.remove, self._on_remove)
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
-        self.actions = actions.Actions(self)
+        own = {"pause", "resume"}
+        self.actions = actions.Actions(
+            self, {name: run for name, run in self.metadata.actions.items() if name not in own}
+        )
 
     # The recipe
 
@@ -72,7 +88,7 @@ class OvnChassisCharm(ops.CharmBase):
         self.cluster.grant_lock()
         settings = self.settings
         self.owned.claim()
-        self.chassis.install()
+        self.chassis.install(self.metadata.workload.packages if self._nova else ())
         place = Addresses(self.model, self.machine, self.app.name).find("data")
         if place is None:
             self._missing.append(ops.WaitingStatus("for Juju to give the binding data an address"))
@@ -99,8 +115,56 @@ class OvnChassisCharm(ops.CharmBase):
         if self._missing:
             return
         self.chassis.tls.acknowledge(self._authority, self.unit)
+        self._serve_metadata(event)
         if isinstance(event, ops.UpdateStatusEvent | ops.StartEvent):
             self._look(state)
+
+    # Metadata of virtual machines
+
+    @property
+    def _nova(self) -> ops.Relation | None:
+        """The relation to who has the metadata of virtual machines; None without it: the chassis works all the same."""
+        return databag.active_relation(self.model, metadata.ENDPOINT)
+
+    def _serve_metadata(self, event: ops.EventBase) -> None:
+        """Have the metadata agent run where there is Nova, and nothing of it be there where there is not."""
+        if self._nova:
+            if not self.metadata.workload.version():
+                self.metadata.workload.front.keep_packaged_stopped()
+            self.metadata.reconcile(event)
+        elif self.metadata.workload.releases.current:
+            self._end_metadata()
+
+    def _end_metadata(self) -> None:
+        """Take the agent off the machine, with what has outlived it."""
+        self.metadata.stop()
+        self.namespaces.end()
+        self.metadata.jobs.stop()
+        self.metadata.workload.processes.remove()
+        self.metadata.workload.releases.remove()
+        self.machine.remove(self.metadata.workload.config_path)
+
+    def _make_folder(self) -> None:
+        self.machine.make_folder(self._proxy, mode=0o710, group=metadata.PROXY_USER)
+
+    @property
+    def _proxy(self) -> str:
+        """Where the HAProxies of the namespaces reach the agent."""
+        return f"{self.metadata.workload.lib}/proxy"
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the agent's configuration has of the chassis."""
+        tls = self.chassis.tls
+        return {
+            "southbound": self._remote(),
+            "host": self.chassis.name(),
+            "key": tls.key_path,
+            "chain": tls.chain_path,
+            "ca": tls.ca_path,
+            "capabilities": metadata.CAPABILITIES,
+            "proxy": self._proxy,
+            "proxy_user": metadata.PROXY_USER,
+        }
 
     def _remote(self) -> str:
         """Return where the southbound database is; empty while that is not known."""
@@ -144,6 +208,14 @@ class OvnChassisCharm(ops.CharmBase):
                 found[one.unit] = (
                     f"packets of {size} bytes do not reach {one.unit} ({one.address}): see check-mtu"
                 )
+        found.pop(self.unit.name, None)
+        smallest = min((one.mtu for one in self.all_chassis.values()), default=mine)
+        room = tenant_mtu(smallest, state.place.address)
+        if large := self.chassis.oversized(room):
+            found[self.unit.name] = (
+                f"{min(large)} of a virtual machine has an MTU of {large[min(large)]}, and tunnels have room for {room}: "
+                f"set Neutron's global_physnet_mtu to {smallest}"
+            )
         self.chassis.note_unreached(found)
 
     # The other events
@@ -155,13 +227,18 @@ class OvnChassisCharm(ops.CharmBase):
     def _on_stop(self, _: ops.StopEvent) -> None:
         self._missing.append(status.LEAVING)
         if self.owned.is_mine:
+            self.metadata.stop()
+            self.namespaces.end()
             self.chassis.leave()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self._missing.append(status.LEAVING)
         if self.owned.is_mine:
             # Juju stops no unit that it has not started yet, but hooks before that may have made bridges.
+            self.metadata.stop()
+            self.namespaces.end()
             self.chassis.leave()
+            self.metadata.remove()
             self.chassis.forget()
             self.owned.remove()
             self.chassis.clear()
@@ -172,7 +249,9 @@ class OvnChassisCharm(ops.CharmBase):
         if not (self._missing or self.paused or self.owned.was_started):
             # A hook that reconciles nothing: what the last one said is what is waited for still.
             return
-        Retry(self.machine, self.unit.name).add_all(event, self._missing or self._statuses())
+        Retry(self.machine, self.unit.name).add_all(
+            event, self._missing or [*self._statuses(), *self._of_metadata()]
+        )
 
     def _statuses(self) -> list[ops.StatusBase]:
         """Return what a unit says that waits for nothing."""
@@ -185,7 +264,17 @@ class OvnChassisCharm(ops.CharmBase):
                     f"Open vSwitch does not run; see juju ssh {self.unit.name} journalctl {look}"
                 )
             ]
-        return self.owned.problems() or list(map(ops.ActiveStatus, self.chassis.unreached.values()))
+        return self.owned.problems() or list(map(ops.ActiveStatus, self._notes()))
+
+    def _of_metadata(self) -> list[ops.StatusBase]:
+        """Return what there is to say of the metadata agent, unless an operator has paused the unit."""
+        return self.metadata.statuses() if self._nova and not self.paused else []
+
+    def _notes(self) -> Iterator[str]:
+        """Yield what an operator should know of a chassis that works."""
+        yield from self.chassis.unreached.values()
+        if self.chassis.datapath == USERSPACE and self.chassis.vswitch.has_module(load=False):
+            yield "Open vSwitch forwards by itself, though the kernel has its module now: to have the kernel do it, remove this unit and add it again"
 
     @cached_property
     def settings(self) -> Settings:

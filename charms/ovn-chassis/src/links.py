@@ -20,6 +20,7 @@ class Link:
     name: str
     mac: str
     mtu: int
+    is_up: bool = True
     addresses: tuple[str, ...] = ()
 
 
@@ -39,7 +40,13 @@ def read(machine: Machine) -> dict[str, Link]:
             if address.get("scope") == "global"
         ]
         mac = one.get("permaddr") or one.get("address", "")
-        found[one["ifname"]] = Link(name=one["ifname"], mac=mac, mtu=one["mtu"], addresses=tuple(addresses))
+        found[one["ifname"]] = Link(
+            name=one["ifname"],
+            mac=mac,
+            mtu=one["mtu"],
+            is_up="UP" in one["flags"],
+            addresses=tuple(addresses),
+        )
     return found
 
 

@@ -13,10 +13,14 @@ from openinfra_charm.daemon.registry import Footprint
 from openinfra_charm.daemon.services import Service, Services
 from openinfra_charm.daemon.tls import Certificate
 from openinfra_charm.machine import program
-from state import tunnel_address
-from vswitch import VSwitch
+from openinfra_charm.model.status import NeedsOperatorError
+from state import INTEGRATION, tunnel_address
+from tap_guard import TapGuard
+from vswitch import KERNEL, USERSPACE, VSwitch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bridges import Plan
     from openinfra_charm.machine import Machine
     from state import State
@@ -49,19 +53,28 @@ class OvnChassis:
         self.services = Services(machine, application)
         self.switch = Services(machine, SWITCH_RECORDS)
         """Open vSwitch's: whoever clears what a unit has left that went by force leaves it running, as it may carry the machine's address."""
-        self.programs = {UMBRELLA: "what starts OVN", CONTROLLER: "ovn-controller"}
+        self.programs = {
+            UMBRELLA: "what starts OVN",
+            CONTROLLER: "ovn-controller",
+            f"{application}-tap-guard.service": "what watches the interfaces of virtual machines",
+            f"{application}-metadata.service": "the metadata agent",
+        }
+        self.agent = Footprint()
+        """What the metadata agent leaves, as the charm that has it says."""
         self.vswitch = VSwitch(machine, application)
         self.mover = Mover(machine, application, self.vswitch)
         self.bridges = Bridges(machine, application, self.vswitch, self.mover)
         # ovn-controller reads a new certificate together with the key, and both only when the key's file is another one.
         self.tls = Certificate(machine, application, key_goes_last=True)
         self._templates = render.Templates(machine, application, HERE / "templates")
+        self.tap_guard = TapGuard(machine, application, self.services, self._templates)
         self._folder = f"/var/lib/openinfra/{application}"
         self._leaves = f"{self._folder}/leaves"
         """Is there while ovn-controller is stopped for good: then it takes its chassis out of the southbound database."""
         self._former_switch = f"{self._folder}/switch.before"
         """Is there where Open vSwitch ran before this application came: then it goes on when that has gone."""
         self._datapath = f"{self._folder}/datapath"
+        """Who forwards packets: it is decided once, as what is in use cannot change over while packets flow."""
         self._former_id = f"{self._folder}/system-id.before"
         self._unreached = f"{self._folder}/unreached.json"
         self._ports_unit = f"/etc/systemd/system/{application}-ports.service"
@@ -72,7 +85,13 @@ class OvnChassis:
         return Footprint(
             daemon=DAEMON,
             does="runs ovn-controller on this machine",
-            paths=(str(Path(DROP_IN).parent), self._ports_unit, f"/etc/{self.application}"),
+            paths=(
+                *self.agent.paths,
+                str(Path(DROP_IN).parent),
+                self._ports_unit,
+                *self.tap_guard.paths,
+                f"/etc/{self.application}",
+            ),
         )
 
     # Verbs
@@ -86,14 +105,18 @@ class OvnChassis:
             self.machine.write(path, f"{known}\n")
         return known
 
-    def install(self) -> None:
-        """Install the packages; nothing starts. Open vSwitch would make up an id when it starts first without one."""
+    def install(self, more: Iterable[str] = ()) -> None:
+        """Install the packages; nothing starts. Open vSwitch would make up an id when it starts first without one.
+
+        Args:
+            more: Packages that the metadata agent needs.
+        """
         wanted, found = f"{self.name()}\n", self.machine.read(SYSTEM_ID)
         if found not in {None, wanted}:
             # Open vSwitch was here before, for somebody else.
             self.machine.write(self._former_id, found or "")
         self.machine.write(SYSTEM_ID, wanted)
-        registry.install(self.machine, self.application, PACKAGES)
+        registry.install(self.machine, self.application, dict.fromkeys((*PACKAGES, *more)))
         if not self.was_started and (enabled := self.machine.enabled_services(UMBRELLA)):
             self.machine.stop_services(*enabled)
 
@@ -136,11 +159,10 @@ class OvnChassis:
         is_new = SWITCH_DATABASE not in self.switch.units
         if not self.switch.ensure_running([self._service(SWITCH_DATABASE)]) and is_new:
             self.machine.write(self._former_switch, "")
-        present, datapath = self.vswitch.read(), self.vswitch.datapath()
+        present, datapath = self.vswitch.read(), self._decide_datapath()
         # TCP between virtual machines hangs over veth without it; it is read at a start only.
-        wanted = {"userspace-tso-enable": "true" if datapath == "netdev" else None}
+        wanted = {"userspace-tso-enable": "true" if datapath == USERSPACE else None}
         self.vswitch.set_options("other_config", wanted, present.other_config)
-        self.machine.write(self._datapath, datapath)
         self.switch.ensure_running([self._service(unit) for unit in (SWITCH, SWITCH_DAEMON)])
         plan = self.bridges.plan(state.settings, present, data=state.place.interface, datapath=datapath)
         self.bridges.bring(state.settings, plan, present, datapath=datapath)
@@ -151,6 +173,28 @@ class OvnChassis:
         ids = self._external_ids(state, plan, datapath)
         self.vswitch.set_options("external_ids", ids, present.external_ids)
         return self.tunnel_address(state, plan)
+
+    @property
+    def datapath(self) -> str:
+        """Who forwards packets on this machine, as it was decided; empty before that."""
+        return self.machine.read(self._datapath) or ""
+
+    def _decide_datapath(self) -> str:
+        """Return who forwards packets. A module that somebody loads later, or a kernel without it, does not change that.
+
+        Raises:
+            NeedsOperatorError: The kernel is to forward and has lost the module.
+        """
+        decided = self.datapath
+        if not decided:
+            decided = KERNEL if self.vswitch.has_module() else USERSPACE
+            self.machine.write(self._datapath, decided)
+        elif decided == KERNEL and not self.vswitch.has_module():
+            raise NeedsOperatorError(
+                "the kernel forwards packets on this machine, and has no module openvswitch any more: start a kernel that has it, or "
+                "remove the unit and add it again"
+            )
+        return decided
 
     def _external_ids(self, state: State, plan: Plan, datapath: str) -> dict[str, str | None]:
         """Return what ovn-controller goes by (ovn-controller(8), "Configuration")."""
@@ -165,6 +209,8 @@ class OvnChassis:
             "ovn-openflow-probe-interval": str(PROBE_SECONDS),
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.tunnel_address(state, plan),
+            # ovn-controller would take it by itself; the metadata agent complains without it.
+            "ovn-bridge": INTEGRATION,
             "ovn-bridge-datapath-type": datapath,
             "ovn-bridge-mappings": ",".join(f"{physnet}:{bridge}" for physnet, bridge in mappings) or None,
             # Each chassis sends from an address of its own into VLANs that several route for.
@@ -181,7 +227,8 @@ class OvnChassis:
 
     def apply(self) -> None:
         """Have ovn-controller run; one that runs with an older configuration is left for `outdated`."""
-        self.services.ensure_running([self._service(unit) for unit in self.programs])
+        self.services.ensure_running([self._service(unit) for unit in (UMBRELLA, CONTROLLER)])
+        self.tap_guard.apply(needed=self.datapath == USERSPACE)
 
     def outdated(self) -> bool:
         """Return whether ovn-controller runs with an older configuration or program, or Open vSwitch for another datapath.
@@ -216,6 +263,7 @@ class OvnChassis:
         """Take the chassis out of OVN, and all that it has brought off the machine; addresses go back where they were."""
         self.machine.write(self._leaves, "")
         self.stop()
+        self.tap_guard.remove()
         self.machine.remove(self._leaves)
         if SWITCH_DATABASE not in self.switch.units:
             return
@@ -269,6 +317,28 @@ class OvnChassis:
     def mtu(self, interface: str) -> int:
         """Return the largest packet that an interface takes; 0 where it is unknown."""
         return int((self.machine.read(f"/sys/class/net/{interface}/mtu") or "0").strip())
+
+    def oversized(self, room: int) -> dict[str, int]:
+        """Return the interfaces of virtual machines that send packets too large for tunnels and for provider networks, with their MTU.
+
+        Args:
+            room: What is left for virtual machines in a tunnel.
+
+        Raises:
+            VSwitchError: Open vSwitch does not answer.
+        """
+        present = self.vswitch.read()
+        mapped = {
+            word.partition(":")[2] for word in present.external_ids.get("ovn-bridge-mappings", "").split(",")
+        }
+        provided = {
+            self.mtu(port)
+            for bridge in present.bridges.values()
+            if bridge.name in mapped
+            for port in bridge.ports
+        }
+        guests = self.vswitch.guests()
+        return {name: mtu for name, mtu in guests.items() if mtu > room and mtu not in provided}
 
     def is_reached(self, address: str, mtu: int) -> bool:
         """Return whether packets of full size reach an address unfragmented."""

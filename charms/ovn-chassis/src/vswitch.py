@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from openinfra_charm.machine import Machine
 
 MODULE = "/sys/module/openvswitch"
+KERNEL, USERSPACE = "system", "netdev"
+"""Who forwards packets, in Open vSwitch's words (datapath_type)."""
 MINE = "openinfra"
 """The external id of bridges and ports that a charm has made: the application."""
 
@@ -48,11 +50,11 @@ class VSwitch:
         self._machine = machine
         self._application = application
 
-    def datapath(self) -> str:
-        """Return who forwards packets: `system`, the kernel, where it has the module, else `netdev`, Open vSwitch itself."""
-        if not self._machine.exists(MODULE):
+    def has_module(self, *, load: bool = True) -> bool:
+        """Return whether the kernel has Open vSwitch's module; with `load` it is loaded if it can be."""
+        if load and not self._machine.exists(MODULE):
             self._machine.run("modprobe", "openvswitch", check=False)
-        return "system" if self._machine.exists(MODULE) else "netdev"
+        return self._machine.exists(MODULE)
 
     def read(self) -> Configuration:
         """Return what is configured.
@@ -70,6 +72,23 @@ class VSwitch:
         return Configuration(
             external_ids=switch["external_ids"], other_config=switch["other_config"], bridges=found
         )
+
+    def guests(self) -> dict[str, int]:
+        """Return the interfaces that OVN has a port for, with the largest packet that each sends.
+
+        Raises:
+            VSwitchError: Open vSwitch does not answer.
+        """
+        rows = _rows(self._run("--format=json", "list", "Interface"))
+        return {row["name"]: row["mtu"] for row in rows if "iface-id" in row["external_ids"] and row["mtu"]}
+
+    def set_mtu(self, bridge: str, mtu: int) -> None:
+        """Have a bridge's own interface send packets of this size.
+
+        Raises:
+            VSwitchError: Open vSwitch does not answer.
+        """
+        self._run("set", "Interface", bridge, f"mtu_request={mtu}")
 
     def set_options(self, column: str, wanted: Mapping[str, str | None], now: Mapping[str, str]) -> bool:
         """Bring keys of a column of the switch to their values, None for none; return whether something changed.

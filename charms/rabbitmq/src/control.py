@@ -318,11 +318,22 @@ class Control:
     def _run(self, program: str, *words: str, seconds: float = SECONDS) -> str:
         # Ended by itself, the program would leave those running that it has started as another user.
         limit = ("timeout", "--kill-after=5", f"{seconds:g}")
-        done = self._machine.run(
-            *limit, program, "--silent", *words, timeout=seconds + 10, check=False, env={"LANG": "C.UTF-8"}
-        )
+        late = f"{program} {words[0]} did not end within {seconds:g} s"
+        try:
+            done = self._machine.run(
+                *limit,
+                program,
+                "--silent",
+                *words,
+                timeout=seconds + 10,
+                check=False,
+                env={"LANG": "C.UTF-8"},
+            )
+        except TimeoutError as error:
+            # On a machine with too much to do, a child of the program is still there when `timeout` has ended.
+            raise UnreachableError(late) from error
         if done.code in TIMED_OUT:
-            raise UnreachableError(f"{program} {words[0]} did not end within {seconds:g} s")
+            raise UnreachableError(late)
         if done.code:
             said = f"{done.stderr}\n{done.stdout}"
             if any(sign in said for sign in UNAVAILABLE):

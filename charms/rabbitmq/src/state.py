@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.model.cluster import Published, unit_number
-from openinfra_charm.model.options import check, size
-from openinfra_charm.values import split
+from openinfra_charm.model.options import shared, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,18 +39,8 @@ class Settings:
             memory_limit=size(options, "memory-limit", least="128M", example="4G"),
             disk_free_limit=size(options, "disk-free-limit", least="64M", example="1G"),
             allow_plain_credentials=options["allow-plain-credentials"],
-            shared=_shared(options, "shared-vhosts"),
+            shared=shared(options, "shared-vhosts", "application:vhost for each, such as nova-compute:nova"),
         )
-
-
-def _shared(options: Mapping[str, Any], option: str) -> dict[str, frozenset[str]]:
-    shared: dict[str, frozenset[str]] = {}
-    for pair in split(options[option]):
-        application, _, vhost = pair.partition(":")
-        is_usable = re.fullmatch(r"[a-z][a-z0-9-]*", application) and vhost
-        check(options, option, is_usable, "application:vhost for each, such as nova-compute:nova")
-        shared[application] = shared.get(application, frozenset()) | {vhost}
-    return shared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -262,7 +262,9 @@ class Model:
         related: dict[str, dict[str, ops.hookcmds.Goal]] = {}
         for relation in self.relations.values():
             goals = related.setdefault(relation.endpoint, {})
-            names = (f"{relation.remote_app_name}/{number}" for number in relation.remote_units_data)
+            # That with a subordinate has one unit only.
+            numbers = getattr(relation, "remote_units_data", ())
+            names = (f"{relation.remote_app_name}/{number}" for number in numbers)
             goals |= dict.fromkeys((relation.remote_app_name, *names), goal)
         units = {f"{self.application}/{number}": goal for number in self.unit_data}
         return ops.hookcmds.GoalState(units=units, relations=related)

@@ -12,9 +12,15 @@ class Jobs(Software):
         super().__init__()
         self.machine = machine
         self.slow = False
+        self._runs = False
 
     def time_passed(self):
-        for application, job_id in () if self.slow else self.machine.jobs():
+        # A job that waits lets time pass itself.
+        if self.slow or self._runs:
+            return
+        self._runs = True
+        for application, job_id in self.machine.jobs():
             with use(self.machine):
                 main(application, job_id)
             self.machine.job_ended(application, job_id)
+        self._runs = False

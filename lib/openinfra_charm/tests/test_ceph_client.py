@@ -207,14 +207,14 @@ def test_the_request_is_what_published_providers_read():
     relation = to_requirer({0: {}})
 
     def ask(charm, seen):
-        ceph_client.announce_secrets(seen, charm.app)
+        ceph_client.announce_secrets(seen, charm.app, ("key", "username"))
         ceph_client.send_request(seen, charm.unit, "glance", REQUEST_ID, operations)
 
     _, state = play(Requirer, relation, ask)
     after = state.get_relation(relation.id)
     assert json.loads(after.local_unit_data["broker_req"]) == json.loads(REQUEST_ON_THE_WIRE["broker_req"])
     assert after.local_unit_data["application-name"] == "glance"
-    assert json.loads(after.local_app_data["requested-secrets"]) == ["key"]
+    assert json.loads(after.local_app_data["requested-secrets"]) == ["key", "username"]
 
 
 def access(units, *, request_id=REQUEST_ID, secrets=(), **app_data):

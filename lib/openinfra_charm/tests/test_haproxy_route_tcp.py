@@ -1,5 +1,6 @@
 """Both sides of `haproxy-route-tcp`, and its words on the wire as the published library reads and writes them."""
 
+import dataclasses
 import json
 
 import ops
@@ -116,6 +117,14 @@ def test_ours_is_read_as_it_was_asked_for_and_in_its_order():
     assert asked.route == OURS
     assert asked.check is None
     assert [one.name for one in asked.backends] == ["web/2", "web/0", "web/10"]
+
+
+def test_a_route_may_be_for_services_only():
+    inside = dataclasses.replace(OURS, internal=True)
+    told = play("requires", lambda relation, charm: haproxy_route_tcp.request(relation, charm.app, inside))[1]
+    assert json.loads(told["openinfra"])["internal"] is True
+    (asked,), _ = read(told)
+    assert asked.route == inside
 
 
 def test_a_timeout_is_taken_back():

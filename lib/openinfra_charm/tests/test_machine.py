@@ -592,6 +592,20 @@ def test_services_are_asked_in_one_call():
     assert len(machine.calls) == 2
 
 
+@pytest.mark.parametrize(
+    ("restarts", "age", "again"), [(57, 20, {"a.service": 57}), (2, 20, {}), (57, 600, {})]
+)
+def test_what_is_started_again_and_again_is_known_from_its_state(monkeypatch, restarts, age, again):
+    began = int(1e6 * (5000 - age))
+    shown = f"MainPID=7\nActiveState=active\nNRestarts={restarts}\nExecMainStartTimestampMonotonic={began}\n"
+    machine = Recorded(show=f"{shown}\nActiveState=active\n")
+    monkeypatch.setattr("openinfra_charm.machine.units.time.monotonic", lambda: 5000.0)
+    assert machine.restarting_services("a.service") == {}
+    machine.service_states("a.service", "b.socket")
+    assert machine.restarting_services("a.service", "b.socket") == again
+    assert len(machine.calls) == 1
+
+
 def test_a_daemon_answers_on_its_socket_until_it_hangs_up(real, tmp_path):
     path = str(tmp_path / "daemon.asok")
     with pytest.raises(FileNotFoundError):

@@ -32,6 +32,7 @@ class Trust:
     """Where CA certificates are kept."""
 
     site = "/etc/nova/tls/ca.pem"
+    certificate, key = "/etc/nova/tls/chain.pem", "/etc/nova/tls/key.pem"
 
     def keep(self, whom, cas):
         return f"/etc/nova/{whom}-ca.pem" if list(cas) == ["CA\n"] else ""

@@ -55,6 +55,31 @@ def front(machine):
 # The process
 
 
+def test_another_api_of_a_service_has_a_unit_and_a_socket_of_its_own_and_the_firsts_user(machine, api):
+    other = Api(machine, "glance", {"OPENINFRA_WSGI": "other:application"}, name="other")
+    api.render(workers=1)
+    other.render(workers=1)
+    unit = machine.read("/etc/systemd/system/glance-other.service")
+    assert "\nRequires=glance-other.socket\n" in unit
+    assert "\nUser=glance\n" in unit
+    assert "\nListenStream=/run/glance/other.sock\n" in machine.read(
+        "/etc/systemd/system/glance-other.socket"
+    )
+    other.remove()
+    assert machine.read("/etc/systemd/system/glance-other.service") is None
+    assert machine.read(API)
+    assert "glance" in machine.users
+
+
+def test_another_front_has_a_unit_and_a_configuration_of_its_own(machine):
+    tls = Certificate(machine, "glance", combined=True)
+    machine.have(tls.combined_path, "chain and key")
+    other = Front(machine, "glance", user="glance", tls=tls, name="other")
+    other.render(address="10.0.0.5", port=19293, daemon="unix@/run/glance/other.sock", health="/healthcheck")
+    assert "bind 10.0.0.5:19293 ssl" in machine.read("/etc/glance/other-front.cfg")
+    assert "-f /etc/glance/other-front.cfg" in machine.read("/etc/systemd/system/glance-other-front.service")
+
+
 def test_the_unit_runs_the_trees_server_as_the_user_with_its_environment(machine, api):
     api.render(workers=3)
     unit = machine.read(API)
@@ -81,6 +106,12 @@ def test_it_is_outdated_with_another_tree_and_with_another_unit(api):
     api.render(workers=2)
     assert api.outdated("tree-2", "config")
     assert not api.apply("tree-2", "config")
+
+
+def test_an_api_that_cannot_start_is_said_to_be_started_again_and_again(machine, api):
+    machine.restarting_often = {api.unit: 12}
+    words = "glance-api.service (12 times) ends and is started again and again; see journalctl -u glance-api.service"
+    assert api.problem() == words
 
 
 def test_its_problem_is_what_it_says_itself(machine, api):

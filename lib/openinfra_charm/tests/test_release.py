@@ -1,12 +1,14 @@
 """Trees: built whole or not at all, switched, kept, stale; on a machine in memory that loses its power."""
 
 import json
+from pathlib import Path
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from openinfra_charm.daemon.job import Jobs, main
+from openinfra_charm.machine import Result
 from openinfra_charm.openstack import release
 from openinfra_charm.openstack.release import ReleaseError, Releases, environment
 from openinfra_charm.testing import Fuse, Killed, MemoryMachine
@@ -140,6 +142,69 @@ def test_a_binding_that_cannot_be_imported_is_no_tree(machine, packaging, trees,
 def test_a_binding_that_is_not_installed_is_named(build):
     with pytest.raises(ReleaseError, match="packages that are not installed: python3-rbd"):
         build("2026.1", "python3-rados", "python3-rbd")
+
+
+@pytest.fixture
+def additions(tmp_path):
+    """Files of a charm's that belong into its trees: the program that completes them, and what it works on."""
+    files = {name: tmp_path / name for name in ("complete.py", "theme")}
+    for path in files.values():
+        path.write_text(f"{path.name}\n")
+    return {name: str(path) for name, path in files.items()}
+
+
+@pytest.fixture
+def completed(machine, packaging):
+    """What the program that completes trees was told, and what it answers; it runs as a user that is there."""
+    machine.make_user("keystone", "/var/lib/keystone")
+    ran, answers = [], [Result(code=0, stdout="", stderr="")]
+
+    def complete(argv, _stdin):
+        ran.append(argv)
+        return answers[-1]
+
+    packaging.programs["runuser"] = complete
+    machine.bring(packaging)
+    return ran, answers
+
+
+@pytest.fixture
+def wanted(machine, packaging, locks, additions):
+    """A release whose tree a program completes."""
+    return release.find(machine, locks, "2026.1", additions=additions)
+
+
+def test_a_charms_program_completes_a_tree_as_the_services_user(machine, trees, wanted, completed):
+    told = []
+    tree = trees.build(wanted, told.append)
+    beside = f"/opt/keystone/.building-{tree.name}"
+    assert completed[0] == [
+        (
+            "runuser", "-u", "keystone", "--", f"{beside}/bin/python", f"{beside}/openinfra/complete.py", f"{beside}/made",
+            tree.name,
+        )
+    ]  # fmt: skip
+    assert told[-2:] == ["completing it", "writing it to disk"]
+    assert machine.read(f"/opt/keystone/{tree.name}/openinfra/theme") == "theme\n"
+    owned = [line for line in machine.argv if line.startswith("chown ")]
+    assert owned == [f"chown -R --no-dereference root:root {beside}/made"]
+
+
+def test_other_additions_make_another_tree(machine, packaging, locks, additions):
+    plain, wanted = (release.find(machine, locks, "2026.1", additions=more) for more in ({}, additions))
+    names = {plain.tree, wanted.tree}
+    Path(additions["theme"]).write_text("another")
+    assert len({*names, wanted.tree}) == 3
+    assert "additions" not in plain.arguments
+    assert json.loads(wanted.arguments["additions"]) == additions
+
+
+def test_a_tree_that_cannot_be_completed_does_not_count(machine, trees, wanted, completed):
+    completed[1].append(Result(code=1, stdout="", stderr="Traceback\nCompileError: no such variable\n"))
+    with pytest.raises(ReleaseError, match="cannot be built: CompileError: no such variable"):
+        trees.build(wanted, print)
+    assert trees.all() == []
+    assert machine.list_folder("/opt/keystone") == []
 
 
 def test_a_release_that_the_charm_does_not_have_is_refused_with_those_that_it_has(machine, packaging, build):

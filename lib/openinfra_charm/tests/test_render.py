@@ -1,5 +1,6 @@
 """Configuration files from templates."""
 
+import dataclasses
 import sys
 from dataclasses import replace
 
@@ -11,6 +12,23 @@ from openinfra_charm.daemon.render import File, Templates
 
 PATH = "/etc/probe/x.conf"
 OLD_COPIES = "/var/lib/openinfra/probe/templates"
+
+
+class Backwards(frozenset):
+    """A set as another process may iterate it."""
+
+    def __iter__(self):
+        return iter(sorted(super().__iter__(), reverse=True))
+
+    def __repr__(self):
+        return f"frozenset({list(self)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a charm has read of its options."""
+
+    pairs: dict[str, frozenset[str]]
 
 
 @pytest.fixture
@@ -69,6 +87,16 @@ def test_a_second_hook_writes_nothing(machine, fill, tmp_path, no_jinja):
     machine.log.clear()
     assert render.write(machine, fill(value=1)) == frozenset()
     assert machine.log == []
+
+
+def test_what_a_set_is_iterated_in_is_no_change(machine, fill, tmp_path):
+    (tmp_path / "x.conf.j2").write_text("{{ settings.pairs.a | sort | join }}\n")
+    render.write(machine, fill(settings=Settings({"a": frozenset({"x", "y", "z"})})))
+    machine.log.clear()
+    same = fill(settings=Settings({"a": Backwards({"x", "y", "z"})}))
+    assert render.write(machine, same) == frozenset()
+    assert machine.log == []
+    assert fill(settings=Settings({"a": frozenset({"x", "y"})})).content == "xy\n"
 
 
 @pytest.mark.parametrize("change", ["edited", "removed"])

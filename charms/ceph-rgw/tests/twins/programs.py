@@ -181,14 +181,15 @@ class RgwSoftware(Software):
             return Result(
                 code=1, stdout="radosgw does not answer: [Errno 111] Connection refused\n", stderr=""
             )
-        if verb == "make-bucket":
+        if verb in {"make-bucket", "make-own-bucket"}:
             access, secret = (stdin or "").split()
             owner = next(
                 (user.name for user in self.zone.users.values() if user.keys.get(access) == secret), None
             )
             if owner is None:
                 return Result(code=1, stdout="radosgw answers 403: InvalidAccessKeyId\n", stderr="")
-            self.zone.buckets.setdefault(what, owner)
+            if self.zone.buckets.setdefault(what, owner) != owner:
+                return Result(code=1, stdout="radosgw answers 409: BucketAlreadyExists\n", stderr="")
         elif what != "/" and what.removeprefix("/") not in self.zone.buckets:
             return Result(code=1, stdout="radosgw answers 404: NoSuchBucket\n", stderr="")
         return Result(code=0, stdout="", stderr="")

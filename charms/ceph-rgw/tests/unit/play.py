@@ -11,12 +11,13 @@ from openinfra_charm.daemon import job
 from openinfra_charm.machine import use
 from openinfra_charm.testing import Cryptography, MemoryMachine
 
-CEPH, CERTIFICATES, GATEWAY, IDENTITY = range(model.PEERS + 1, model.PEERS + 5)
+CEPH, CERTIFICATES, GATEWAY, IDENTITY, S3 = range(model.PEERS + 1, model.PEERS + 6)
 RELATIONS = {
     CEPH: monitors.relation(CEPH),
     CERTIFICATES: testing.Relation("certificates", id=CERTIFICATES, remote_app_name="certificates"),
     GATEWAY: testing.Relation("gateway", id=GATEWAY, remote_app_name="gateway"),
     IDENTITY: testing.Relation("identity-service", id=IDENTITY, remote_app_name="keystone"),
+    S3: testing.Relation("s3", id=S3, remote_app_name="cinder"),
 }
 
 

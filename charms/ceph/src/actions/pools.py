@@ -8,6 +8,7 @@ import crush
 import pools
 from actions import cluster_errors
 from openinfra_charm.model.actions import ActionError, Outcome, failing_on
+from rights import Owners
 
 if TYPE_CHECKING:
     from charm import CephCharm
@@ -64,6 +65,7 @@ def delete_pool(charm: CephCharm, *, name: str, confirm: str, dry_run: bool = Fa
         if dry_run:
             return Outcome(summary=f"would delete pool {name} with {loss}", result=there[name])
         pools.delete_pool(charm.ceph.admin, name)
+        Owners(charm.ceph.admin).forget(name)
     return Outcome(summary=f"deleted pool {name} with {loss}")
 
 

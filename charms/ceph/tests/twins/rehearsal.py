@@ -157,4 +157,5 @@ def _credentials(client: testing.Client) -> tuple[str, str]:
     """Return a client's Ceph user and the key that it was given; only secrets count, as charms of ours take them."""
     kind, name, place = KEYS[client.endpoint]
     key = f"{place.format(unit=client.unit.replace('/', '-'))}.key"
-    return f"{kind}{client.says.get(name, '')}", client.told.get(key, "")
+    user = client.told.get(f"{place}.username", client.says.get(name, ""))
+    return f"{kind}{user}", client.told.get(key, "")

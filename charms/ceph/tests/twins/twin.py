@@ -729,6 +729,9 @@ class Cluster:
             raise Refused(errno.ENOENT, f"{key} not found")
         return json.loads(self.records[key])
 
+    def _do_config_key_dump(self, key: str) -> Any:
+        return {name: value for name, value in self.records.items() if name.startswith(key)}
+
     def _do_config_key_rm(self, key: str) -> None:
         self.records.pop(key, None)
 
@@ -1072,6 +1075,9 @@ class Cluster:
         self.pools = [known for known in self.pools if known.name != pool]
 
     def _do_osd_pool_set(self, pool: str, var: str, val: str) -> None:
+        if var == "size":
+            self._pool(pool).size = int(val)
+            return
         assert var == "crush_rule"
         self._pool(pool).rule = next(rule.number for rule in self.rules if rule.name == val)
 

@@ -132,19 +132,132 @@ def test_a_request_of_another_version_gets_no_answer(three):
     assert "client.glance" not in three.ceph.auth
 
 
-def test_a_client_sets_what_its_user_may_do(three):
-    caps = ["mon", "profile rbd", "osd", "profile rbd pool=glance"]
-    relation = glance({"op": "set-key-permissions", "client": "glance", "permissions": caps})
-    three.relate(relation)
-    assert three.ceph.auth["client.glance"].caps == caps
+MON = 'profile rbd, allow command "osd blocklist"'
+OWN = ["mon", MON, "osd", "profile rbd pool=glance", "mgr", "profile rbd pool=glance"]
 
 
-def test_permissions_outlast_the_next_request(three):
-    caps = ["mon", "profile rbd", "osd", "profile rbd pool=glance"]
-    relation = glance({"op": "set-key-permissions", "client": "glance", "permissions": caps}, POOL, units=2)
+def permissions(*clauses, client="glance"):
+    return {
+        "op": "set-key-permissions",
+        "client": client,
+        "permissions": ["mon", MON, "osd", ", ".join(clauses)],
+    }
+
+
+def cinder(*clauses):
+    """The relation of a second client, which wants rights to the first one's pool."""
+    text = request(
+        {**POOL, "name": "cinder-volumes"},
+        permissions("profile rbd pool=cinder-volumes", *clauses, client="cinder"),
+    )
+    return testing.Relation(
+        "client", remote_app_name="cinder", remote_units_data={0: {"broker_req": text}},
+        remote_app_data={"requested-secrets": '["key"]'},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("operations", [(POOL,), (POOL, permissions("profile rbd pool=glance"))])
+def test_a_client_has_rights_to_its_own_pools_and_to_nothing_else(three, operations):
+    three.relate(glance(*operations, units=2))
+    assert three.ceph.auth["client.glance"].caps == OWN
+
+
+def test_a_client_may_ask_for_less(three):
+    three.relate(glance(POOL, permissions("profile rbd-read-only pool=glance")))
+    assert three.ceph.auth["client.glance"].caps == ["mon", MON, "osd", "profile rbd-read-only pool=glance"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ["mon", "allow *"], ["mon", "profile rbd", "osd", "profile rbd"], ["osd", "allow rwx pool=glance"],
+        ["mds", "allow"], ["osd", "profile rbd pool=glance, allow *"], ["mon"], [],
+    ],
+)  # fmt: skip
+def test_no_client_gets_more_than_the_rights_of_block_devices(three, wanted):
+    relation = glance(POOL, {"op": "set-key-permissions", "permissions": wanted})
     three.relate(relation)
-    assert [response(three, relation, unit=f"glance-{number}")["exit-code"] for number in range(2)] == [0, 0]
-    assert three.ceph.auth["client.glance"].caps == caps
+    caps = three.ceph.auth["client.glance"].caps
+    assert caps in (["mon", MON], OWN)
+    assert bool(response(three, relation)["exit-code"]) is bool(wanted), caps
+
+
+def test_a_pool_of_another_is_used_when_the_operator_says_so(three):
+    three.relate(glance(POOL))
+    second = cinder("profile rbd-read-only pool=glance")
+    three.relate(second)
+    answer = response(three, second, unit="cinder-0")
+    assert "cinder asks for the pool glance, which is glance's" in answer["stderr"]
+    assert "add cinder:glance to the option shared-pools" in answer["stderr"]
+    assert "glance" not in str(three.ceph.auth["client.cinder"].caps)
+    three.configure(shared_pools="cinder:glance")
+    assert response(three, second, unit="cinder-0")["exit-code"] == 0
+    osd = "profile rbd pool=cinder-volumes, profile rbd-read-only pool=glance"
+    assert three.ceph.auth["client.cinder"].caps == [
+        "mon",
+        MON,
+        "osd",
+        osd,
+        "mgr",
+        "profile rbd pool=cinder-volumes",
+    ]
+    three.configure(shared_pools="")
+    assert "glance" not in str(three.ceph.auth["client.cinder"].caps)
+    assert response(three, second, unit="cinder-0")["exit-code"] == 1
+
+
+def test_two_applications_do_not_get_the_same_pool(three):
+    three.relate(glance(POOL))
+    other = dataclasses.replace(glance(POOL), id=9999, remote_app_name="images")
+    three.relate(other)
+    assert "which is glance's" in response(three, other, unit="images-0")["stderr"]
+    three.configure(shared_pools="images:glance")
+    assert response(three, other, unit="images-0")["exit-code"] == 0
+    assert three.ceph.auth["client.images"].caps == OWN
+
+
+def test_a_pool_that_the_operator_has_made_is_nobodys_until_he_says_whose(three):
+    three.action(0, "create-pool", name="glance")
+    relation = glance(POOL)
+    three.relate(relation)
+    assert "which is not its own" in response(three, relation)["stderr"]
+    three.configure(shared_pools="glance:glance")
+    assert response(three, relation)["exit-code"] == 0
+
+
+def test_a_pool_that_was_deleted_may_be_anothers(three):
+    relation = glance({**POOL, "name": "scratch"})
+    three.relate(relation)
+    three.action(0, "delete-pool", name="scratch", confirm="scratch")
+    other = dataclasses.replace(glance({**POOL, "name": "scratch"}), id=9999, remote_app_name="images")
+    three.relate(other)
+    assert response(three, other, unit="images-0")["exit-code"] == 0
+
+
+def test_pools_of_clients_from_before_that_was_recorded_stay_theirs(three):
+    relation = glance(POOL)
+    three.relate(relation)
+    del three.app_data[f"rights-{relation.id}"]
+    three.ceph.records = {key: text for key, text in three.ceph.records.items() if "pools/" not in key}
+    three.leader = 1
+    three.update_status()
+    assert response(three, relation, number=1)["exit-code"] == 0
+    assert three.ceph.auth["client.glance"].caps == OWN
+
+
+def test_a_pool_takes_other_copies_and_disks_when_its_owner_asks(three):
+    three.relate(glance({**POOL, "device-class": "hdd"}))
+    pool = three.ceph.pools[-1]
+    assert three.ceph.rules[-1].name == "replicated-host-hdd"
+    relation = dataclasses.replace(
+        glance(),
+        remote_units_data={
+            0: {"broker_req": request({**POOL, "replicas": 2, "device-class": "ssd"}, request_id="r-2")}
+        },
+    )
+    three.relate(dataclasses.replace(relation, id=next(iter(set(three.relations) - {0}))))
+    assert pool.size == 2
+    assert {rule.number: rule.name for rule in three.ceph.rules}[pool.rule] == "replicated-host-ssd"
 
 
 def test_no_client_gives_another_the_administrators_powers(three):
@@ -203,3 +316,50 @@ def test_a_clients_key_is_rotated_in_its_secret(three):
     secret = secret_of(three, relation)
     assert secret.latest_content == {"key": three.ceph.auth["client.glance"].pending}
     assert three.ceph.auth["client.glance"].key == old
+
+
+def renamed(*operations, **more):
+    """The relation of a client that takes another user."""
+    relation = glance(*operations, **more)
+    return dataclasses.replace(relation, remote_app_data={"requested-secrets": '["key", "username"]'})
+
+
+def test_a_new_key_is_another_users_until_nobody_uses_the_one_before(three):
+    relation = renamed(POOL)
+    three.relate(relation)
+    old = three.ceph.auth["client.glance"].key
+    three.action(0, "rotate-key", entity="client.glance")
+    secret = secret_of(three, relation)
+    new = three.ceph.auth["client.glance-2"]
+    assert secret.latest_content == {"key": new.key, "username": "glance-2"}
+    assert new.caps == three.ceph.auth["client.glance"].caps == OWN
+    assert (three.ceph.auth["client.glance"].key, three.ceph.auth["client.glance"].pending) == (old, "")
+    with pytest.raises(testing.ActionFailed, match="glance does not use client"):
+        three.action(0, "rotate-key", entity="client.glance-2")
+    three.run(0, three.on.secret_remove(secret, revision=1))
+    three.update_status()
+    assert "client.glance" not in three.ceph.auth
+    assert three.ceph.auth["client.glance-2"].key == new.key
+    three.action(0, "rotate-key", entity="client.glance-2")
+    assert "client.glance-3" in three.ceph.auth
+
+
+def test_all_users_of_a_client_have_its_rights_and_go_with_it(three):
+    relation = renamed(POOL)
+    three.relate(relation)
+    three.action(0, "rotate-key", entity="client.glance")
+    three.configure(shared_pools="glance:other")
+    assert "pool=other" in str(three.ceph.auth["client.glance"].caps)
+    assert "pool=other" in str(three.ceph.auth["client.glance-2"].caps)
+    del three.relations[relation.id]
+    three.update_status()
+    assert not [entity for entity in three.ceph.auth if "glance" in entity]
+
+
+def test_a_new_leader_hands_the_newest_key_on(three):
+    relation = renamed(POOL)
+    three.relate(relation)
+    three.action(0, "rotate-key", entity="client.glance")
+    three.leader = 1
+    three.update_status()
+    assert secret_of(three, relation).latest_content["username"] == "glance-2"

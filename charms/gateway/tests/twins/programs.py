@@ -46,6 +46,9 @@ WORDS = {
     ),
     *("mode", "option", "no", "timeout", "retries", "load-server-state-from-file", "default-server", "bind"),
     *(
+        "clitcpka-idle",
+        "clitcpka-intvl",
+        "clitcpka-cnt",
         "srvtcpka-idle",
         "srvtcpka-intvl",
         "srvtcpka-cnt",

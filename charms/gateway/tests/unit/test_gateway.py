@@ -84,6 +84,13 @@ def section(machine):
     return section
 
 
+def test_a_route_for_services_only_listens_in_their_network(settle, section):
+    settle(asked(Route(port=8775, backend_port=18775, internal=True)))
+    assert [line for line in section("frontend port-8775") if "bind" in line] == [
+        "bind 10.1.0.10:8775 transparent"
+    ]
+
+
 def test_a_backend_is_asked_over_tls_and_its_certificate_checked(settle, section):
     settle(asked(Route(port=5000, backend_port=15000, health=Health(path="/v3", status=300))), ca="/ca.pem")
     lines = section("backend web-5000")

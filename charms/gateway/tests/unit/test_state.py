@@ -81,6 +81,20 @@ def test_clients_and_services_have_an_address_each(defaults):
     assert [NETWORKS.interface(vip) for vip in config.vips] == ["eth0", "eth1"]
 
 
+def inside(config, internal=()):
+    route = asked(1, "a")
+    return states.endpoints_inside(route, config, NETWORKS, internal), NETWORKS.listen_inside(config)
+
+
+def test_a_route_for_services_only_is_in_their_network_where_there_is_one(defaults):
+    both = Config.parse({**defaults, "vip": "10.0.0.100,10.1.0.100", "public-hostname": "cloud.example"})
+    assert inside(both) == (["10.1.0.100:5000"], ("10.1.0.100",))
+    one = Config.parse({**defaults, "vip": "10.0.0.100"})
+    assert inside(one) == (["10.0.0.100:5000"], ("10.0.0.100",))
+    told = inside(Config.parse(defaults), ["10.1.0.10", "10.1.0.11"])
+    assert told == (["10.1.0.10:5000", "10.1.0.11:5000"], ("10.1.0.10",))
+
+
 def test_with_one_virtual_address_all_go_there(defaults):
     assert planes(Config.parse({**defaults, "vip": "10.0.0.100"}), internal=["10.1.0.10"]) == (
         ["10.0.0.100:5000"], [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 from admin import RefusedError, UnreachableError
@@ -24,8 +25,29 @@ clouds:
       user_domain_name: Default
       project_domain_name: Default
     region_name: {region}
+    interface: {interface}
     identity_api_version: 3
+    image_api_version: 2
+    network_api_version: 2
+    volume_api_version: 3
     cacert: {ca_file}
+"""
+SHELL = """\
+# Save it (mode 0600) and read it in: . ./openrc. Below is the file that OS_CACERT names.
+export OS_AUTH_TYPE=password
+export OS_AUTH_URL={url}
+export OS_USERNAME={username}
+export OS_PASSWORD={password}
+export OS_PROJECT_NAME=admin
+export OS_USER_DOMAIN_NAME=Default
+export OS_PROJECT_DOMAIN_NAME=Default
+export OS_REGION_NAME={region}
+export OS_INTERFACE={interface}
+export OS_ENDPOINT_TYPE={interface}URL
+export OS_IDENTITY_API_VERSION=3
+export OS_IMAGE_API_VERSION=2
+export OS_VOLUME_API_VERSION=3
+export OS_CACERT=$PWD/{ca_file}
 """
 
 
@@ -55,13 +77,14 @@ def rotate_admin_password(charm: KeystoneCharm) -> Outcome:
     return Outcome(summary="admin has a new password: get-admin-password, openrc")
 
 
-def openrc(charm: KeystoneCharm, *, cloud: str = "openinfra") -> Outcome:
+def openrc(charm: KeystoneCharm, *, cloud: str = "openinfra", interface: str = "public") -> Outcome:
     """Show how the administrator reaches the cloud: the file, and the CA certificates that it names.
 
     Raises:
         ActionError: There is no user yet.
     """
-    url, region = charm.accounts.url, charm.service.options.region
+    url = charm.accounts.url if interface == "public" else charm.accounts.internal_url
+    region = charm.service.options.region
     content = charm.accounts.administrator()
     clouds = CLOUDS.format(
         cloud=cloud,
@@ -70,10 +93,19 @@ def openrc(charm: KeystoneCharm, *, cloud: str = "openinfra") -> Outcome:
         # JSON's strings are YAML's too, whatever is in them.
         password=json.dumps(content["password"]),
         region=region,
+        interface=interface,
+        ca_file="openinfra-ca.pem",
+    )
+    shell = SHELL.format(
+        url=url,
+        username=content["username"],
+        password=shlex.quote(content["password"]),
+        region=region,
+        interface=interface,
         ca_file="openinfra-ca.pem",
     )
     ca = charm.service.machine.read(charm.service.workload.tls.ca_path) or ""
     return Outcome(
         summary=f"Keystone at {url}, region {region}",
-        texts={"clouds-yaml": clouds, "ca": ca},
+        texts={"clouds-yaml": clouds, "openrc": shell, "ca": ca},
     )

@@ -510,8 +510,28 @@ def test_a_clouds_yaml_is_shown_with_the_ca(one):
     cloud = yaml.safe_load(shown["clouds-yaml"])["clouds"]["mine"]
     assert cloud["auth"]["password"] == one.secret("admin-secret")["password"]
     assert cloud["auth"]["auth_url"] == "https://10.0.0.10:15000/v3"
-    assert cloud["region_name"] == "RegionOne"
+    assert (cloud["region_name"], cloud["interface"], cloud["volume_api_version"]) == (
+        "RegionOne",
+        "public",
+        3,
+    )
+    assert "export OS_AUTH_URL=https://10.0.0.10:15000/v3\n" in shown["openrc"]
+    assert f"export OS_PASSWORD={cloud['auth']['password']}\n" in shown["openrc"]
     assert shown["ca"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_who_is_inside_reaches_services_there(one):
+    import json
+
+    import yaml
+
+    one.relate_gateway("cloud.example.com:5000")
+    one.tell(GATEWAY, {"internal-endpoints": json.dumps(["10.1.0.100:5000"])})
+    one.every()
+    shown = one.action(0, "openrc", interface="internal")
+    cloud = yaml.safe_load(shown["clouds-yaml"])["clouds"]["openinfra"]
+    assert (cloud["auth"]["auth_url"], cloud["interface"]) == ("https://10.1.0.100:5000/v3", "internal")
+    assert "export OS_ENDPOINT_TYPE=internalURL\n" in shown["openrc"]
 
 
 def test_actions_before_the_first_setup_say_so(deploy):

@@ -177,6 +177,8 @@ class OvnSoftware(Software):
         self.northd = Northd(ovn, machine)
         self._others = machine.handlers.get("ovn-appctl")
         """Who answers for OVN's other daemons on this machine."""
+        self._clients = machine.handlers.get("ovsdb-client")
+        """Who plays that program for those that write from this machine."""
         ovn.servers += self.servers.values()
         ovn.northds.append(self.northd)
         self.programs = {
@@ -370,7 +372,9 @@ class OvnSoftware(Software):
             f"Servers:\n{servers}"
         )
 
-    def _client(self, argv: tuple[str, ...], _stdin: str | None) -> Result | str | None:
+    def _client(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
+        if self._clients and "transact" in argv:
+            return self._clients(argv, stdin)
         self.services_changed()
         words = [word for word in argv[1:] if not word.isdigit() and word != "-t"]
         command, socket = words[:2]

@@ -42,6 +42,17 @@ def test_one_unit_founds_both_databases(one):
     assert one.ovn.timers == dict.fromkeys(one.ovn.configs, 4000)
 
 
+def test_what_holds_for_northd_is_in_the_database_once_it_is_founded(deploy):
+    """Founded in a relation's hook: no other one comes before the next update-status that would look at all of it."""
+    model = deploy(0)
+    certificates = model.relations.pop(CERTIFICATES)
+    model.add_unit()
+    assert model.ovn.options == {}
+    model.relate(certificates)
+    assert model.members() == [{"machine-0"}]
+    assert model.ovn.options == {"northd_probe_interval": "5000"}
+
+
 def test_three_units_are_one_cluster_each(three):
     assert three.members("nb") == three.members("sb") == [ALL]
     assert is_well(three)

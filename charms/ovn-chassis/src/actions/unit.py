@@ -30,6 +30,7 @@ def show_chassis(charm: OvnChassisCharm) -> Outcome:
         "tunnel-address": present.external_ids.get("ovn-encap-ip", ""),
         "mtu": me.mtu if me else 0,
         "tenant-mtu": tenant_mtu(me.mtu, me.address) if me else 0,
+        "smallest-mtu": min((one.mtu for one in charm.all_chassis.values()), default=0),
         "bridges": {bridge.name: sorted(bridge.ports) for bridge in present.bridges.values()},
         "mappings": present.external_ids.get("ovn-bridge-mappings", ""),
         "connection": charm.chassis.why_not_ready() or "connected",
@@ -58,7 +59,8 @@ def check_mtu(charm: OvnChassisCharm) -> Outcome:
         raise ActionError(
             f"packets of full size do not reach {_named(missed, sizes)}: is their network's MTU the same on all switches?"
         )
-    fits = f"; {tenant_mtu(me.mtu, me.address)} are left for virtual machines"
+    smallest = min(one.mtu for one in charm.all_chassis.values())
+    fits = f"; {tenant_mtu(smallest, me.address)} are left for virtual machines on all of them"
     return Outcome(
         summary=f"packets of {me.mtu} bytes reach {len(others)} other chassis{fits}", result=result
     )

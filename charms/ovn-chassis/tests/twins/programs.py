@@ -5,7 +5,10 @@ their names, MAC addresses and addresses; systemd-networkd, which gives addresse
 as long as the machine has its address where its packets go; ovn-controller, which is connected when it knows where the
 databases are and has a certificate.
 
-Left out: packets, flows, tunnels, the southbound database, and how long anything takes.
+The metadata agent makes a namespace with an HAProxy, which outlives it.
+
+Left out: packets, flows, tunnels, the southbound database, interfaces that are made anew (see the tests of the tap guard), and how long
+anything takes.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ CONF = "/var/lib/openvswitch/conf.db"
 DROP_IN = "/etc/systemd/system/ovn-controller.service.d/openinfra.conf"
 SOURCE = "/etc/systemd/network/10-eth.network"
 GATEWAY = "10.0.0.1"
+AGENT = "-metadata.service"
+NAMESPACE = "ovnmeta-11111111-2222-3333-4444-555555555555"
+"""That of a network with a virtual machine here."""
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Nic:
     mac: str
     address: str = ""
     mtu: int = 1500
+    is_up: bool = True
 
 
 @dataclass
@@ -47,6 +54,8 @@ class Database:
     other_config: dict[str, str] = field(default_factory=dict[str, str])
     bridges: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """Each with its `columns`, and its `ports`: of each its external ids."""
+    guests: dict[str, int] = field(default_factory=dict[str, int])
+    """Interfaces of virtual machines in OVN's bridge, with their MTU."""
 
 
 class ChassisSoftware(Cryptography):
@@ -61,7 +70,12 @@ class ChassisSoftware(Cryptography):
         """Whether bridges get no answer: whoever moves an address into one is off the network."""
         self.small = False
         """Whether packets of full size are dropped on the way."""
-        self.nics = [Nic("eth0", "52:54:00:00:00:01", f"{address}/24"), Nic("eth1", "52:54:00:00:00:02")]
+        self.nics = [
+            Nic("eth0", "52:54:00:00:00:01", f"{address}/24"),
+            Nic("eth1", "52:54:00:00:00:02", is_up=False),
+        ]
+        self.proxies: dict[str, str] = {}
+        """The namespaces of the metadata agent, each with the number of the HAProxy in it, which outlives the agent."""
         self.exits: list[str] = []
         """How ovn-controller was stopped: `restart`, or for good."""
         self._was_running = False
@@ -72,6 +86,7 @@ class ChassisSoftware(Cryptography):
             "ovn-appctl": self._appctl,
             "ip": self._ip,
             "ping": self._ping,
+            "kill": self._kill,
             "modprobe": self._modprobe,
             "networkctl": lambda argv, _: self._networkctl(argv),
         }
@@ -88,6 +103,7 @@ class ChassisSoftware(Cryptography):
     def started(self) -> None:
         """Make what a start of the machine brings."""
         self.machine.services[NETWORKD] = "active"
+        self.proxies.clear()
         self.machine.have(SOURCE, "[Match]\nName=eth*\n\n[Network]\nDHCP=ipv4\n")
         for nic in self.nics:
             self.machine.have(f"/sys/class/net/{nic.name}/mtu", f"{nic.mtu}\n")
@@ -103,6 +119,31 @@ class ChassisSoftware(Cryptography):
             leaves = bool(found and self.machine.exists(found[1]))
             self.exits.append("for good" if leaves else "restart")
         self._was_running = runs
+        if self.agent_works and NAMESPACE not in self.proxies:
+            self.proxies[NAMESPACE] = "4711"
+            self.machine.have(f"/run/netns/{NAMESPACE}", "")
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether there is a metadata agent."""
+        return any(name.endswith(AGENT) for name in self.machine.list_folder("/etc/systemd/system"))
+
+    @property
+    def agent_works(self) -> bool:
+        """Whether the metadata agent runs with a configuration that leads to the databases, of a program that is there."""
+        unit = next((unit for unit in self.machine.services if unit.endswith(AGENT)), "")
+        text = self.machine.read(f"/etc/systemd/system/{unit}") or ""
+        found = re.search(r"^ExecStart=(\S+) --config-file=(\S+)$", text, re.MULTILINE)
+        if not found or not self.machine.serves(unit):
+            return False
+        config = self.machine.read(found[2]) or ""
+        paths = dict(re.findall(r"^ovn_sb_(\w+) = (/\S+)$", config, re.MULTILINE))
+        return (
+            self.machine.exists(found[1].partition("/bin/")[0])
+            and "ovn_sb_connection = ssl:" in config
+            and {"private_key", "certificate", "ca_cert"} <= paths.keys()
+            and all(self.machine.read(path) for path in paths.values())
+        )
 
     @property
     def database(self) -> Database:
@@ -145,6 +186,15 @@ class ChassisSoftware(Cryptography):
     # Its programs
 
     def _ip(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        if argv[1] == "netns":
+            return self._netns(*argv[2:])
+        if "-netns" in argv:
+            names = ["lo", "tap0a1b2c3d-41"] if argv[3] in self.proxies else []
+            return json.dumps([{"ifname": name} for name in names])
+        if argv[1:4] == ("link", "set", "dev"):
+            next(nic for nic in self.nics if nic.name == argv[4]).is_up = argv[5] == "up"
+            self.machine.log.append(" ".join(argv))
+            return ""
         if "route" in argv:
             return json.dumps(
                 [{"dst": "default", "gateway": GATEWAY, "dev": argv[-1]}] if argv[-1] == "eth0" else []
@@ -161,7 +211,7 @@ class ChassisSoftware(Cryptography):
             shown.append(
                 {
                     "ifname": nic.name,
-                    "flags": ["UP"],
+                    "flags": ["UP"] if nic.is_up else [],
                     "mtu": nic.mtu,
                     "address": nic.mac,
                     "addr_info": given,
@@ -181,6 +231,22 @@ class ChassisSoftware(Cryptography):
                 }
             )
         return json.dumps(shown)
+
+    def _netns(self, verb: str, name: str) -> str:
+        """Play `ip netns`: whoever runs in a namespace is shown, and it can be taken away when nobody does."""
+        if verb == "pids":
+            return f"{self.proxies[name]}\n" if self.proxies.get(name) else ""
+        assert verb == "delete"
+        assert not self.proxies.pop(name), "its HAProxy serves on"
+        self.machine.lose(f"/run/netns/{name}")
+        self.machine.log.append(f"delete {name}")
+        return ""
+
+    def _kill(self, argv: tuple[str, ...], _stdin: str | None) -> str:
+        for name, number in self.proxies.items():
+            if number in argv:
+                self.proxies[name] = ""
+        return ""
 
     def _ping(self, argv: tuple[str, ...], _stdin: str | None) -> Result:
         able = self.is_reached and not (self.small and "-s" in argv)
@@ -235,7 +301,7 @@ class ChassisSoftware(Cryptography):
             self._set(database, *rest)
             return ""
         match verb:
-            case "remove":
+            case "remove" if rest[0] == "Open_vSwitch":
                 getattr(database, rest[2]).pop(rest[3], None)
             case "add-br":
                 database.bridges.setdefault(rest[0], {"columns": {}, "ports": {}})
@@ -258,6 +324,8 @@ class ChassisSoftware(Cryptography):
             for name, _, value in pairs:
                 column, _, key = name.partition(":")
                 getattr(database, column)[key] = json.loads(value)
+        elif table == "Interface" and pairs[0][0] == "mtu_request":
+            database.bridges[record]["columns"]["mtu"] = pairs[0][2]
         elif table == "Bridge":
             known = {"external_ids:openinfra": "owner", "other_config:hwaddr": "hwaddr"}
             columns = database.bridges[record]["columns"]
@@ -299,6 +367,10 @@ def _table(database: Database, name: str) -> dict[str, Any]:
                 "headings": ["name", "datapath_type", "external_ids", "other_config", "ports"],
                 "data": rows,
             }
+        case "Interface":
+            own = [[name, 1500, pairs({})] for name in database.bridges]
+            guests = [[name, mtu, pairs({"iface-id": name})] for name, mtu in database.guests.items()]
+            return {"headings": ["name", "mtu", "external_ids"], "data": [*own, *guests]}
         case _:
             data = [
                 [["uuid", one], port, pairs({"openinfra": owner} if owner else {})]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import programs
 
 from openinfra_charm import testing
+from openinfra_charm.testing.packaging import Packaging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,10 +20,11 @@ class Twin(testing.Twin):
         self.chassis: list[programs.ChassisSoftware] = []
 
     def join(self, machine: testing.MemoryMachine, address: str) -> None:
-        """Give a machine its Open vSwitch."""
+        """Give a machine its Open vSwitch, and Python's packaging for the metadata agent."""
         chassis = programs.ChassisSoftware(machine, address)
         self.chassis.append(chassis)
-        machine.bring(chassis)
+        for software in (Packaging(machine), chassis):
+            machine.bring(software)
 
     def violations(self) -> Iterator[str]:
         """Yield which machine was taken off the network."""
@@ -38,6 +40,9 @@ class Twin(testing.Twin):
         connected = [one for one in self.chassis if one.machine.powered and one.is_connected]
         if len(connected) < len(units):
             yield f"{len(connected)} chassis are connected, there are {len(units)} units"
+        for one in self.chassis:
+            if one.machine.powered and one.has_agent and not one.agent_works:
+                yield f"the metadata agent of {one.machine.name} does not work"
 
     def usual(self, units: Sequence[str]) -> Iterator[str]:
         """Yield how an operator looks at each chassis."""

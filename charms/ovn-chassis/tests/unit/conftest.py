@@ -14,10 +14,12 @@ sys.path[:0] = [str(CHARM / "src"), str(CHARM / "tests/twins"), str(HERE), str(L
 
 import authority  # noqa: E402  found on the path of the line above
 import model  # noqa: E402
-from machines import CERTIFICATES, HOST, OVSDB, ChassisMachine  # noqa: E402
+from machines import CERTIFICATES, HOST, NOVA, OVSDB, ChassisMachine  # noqa: E402
 
 from charm import OvnChassisCharm  # noqa: E402
 from openinfra_charm.testing import Clock  # noqa: E402
+
+SECRET = testing.Secret({"secret": "a-secret-of-nova"}, id="secret:n00000000000000000n0")
 
 
 class Model(model.Model):
@@ -38,7 +40,17 @@ class Model(model.Model):
             ),
             testing.SubordinateRelation("juju-info", id=HOST, remote_app_name="ceph"),
         ]
-        super().__init__(units, config, relations)
+        super().__init__(units, config, relations, [SECRET])
+
+    def relate_nova(self):
+        """Relate Nova, and let the time pass that the release tree takes."""
+        told = {
+            "metadata-url": "https://10.0.0.9:8775", "metadata-secret": SECRET.id,
+            "console-url": "https://10.0.0.9:6080/vnc_lite.html", "region": "RegionOne",
+        }  # fmt: skip
+        self.relate(testing.Relation("nova-service", id=NOVA, remote_app_name="nova", remote_app_data=told))
+        for _ in range(2):
+            self.update_status()
 
     def make_machine(self, number):
         return ChassisMachine(number, has_module=self.has_module)

@@ -32,6 +32,7 @@ def test_the_kernel_forwards_where_it_can(deploy):
         "ovn-openflow-probe-interval": "60",
         "ovn-encap-type": "geneve",
         "ovn-encap-ip": "10.0.0.11",
+        "ovn-bridge": "br-int",
         "ovn-bridge-datapath-type": "system",
     }
     assert model.bridges(1) == {}
@@ -51,6 +52,40 @@ def test_open_vswitch_forwards_where_the_kernel_cannot(deploy):
     assert "Address=172.27.0.11/16\n" in machine.read("/etc/systemd/network/05-openinfra-br-eth0.network")
     assert machine.chassis.database.other_config == {"userspace-tso-enable": "true"}
     assert machine.chassis.place_of_address == "eth0"
+
+
+def test_who_forwards_is_decided_once(deploy):
+    """A module that somebody loads later would have OVN make its bridge anew, under running virtual machines."""
+    model = deploy(1)
+    machine = model.machines[0]
+    machine.have("/sys/module/openvswitch/refcnt", "0\n")
+    machine.log.clear()
+    model.every()
+    model.update_status()
+    assert model.ids()["ovn-bridge-datapath-type"] == "netdev"
+    assert not [line for line in machine.log if line.startswith("restart")]
+    assert model.statuses[0] == ops.ActiveStatus(
+        "Open vSwitch forwards by itself, though the kernel has its module now: to have the kernel do it, remove this unit and add it again"
+    )
+
+
+def test_a_kernel_that_has_lost_its_module_is_named(deploy):
+    model = deploy(1, has_module=True)
+    model.machines[0].chassis.has_module = False
+    model.machines[0].lose("/sys/module/openvswitch")
+    model.every()
+    assert "has no module openvswitch any more" in model.statuses[0].message
+    assert model.ids()["ovn-bridge-datapath-type"] == "system"
+
+
+def test_interfaces_are_watched_where_open_vswitch_forwards_and_only_there(deploy):
+    machine, other = deploy(1).machines[0], deploy(1, has_module=True).machines[0]
+    unit, path = "ovn-chassis-tap-guard.service", "/usr/lib/openinfra/ovn-chassis-tap-guard"
+    assert (machine.serves(unit), unit in machine.enabled) == (True, True)
+    assert f"ExecStart=/usr/bin/python3 {path}\n" in machine.read(f"/etc/systemd/system/{unit}")
+    compile(machine.read(path), path, "exec")
+    assert not other.serves(unit)
+    assert not other.exists(path)
 
 
 def test_the_certificate_is_for_the_chassis_name(deploy):
@@ -157,6 +192,20 @@ def test_an_interface_goes_into_its_bridge_by_name_or_by_mac_address(deploy, has
         assert model.ids()["ovn-bridge-mappings"] == "physnet1:br-ex"
         assert model.ids()["ovn-chassis-mac-mappings"].startswith("physnet1:0a:")
         assert is_well(model)
+
+
+def test_an_interface_that_nobody_configures_is_set_up(deploy):
+    model = deploy(1, **MAPPED)
+    machine = model.machines[0]
+    assert machine.chassis.nics[1].is_up
+    machine.power_off()
+    machine.chassis.nics[1].is_up = False
+    machine.power_on()
+    import boot
+
+    with use(machine):
+        boot.main("ovn-chassis")
+    assert machine.chassis.nics[1].is_up
 
 
 def test_an_unknown_interface_is_named(deploy):
@@ -384,7 +433,8 @@ def test_packets_of_full_size_reach_others(deploy):
     model.update_status()
     found = model.action(0, "check-mtu")
     assert (
-        found["summary"] == "packets of 1500 bytes reach 1 other chassis; 1442 are left for virtual machines"
+        found["summary"]
+        == "packets of 1500 bytes reach 1 other chassis; 1442 are left for virtual machines on all of them"
     )
     assert found["result"] == {"ovn-chassis/1": {"address": "172.27.0.11", "mtu": 1500, "reached": True}}
 
@@ -402,6 +452,38 @@ def test_packets_that_are_dropped_on_the_way_are_named(deploy):
     assert model.statuses[0] == ACTIVE
 
 
+def test_a_virtual_machine_that_sends_more_than_tunnels_take_is_named(deploy):
+    """The smallest chassis counts: a virtual machine may be moved there, or speak with one there."""
+    model = deploy(2, **MAPPED)
+    software = model.machines[0].chassis
+    database = software.database
+    database.guests = {"tap1": 1442, "tap2": 1500}
+    software._save(database)
+    model.update_status()
+    assert is_well(model)
+    software.nics[0].mtu = model.machines[1].chassis.nics[0].mtu = 1450
+    for number in (0, 1):
+        model.machines[number].have("/sys/class/net/eth0/mtu", "1450\n")
+    model.every()
+    model.update_status()
+    assert model.statuses[0] == ops.ActiveStatus(
+        "tap1 of a virtual machine has an MTU of 1442, and tunnels have room for 1392: set Neutron's global_physnet_mtu to 1450"
+    )
+    database.guests = {"tap1": 1392}
+    software._save(database)
+    model.update_status()
+    assert is_well(model)
+
+
+def test_the_tunnels_bridge_follows_its_interface(deploy):
+    model = deploy(1)
+    machine = model.machines[0]
+    machine.have("/sys/class/net/br-eth0/mtu", "1500\n")
+    machine.chassis.nics[0].mtu = 9000
+    model.every()
+    assert machine.chassis.database.bridges["br-eth0"]["columns"]["mtu"] == "9000"
+
+
 def test_the_chassis_is_shown(deploy):
     model = deploy(1, **MAPPED)
     shown = model.action(0, "show-chassis")
@@ -412,6 +494,7 @@ def test_the_chassis_is_shown(deploy):
         "tunnel-address": "172.27.0.10",
         "mtu": 1500,
         "tenant-mtu": 1442,
+        "smallest-mtu": 1500,
         "bridges": {"br-eth0": ["eth0"], "br-ex": ["eth1"]},
         "mappings": "physnet1:br-ex",
         "connection": "connected",

@@ -77,6 +77,16 @@ def test_what_takes_too_long_does_not_answer():
     assert machine.argv[0].startswith("timeout --kill-after=5 30 rabbitmqctl --silent list_vhosts")
 
 
+def test_a_child_that_outlasts_its_limit_is_no_answer_either():
+    def runs_on(*_):
+        raise TimeoutError("timeout did not end within 40 s")
+
+    machine = MemoryMachine()
+    machine.handlers["timeout"] = runs_on
+    with pytest.raises(UnreachableError, match="rabbitmqctl list_vhosts did not end within 30 s"):
+        Control(machine).vhosts()
+
+
 def test_the_clusters_status_is_read():
     answer = {
         "disk_nodes": ["rabbit@rabbitmq-1", "rabbit@rabbitmq-0"], "running_nodes": ["rabbit@rabbitmq-0"], "partitions": {},

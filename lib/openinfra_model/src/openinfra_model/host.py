@@ -28,6 +28,7 @@ _PACKAGES = ("lxd", "lxcfs", "mmdebstrap", "squashfs-tools", "dnsmasq-base", "nf
 # Ubuntu has LXD as a snap, which its own `lxd-installer` would bring only when somebody calls `lxc`.
 _UBUNTU_PACKAGES = ("snapd", "mmdebstrap", "squashfs-tools")
 _SNAP = "lxd"
+_LOCK_SECONDS = 300
 _SNAPS = Path("/var/snap")
 
 
@@ -104,7 +105,9 @@ def install_packages(packages: Sequence[str]) -> None:
     archives = [package for package in packages if package not in snaps]
     commands = [["snap", "install", snap] for snap in snaps]
     if archives:
-        install = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *archives]
+        # A fresh machine may be at its security updates, which hold dpkg's lock.
+        wait = ["-o", f"DPkg::Lock::Timeout={_LOCK_SECONDS}"]
+        install = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *wait, *archives]
         commands = [["apt-get", "update", "--quiet"], install, *commands]
     for command in commands:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -133,6 +133,7 @@ def test_a_fresh_ubuntu_is_given_the_snap_of_lxd(ubuntu, tmp_path):
         ["snap", "install"],
     ]
     assert ubuntu[1][-2:] == ["mmdebstrap", "squashfs-tools"]
+    assert "DPkg::Lock::Timeout=300" in ubuntu[1]
     (tmp_path / "lxd").mkdir()
     assert host.missing_packages() == ["mmdebstrap", "squashfs-tools"]
 

@@ -68,6 +68,7 @@ class Front:
         user: str,
         tls: Certificate,
         services: Services | None = None,
+        name: str = "",
     ) -> None:
         """Name whose front it is.
 
@@ -77,15 +78,17 @@ class Front:
             user: A system user, who can read the certificate's key.
             tls: The certificate, which has to be `combined`.
             services: The services of the application, where others have to do with them too.
+            name: Which of the application's fronts it is, where there are several.
         """
         self._machine = machine
         self._application = application
         self._user = user
         self._tls = tls
         self._services = services or Services(machine, application)
-        self.unit = f"{application}-front.service"
+        of = f"{name}-" if name else ""
+        self.unit = f"{application}-{of}front.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
-        self._config_path = f"/etc/{application}/front.cfg"
+        self._config_path = f"/etc/{application}/{of}front.cfg"
 
     def keep_packaged_stopped(self) -> None:
         """Keep the package's own service from starting with the machine, unless somebody has claimed it."""

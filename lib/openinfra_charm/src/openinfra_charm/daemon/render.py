@@ -13,10 +13,12 @@ that: the file is the only copy of what is in it, as it may hold credentials.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,12 +62,12 @@ class Templates:
         Args:
             name: A file in the folder; it may include others there.
             path: Where the file will be.
-            values: What the template may use; their `repr` shows whether one has changed.
+            values: What the template may use; their `repr` shows whether one has changed, but for sets, which have no order.
 
         Raises:
             jinja2.UndefinedError: The template uses a value that was not given.
         """
-        made_of = repr((name, self._texts, sorted(values.items())))
+        made_of = _written((name, self._texts, sorted(values.items())))
         origin = Origin(
             digest=_digest(made_of), record=f"{self._records}/{path.strip('/').replace('/', '-')}"
         )
@@ -113,3 +115,20 @@ def _record(origin: Origin, content: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _written(value: object) -> str:
+    """Return a value as text that is the same in each process: what a set is iterated in differs."""
+    match value:
+        case set() | frozenset():
+            return f"{{{', '.join(sorted(_written(one) for one in cast('set[object]', value)))}}}"
+        case Mapping():
+            items = cast("Mapping[object, object]", value).items()
+            return f"{{{', '.join(f'{_written(key)}: {_written(one)}' for key, one in items)}}}"
+        case tuple() | list():
+            return f"({', '.join(_written(one) for one in cast('list[object]', value))})"
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            return f"{type(value).__name__}{_written(fields)}"
+        case _:
+            return repr(value)

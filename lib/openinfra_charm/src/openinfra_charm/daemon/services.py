@@ -127,6 +127,13 @@ class Services:
         states = self._states(units, fresh=fresh)
         return [unit for unit, state in states.items() if state not in {"active", "reloading"}]
 
+    def why_restarting(self, *units: str) -> str:
+        """Return which of some units end and are started again and again, and how often, in words; as `stopped` has found them."""
+        self._states(units, fresh=False)
+        again = self._machine.restarting_services(*units)
+        words = ", ".join(f"{unit} ({number} times)" for unit, number in again.items())
+        return f"{words} ends and is started again and again; see journalctl -u {min(again)}" if again else ""
+
     def _states(self, units: Sequence[str], *, fresh: bool) -> dict[str, str]:
         """Return how some units are; the others of the application are asked about with them."""
         if fresh or not set(units) <= self._seen.keys():

@@ -5,12 +5,14 @@ JSON request (`broker_req`) into their unit data; each unit of the provider publ
 answer for requirer unit `glance/0` under `broker-rsp-glance-0`.
 
 That format carries the key in plain text. A requirer that knows secrets says `requested-secrets=["key"]` in its
-application data and gets `secret-key`, the id of a Juju secret with the one field `key`, in the provider's
-application data instead.
+application data and gets `secret-key`, the id of a Juju secret with the field `key`, in the provider's
+application data instead. With `["key", "username"]` its user may be another one after a rotation, whose name without `client.` is in
+the field `username`: the one before is there until no unit reads the revision before.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -43,6 +45,8 @@ class Client:
     """The name of its Ceph user, without `client.`."""
     takes_secret: bool
     requests: tuple[Request, ...]
+    takes_user: bool = False
+    """Whether the secret may name another user."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +72,7 @@ def read_client(relation: ops.Relation) -> Client:
         relation_id=relation.id,
         name=next(filter(None, names), relation.app.name),
         takes_secret="key" in databag.load(wanted, list),
+        takes_user={"key", "username"} <= {str(one) for one in databag.load(wanted, list)},
         requests=tuple(request for request in requests if request),
     )
 
@@ -131,15 +136,37 @@ def send_request(
     databag.put(relation.data[unit], "broker_req", json.dumps(body, sort_keys=True))
 
 
-def announce_secrets(relation: ops.Relation, application: ops.Application) -> None:
-    """As a client's leader, say that the key may come as a secret."""
-    databag.put(relation.data[application], "requested-secrets", json.dumps(["key"]))
+def announce_secrets(
+    relation: ops.Relation, application: ops.Application, fields: Iterable[str] = ("key",)
+) -> None:
+    """As a client's leader, say that the key may come as a secret; with a field `username`, that it may be another user's after a rotation."""
+    databag.put(relation.data[application], "requested-secrets", json.dumps(list(fields)))
+
+
+def request_id(operations: Iterable[Mapping[str, Any]]) -> str:
+    """Return a request's id that is another one whenever something else is asked for, and only then."""
+    return hashlib.sha256(json.dumps(list(operations), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def read_access(
-    model: ops.Model, relation: ops.Relation, user: str, unit: ops.Unit, request_id: str
+    model: ops.Model,
+    relation: ops.Relation,
+    user: str,
+    unit: ops.Unit,
+    request_id: str,
+    *,
+    refresh: bool = True,
 ) -> Access | None:
     """As a client's unit, return how to reach the cluster once `request_id` is answered; None until then.
+
+    Args:
+        model: The model.
+        relation: The relation.
+        user: The Ceph user that was asked for, without `client.`; a provider that gives another one says so in the secret.
+        unit: This unit.
+        request_id: What it has asked for.
+        refresh: Whether it uses the newest key from now on: the provider ends older ones when all units do. Without it the key is
+            only read, for a unit that has to restart first.
 
     Raises:
         RelationError: The provider has refused the request, or said something that cannot be used.
@@ -147,7 +174,8 @@ def read_access(
     key = ""
     monitors: list[str] = []
     if secret_id := relation.data[relation.app].get("secret-key"):
-        key = secrets.read(model, secret_id)["key"]
+        content = secrets.find(model, secret_id, refresh=refresh) or {}
+        key, user = content.get("key", ""), content.get("username", user)
     for provider in sorted(relation.units, key=lambda unit: unit.name):
         data = relation.data[provider]
         key = key or data.get("key", "")
@@ -157,6 +185,7 @@ def read_access(
     if not (answered and key and monitors):
         return None
     check_access(relation, key, monitors)
+    databag.check(relation, databag.NAME, {"user": user})
     return Access(user=user, key=key, monitors=tuple(monitors))
 
 

@@ -11,7 +11,7 @@ The wire format is that of Canonical's library `charms.haproxy.v1.haproxy_route_
 
 - Each unit of the provider, in its unit data, ours only: `sources`, a list of the addresses that it connects from.
 
-Ours is the requirer's `openinfra`, which the published library passes over: `{health, single, order}`, where `health` is
+Ours is the requirer's `openinfra`, which the published library passes over: `{health, single, order, internal}`, where `health` is
 `{path, status, port, tls, host}`. Beside it our requirer says `check` in the published form (a TCP connection), and that TLS
 is neither ended nor demanded at the gateway: each backend ends its own and takes nothing else.
 """
@@ -74,6 +74,8 @@ class Route:
     timeout: int = 0
     proxy_protocol: bool = False
     """Whether each connection begins with the client's address (PROXY protocol, version 2)."""
+    internal: bool = False
+    """Whether it is for services only, where these have another network than clients."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +144,8 @@ def request(relation: ops.Relation, application: ops.Application, route: Route) 
     # A name that is not given is left out: what other charms have asked for so far reads as before.
     health = {key: value for key, value in asdict(route.health).items() if value or key != "host"}
     ours = {"health": health, "single": route.single, "order": list(route.order)}
+    if route.internal:
+        ours["internal"] = True
     for key, value in (
         ("port", route.port),
         ("backend_port", route.backend_port),
@@ -333,6 +337,7 @@ def _asked(relation: ops.Relation, data: _Values) -> Asked:
         order=ours.addresses("order"),
         timeout=seconds.number("server", 1),
         proxy_protocol=data.flag("proxy_protocol", default=False),
+        internal=ours.flag("internal", default=False),
     )
     return Asked(
         relation_id=relation.id,

@@ -93,14 +93,16 @@ def send_request(relation: ops.Relation, application: ops.Application, username:
     databag.put(relation.data[application], "username", username)
 
 
-def read_access(model: ops.Model, relation: ops.Relation) -> Access | None:
+def read_access(model: ops.Model, relation: ops.Relation, *, refresh: bool = True) -> Access | None:
     """As the requirer, return how to reach Keystone and as whom; None until the provider has answered.
+
+    Without `refresh` the newest user is only peeked at, as in `openinfra_charm.interfaces.keystone`.
 
     Raises:
         RelationError: The provider has said something that cannot be used.
     """
     data = relation.data[relation.app]
-    content = secrets.find(model, data.get("credentials"))
+    content = secrets.find(model, data.get("credentials"), refresh=refresh)
     if not (content and data.get("internal-endpoint")):
         return None
     check_access(relation, content)

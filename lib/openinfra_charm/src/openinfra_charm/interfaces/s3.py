@@ -53,14 +53,65 @@ class Bucket:
     ca: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """An application on the other side of an `s3` relation, as the provider sees it."""
+
+    relation: int
+    name: str
+    takes_secret: bool
+
+
+# The provider
+
+
+def read_client(relation: ops.Relation) -> Client | None:
+    """As the provider, return who asks for a bucket; None as long as nobody has."""
+    data = relation.data[relation.app]
+    if not data.get("bucket"):
+        return None
+    wanted = databag.load(data.get("requested-secrets", "[]"), list)
+    return Client(
+        relation=relation.id, name=relation.app.name, takes_secret=set(KEYS) <= set(map(str, wanted))
+    )
+
+
+def publish(relation: ops.Relation, application: ops.Application, bucket: Bucket) -> None:
+    """As the provider's leader, say where a bucket is and how to reach it; keys go another way."""
+    ends = "-----END CERTIFICATE-----"
+    chain = [f"{one.strip()}\n{ends}" for one in bucket.ca.split(ends) if one.strip()]
+    said = {
+        "bucket": bucket.name, "endpoint": bucket.endpoint, "region": bucket.region, "s3-uri-style": "path" if bucket.by_path else "host",
+        "tls-ca-chain": json.dumps(chain) if chain else "",
+    }  # fmt: skip
+    for key, value in said.items():
+        databag.put(relation.data[application], key, value)
+
+
+def publish_secret(relation: ops.Relation, application: ops.Application, secret_id: str) -> None:
+    """As the provider's leader, hand out the id of the secret that holds both keys."""
+    databag.put(relation.data[application], "secret-extra", secret_id)
+
+
+def publish_plain(relation: ops.Relation, application: ops.Application, bucket: Bucket) -> None:
+    """As the provider's leader, hand both keys out in plain text, as requirers without secrets demand."""
+    for key, value in zip(KEYS, (bucket.access_key, bucket.secret_key), strict=True):
+        databag.put(relation.data[application], key, value)
+
+
+# The requirer
+
+
 def send_request(relation: ops.Relation, application: ops.Application) -> None:
     """As the requirer's leader, ask for a bucket; keys may come as a secret."""
     databag.put(relation.data[application], "bucket", f"relation-{relation.id}")
     databag.put(relation.data[application], "requested-secrets", json.dumps(list(KEYS)))
 
 
-def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
+def read(model: ops.Model, relation: ops.Relation, *, refresh: bool = True) -> Bucket | None:
     """As the requirer, return the bucket; None until the provider has said all that is needed.
+
+    Without `refresh` keys that come as a secret are only peeked at: the provider may revoke those before when all units have refreshed.
 
     Raises:
         RelationError: It has said something that cannot be used.
@@ -68,7 +119,7 @@ def read(model: ops.Model, relation: ops.Relation) -> Bucket | None:
     data = relation.data[relation.app]
     keys = {key: data.get(key, "") for key in KEYS}
     if secret_id := data.get("secret-extra"):
-        keys = secrets.find(model, secret_id) or keys
+        keys = secrets.find(model, secret_id, refresh=refresh) or keys
     # Some providers write an empty certificate where they have none.
     chain = [one for one in databag.load(data.get("tls-ca-chain", ""), list) if one]
     said = {**data, **{key: keys.get(key, "") for key in KEYS}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ from openinfra_charm.machine.processes import Processes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_OFTEN = 3
+"""How often systemd has started a unit again that counts as one which ends again and again,"""
+_YOUNG_SECONDS = 120
+"""if it has not run for longer than this since."""
 _REEXEC_SECONDS = 3
 """How long systemd takes to start anew (systemctl daemon-reexec), and more."""
 
@@ -20,6 +25,8 @@ class Units(Processes):
 
     _processes: Mapping[str, str] = MappingProxyType({})
     """The number of each unit's main process as it was seen last."""
+    _restarts: Mapping[str, tuple[int, float]] = MappingProxyType({})
+    """How often systemd had started each unit again by itself, and when it did so last, in seconds of the machine's life."""
 
     def reload_systemd(self) -> None:
         """Make systemd read its unit files again."""
@@ -33,7 +40,12 @@ class Units(Processes):
         """Return how units are. systemd answers nobody for a moment when it starts anew, as for a newer libc."""
         if not units:
             return {}
-        argv = ("systemctl", "show", "--property=ActiveState,MainPID", *units)
+        argv = (
+            "systemctl",
+            "show",
+            "--property=ActiveState,MainPID,NRestarts,ExecMainStartTimestampMonotonic",
+            *units,
+        )
         asked = self.run(*argv, check=False)
         if asked.code:
             self.sleep(_REEXEC_SECONDS)
@@ -48,7 +60,25 @@ class Units(Processes):
             **self._processes,
             **{unit: one.get("MainPID", "0") for unit, one in shown.items()},
         }
+        self._restarts = {
+            **self._restarts,
+            **{
+                unit: (int(one["NRestarts"]), int(one["ExecMainStartTimestampMonotonic"]) / 1e6)
+                for unit, one in shown.items()
+                if "NRestarts" in one
+            },
+        }
         return shown
+
+    def restarting_services(self, *units: str) -> dict[str, int]:
+        """Return those units that end and are started again and again, and how often; as their states were found last."""
+        now = time.monotonic()
+        return {
+            unit: number
+            for unit in units
+            for number, since in [self._restarts.get(unit, (0, 0.0))]
+            if number >= _OFTEN and now - since < _YOUNG_SECONDS
+        }
 
     def outdated_programs(self, *units: str) -> set[str]:
         """Return those units that run a program whose file a newer package has replaced since they started.
@@ -96,6 +126,10 @@ class Units(Processes):
         """Stop units and keep them from starting with the machine."""
         self.run("systemctl", "disable", "--quiet", "--now", *units)
         self.run("systemctl", "reset-failed", *units, check=False)
+
+    def end_leftovers(self, *units: str) -> None:
+        """End the processes that stopped units have left behind (KillMode=process)."""
+        self.run("systemctl", "kill", "--signal=SIGKILL", *units, check=False)
 
     def mask_services(self, *units: str) -> None:
         """Keep units from being started by anybody."""

@@ -27,6 +27,7 @@ _WANTED = "turn-wanted"
 _NUMBER = "turn-number"
 _HOLDER = "turn-holder"
 _GRANTED = "turn-granted"
+_RESTART = "restart"
 
 
 class Restartable(Protocol):
@@ -172,12 +173,13 @@ class Cluster:
             why_not: What says why it must not stop now, in words; empty if it may. It is asked with the lock in hand.
         """
         if service.outdated():
-            if not self.acquire_lock("restart"):
+            if not self.acquire_lock(_RESTART):
                 return [self.waits_for_lock("restart")]
             if why := why_not():
                 return [RetriedStatus(f"to restart for a new configuration: {why}")]
             service.restart()
-        if self.lock_reason:
+        # One that was taken for something else, such as another release, is given back by who has taken it.
+        if self.lock_reason == _RESTART:
             if not wait_until_ready():
                 return [RetriedStatus(f"for {what} after its restart")]
             self.release_lock()

@@ -71,3 +71,12 @@ def changes(
 def ends_a_relation(path: str) -> bool:
     """Return whether a hook is about a relation of which the model may have nothing any more."""
     return path.endswith(("-relation-departed", "-relation-broken"))
+
+
+def principal(relation: ops.Relation) -> ops.Unit | None:
+    """Return the unit beside which this one, a subordinate's, is on its machine; None where the relation does not show it.
+
+    In a relation of container scope Juju may show all units of the principal's application.
+    """
+    name = ops.JujuContext.from_environ().principal_unit
+    return next((unit for unit in relation.units if unit.name == name), None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.model.status import ConfigError
-from openinfra_charm.values import parse_size
+from openinfra_charm.values import parse_size, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,4 +42,18 @@ def size(options: Mapping[str, Any], option: str, least: str, example: str) -> i
     """
     found = parse_size(options[option]) or 0
     check(options, option, found >= (parse_size(least) or 0), f"a size of {least} or more, such as {example}")
+    return found
+
+
+def shared(options: Mapping[str, Any], option: str, expected: str) -> dict[str, frozenset[str]]:
+    """Return what each application may use of others, from words such as `nova-compute:nova`.
+
+    Raises:
+        ConfigError: One is not of that form.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for pair in split(options[option]):
+        application, _, what = pair.partition(":")
+        check(options, option, re.fullmatch(r"[a-z][a-z0-9-]*", application) and what, expected)
+        found[application] = found.get(application, frozenset()) | {what}
     return found

@@ -92,6 +92,12 @@ class Own:
             secret.get_content(refresh=True)
         return secret.get_info().id
 
+    def grant(self, relation: ops.Relation) -> str:
+        """Let one more relation read the secret, which is there; return its id. For what several relations share."""
+        secret = self._model.get_secret(label=self._label)
+        secret.grant(relation)
+        return secret.get_info().id
+
     def rotate(self, policy: ops.SecretRotate) -> None:
         """Set how often Juju asks for another content."""
         if secret := self._find():

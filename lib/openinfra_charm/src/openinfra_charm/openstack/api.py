@@ -40,7 +40,10 @@ class Api:
         application: The application's name.
         environment: What the service wants in the process's environment.
         imports: Modules that the process imports before the service's own.
+        user: `root`, or else it is a user of its own.
         services: The services of the application, where others have to do with them too.
+        uwsgi: More of uWSGI's options, by their names without dashes.
+        name: Which of the service's APIs it is; user and folders are those of the first, `api`, as is the pause of all.
     """
 
     def __init__(
@@ -51,43 +54,58 @@ class Api:
         imports: Iterable[str] = (),
         *,
         services: Services | None = None,
+        user: str = "",
+        uwsgi: Mapping[str, str | int | bool] = MappingProxyType({}),
+        name: str = "api",
     ) -> None:
         self._machine = machine
         self._application = application
+        self._name = name
         self._environment = environment
         self._imports = tuple(imports)
+        self._uwsgi = uwsgi
         self._services = services or Services(machine, application)
-        self.user = application
+        self.user = user or application
+        self.has_user = self.user == application
+        """Whether the user is its own, and goes with it."""
         self.etc = f"/etc/{application}"
         self.lib = f"/var/lib/{application}"
         self.modules = f"/usr/lib/openinfra/{application}"
         """Modules of the charm's that the process imports beside its tree."""
-        self.socket = f"/run/{application}/api.sock"
-        self.unit = f"{application}-api.service"
+        self.socket = f"/run/{application}/{name}.sock"
+        self.unit = f"{application}-{name}.service"
         self._unit_path = f"/etc/systemd/system/{self.unit}"
-        self._socket_unit = f"{application}-api.socket"
+        self._socket_unit = f"{application}-{name}.socket"
         self._socket_path = f"/etc/systemd/system/{self._socket_unit}"
         self._paused_path = f"{self.lib}/paused"
 
     def install(self) -> None:
         """Make the user, and the folders that it may enter. What it logs goes to the journal."""
-        self._machine.make_user(self.user, self.lib)
+        if self.has_user:
+            self._machine.make_user(self.user, self.lib)
         self._machine.make_folder(self.etc, mode=0o750, group=self.user)
-        self._machine.make_folder(self.lib, mode=0o750, user=self.user, group=self.user)
+        # What root keeps for others, who have users of their own, is reached through its folder.
+        mode = 0o750 if self.has_user else 0o711
+        self._machine.make_folder(self.lib, mode=mode, user=self.user, group=self.user)
 
     def render(self, *, workers: int) -> None:
         """Write the unit; `workers` is the number of processes that serve requests."""
         variables = {**self._environment, "OPENINFRA_PAUSED": self._paused_path}
         unit = _UNIT.format(
             application=self._application,
+            name=self._name,
+            title="API" if self._name == "api" else f"API {self._name}",
             user=self.user,
             environment="".join(f"Environment={key}={value}\n" for key, value in variables.items()),
             modules=self.modules,
             imports="".join(f"--import {name} " for name in self._imports),
             workers=workers,
+            options="".join(_words(name, value) for name, value in self._uwsgi.items()),
             lib=self.lib,
         )
-        socket = _SOCKET.format(application=self._application, user=self.user, socket=self.socket)
+        socket = _SOCKET.format(
+            application=self._application, name=self._name, user=self.user, socket=self.socket
+        )
         files = (File(path=self._unit_path, content=unit), File(path=self._socket_path, content=socket))
         if render.write(self._machine, *files):
             self._machine.reload_systemd()
@@ -120,7 +138,7 @@ class Api:
         try:
             answer = self._machine.ask(self.socket, "GET", HEALTH)
         except OSError:
-            return f"{self.unit} does not answer"
+            return self._services.why_restarting(self.unit) or f"{self.unit} does not answer"
         return "" if answer.status == _OK else answer.body.strip() or f"its health is {answer.status}"
 
     def why_not_to_stop(self, others: Iterable[str], *, ca_path: str) -> str:
@@ -162,27 +180,36 @@ class Api:
         self._services.stop(self.unit, self._socket_unit)
 
     def remove(self) -> None:
-        """Take the process, its user and its folders off the machine."""
+        """Take the process, and the first API's user and folders, off the machine."""
         self.stop()
         for path in self.paths:
             self._machine.remove(path)
         self._machine.reload_systemd()
-        self._machine.remove_user(self.user)
+        if self.has_user and self._name == "api":
+            self._machine.remove_user(self.user)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """What was written for it, and what it has written."""
-        return (self._unit_path, self._socket_path, self.modules, self.etc, self.lib)
+        own = (self._unit_path, self._socket_path)
+        return (*own, self.modules, self.etc, self.lib) if self._name == "api" else own
 
     def _service(self, inputs: tuple[str, ...]) -> Service:
         own = self._machine.read(self._unit_path) or ""
         return Service(unit=self.unit, inputs=(own, *inputs))
 
 
+def _words(name: str, value: object) -> str:
+    """Return an option of uWSGI's as systemd reads it, which has words of its own for what begins with a percent sign."""
+    if isinstance(value, bool):
+        return f" --{name}" if value else ""
+    return f' --{name} "{value}"'.replace("%", "%%")
+
+
 _SOCKET = """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
-Description=Socket of the API of {application}
+Description=Socket of {name} of {application}
 
 [Socket]
 ListenStream={socket}
@@ -199,10 +226,10 @@ _UNIT = (
     """\
 # Written by openinfra for the application {application}; will be lost.
 [Unit]
-Description=API of {application}
+Description={title} of {application}
 Wants=network-online.target
-After=network-online.target {application}-api.socket
-Requires={application}-api.socket
+After=network-online.target {application}-{name}.socket
+Requires={application}-{name}.socket
 StartLimitIntervalSec=0
 
 [Service]
@@ -211,7 +238,7 @@ Group={user}
 {environment}ExecStart=/opt/{application}/current/bin/uwsgi --master --lazy-apps --enable-threads --die-on-term --need-app --buffer-size 65535 \\
   --protocol http --listen 1024 --processes {workers} --pythonpath {modules} {imports}--module openinfra_wsgi:application \\
   --add-header "Connection: close" --disable-logging --procname-prefix-spaced {application} \\
-  --hook-master-start "unix_signal:15 gracefully_kill_them_all"
+  --hook-master-start "unix_signal:15 gracefully_kill_them_all"{options}
 TimeoutStopSec=30
 """
     + SANDBOX

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 BUILD, SCHEMA = f"{__name__}.build_release", f"{__name__}.schema"
 
 
-def build_release(job: Job, folder: str, release: str, bindings: str) -> str:
+def build_release(job: Job, folder: str, release: str, bindings: str, additions: str = "{}") -> str:
     """Build the tree of a release that the charm's locks in `folder` describe; it is switched to by the charm.
 
     Raises:
         ReleaseError: It could not be built.
     """
     names = tuple(filter(None, bindings.split(",")))
-    wanted = releases.find(job.machine, Path(folder), release, bindings=names)
+    added = json.loads(additions)
+    wanted = releases.find(job.machine, Path(folder), release, bindings=names, additions=added)
     tree = releases.Releases(job.machine, job.application).build(wanted, job.report)
     return f"{tree.name} is built"
 

@@ -11,7 +11,7 @@ from openinfra_charm.model.status import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from openinfra_charm.interfaces import keystone
+    from openinfra_charm.interfaces import keystone, keystone_credentials
     from openinfra_charm.interfaces.memcache import Server
     from openinfra_charm.interfaces.mysql_client import Access
     from openinfra_charm.interfaces.rabbitmq import Access as Broker
@@ -132,6 +132,29 @@ def clients(access: keystone.Access, names: Iterable[str], *, ca_path: str) -> d
     In `service_user` it says so beside the token of the one it asks for.
     """
     login = {**_login(access, ca_path), "valid_interfaces": "internal"}
+    return {
+        name: {**login, "send_service_user_token": True} if name == "service_user" else login
+        for name in names
+    }
+
+
+def credentials(
+    access: keystone_credentials.Access, names: Iterable[str], *, ca_path: str
+) -> dict[str, dict[str, object]]:
+    """Return sections of keystoneauth as `clients` does, for a service that has a user and no place in the catalogue."""
+    identity = access.identity
+    login: dict[str, object] = {
+        "auth_url": identity.internal_url,
+        "auth_type": "password",
+        "username": access.username,
+        "password": access.password,
+        "user_domain_name": identity.user_domain.name,
+        "project_name": identity.project.name,
+        "project_domain_name": identity.project_domain.name,
+        "region_name": identity.region,
+        "cafile": ca_path,
+        "valid_interfaces": "internal",
+    }
     return {
         name: {**login, "send_service_user_token": True} if name == "service_user" else login
         for name in names

@@ -21,9 +21,10 @@ _ERROR = re.compile(r"\b(\w+\.)*\w+(Error|Exception): .+")
 class Programs:
     """The programs of one application's release trees on this machine; they run as the service's user."""
 
-    def __init__(self, machine: Machine, application: str) -> None:
+    def __init__(self, machine: Machine, application: str, *, user: str = "") -> None:
         self._machine = machine
         self._application = application
+        self._user = user or application
 
     def path(self, name: str, tree: str = "current") -> str:
         """Return where a program is."""
@@ -36,8 +37,8 @@ class Programs:
         tree: str = "current",
         env: Mapping[str, str] | None = None,
         seconds: float = _SECONDS,
-    ) -> None:
-        """Run a program; secrets go into `env`.
+    ) -> str:
+        """Run a program, and return what it prints; secrets go into `env`.
 
         Args:
             program: Its name.
@@ -52,11 +53,12 @@ class Programs:
         """
         # What the charm finds its own modules by must not lead the tree's Python to them.
         variables = {**(env or {}), "PYTHONPATH": ""}
-        command = ("runuser", "-u", self._application, "--", self.path(program, tree), *arguments)
+        command = ("runuser", "-u", self._user, "--", self.path(program, tree), *arguments)
         ran = self._machine.run(*command, env=variables, timeout=seconds, check=False)
         if ran.code:
             # With oslo.log a program says in its output what went wrong.
             raise CommandError(command, ran.code, ran.stderr.strip() or ran.stdout)
+        return ran.stdout
 
 
 def last_line(error: CommandError | TimeoutError) -> str:

@@ -21,6 +21,10 @@ installed; each has to have a wheel for each platform of the charm, or for any. 
 The programs of packages, started as `/opt/<application>/current/bin/...`, stay in the tree in which they were started;
 `current/bin/python` itself, and what is given `current` as a path, find in the new tree what they import after a switch.
 
+What more belongs into a tree than packages, a program of the charm's makes when they are installed (`Wanted.additions`). It runs with
+the tree's Python, as the service's user, and is given the folder `made` of the tree, the only place where it may write, and the tree's
+name. It and the other additions are in the tree's folder `openinfra`; the tree's hash is over them too.
+
 Registries are reached as /etc/environment says (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`, `HTTPS_PROXY`, `SSL_CERT_FILE`, ...),
 since a job does not have a hook's environment, and Juju's own proxies (/etc/juju-proxy.conf) where that says nothing;
 certificates are the system's where neither names any.
@@ -36,9 +40,10 @@ import re
 import shlex
 import urllib.parse
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from openinfra_charm.daemon.job import JobError
@@ -102,32 +107,48 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """A release as it shall be on this machine; `lock` is the path of the requirements file that the charm brings."""
+    """A release as it shall be on this machine; `lock` is the path of the requirements file that the charm brings.
+
+    `additions` are the paths of files that belong into the tree, by their names there; the first is the program that completes it.
+    """
 
     release: str
     lock: str
     python: str
     bindings: Mapping[str, str]
+    additions: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def lock_hash(self) -> str:
         """The SHA-256 of the lock."""
-        return hashlib.sha256(Path(self.lock).read_bytes()).hexdigest()
+        return _digest(self.lock)
 
     @property
     def tree(self) -> str:
         """The name of the tree that holds exactly this."""
-        made_of = (self.lock_hash, self.python, sorted(self.bindings.items()))
+        made_of: tuple[object, ...] = (self.lock_hash, self.python, sorted(self.bindings.items()))
+        if self.additions:
+            made_of = (*made_of, [(name, _digest(path)) for name, path in self.additions.items()])
         return f"{self.release}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
 
     @property
     def arguments(self) -> dict[str, str]:
         """The arguments of the job `openinfra_charm.openstack.jobs.build_release`."""
         folder = str(Path(self.lock).parents[1])
-        return {"folder": folder, "release": self.release, "bindings": ",".join(sorted(self.bindings))}
+        additions = {"additions": json.dumps(dict(self.additions))} if self.additions else {}
+        return {
+            "folder": folder, "release": self.release, "bindings": ",".join(sorted(self.bindings)), **additions,
+        }  # fmt: skip
 
 
-def find(machine: Machine, folder: Path, release: str, *, bindings: Iterable[str] = ()) -> Wanted:
+def find(
+    machine: Machine,
+    folder: Path,
+    release: str,
+    *,
+    bindings: Iterable[str] = (),
+    additions: Mapping[str, str] = MappingProxyType({}),
+) -> Wanted:
     """Return what a release is made of on this machine.
 
     Args:
@@ -135,6 +156,7 @@ def find(machine: Machine, folder: Path, release: str, *, bindings: Iterable[str
         folder: The charm's locks, `<release>/python<X.Y>.txt`.
         release: Such as `2026.1`.
         bindings: Packages of the distribution whose Python modules the tree shall have too; they are installed.
+        additions: The paths of files that belong into the tree, by their names there; the first is the program that completes it.
 
     Raises:
         ReleaseError: The charm has no lock of that release for this machine's Python, or a binding is not installed.
@@ -150,7 +172,13 @@ def find(machine: Machine, folder: Path, release: str, *, bindings: Iterable[str
     versions = machine.package_versions(wanted) if wanted else {}
     if missing := [name for name in wanted if name not in versions]:
         raise ReleaseError(f"release {release} needs packages that are not installed: {', '.join(missing)}")
-    return Wanted(release=release, lock=str(lock), python=python, bindings=versions)
+    return Wanted(
+        release=release, lock=str(lock), python=python, bindings=versions, additions=dict(additions)
+    )
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 class Releases:
@@ -333,6 +361,24 @@ class Releases:
         )  # fmt: skip
         self._link_bindings(beside, wanted)
         self._machine.run("chmod", "-R", "a+rX,go-w", beside)
+        if wanted.additions:
+            report("completing it")
+            self._complete(beside, wanted)
+
+    def _complete(self, beside: str, wanted: Wanted) -> None:
+        """Have the charm's program make what more belongs into a tree; none of it is the service's afterwards."""
+        user, made, own = self._application, f"{beside}/made", f"{beside}/openinfra"
+        self._machine.make_folder(own)
+        for name, path in wanted.additions.items():
+            self._machine.run("install", "--mode=0644", path, f"{own}/{name}")
+        self._machine.make_folder(made, user=user, group=user)
+        program = f"{own}/{next(iter(wanted.additions))}"
+        self._machine.run(
+            "runuser", "-u", user, "--", f"{beside}/bin/python", program, made, wanted.tree,
+            env={"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}, timeout=_BUILD_SECONDS,
+        )  # fmt: skip
+        self._machine.run("chown", "-R", "--no-dereference", "root:root", made)
+        self._machine.run("chmod", "-R", "a+rX,go-w", made)
 
     def _link_bindings(self, beside: str, wanted: Wanted) -> None:
         """Link the distribution's modules into a tree, and see that they can be imported there."""

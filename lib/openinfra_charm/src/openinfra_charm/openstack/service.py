@@ -1,4 +1,4 @@
-"""An OpenStack API as a charm: from what its `Spec` says to units that serve, whatever the order of events.
+"""An OpenStack service as a charm: from what its `Spec` says to units that serve, whatever the order of events.
 
     SPEC = Spec(name="placement", ports=Ports(public=8778, backend=18778, proxied=28778), wsgi="placement.wsgi.api:application",
                 templates=("placement.conf.j2",), needs=(DATABASE, IDENTITY, CACHE), schema=Schema(...), catalogue=(...))
@@ -8,9 +8,11 @@
             super().__init__(framework)
             self.service = Service(self, SPEC)
 
-What is special about a service, its charm adds by `Hooks`. charmcraft.yaml declares the peer relation `cluster`, the endpoints `certificates`
+What is special about a service, its charm adds by `Hooks`. A charm that has more than the service gives it a `Part` and calls it in its
+own recipe. charmcraft.yaml declares the peer relation `cluster`, the endpoints `certificates`
 and `gateway` and those of the needs, the binding `internal`, the options of `openinfra_charm.openstack.spec.Options` and `release`, and
-the actions of `openinfra_charm.openstack.actions`. See docs/openstack-service.md.
+the actions of `openinfra_charm.openstack.actions`. A service without an API (a `Spec` without `wsgi`) has no endpoint `gateway`, and no options
+`region` and `workers`. See docs/openstack-service.md.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from openinfra_charm.model.cluster import Cluster
 from openinfra_charm.model.retry import Retry
 from openinfra_charm.openstack import jobs
 from openinfra_charm.openstack.actions import STANDARD
-from openinfra_charm.openstack.entrance import Entrance
+from openinfra_charm.openstack.entrance import Entrance, ways
 from openinfra_charm.openstack.founding import Founding
 from openinfra_charm.openstack.needs import Requirer
 from openinfra_charm.openstack.spec import Options, State
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from openinfra_charm.openstack.needs import Need
     from openinfra_charm.openstack.spec import Spec
+    from openinfra_charm.openstack.workload import Whole
 
 RESTART = "restart"
 """Why a unit has the lock; an upgrade has reasons of its own."""
@@ -78,15 +81,35 @@ class Hooks:
     """Yields what an operator has to put right, while the service serves."""
     notes: Callable[[], Iterable[str]] = tuple[str, ...]
     """Yields what an operator may want to know, as the leader of a service that serves."""
+    leave: Callable[[], None] = _nothing
+    """Sees that the unit may stop, before anything does; what it raises makes Juju try again."""
+    additions: Callable[[], Mapping[str, str]] = dict[str, str]
+    """Returns the paths of files that belong into release trees, by their names there, beside the modules of `Spec.completion`."""
     endpoints: tuple[str, ...] = ()
     """The charm's own, which it serves or uses."""
 
 
-class Service(ops.Object):
-    """Events, relations and status of one unit of an OpenStack API."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What a service shares with a charm that it is a part of.
 
-    def __init__(self, charm: ops.CharmBase, spec: Spec, hooks: Hooks | None = None) -> None:
+    The charm observes the events of `Service.endpoints` and `secret_changed`, and calls `reconcile`, `stop`, `remove` and `statuses` in its
+    recipe. It gives its `Actions` those of `Service.actions` that it declares, observes a certificate by itself, and installs and records
+    what the service's workload has (`packages`, `footprint`).
+    """
+
+    cluster: Cluster
+    whole: Whole
+
+
+class Service(ops.Object):
+    """Events, relations and status of one unit of an OpenStack service."""
+
+    def __init__(
+        self, charm: ops.CharmBase, spec: Spec, hooks: Hooks | None = None, part: Part | None = None
+    ) -> None:
         super().__init__(charm, "service")
+        self._part = part
         self._charm = charm
         self._spec = spec
         self._hooks = hooks or Hooks()
@@ -95,16 +118,17 @@ class Service(ops.Object):
         self.machine = machines.this()
         self.missing: list[ops.StatusBase] = []
         """What this hook waits for."""
-        self.cluster = Cluster(charm, "cluster")
+        self.cluster = part.cluster if part else Cluster(charm, "cluster")
         self.jobs = Jobs(self.machine, self.app.name, self.unit.name)
-        self.workload = Workload(self.machine, self.app.name, spec)
-        self.entrance = Entrance(self.model, self.machine, self.cluster, spec.ports)
+        self.workload = Workload(self.machine, self.app.name, spec, part.whole if part else None)
+        further = {name: way for name, way in ways(spec).items() if way.endpoint in charm.meta.requires}
+        self.entrance = Entrance(self.model, self.machine, self.cluster, spec.ports, further)
         self.upgrade = Upgrade(
             self.model, machine=self.machine, cluster=self.cluster, jobs=self.jobs,
             releases=self.workload.releases, locks=spec.source / "releases", first=str(charm.config["release"]),
-            bindings=spec.bindings,
+            bindings=spec.bindings, additions=self._additions,
             operations=Operations(
-                schema=jobs.SCHEMA, arguments=self.workload.upgrade_steps,
+                schema=jobs.SCHEMA if spec.schema else "", arguments=self.workload.upgrade_steps,
                 restart=self.workload.restart, health=self._why_not_healthy, answer=self.workload.why_no_answer,
             ),
         )  # fmt: skip
@@ -113,16 +137,21 @@ class Service(ops.Object):
             model=self.model, cluster=self.cluster, spec=spec, workload=self.workload,
             found=self._hooks.found, restored=self._hooks.restored,
         )  # fmt: skip
-        self._secrets = secrets.Owner(charm, self._hooks.obsolete)
         self._limit = self.machine.now() + HOOK_SECONDS
-        self._observe(charm.on)
-        self._actions = actions.Actions(
-            charm, {name: partial(action, self) for name, action in STANDARD.items()}
-        )
+        self.endpoints = tuple(need.endpoint for need in self._needs)
+        """Those of its needs."""
+        self.actions = {name: partial(action, self) for name, action in STANDARD.items()}
+        """What all services have, by the names of the actions."""
+        if part is None:
+            self._secrets = secrets.Owner(charm, self._hooks.obsolete)
+            self._observe(charm.on)
+            self._actions = actions.Actions(charm, self.actions)
 
     def _observe(self, on: ops.CharmEvents) -> None:
-        needs = (need.endpoint for need in self._needs)
-        names = ("cluster", "certificates", "gateway", *needs, *self._hooks.endpoints)
+        declared = self._charm.meta.relations
+        gateways = (f"gateway-{name}" for name in self.entrance.further)
+        names = ("cluster", "certificates", "gateway", *gateways, *self.endpoints, *self._hooks.endpoints)
+        names = tuple(name for name in names if name in declared)
         relations = dict.fromkeys(names, (*hook.PEERS, "broken"))
         for event in hook.changes(on, relations, on.secret_changed, on.secret_remove):
             self.framework.observe(event, self.reconcile)
@@ -148,8 +177,7 @@ class Service(ops.Object):
         # A unit that cannot go on must not keep the lock from the others.
         self.cluster.grant_lock()
         _ = self.settings, self.options
-        leftovers.occupy(self.machine, self.unit.name, self.workload.footprint)
-        self.workload.install()
+        self._install()
         if not self.cluster.formed:
             return
         self._ask()
@@ -166,7 +194,8 @@ class Service(ops.Object):
             self.cluster.release_lock()
             return
         started = self.workload.apply() or self._restart_outdated()
-        self.workload.tls.acknowledge(self.entrance.certificates, self.unit)
+        if self._part is None:
+            self.workload.tls.acknowledge(self.entrance.certificates, self.unit)
         restored = self._is_restored()
         if restored:
             self._founding.prepare_restored()
@@ -182,23 +211,32 @@ class Service(ops.Object):
             self._founding.follow_restored()
         self._hooks.serve()
 
+    def _install(self) -> None:
+        """Have the unit's place on the machine, which a part has through its charm, with packages, user and folders."""
+        if self._part is None:
+            leftovers.occupy(self.machine, self.unit.name, self.workload.footprint)
+        self.workload.install()
+
     def _ask(self) -> None:
         """Ask other applications for what the service needs of them."""
-        self.entrance.ask(self.workload.front, self.workload.tls)
-        if self.unit.is_leader():
-            for need, relation in self._related():
-                if relation and relation.active:
+        if self._part is None:
+            self.entrance.ask(self.workload.fronts, self.workload.tls)
+        for need, relation in self._related():
+            if relation and relation.active:
+                need.ask_as_unit(relation, self._requirer)
+                if self.unit.is_leader():
                     need.ask(relation, self._requirer)
 
     def _gather(self) -> State | None:
         """Return everything that decides what runs here; None while the model does not say enough yet."""
-        certificates, place, tls = self.entrance.certificates, self.entrance.place, self.workload.tls
+        certificates, place, tls = self.entrance.certificates, self._place, self.workload.tls
         if place is None:
             self.missing.append(ops.WaitingStatus("for Juju to give the binding internal an address"))
         found = {need.name: self._read(need, relation) for need, relation in self._related()}
-        if certificates is None:
+        # What is the matter with the certificate of a part says its charm.
+        if certificates is None and self._part is None:
             self.missing.append(ops.BlockedStatus(f"no TLS: juju integrate {self.app.name} certificates"))
-        elif not tls.ready:
+        elif not tls.ready and self._part is None:
             self.missing.append(ops.WaitingStatus(tls.problem(certificates)))
         own = None
         try:
@@ -211,12 +249,20 @@ class Service(ops.Object):
         return State(
             options=self.options,
             settings=self.settings,
-            address=place.address,
+            address=place,
             others=self.entrance.others,
             sources=self.entrance.sources,
+            further={name: door.sources for name, door in self.entrance.further.items()},
             found=found,
             own=own,
         )
+
+    @property
+    def _place(self) -> str | None:
+        """The unit's address; None while Juju does not say. A part has what its charm finds (`Hooks.gather`)."""
+        if self._part:
+            return ""
+        return self.entrance.place.address if self.entrance.place else None
 
     def _read(self, need: Need, relation: ops.Relation | None) -> Any:
         """Return what a need has been given; None, with the reason in the status, where it is required and has not been."""
@@ -249,12 +295,12 @@ class Service(ops.Object):
         ]  # fmt: skip
         return Requirer(
             model=self.model, application=self.app, region=self.options.region, endpoints=tuple(endpoints),
-            roles=self._spec.roles, enough=self._spec.enough,
+            roles=self._spec.roles, enough=self._spec.enough, options=self._charm.config,
         )  # fmt: skip
 
     def _is_founded(self) -> bool:
         """Return whether the databases have all that the service needs, which the leader sees to."""
-        if self._founding.is_done:
+        if self._spec.schema is None or self._founding.is_done:
             return True
         if not self.unit.is_leader():
             self.missing.append(ops.WaitingStatus(f"for the leader to set {self._title} up"))
@@ -300,21 +346,33 @@ class Service(ops.Object):
     def _on_stop(self, _: ops.StopEvent) -> None:
         self.missing.append(status.LEAVING)
         if leftovers.has_place(self.machine, self.unit.name):
-            self.workload.stop()
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop all processes, as the unit leaves."""
+        self._hooks.leave()
+        self.workload.stop()
 
     def _on_remove(self, _: ops.RemoveEvent) -> None:
         self.missing.append(status.LEAVING)
         if leftovers.has_place(self.machine, self.unit.name):
-            self.jobs.stop()
-            self.workload.remove()
+            self.remove()
+
+    def remove(self) -> None:
+        """Take all that is the service's off the machine."""
+        self.jobs.stop()
+        self.workload.remove()
 
     # Status
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
+        Retry(self.machine, self.unit.name).add_all(event, self.statuses())
+
+    def statuses(self) -> list[ops.StatusBase]:
+        """Return every reason for the unit's status; none where all is well."""
         if not self.missing and not self.cluster.formed:
             self.missing.append(ops.WaitingStatus("for the peer relation, which Juju makes"))
-        missing = [*self.missing, *self.upgrade.statuses()]
-        Retry(self.machine, self.unit.name).add_all(event, missing or self._statuses())
+        return [*self.missing, *self.upgrade.statuses()] or [*self._statuses()]
 
     def _statuses(self) -> Iterator[ops.StatusBase]:
         """Yield every reason that the status has when nothing is missing, from the machine and the model as they are now."""
@@ -335,8 +393,12 @@ class Service(ops.Object):
 
     def _notes(self) -> Iterator[str]:
         """Yield what an operator of a service that serves may want to know; the leader says it."""
-        if not self.entrance.served and len(self.cluster.units) > 1:
-            yield f"clients reach only {self.entrance.url}: juju integrate {self.app.name} gateway"
+        if self._spec.ports and not self.entrance.served and len(self.cluster.units) > 1:
+            own = f"{self.app.name}:gateway" if self.entrance.further else self.app.name
+            yield f"clients reach only {self.entrance.url}: juju integrate {own} gateway"
+        for name, door in self.entrance.further.items():
+            if not door.served and len(self.cluster.units) > 1:
+                yield f"clients of {name} reach only {door.url}: juju integrate {self.app.name}:gateway-{name} gateway"
         for need, relation in self._related():
             if relation is None and not need.required:
                 yield self._advice(need)
@@ -363,6 +425,10 @@ class Service(ops.Object):
             ConfigError: One of them cannot be used.
         """
         return Options.parse(self._charm.config)
+
+    def _additions(self) -> Mapping[str, str]:
+        modules = {name: str(self._spec.source / "files" / name) for name in self._spec.completion}
+        return {**modules, **self._hooks.additions()} if modules else {}
 
     def _why_not_healthy(self) -> str:
         return self.workload.problem() or self._hooks.health()

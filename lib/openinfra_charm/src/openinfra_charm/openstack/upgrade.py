@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from openinfra_charm.daemon.job import Jobs, Record
     from openinfra_charm.machine import Machine
     from openinfra_charm.model.cluster import Cluster
-    from openinfra_charm.openstack.release import Releases
+    from openinfra_charm.openstack.release import Releases, Wanted
 
 BUILD = "build"
 EXPAND = "expand"
@@ -73,7 +73,7 @@ _MAX_STEPS = 12
 class Operations:
     """What an upgrade does to a service.
 
-    `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema: `step` is `expand` or `contract`,
+    `schema` names a job, `schema(job, step, tree, number)`, that changes the database's schema (empty where there is none): `step` is `expand` or `contract`,
     `tree` is the name of the new release's tree, whose programs know how. It can begin again at any point. Where `arguments` has
     something for the step, it is given that too. `restart` restarts the service with the tree that `current` leads to; `health`
     returns within a few seconds why this unit cannot work, and `answer` why a request with a token is not answered here, empty when it is.
@@ -160,6 +160,7 @@ class Upgrade:
         first: str,
         operations: Operations,
         bindings: Iterable[str] = (),
+        additions: Callable[[], Mapping[str, str]] = dict[str, str],
     ) -> None:
         self._model = model
         self._machine = machine
@@ -170,6 +171,7 @@ class Upgrade:
         self._first = first
         self._operations = operations
         self._bindings = tuple(bindings)
+        self._additions = additions
         self._me = model.unit.name
         self._record = f"/var/lib/openinfra/{model.app.name}/switch.json"
         self._begun = machine.now()
@@ -232,7 +234,7 @@ class Upgrade:
     def _build(self, name: str) -> bool:
         """Return whether there is the tree of a release, and start to build it where not."""
         try:
-            wanted = release_trees.find(self._machine, self._locks, name, bindings=self._bindings)
+            wanted = self._find(name)
         except ReleaseError as error:
             # Without its lock a tree can run but not be made.
             if self._tree(name):
@@ -244,10 +246,15 @@ class Upgrade:
         record = self._run_job(openstack_jobs.BUILD, **wanted.arguments)
         return record.state == "done" and self._releases.is_built(wanted)
 
+    def _find(self, name: str) -> Wanted:
+        return release_trees.find(
+            self._machine, self._locks, name, bindings=self._bindings, additions=self._additions()
+        )
+
     def _tree(self, name: str) -> str | None:
         """Return the tree with which this unit shall run a release; None as long as it is not built."""
         try:
-            wanted = release_trees.find(self._machine, self._locks, name, bindings=self._bindings)
+            wanted = self._find(name)
         except ReleaseError:
             return next((tree.name for tree in self._releases.all() if tree.release == name), None)
         return wanted.tree if self._releases.is_built(wanted) else None
@@ -429,7 +436,11 @@ class Upgrade:
                     else _ended(plan)
                 )
         elif plan.phase == BUILD and all(plan.to in standing.built for standing in standings):
-            self._decide(dataclasses.replace(plan, phase=EXPAND, executor=self._me))
+            self._decide(
+                dataclasses.replace(plan, phase=EXPAND, executor=self._me)
+                if self._operations.schema
+                else dataclasses.replace(plan, phase=SWITCH)
+            )
         elif plan.phase == SWITCH and all(standing.runs == plan.to for standing in standings):
             self._decide(dataclasses.replace(plan, phase=SWITCHED))
         elif plan.phase == BACK and all(standing.runs == plan.release for standing in standings):
@@ -455,14 +466,14 @@ class Upgrade:
             self._decide(again)
             return
         try:
-            release_trees.find(self._machine, self._locks, release, bindings=self._bindings)
+            self._find(release)
         except ReleaseError as error:
             raise ActionError(f"release={release}: {error}") from error
         if _order(release) < _order(plan.release):
             raise ActionError(
                 f"release={release}: {plan.release} runs, and an older one comes by rollback-release before finish-upgrade only"
             )
-        if not backup:
+        if self._operations.schema and not backup:
             raise ActionError(
                 "backup: back the database up and name the backup (with the charm mysql: create-backup, list-backups); "
                 "after finish-upgrade it is the only way back"
@@ -479,6 +490,8 @@ class Upgrade:
             ActionError: There is none to go back to; nothing was changed.
         """
         plan = self._known_plan()
+        if not plan.phase and plan.left and not self._operations.schema:
+            raise ActionError(f"the upgrade from {plan.left} was finished: {plan.release} stays")
         if not plan.phase and plan.left:
             raise ActionError(
                 f"the upgrade from {plan.left} was finished, and {plan.left} cannot work with the present schema. "
@@ -504,7 +517,9 @@ class Upgrade:
         if plan.phase != SWITCHED:
             raise ActionError(f"this can be done when all units run {plan.to}. {self.progress()}")
         self._require_all(plan.to)
-        if not dry_run:
+        if not dry_run and not self._operations.schema:
+            self._decide(_ended(plan))
+        elif not dry_run:
             self._decide(dataclasses.replace(plan, phase=CONTRACT, executor=self._me, number=plan.number + 1))
 
     def _known_plan(self) -> Plan:

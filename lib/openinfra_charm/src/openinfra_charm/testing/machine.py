@@ -105,6 +105,8 @@ class MemoryMachine(Machine):
 
     `timers` are the hooks that were asked for: of the systemd unit that does, when it does, and of which unit.
 
+    `restarting_often` are the services that end and are started again and again, and how often.
+
     `held` are the addresses of its interfaces (`hold`), `taken` the ports that a program listens on of which nothing here
     knows.
 
@@ -125,6 +127,7 @@ class MemoryMachine(Machine):
         self.dependencies: set[str] = set()
         self.services: dict[str, str] = {}
         self.enabled: set[str] = set()
+        self.restarting_often: dict[str, int] = {}
         self.masked: set[str] = set()
         self.handlers: dict[str, Callable[[tuple[str, ...], str | None], Result | str | None]] = {}
         self.libraries: dict[str, Any] = {}
@@ -810,6 +813,10 @@ class MemoryMachine(Machine):
         """Return each unit's state."""
         return {unit: self.services.get(unit, "inactive") for unit in units}
 
+    def restarting_services(self, *units: str) -> dict[str, int]:
+        """Return those units that end and are started again and again, and how often."""
+        return {unit: number for unit, number in self.restarting_often.items() if unit in units}
+
     def enabled_services(self, *units: str) -> set[str]:
         """Return those units that start with the machine."""
         return self.enabled & set(units)
@@ -873,6 +880,10 @@ class MemoryMachine(Machine):
             if path.startswith("/etc/") or path.endswith("/keyring")
         )
         return hash(frozenset(files))
+
+    def end_leftovers(self, *units: str) -> None:
+        """End what stopped units have left behind."""
+        self.log.append(f"end what is left of {' '.join(units)}")
 
     def reload_services(self, *units: str) -> None:
         """Reload units."""

@@ -52,6 +52,8 @@ class Api(testing.Software):
         self.place = ""
         """Where the front is reached from other machines."""
         self.unit, self.front_unit = f"{application}-api.service", f"{application}-front.service"
+        self._others = machine.handlers.get("runuser")
+        """Who plays the programs of other services of the machine."""
         self.programs = {"runuser": self._run}
         self.sockets = {f"/run/{application}/api.sock": self._answer}
 
@@ -99,8 +101,13 @@ class Api(testing.Software):
             return Answer(status=_UNAVAILABLE, headers={}, body=self.broken)
         return self.answer(request)
 
-    def _run(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
+    def _run(self, argv: tuple[str, ...], stdin: str | None) -> Result | str | None:
         """Play `runuser -u USER -- PROGRAM ARGUMENT ...`, where Python's first argument is the program."""
+        if self._others and not argv[4].startswith(f"/opt/{self.application}/"):
+            return self._others(argv, stdin)
+        return self._run_own(argv)
+
+    def _run_own(self, argv: tuple[str, ...]) -> Result | None:
         program, *arguments = argv[4:]
         if program.endswith("/bin/python"):
             program, *arguments = arguments

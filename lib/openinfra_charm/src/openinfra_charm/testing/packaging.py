@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openinfra_charm.machine import Result
@@ -31,7 +32,12 @@ class Packaging(Software):
         self.broken_modules: set[str] = set()
         self.files: dict[str, list[str]] = {}
         self.installed: list[str] = []
-        self.programs = {"chmod": lambda _argv, _stdin: None, "dpkg-query": self._dpkg_query}
+        self.programs = {
+            "chmod": lambda _argv, _stdin: None,
+            "chown": lambda _argv, _stdin: None,
+            "dpkg-query": self._dpkg_query,
+            "install": self._install,
+        }
         self.set_python(python)
 
     def set_python(self, name: str) -> None:
@@ -45,6 +51,11 @@ class Packaging(Software):
         if self.machine.exists(path):
             return
         self.machine._make_file(path, content.encode(), mode=0o644, user="root", group="root")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    def _install(self, argv: tuple[str, ...], _stdin: str | None) -> None:
+        """Put a file of the charm's into a tree; where it is from is no part of the machine."""
+        source, target = argv[-2:]
+        self._make(target, Path(source).read_bytes().decode(errors="replace"))
 
     def _pip(self, argv: tuple[str, ...], _stdin: str | None) -> Result | None:
         if self.offline:

@@ -1,0 +1,23 @@
+"""Cinder's twin as rehearsals play it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import twin
+
+from openinfra_charm.testing import openstack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Twin(openstack.Twin):
+    """One Cinder on the machines of one application."""
+
+    def __init__(self) -> None:
+        super().__init__(twin.Cinder, first=twin.SYNC, processes=("scheduler", "volume"))
+
+    def settings(self) -> Sequence[str]:
+        """Return what restarts the processes."""
+        return ("workers=3", "debug=true", "availability-zone=west")

@@ -1,0 +1,23 @@
+"""Octavia's twin as rehearsals play it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import twin
+
+from openinfra_charm.testing import openstack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Twin(openstack.Twin):
+    """One Octavia on the machines of one application."""
+
+    def __init__(self) -> None:
+        super().__init__(twin.Octavia, first=twin.HEAD, processes=twin.PROCESSES)
+
+    def settings(self) -> Sequence[str]:
+        """Return what restarts the processes."""
+        return ("workers=3", "debug=true")
