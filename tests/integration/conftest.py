@@ -19,6 +19,7 @@ from tests import guest, models
 
 from . import servers
 from .clients import Clients
+from .servers import Servers
 from .site import Site
 
 if TYPE_CHECKING:
@@ -130,6 +131,19 @@ def provider_network(administrator, cloud) -> Network:
 def network(administrator, provider_network) -> Network:
     """The administrator's own network, with a router to the provider's."""
     return servers.provide_network(administrator, provider_network)
+
+
+@pytest.fixture(scope="session")
+def people(*, administrator, guest_image, flavor, network, provider_network, tmp_path_factory) -> Servers:
+    """What people do with servers; they are the administrator."""
+    return Servers(
+        administrator,
+        image=guest_image,
+        flavor=flavor,
+        network=network,
+        provider=provider_network,
+        folder=tmp_path_factory.mktemp("servers"),
+    )
 
 
 class Controller:
