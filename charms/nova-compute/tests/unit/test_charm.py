@@ -212,7 +212,7 @@ def test_a_key_is_used_until_no_guest_on_any_host_needs_it(three):
         three.update_status()
     assert three.statuses[0] == ops.ActiveStatus()
     (secret,) = [one for one in three.secrets if one.id == CEPH_SECRET.id]
-    assert secret.tracked_content["user"] == "nova-compute-2"
+    assert secret.tracked_content["username"] == "nova-compute-2"
 
 
 # Actions
