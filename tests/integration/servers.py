@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import ipaddress
 import json
 import shutil
@@ -72,6 +73,12 @@ class Guest:
         self.id, self.name = str(server.id), str(server.name)
         self.address = address
         self._key = key
+
+    def with_key(self, key: Path) -> Guest:
+        """Return the same server as somebody sees it who has another key."""
+        other = copy.copy(self)
+        other._key = key
+        return other
 
     def run(
         self, command: str, *, stdin: str = "", check: bool = True, seconds: float = COMMAND_SECONDS
@@ -149,20 +156,23 @@ class Servers:
     ) -> None:
         self.connection = connection
         self.image, self.flavor, self.network, self.provider = image, flavor, network, provider
-        self.key = folder / "key"
+        self.key = self.make_key(folder)
         # A key of an earlier run is of no use: its private half has gone with its folder.
-        self._make_key()
+        if found := connection.compute.find_keypair(GUEST):
+            connection.compute.delete_keypair(found)
+        public = self.key.with_suffix(".pub").read_text()
+        connection.compute.create_keypair(name=GUEST, public_key=public)
         self.group = self._provide_group()
 
-    def _make_key(self) -> None:
+    @staticmethod
+    def make_key(folder: Path) -> Path:
+        """Make a key in a folder; return where its private half is."""
         if not shutil.which("ssh-keygen"):
             host.install_packages(["openssh-client"])
-        command = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(self.key)]
+        path = folder / "key"
+        command = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(path)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-        if found := self.connection.compute.find_keypair(GUEST):
-            self.connection.compute.delete_keypair(found)
-        public = self.key.with_suffix(".pub").read_text()
-        self.connection.compute.create_keypair(name=GUEST, public_key=public)
+        return path
 
     def _provide_group(self) -> str:
         """Return a security group that lets SSH and pings in."""
@@ -179,6 +189,10 @@ class Servers:
         return self.connection.network.create_security_group_rule(
             security_group_id=group, direction="ingress", ether_type="IPv4", protocol=protocol, **ports
         ).id
+
+    def provide_flavor(self, name: str, *, ram: int) -> Flavor:
+        """Make a flavor with the guest's disk, or find it."""
+        return provide_flavor(self.connection, name, ram=ram)
 
     # Servers
 
