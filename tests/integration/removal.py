@@ -1,6 +1,9 @@
 """What applications must not leave on their machines."""
 
+_APIS = ("cinder", "glance", "neutron", "nova", "nova-compute", "octavia")
 LEFT = {
+    **{name: f"/etc/{name} /opt/{name} /var/lib/{name} /etc/systemd/system/{name}-*" for name in _APIS},
+    "kvm-host": "/etc/pki/libvirt-vnc /var/lib/kvm-host /etc/systemd/system/libvirtd.service.d",
     "ceph-rgw": "/etc/ceph-rgw /opt/ceph-rgw",
     "keystone": "/etc/keystone /opt/keystone /var/lib/keystone /etc/systemd/system/keystone-*",
     "memcached": "/etc/memcached.conf /etc/memcached",

@@ -1,15 +1,37 @@
-"""All machines lose their power while clients write: what was acknowledged is there, and all comes back by itself."""
+"""All machines lose their power while clients write and servers run: what was acknowledged is there, and all comes back by itself."""
 
 import time
 
-from .clients import Users, writing
+import pytest
+
+from .clients import ERRORS, Users, writing
+from .servers import wait_for
 from .site import Load
 
 WITHOUT_WRITER_SECONDS = 45
+APIS_SECONDS = 180
+SERVERS_SECONDS = 480
+"""Two start at once, with all else that starts."""
 STATUS = "mariadb --execute \"SHOW STATUS LIKE 'wsrep_cluster_status'\""
 
 
-def test_after_a_power_loss_all_serves_again_without_the_model(cloud, clients, controller):
+@pytest.fixture
+def kept(people):
+    """A server on each of two hosts, and of each: a device of a volume with what was written there, and its digest."""
+    with people.volume() as one, people.volume() as other:
+        guests = {}
+        try:
+            for host, volume in zip(people.hosts(), (one, other), strict=False):
+                guest = people.make("kept", host=host)
+                guests[guest] = (volume, guest.write(people.attach(guest, volume)))
+                guest.run("echo kept > /disk/kept && sync")
+            yield guests
+        finally:
+            for guest in guests:
+                people.remove(guest.id)
+
+
+def test_after_a_power_loss_all_serves_again_without_the_model(cloud, clients, controller, people, kept):
     """All machines at once, under load; the one that took the writes comes last, and nobody begins without it."""
     users = Users(clients, cloud)
     units = cloud.units("ceph")
@@ -36,6 +58,29 @@ def test_after_a_power_loss_all_serves_again_without_the_model(cloud, clients, c
             for writer in users.all():
                 writer.wait_for(3, 180)
             cloud.wait_for_database()
+            wait_for("the APIs answer", lambda: answering(people), APIS_SECONDS)
+            for guest, (volume, digest) in kept.items():
+                people.wait_for_login(guest, SERVERS_SECONDS)
+                assert guest.run("cat /disk/kept") == "kept\n"
+                assert guest.digest(guest.device_of(volume)) == digest, f"{guest.name} has lost what it wrote"
     cloud.settle()
+    for guest in kept:
+        assert people.get(guest).status == "ACTIVE"
     assert objects.verify() == objects.stop()["writes"]
     users.verify()
+
+
+def answering(people) -> bool:
+    """Tell whether each API answers with what is in its database."""
+    connection = people.connection
+    try:
+        found = (
+            connection.image.find_image(people.image.id),
+            connection.network.find_network(people.network.id),
+            connection.compute.find_flavor(people.flavor.id),
+            list(connection.block_storage.volumes()),
+            list(connection.load_balancer.providers()),
+        )
+    except ERRORS:
+        return False
+    return all(found)

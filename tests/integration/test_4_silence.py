@@ -13,18 +13,25 @@ APPLICATIONS = [
     "ceph-fs",
     "ceph-rgw",
     "certificates",
+    "cinder",
     "gateway",
+    "glance",
     "horizon",
     "host",
     "keystone",
+    "kvm-host",
     "memcached",
     "mysql",
+    "neutron",
+    "nova",
+    "nova-compute",
+    "octavia",
     "ovn-central",
     "ovn-chassis",
     "placement",
     "rabbitmq",
 ]
-PUBLIC = {"username", "tls", "tls-ca", "generation"}
+PUBLIC = {"username", "tls", "tls-ca", "generation", "access-key", "secret-uuid"}
 """What secrets also hold that is none."""
 SHORTEST = 16
 """What is shorter could be anywhere by chance."""
@@ -32,19 +39,26 @@ FORGET_SECONDS = 60
 DAEMONS = (
     "ceph",
     "chrony",
+    "cinder",
+    "glance",
     "haproxy",
     "horizon",
     "keepalived",
     "keystone",
+    "libvirt",
     "mariadb",
     "memcached",
     "mysql",
+    "neutron",
+    "nova",
+    "octavia",
     "ovn",
     "ovs",
     "placement",
     "rabbitmq",
     "ssh",
     "unattended",
+    "virt",
 )
 HOOKS = ("config-changed", "update-status")
 # Programs and hook tools that only look. Whatever else a hook with nothing to do runs would change something.
@@ -54,7 +68,11 @@ LOOKS = [
     r"dpkg-query|systemctl (show|is-enabled|is-active)|systemd-detect-virt|apt-config|sysctl -n|chronyc|sshd -T",
     r"mariadb: +(SHOW|SELECT) ",
     r"ovn-appctl .*(cluster/)?status|ovsdb-client needs-conversion|ovn-nbctl .* get ",
-    r"ovs-vsctl .* list |ip -json |ping |modprobe openvswitch",
+    r"ovs-vsctl .* list |ip -json |ping |modprobe openvswitch|networkctl --json=short status ",
+    r"virsh --quiet --connect qemu:///system (version|list|domstate) ",
+    # Programs of release trees that ask their service's API.
+    r"runuser -u \S+ -- \S+/bin/python \S+/openinfra_ask\.py ",
+    r"runuser -u \S+ -- \S+/bin/python \S+/(openinfra_compute|openinfra_cinder|ask_hosts)\.py (/\S+ )+(show|servers|services?) ",
     r"(timeout --kill-after=5 \d+ )?(rabbitmqctl --silent (eval base64:encode|cluster_status)|rabbitmq-diagnostics --silent check_for_)",
     # The status is told in every hook, and the version; Juju writes neither when it is the same.
     r"status-set|application-version-set",

@@ -6,6 +6,13 @@ APPLICATIONS = (
     "ceph-fs",
     "ceph-rgw",
     "horizon",
+    "octavia",
+    "nova-compute",
+    "kvm-host",
+    "nova",
+    "cinder",
+    "neutron",
+    "glance",
     "placement",
     "keystone",
     "memcached",
@@ -17,7 +24,7 @@ APPLICATIONS = (
     "certificates",
 )
 SERVICES = (
-    "ceph-mds@* ceph-radosgw@* ceph-rgw-* horizon-* placement-* keystone-* mariadb* memcached* haproxy* keepalived* "
+    "ceph-mds@* ceph-radosgw@* ceph-rgw-* cinder-* glance-* horizon-* keystone-* libvirtd* neutron-* nova-* octavia-* placement-* mariadb* memcached* haproxy* keepalived* "
     "rabbitmq* epmd* ovn-* ovs-*"
 )
 
