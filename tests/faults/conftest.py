@@ -18,6 +18,7 @@ from tests.integration.conftest import (
     guest_image,
     juju,
     network,
+    people,
     provider_network,
     pytest_addoption,
     site,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "administrator", "cloud", "controller", "flavor", "guest_image", "juju", "network", "provider_network", "pytest_addoption", "site",
+    "administrator", "cloud", "controller", "flavor", "guest_image", "juju", "network", "people", "provider_network", "pytest_addoption", "site",
 ]  # fmt: skip
 
 BACK_SECONDS = 60

@@ -8,7 +8,7 @@ DEPLOY_SECONDS = 1200
 def test_every_unit_becomes_active(site):
     # Each look takes time from the hooks.
     status = site.settle(DEPLOY_SECONDS, pause=4)
-    assert {name: len(status.get_units(name)) for name in status.apps} == dict.fromkeys(status.apps, 3)
+    assert [name for name in status.apps if not status.get_units(name)] == []
     assert {
         "ceph",
         "ceph-fs",

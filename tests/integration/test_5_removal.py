@@ -1,6 +1,6 @@
 """The cloud on top of Ceph is taken down at once, as a script does it."""
 
-from .removal import LEFT
+from .removal import LEFT, WRITTEN
 
 APPLICATIONS = (
     "ceph-fs",
@@ -24,8 +24,8 @@ APPLICATIONS = (
     "certificates",
 )
 SERVICES = (
-    "ceph-mds@* ceph-radosgw@* ceph-rgw-* cinder-* glance-* horizon-* keystone-* libvirtd* neutron-* nova-* octavia-* placement-* mariadb* memcached* haproxy* keepalived* "
-    "rabbitmq* epmd* ovn-* ovs-*"
+    "ceph-mds@* ceph-radosgw@* ceph-rgw-* cinder-* glance-* horizon-* keystone-* libvirtd* neutron-* nova-* octavia-* placement-* "
+    "mariadb* memcached* haproxy* keepalived* rabbitmq* epmd* ovn-* ovs-*"
 )
 
 
@@ -35,6 +35,7 @@ def test_applications_that_go_together_leave_nothing_behind(cloud):
     cloud.juju.wait(lambda status: not status.apps.keys() & set(APPLICATIONS), delay=2, timeout=600)
     cloud.settle()
     for unit in cloud.units("ceph"):
-        assert cloud.shell(unit, f"ls -d {' '.join(LEFT.values())} 2>/dev/null", check=False) == ""
+        left = f"ls -d {' '.join(LEFT.values())} 2>/dev/null; {WRITTEN}"
+        assert cloud.shell(unit, left, check=False) == ""
         running = cloud.shell(unit, f"systemctl list-units --plain --no-legend --state=active {SERVICES}")
         assert not [line for line in running.splitlines() if ".service" in line], unit
