@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.conftest import overlays
 from tests.integration.conftest import clients, cloud, controller, juju, site
 from tests.integration.conftest import pytest_addoption as add_site_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["clients", "cloud", "controller", "juju", "site"]
+__all__ = ["clients", "cloud", "controller", "juju", "overlays", "site"]
 
 
 def pytest_addoption(parser):
